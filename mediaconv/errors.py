@@ -1,0 +1,75 @@
+"""Errors made for users: what came, what is allowed, what to do. Nothing here prints or exits.
+
+Every error that a user can cause is a `MediaconvError`; its text is one or two lines and stands alone.
+The command line turns it into an exit code; anything else that is raised is a defect of ours.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MediaconvError(Exception):
+    """A failure that a user can understand and mend. `exit_code` is the command's exit status."""
+
+    exit_code = 1
+
+
+class UsageError(MediaconvError):
+    """The command or its configuration is wrong: nothing was run."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """One or more problems in a configuration, one a line in the message."""
+
+
+class MediaError(MediaconvError):
+    """A file that cannot be read, computed or written. `stage` is "read", "compute" or "write"."""
+
+    def __init__(self, message: str, *, stage: str) -> None:
+        super().__init__(message)
+        self.stage = stage
+
+    def __reduce__(self) -> tuple:
+        return _rebuild_media_error, (str(self), self.stage)
+
+
+class ReadError(MediaError):
+    """An input that cannot be opened or decoded."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, stage="read")
+
+
+class ComputeError(MediaError):
+    """A stack that cannot be run over this input."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, stage="compute")
+
+
+class WriteError(MediaError):
+    """An output that cannot be encoded or stored."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, stage="write")
+
+
+def _rebuild_media_error(message: str, stage: str) -> MediaError:
+    kinds = {"read": ReadError, "compute": ComputeError, "write": WriteError}
+    return kinds[stage](message)
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """The hint for a misspelt name: `" (did you mean 'relu'?)"`, or nothing when none is near.
+
+    >>> nearest("rleu", ["relu", "gelu", "conv"])
+    " (did you mean 'relu'?)"
+    >>> nearest("zzz", ["relu"])
+    ''
+    """
+    found = difflib.get_close_matches(name.lower(), list(allowed), n=1, cutoff=0.6)
+    return f" (did you mean {found[0]!r}?)" if found else ""

@@ -1,0 +1,273 @@
+"""What a layer's outputs read of its inputs, along one axis, as integers. No tensors here.
+
+Every layer gives one `AxisMap` an axis; a stack's map is the composition of its layers' maps. From a map
+follow output length, stride, receptive field and latency, exactly and for any mixture of strided, dilated
+and transposed layers, because maps pass on sets of indices and not only their ends.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+WHOLE = math.inf
+"""Latency and receptive field of a layer that needs the whole input before its first output."""
+
+
+class AxisMap(ABC):
+    """Which inputs an output reads along one axis, for a signal without ends."""
+
+    @property
+    @abstractmethod
+    def stride(self) -> Fraction:
+        """Input steps an output step: 2 after a stride of 2, 1/2 after doubling."""
+
+    @property
+    def period(self) -> int:
+        """Outputs after which the pattern of reads repeats itself, moved along."""
+        return self.stride.denominator
+
+    @abstractmethod
+    def output_length(self, length: int) -> int:
+        """Output length for an input of `length` steps."""
+
+    @abstractmethod
+    def reads(self, outputs: np.ndarray) -> np.ndarray:
+        """Indices of the inputs read by these outputs: sorted, unique; negative ones lie in the padding."""
+
+    @property
+    def whole(self) -> bool:
+        """True where the first output may read the last input, however long the input is."""
+        return False
+
+    @property
+    def latency(self) -> int | float:
+        """Inputs after an output's own time (output j stands at input floor(j * stride)) that it reads.
+
+        0 is causal; `WHOLE` where everything is read.
+        """
+        return WHOLE if self.whole else max(0, max(hi for _, hi in self._offsets()))
+
+    @property
+    def look_back(self) -> int | float:
+        """Inputs before an output's own time that it reads."""
+        return WHOLE if self.whole else max(0, max(-lo for lo, _ in self._offsets()))
+
+    @property
+    def receptive_field(self) -> int | float:
+        """Largest distance from the first to the last input that one output reads, both counted."""
+        if self.whole:
+            return WHOLE
+        return max(hi - lo + 1 for lo, hi in self._offsets())
+
+    def _offsets(self) -> list[tuple[int, int]]:
+        found = []
+        for j in range(self.period):
+            read = self.reads(np.array([j]))
+            if len(read):
+                now = math.floor(j * self.stride)
+                found.append((int(read[0]) - now, int(read[-1]) - now))
+        return found or [(0, -1)]
+
+
+@dataclass(frozen=True)
+class Window(AxisMap):
+    """A sliding window: output j reads inputs `j*stride - left + i*dilation`, i = 0 ... kernel-1.
+
+    left, right: padding at the ends; negative where inputs at an end are not used.
+    ceil: count a last window that starts inside the input or its left padding but ends past the right one
+        (torch's `ceil_mode`).
+    """
+
+    kernel: int
+    step: int = 1
+    dilation: int = 1
+    left: int = 0
+    right: int = 0
+    ceil: bool = False
+
+    @property
+    def extent(self) -> int:
+        """The effective kernel `e = (kernel-1) * dilation + 1`."""
+        return (self.kernel - 1) * self.dilation + 1
+
+    @property
+    def stride(self) -> Fraction:
+        return Fraction(self.step)
+
+    def output_length(self, length: int) -> int:
+        room = length + self.left + self.right - self.extent
+        if length == 0 or (room < 0 and not self.ceil):
+            return 0
+        if not self.ceil:
+            return room // self.step + 1
+        count = max(0, -(-room // self.step) + 1)
+        if count and (count - 1) * self.step >= length + self.left:
+            count -= 1
+        return count
+
+    def reads(self, outputs: np.ndarray) -> np.ndarray:
+        starts = outputs * self.step - self.left
+        return union_of_windows(starts, self.kernel, self.dilation)
+
+
+@dataclass(frozen=True)
+class Transposed(AxisMap):
+    """A transposed window: input i adds to outputs `i*step + k*dilation - left`, k = 0 ... kernel-1.
+
+    left, right: outputs cut off at the ends of the full length `(n-1)*step + extent`; a negative `right`
+    appends outputs that read nothing (torch's `output_padding`).
+    """
+
+    kernel: int
+    step: int = 1
+    dilation: int = 1
+    left: int = 0
+    right: int = 0
+
+    @property
+    def extent(self) -> int:
+        """The effective kernel `e = (kernel-1) * dilation + 1`."""
+        return (self.kernel - 1) * self.dilation + 1
+
+    @property
+    def stride(self) -> Fraction:
+        return Fraction(1, self.step)
+
+    @property
+    def period(self) -> int:
+        return self.step
+
+    def output_length(self, length: int) -> int:
+        if length == 0:
+            return 0
+        return max(0, (length - 1) * self.step + self.extent - self.left - self.right)
+
+    def reads(self, outputs: np.ndarray) -> np.ndarray:
+        hit = (outputs + self.left)[:, None] - np.arange(self.kernel)[None, :] * self.dilation
+        return np.unique(hit[hit % self.step == 0] // self.step)
+
+
+@dataclass(frozen=True)
+class Whole(AxisMap):
+    """Every output reads every input (a norm over time, circular padding)."""
+
+    inner: AxisMap
+
+    @property
+    def stride(self) -> Fraction:
+        return self.inner.stride
+
+    def output_length(self, length: int) -> int:
+        return self.inner.output_length(length)
+
+    def reads(self, outputs: np.ndarray) -> np.ndarray:
+        return self.inner.reads(outputs)
+
+    @property
+    def whole(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Chain(AxisMap):
+    """Maps one after the other, the first nearest to the input. Empty: the identity."""
+
+    maps: tuple[AxisMap, ...] = ()
+
+    @property
+    def stride(self) -> Fraction:
+        return math.prod((m.stride for m in self.maps), start=Fraction(1))
+
+    @property
+    def period(self) -> int:
+        """A multiple of the true one: all upsampling factors' product."""
+        return math.prod(m.period for m in self.maps)
+
+    def output_length(self, length: int) -> int:
+        for m in self.maps:
+            length = m.output_length(length)
+        return length
+
+    def reads(self, outputs: np.ndarray) -> np.ndarray:
+        for m in reversed(self.maps):
+            outputs = m.reads(outputs)
+        return outputs
+
+    @property
+    def whole(self) -> bool:
+        return any(m.whole for m in self.maps)
+
+
+@dataclass(frozen=True)
+class Parallel(AxisMap):
+    """Branches over the same input whose outputs lie side by side. All have one stride."""
+
+    maps: tuple[AxisMap, ...]
+
+    def __post_init__(self) -> None:
+        strides = [m.stride for m in self.maps]
+        if len(set(strides)) > 1:
+            raise ValueError(
+                f"branches with strides {', '.join(map(str, strides))} cannot be merged: "
+                "give each branch the same total stride (a strided block needs a strided shortcut)"
+            )
+
+    @property
+    def stride(self) -> Fraction:
+        return self.maps[0].stride
+
+    @property
+    def period(self) -> int:
+        return math.lcm(*(m.period for m in self.maps))
+
+    def output_length(self, length: int) -> int:
+        lengths = [m.output_length(length) for m in self.maps]
+        if len(set(lengths)) > 1:
+            raise ValueError(
+                f"branches give lengths {lengths} for an input of {length}: they cannot be merged"
+            )
+        return lengths[0]
+
+    def reads(self, outputs: np.ndarray) -> np.ndarray:
+        return np.unique(np.concatenate([m.reads(outputs) for m in self.maps]))
+
+    @property
+    def whole(self) -> bool:
+        return any(m.whole for m in self.maps)
+
+
+IDENTITY = Chain()
+
+
+def union_of_windows(starts: np.ndarray, kernel: int, dilation: int) -> np.ndarray:
+    """All indices `start + i*dilation`, sorted and unique; quick where the windows touch."""
+    if not len(starts):
+        return starts
+    if dilation == 1 and (len(starts) == 1 or int(np.diff(starts).max()) <= kernel):
+        return np.arange(starts[0], starts[-1] + kernel)
+    return np.unique(starts[:, None] + np.arange(kernel)[None, :] * dilation)
+
+
+def same_padding(kernel: int, dilation: int) -> tuple[int, int]:
+    """Left and right padding of a standard layer: `(e-1)//2` and the rest; `ceil(n/stride)` outputs."""
+    extent = (kernel - 1) * dilation + 1
+    left = (extent - 1) // 2
+    return left, extent - 1 - left
+
+
+def per_axis(value: int | Sequence[int], dims: int, name: str) -> tuple[int, ...]:
+    """One number for each of `dims` axes. Raises ValueError for a sequence of another length."""
+    if isinstance(value, int):
+        return (value,) * dims
+    numbers = tuple(value)
+    if len(numbers) != dims:
+        raise ValueError(
+            f"{name}: got {len(numbers)} numbers {numbers}, expected one or {dims}, one per axis"
+        )
+    return numbers

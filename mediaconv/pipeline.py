@@ -1,0 +1,171 @@
+"""The door between the engine and a kind of media: what a pipeline offers, and how one is found.
+
+A pipeline turns a file into chunks of raw samples (`Source`) and computed samples into files (`Sink`).
+It decodes and encodes; it never computes. Pipelines live outside this package's imports: they are found
+through the entry-point group `mediaconv.pipelines`, our own three by the same door as a user's plug-in.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from mediaconv.errors import UsageError, nearest
+from mediaconv.media.limits import Limits
+from mediaconv.media.samples import SampleFormat
+
+if TYPE_CHECKING:
+    from torch import nn
+
+GROUP = "mediaconv.pipelines"
+
+
+class Options(BaseModel):
+    """Base of a pipeline's `read` and `write` options: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """What is known of an input once it is open.
+
+    channels: number of channels C.
+    shape: length along each axis of the pipeline, the stream axis first; None where only the end tells.
+    scale: raw samples divided by it lie in [0, 1] (pictures) or [-1, 1] (sound).
+    rate: steps of the stream axis a second; None where the axis is not time.
+    bit_depth: bits of a stored sample.
+    detail: what the pipeline's own sink needs to know of the source (codec, rotation, path, ...).
+    """
+
+    channels: int
+    shape: tuple[int | None, ...]
+    scale: float
+    rate: Fraction | None = None
+    bit_depth: int = 8
+    floating: bool = False
+    detail: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, repr=False)
+class Chunk:
+    """Consecutive raw samples of one input.
+
+    data: (n, ..., C) channels last, the stream axis first: (T, C), (H, W, C) or (T, H, W, C).
+    times: presentation time of each step in seconds, or None where the rate says it all.
+    """
+
+    data: np.ndarray
+    times: Sequence[Fraction] | None = None
+
+    def __repr__(self) -> str:
+        return f"Chunk(shape={self.data.shape}, dtype={self.data.dtype})"
+
+
+class Source(ABC):
+    """One open input. A context manager; `chunks` may be called once."""
+
+    info: SourceInfo
+
+    @abstractmethod
+    def chunks(self, size: int) -> Iterator[Chunk]:
+        """Chunks of `size` steps along the stream axis, the last one shorter. Raises ReadError."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the file. May be called twice."""
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+@dataclass(frozen=True)
+class OutputInfo:
+    """What the stack makes of an input: channels, and per axis the length (None: not known before the
+    end) and the output steps for one input step (1/2 after a stride of 2)."""
+
+    channels: int
+    shape: tuple[int | None, ...]
+    ratio: tuple[Fraction, ...]
+
+
+class Sink(ABC):
+    """The files that one input's output becomes, written in the folder it was made with.
+
+    format: what `write` wants: the engine quantizes to it (float32 as it is for a tensor).
+    """
+
+    format: SampleFormat
+
+    @abstractmethod
+    def write(self, samples: np.ndarray, times: Sequence[Fraction] | None) -> None:
+        """Append. samples: (C, n, ...) in `format`. times: of each step, in seconds. Raises WriteError."""
+
+    @abstractmethod
+    def finish(self) -> list[Path]:
+        """Complete and close all files; their paths, in channel order. Raises WriteError."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Close all files at once, complete or not. The caller removes them. May follow `finish`."""
+
+    def notes(self) -> list[str]:
+        """What a user should know of what was written: a rounded rate, a copied sound track left out."""
+        return []
+
+
+class Pipeline(ABC):
+    """One kind of media, from file to file."""
+
+    name: ClassVar[str]
+    axes: ClassVar[tuple[str, ...]]
+    """Names of the convolved axes in torch's order, the stream axis first."""
+    extensions: ClassVar[frozenset[str]]
+    """Which files belong to it: lower case, with the dot."""
+    signal_range: ClassVar[tuple[float, float]]
+    """Range of the values a file holds: (0, 1) for pictures, (-1, 1) for sound."""
+    causal_mode: ClassVar[str] = "pad"
+    """What `causal: true` means."""
+    read_options: ClassVar[type[Options]]
+    write_options: ClassVar[type[Options]]
+
+    def inputs(self, files: Sequence[Path], options: Options) -> list[Path]:
+        """Which of the files found under a folder are inputs; by default those with its extensions."""
+        return [f for f in files if f.suffix.lower() in self.extensions]
+
+    @abstractmethod
+    def open(self, path: Path, options: Options, limits: Limits) -> Source:
+        """Open one input. Raises ReadError."""
+
+    def prelude(self, info: SourceInfo, options: Options) -> nn.Module | None:
+        """Layers that come before the user's stack, streamed with it (resampling), or None."""
+        return None
+
+    @abstractmethod
+    def create(self, folder: Path, source: SourceInfo, output: OutputInfo, options: Options) -> Sink:
+        """The sink for one input's output in an existing, empty folder. Raises WriteError."""
+
+
+def names() -> list[str]:
+    """Names of all pipelines installed, ours and plug-ins."""
+    return sorted({e.name for e in entry_points(group=GROUP)})
+
+
+def find(name: str) -> Pipeline:
+    """The installed pipeline of that name. Raises UsageError listing what is installed."""
+    for entry in entry_points(group=GROUP):
+        if entry.name == name:
+            kind = entry.load()
+            return kind()
+    raise UsageError(f"pipeline: got {name!r}, installed are {', '.join(names())}{nearest(name, names())}")
