@@ -1,0 +1,125 @@
+"""A YAML file and the options laid over it -> RunConfig. Every problem names file, line and key, all at once."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from mediaconv.config.document import Document, read_document
+from mediaconv.config.overrides import override, set_value
+from mediaconv.config.problems import Location, Problem, problems_of, shown
+from mediaconv.config.run_config import RunConfig, render, setting_of
+from mediaconv.errors import ConfigError
+
+MAX_BYTES = 16 * 2**20
+
+
+def load_config(
+    path: Path | str, *, overrides: Sequence[str] = (), input: str | None = None, output: str | None = None
+) -> RunConfig:
+    """The configuration in a file.
+
+    overrides: `key.path=value` each, in order; the value is YAML, list items go by number.
+    input, output: laid over the file's own, after the overrides.
+
+    Raises ConfigError with every problem of the file, one a line.
+    """
+    return parse_config(_read(Path(path)), name=str(path), overrides=overrides, input=input, output=output)
+
+
+def parse_config(
+    text: str,
+    *,
+    name: str = "<config>",
+    overrides: Sequence[str] = (),
+    input: str | None = None,
+    output: str | None = None,
+) -> RunConfig:
+    """The configuration in a text; `name` stands in errors where the file's name would."""
+    document = read_document(text, name=name)
+    if not isinstance(document.value, dict):
+        if document.value is not None:
+            got = "a list" if isinstance(document.value, list) else shown(document.value)
+            raise ConfigError(
+                f"{document.place(())}: got {got}, expected keys such as pipeline, input, output, stack"
+            )
+        if not (overrides or input or output):
+            raise ConfigError(
+                f"{name}:1: got an empty file, expected keys such as pipeline, input, output, stack"
+            )
+        document.value = {}
+    for option in overrides:
+        override(document, option)
+    for key, value in (("input", input), ("output", output)):
+        if value is not None:
+            set_value(document, [key], value, f"--{key} {value}")
+    return _checked(document)
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: got a folder, expected a YAML file") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if len(data) > MAX_BYTES:
+        raise ConfigError(f"{path}: got more than {MAX_BYTES >> 20} MiB, expected a YAML file")
+    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return data.decode("utf-16" if utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{path}:{line}: got bytes that are not UTF-8, expected a YAML text file") from None
+
+
+def _checked(document: Document) -> RunConfig:
+    problems = list(document.problems)
+    try:
+        config = RunConfig.model_validate(document.value, context=setting_of(document.value))
+    except ValidationError as error:
+        problems += problems_of(error)
+    except RecursionError:
+        raise ConfigError(f"{document.place(())}: layers nested too deeply") from None
+    if not problems:
+        return config
+    found = [_placed(document, problem) for problem in problems]
+    lines: dict[Location, tuple[str, str]] = {}
+    for location, place, text in found:
+        lines.setdefault(location, (place, text))
+    ordered = sorted(lines.values(), key=lambda item: _order(item[0]))
+    raise ConfigError("\n".join(text for _, text in ordered))
+
+
+def _order(place: str) -> tuple[str, int]:
+    name, _, line = place.rpartition(":")
+    return (name, int(line)) if line.isdigit() else (place, 0)
+
+
+def _placed(document: Document, problem: Problem) -> tuple[Location, str, str]:
+    """A problem's place in the document as the user wrote it, and its line of the message."""
+    location = _as_written(document.value, problem)
+    place = document.place(location[:-1] if problem.missing else location)
+    key = f"{render(location)}: " if location else ""
+    return location, place, f"{place}: {key}{problem.text}"
+
+
+def _as_written(value: Any, problem: Problem) -> Location:
+    """The part of a problem's location that the document has: a bare list below `residual` has no `layers`."""
+    location: Location = ()
+    for i, part in enumerate(problem.location):
+        if (isinstance(value, Mapping) and part in value) or (isinstance(value, list) and isinstance(part, int) and part < len(value)):
+            value = value[part]
+        elif isinstance(value, str) and value == part:
+            value = None
+        elif not (problem.missing and i == len(problem.location) - 1):
+            continue
+        location = (*location, part)
+    return location

@@ -1,0 +1,75 @@
+"""`--set key.path=value`: values laid over a document before it is checked."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from mediaconv.config.document import Document, read_document
+from mediaconv.config.problems import Location, Problem, shown
+from mediaconv.errors import ConfigError
+
+
+def override(document: Document, option: str) -> None:
+    """Lay one `key.path=value` over a document. Raises ConfigError naming the option.
+
+    The value is YAML. List items go by number; mappings that are missing are made, and a bare name
+    (`- relu`) becomes the mapping it stands for when a key below it is set.
+    """
+    place = f"--set {option}"
+    path, sign, text = option.partition("=")
+    parts = [part.strip() for part in re.sub(r"\[(-?\d+)\]", r".\1", path).split(".")]
+    if not sign or not all(parts):
+        raise ConfigError(f"{place}: got {shown(option)}, expected key.path=value, such as seed=1")
+    given = read_document(text, name=place, numbered=False)
+    set_value(document, parts, given.value, place)
+    prefix = _locate(document.value, parts)
+    document.problems += [Problem((*prefix, *p.location), p.text) for p in given.problems]
+
+
+def set_value(document: Document, parts: list[str], value: Any, place: str) -> None:
+    """Put `value` at a path, noting `place` as where it and all below it stand."""
+    if not isinstance(document.value, dict):
+        document.value = {}
+    holder: Any = document.value
+    location: Location = ()
+    for i, part in enumerate(parts):
+        key = _key(holder, part, location, place)
+        location = (*location, key)
+        if i == len(parts) - 1:
+            holder[key] = value
+            break
+        holder[key] = _opened(holder.get(key) if isinstance(holder, dict) else holder[key], parts[i + 1])
+        if not isinstance(holder[key], dict | list):
+            raise ConfigError(
+                f"{place}: {'.'.join(parts[: i + 1])} is {shown(holder[key])}, which has no keys"
+            )
+        holder = holder[key]
+    for known in [known for known in document.places if known[: len(location)] == location]:
+        del document.places[known]
+    document.places[location] = place
+    document.problems = [p for p in document.problems if p.location[: len(location)] != location]
+
+
+def _opened(value: Any, key: str) -> Any:
+    """A value that keys can be set in, where it stands for one."""
+    if value is None:
+        return {}
+    return {value: {}} if isinstance(value, str) and value == key else value
+
+
+def _key(holder: Any, part: str, location: Location, place: str) -> str | int:
+    if isinstance(holder, dict):
+        return part
+    if re.fullmatch(r"\d{1,9}", part) and int(part) < len(holder):
+        return int(part)
+    allowed = f"a number from 0 to {len(holder) - 1}" if holder else "nothing: the list is empty"
+    raise ConfigError(f"{place}: {'.'.join(map(str, location))}: got {part!r}, expected {allowed}")
+
+
+def _locate(value: Any, parts: list[str]) -> Location:
+    location: Location = ()
+    for part in parts:
+        key: str | int = int(part) if isinstance(value, list) else part
+        location, value = (*location, key), value[key]
+    return location

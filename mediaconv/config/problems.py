@@ -1,0 +1,138 @@
+"""Problems of a configuration: how each is worded and carried. Where it stands in a file is found by `load`.
+
+A problem is "got X, expected Y", or a reason. All travel inside pydantic's ValidationError, so that one pass
+over a file finds all of them; pydantic's own wording is translated here and reaches no user.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from mediaconv.errors import nearest
+
+Location = tuple[str | int, ...]
+
+_OURS = "config"
+_MISSING = "config_missing"
+_LONGEST = 60
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One problem. `location` leads to the value; `missing`: its last part is a key that is not there."""
+
+    location: Location
+    text: str
+    missing: bool = False
+
+
+def shown(value: object) -> str:
+    """A value as an error quotes it: short, in YAML's words.
+
+    >>> shown(True), shown(None), shown([1, 2]), shown("relu")
+    ('true', 'nothing', '[1, 2]', "'relu'")
+    """
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = repr(list(value) if isinstance(value, tuple) else value)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names as an error lists them."""
+    return ", ".join(names)
+
+
+def wrong(value: object, expected: str, *, location: Location = (), hint: str = "") -> ValidationError:
+    """The error "got VALUE, expected EXPECTED" at a place below the value now being checked."""
+    return failure([Problem(location, f"got {shown(value)}, expected {expected}{hint}")])
+
+
+def failure(problems: Sequence[Problem]) -> ValidationError:
+    """One error that carries all these problems."""
+    details = [
+        InitErrorDetails(
+            type=PydanticCustomError(_MISSING if p.missing else _OURS, "{text}", {"text": p.text}),
+            loc=p.location,
+            input=None,
+        )
+        for p in problems
+    ]
+    return ValidationError.from_exception_data("configuration", details)
+
+
+def problems_of(error: ValidationError, *, keys: Sequence[str] = ()) -> list[Problem]:
+    """The problems that an error carries, pydantic's own translated.
+
+    keys: names of the keys of the section that raised it, offered when one is misspelt.
+    """
+    merged: dict[Location, list[dict[str, Any]]] = {}
+    for item in error.errors(include_url=False):
+        merged.setdefault(item["loc"], []).append(dict(item))
+    return [_problem(location, items[0], keys) for location, items in merged.items()]
+
+
+def below(error: ValidationError, *parts: str | int) -> list[Problem]:
+    """The problems of a part, as problems of the whole that holds it at `parts`."""
+    return [Problem((*parts, *p.location), p.text, p.missing) for p in problems_of(error)]
+
+
+def _problem(location: Location, item: dict[str, Any], keys: Sequence[str]) -> Problem:
+    kind, context = item["type"], item.get("ctx", {})
+    if kind in (_OURS, _MISSING):
+        return Problem(location, context["text"], kind == _MISSING)
+    if kind == "missing":
+        return Problem(location, "is required", missing=True)
+    if kind == "extra_forbidden":
+        own = keys if len(location) == 1 else ()
+        allowed = f", expected one of {listed(own)}{nearest(str(location[-1]), own)}" if own else ""
+        return Problem(location, f"got an unknown key{allowed}")
+    if kind in ("value_error", "assertion_error"):
+        return Problem(location, f"got {shown(item['input'])}: {context.get('error', item['msg'])}")
+    return Problem(location, f"got {shown(item['input'])}, expected {_expected(kind, item, context)}")
+
+
+def _expected(kind: str, item: dict[str, Any], context: dict[str, Any]) -> str:
+    """What pydantic expected, in our words."""
+    if kind in ("literal_error", "enum"):
+        allowed = re.findall(r"'([^']*)'", str(context["expected"]))
+        got = item["input"]
+        hint = nearest(got, allowed) if isinstance(got, str) else ""
+        return f"{context['expected']}{hint}"
+    bounds = {"greater_than_equal": ("ge", ">="), "greater_than": ("gt", ">")}
+    bounds |= {
+        "less_than_equal": ("le", "<="),
+        "less_than": ("lt", "<"),
+        "multiple_of": ("multiple_of", "a multiple of"),
+    }
+    if kind in bounds:
+        key, sign = bounds[kind]
+        noun = "an integer" if isinstance(item["input"], int) else "a number"
+        return f"{noun} {sign} {context[key]}"
+    for prefix, words in _KINDS.items():
+        if kind.startswith(prefix):
+            return words
+    return str(item["msg"]).removeprefix("Input should be ")
+
+
+_KINDS = {
+    "int_": "an integer",
+    "float_": "a number",
+    "finite_number": "a finite number",
+    "bool_": "true or false",
+    "string_type": "text",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "set_type": "a list",
+    "dict_type": "a mapping",
+    "model_": "a mapping of options",
+    "path_type": "a path",
+}

@@ -1,0 +1,238 @@
+"""The typed configuration of a run: what one YAML file says. No files are touched and no torch is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from mediaconv import pipeline as pipelines
+from mediaconv.config.layer import CausalLayer, LayerSpec
+from mediaconv.config.layers import Layers, walk
+from mediaconv.config.normalizers import MinMax, NormalizeField, Sigmoid
+from mediaconv.config.problems import Problem, failure, listed, problems_of, wrong
+from mediaconv.config.section import Section
+from mediaconv.config.setting import Causality, Setting, causality, check_causal
+from mediaconv.config.values import (
+    Causal,
+    Natural,
+    NonNegative,
+    Positive,
+    Rule,
+    integer_or,
+    list_of,
+    mapping_of,
+    number,
+    text,
+)
+from mediaconv.errors import UsageError, nearest
+from mediaconv.media.limits import Limits
+
+_DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def _check_device(value: Any, setting: Setting | None) -> str:
+    words = "auto, cpu, cuda, cuda:N or mps"
+    if not isinstance(value, str):
+        raise wrong(value, words)
+    kind, _, index = value.partition(":")
+    if value in _DEVICES or (kind == "cuda" and index.isascii() and index.isdigit()):
+        return value
+    raise wrong(value, words, hint=nearest(value, _DEVICES))
+
+
+def _check_pipeline(value: Any, setting: Setting | None) -> str:
+    if setting is not None and setting.pipeline is not None and isinstance(value, str):
+        return value
+    installed = pipelines.names()
+    words = f"an installed pipeline: {listed(installed)}"
+    if not isinstance(value, str):
+        raise wrong(value, words)
+    try:
+        pipelines.find(value)
+    except UsageError:
+        raise wrong(value, words, hint=nearest(value, installed)) from None
+    except Exception as error:
+        # a plug-in is anybody's code: whatever it raises on import is the user's to know, not our crash
+        raise failure([Problem((), f"{value} cannot be loaded: {type(error).__name__}: {error}")]) from error
+    return value
+
+
+def _options(which: Literal["read_options", "write_options"]) -> Rule:
+    """A mapping checked by the pipeline's own model."""
+
+    def check(value: Any, setting: Setting | None) -> BaseModel:
+        given = {} if value is None else value
+        if setting is None or setting.pipeline is None:
+            return _Unknown()
+        return foreign(getattr(setting.pipeline, which), given)
+
+    return Rule(check, {"type": ["object", "null"]})
+
+
+def foreign(model: type[BaseModel], value: Any) -> BaseModel:
+    """A value checked by a model that is not ours, its errors in our words. Raises ValidationError."""
+    if not isinstance(value, Mapping | model):
+        raise wrong(value, f"a mapping with keys of {listed(model.model_fields)}")
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise failure(problems_of(error, keys=tuple(model.model_fields))) from None
+
+
+def _check_limits(value: Any, setting: Setting | None) -> BaseModel:
+    return foreign(Limits, {} if value is None else value)
+
+
+class _Unknown(BaseModel):
+    """Stands for options that cannot be checked, because the pipeline is not known: an error elsewhere."""
+
+
+class RayOptions(Section):
+    """How jobs run on a Ray cluster; the figures are for one job."""
+
+    address: Annotated[str, text("a Ray address, or auto")] | None = Field(
+        default=None, description="of the cluster; auto finds a running one; default: a local one is started"
+    )
+    num_cpus: Positive = Field(default=1.0, description="CPUs a job")
+    num_gpus: NonNegative = Field(default=0.0, description="GPUs a job")
+    resources: Annotated[dict[str, float], mapping_of(number(low=0), "a mapping from names to numbers")] = (
+        Field(default_factory=dict, description="custom resources a job")
+    )
+
+
+def _check_ray(value: Any, setting: Setting | None) -> RayOptions:
+    return RayOptions.model_validate({} if value is None else value)
+
+
+_PATTERNS = list_of(text("a pattern, such as '*.mp4'"), "a list of patterns, such as ['*.mp4']")
+
+
+class RunConfig(Section):
+    """One run, fully checked. Relative paths are taken from the folder where the command runs."""
+
+    pipeline: Annotated[str, Rule(_check_pipeline, {"x-pipelines": True})] = Field(
+        description="audio, image, video, or the name of an installed plug-in"
+    )
+    input: Annotated[str, text("a file, a folder or a glob")] = Field(
+        description="a file, a folder (searched in depth) or a glob; relative to where the command runs"
+    )
+    output: Annotated[str, text("a folder")] = Field(
+        description="the folder of the outputs; relative to where the command runs"
+    )
+    seed: Natural = Field(default=0, description="of the random weights: the same on every machine")
+    causal: Causal = Field(default=False, description="default of every layer below")
+    device: Annotated[
+        str, Rule(_check_device, {"type": "string", "pattern": r"^(auto|cpu|mps|cuda(:[0-9]+)?)$"})
+    ] = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps")
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32", description="of the computation"
+    )
+    chunk: Annotated[int | str, integer_or("auto", 1)] = Field(
+        default="auto", description="auto, or a number of samples, rows or frames"
+    )
+    read: Annotated[Any, _options("read_options")] = Field(
+        default=None, validate_default=True, description="how inputs are read"
+    )
+    stack: Layers = Field(description="the layers, first to last")
+    weights: Annotated[str, text("a path of a .safetensors file")] | None = Field(
+        default=None, description="a .safetensors file with the state_dict of the stack"
+    )
+    normalize: NormalizeField = Field(
+        default_factory=Sigmoid, description="how the stack's output becomes values that a file can hold"
+    )
+    write: Annotated[Any, _options("write_options")] = Field(
+        default=None, validate_default=True, description="how outputs are written"
+    )
+    executor: Literal["serial", "process", "ray"] = Field(default="serial", description="what runs the jobs")
+    workers: Annotated[int | str, integer_or("auto", 1)] = Field(default="auto", description="jobs at once")
+    timeout_seconds: Positive | None = Field(default=None, description="a file that takes longer is ended")
+    max_failures: Natural | None = Field(
+        default=None, description="the run ends when more files than this fail"
+    )
+    include: Annotated[tuple[str, ...], _PATTERNS] = Field(
+        default=(), description="only inputs that match one of these patterns"
+    )
+    exclude: Annotated[tuple[str, ...], _PATTERNS] = Field(
+        default=(), description="no inputs that match one of these patterns"
+    )
+    limits: Annotated[Limits, Rule(_check_limits, {"x-model": "limits"})] = Field(
+        default_factory=Limits, description="how large a decoded input may be"
+    )
+    ray: Annotated[RayOptions, Rule(_check_ray, {"x-model": "ray"})] = Field(
+        default_factory=RayOptions, description="for executor ray"
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_setting(cls, value: Any, handler: ModelWrapValidatorHandler[Any], info: ValidationInfo) -> Any:
+        """Every part is checked against what the file as a whole says."""
+        if isinstance(info.context, Setting) or not isinstance(value, Mapping):
+            return handler(value)
+        return cls.model_validate(value, context=setting_of(value))
+
+    @model_validator(mode="after")
+    def _minmax(self, info: ValidationInfo) -> Any:
+        if not isinstance(self.normalize, MinMax):
+            return self
+        setting = info.context if isinstance(info.context, Setting) else Setting()
+        where = (
+            "causal"
+            if setting.causal
+            else next((_dotted(p) for p, s in walk(self.stack) if _causal(s, setting)), "")
+        )
+        if where:
+            reason = "it needs the whole file first, the future too; use sigmoid, tanh or clip"
+            raise failure([Problem(("normalize",), f"got minmax with {where} set: {reason}")])
+        return self
+
+    def causality(self, spec: LayerSpec | None = None) -> Causality:
+        """How the file's default, or one layer, is causal, with `true` and missing keys looked up."""
+        own = spec.causal if isinstance(spec, CausalLayer) else None
+        value = self.causal if own is None else own
+        return causality(value, default_mode=pipelines.find(self.pipeline).causal_mode)
+
+
+def _causal(spec: LayerSpec, setting: Setting) -> bool:
+    return isinstance(spec, CausalLayer) and bool(spec.causality(setting))
+
+
+def _dotted(path: tuple[str | int, ...]) -> str:
+    return render(path) + ".causal"
+
+
+def render(path: tuple[str | int, ...]) -> str:
+    """A path as errors print it.
+
+    >>> render(("stack", 1, "conv", "kernel_size"))
+    'stack[1].conv.kernel_size'
+    """
+    out = ""
+    for part in path:
+        out += f"[{part}]" if isinstance(part, int) else f".{part}" if out else part
+    return out
+
+
+def setting_of(value: Mapping[str, Any]) -> Setting:
+    """What an unchecked file says of its pipeline and causality; what is wrong there is left out here."""
+    found = None
+    if isinstance(value.get("pipeline"), str):
+        try:
+            found = pipelines.find(value["pipeline"])
+        except Exception:
+            # reported by the check of the key itself, which loads it again
+            found = None
+    mode = found.causal_mode if found else "pad"
+    try:
+        causal = causality(check_causal(value.get("causal", False), None), default_mode=mode)
+    except ValidationError:
+        causal = Causality("none")
+    return Setting(tuple(found.axes) if found else (), causal, mode, found)

@@ -1,0 +1,113 @@
+"""The bases of everything typed in a configuration: a section with fixed keys, and a thing chosen by name.
+
+A chosen thing is spelt `name` or `{name: {option: value}}`: layers, kernels, initializers, normalizers.
+Nothing here knows which there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
+
+from mediaconv.config.problems import below, failure, listed, problems_of, wrong
+from mediaconv.config.setting import Setting
+from mediaconv.config.values import Rule
+from mediaconv.errors import nearest
+
+
+class Section(BaseModel):
+    """A mapping with fixed keys: frozen, unknown keys are errors, all worded for users."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _worded(cls, value: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+        if not isinstance(value, Mapping | cls):
+            raise wrong(value, f"a mapping with keys of {listed(cls.model_fields) or 'no name'}")
+        try:
+            return handler(value)
+        except ValidationError as error:
+            raise failure(problems_of(error, keys=tuple(cls.model_fields))) from None
+
+
+class Named(Section):
+    """A thing chosen by its name, with its options."""
+
+    name: ClassVar[str]
+    shorthand: ClassVar[str | None] = None
+    """The key that a bare list below the name stands for."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options that are set, defaults included; those left to be found out (None) are not in it."""
+        return {key: value for key, value in dict(self).items() if value is not None}
+
+    @model_serializer(mode="wrap")
+    def _as_spelt(self, handler: SerializerFunctionWrapHandler) -> Any:
+        body = {key: value for key, value in handler(self).items() if value is not None}
+        return {self.name: body} if body else self.name
+
+
+N = TypeVar("N", bound=Named)
+
+
+def registry(*kinds: type[N]) -> dict[str, type[N]]:
+    """Name to class, in the order given, which is the order that errors list them in."""
+    return {kind.name: kind for kind in kinds}
+
+
+def parse_named(value: Any, kinds: Mapping[str, type[N]], noun: str, setting: Setting | None) -> N:
+    """One of `kinds`, from `name` or `{name: {option: value}}`. Raises ValidationError.
+
+    Underscores of a name may be left out or put in: `leakyrelu` (torch's class) is `leaky_relu`.
+    """
+    if isinstance(value, Named) and kinds.get(value.name) is type(value):
+        return value  # type: ignore[return-value]
+    spelt, body = _split(value, noun)
+    kind = {name.replace("_", ""): kind for name, kind in kinds.items()}.get(spelt.replace("_", ""))
+    if kind is None:
+        raise wrong(spelt, f"the name of a {noun}: {listed(kinds)}", hint=nearest(spelt, kinds))
+    if kind.shorthand and isinstance(body, list | tuple):
+        body = {kind.shorthand: body}
+    try:
+        return kind.model_validate({} if body is None else body, context=setting)
+    except ValidationError as error:
+        raise failure(below(error, spelt)) from None
+
+
+def _split(value: Any, noun: str) -> tuple[str, Any]:
+    """The name and what stands below it."""
+    if isinstance(value, str):
+        return value, None
+    if not isinstance(value, Mapping) or not value:
+        raise wrong(value, f"the name of a {noun}, or {{name: {{option: value}}}}")
+    if len(value) > 1:
+        keys = listed(str(key) for key in value)
+        raise wrong(
+            value,
+            f"one {noun} with its options indented below it, not the keys {keys} side by side",
+        )
+    ((name, body),) = value.items()
+    if not isinstance(name, str):
+        raise wrong(name, f"the name of a {noun}")
+    return name, body
+
+
+def named(kinds: Mapping[str, type[N]], noun: str) -> Rule:
+    """The annotation of a value that is one of `kinds`."""
+
+    def check(value: Any, setting: Setting | None) -> N:
+        return parse_named(value, kinds, noun, setting)
+
+    return Rule(check, {"x-choice": noun})
