@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict, Field
+
+from mediaconv.errors import ReadError
 
 
 class Limits(BaseModel):
@@ -16,3 +20,13 @@ class Limits(BaseModel):
 
     max_pixels: int = Field(default=2**28, ge=1, description="pixels of one image or film frame")
     max_channels: int = Field(default=256, ge=1, description="channels of a sound, bands of an image")
+
+
+def check_pixels(path: Path, width: int, height: int, limits: Limits) -> None:
+    """Raise ReadError for a picture without pixels, or with more than the limit."""
+    if width < 1 or height < 1:
+        raise ReadError(f"{path}: the picture has no pixels ({width}x{height})")
+    if width * height > limits.max_pixels:
+        raise ReadError(
+            f"{path}: {width}x{height} pixels are more than the limit of {limits.max_pixels} (max_pixels)"
+        )

@@ -56,3 +56,16 @@ class SampleFormat:
             return np.asarray(values, np.float32)
         scaled = np.rint(np.asarray(values, np.float64) * self.factor)
         return np.clip(scaled, self.low, self.high).astype(self.dtype)
+
+
+def to_sixteen(samples: np.ndarray, bits: int) -> np.ndarray:
+    """Unsigned samples of 1 to 16 bits to uint16, stretched so that the largest is 65535.
+
+    >>> to_sixteen(np.array([0, 512, 1023], np.uint16), 10)
+    array([    0, 32800, 65535], dtype=uint16)
+    """
+    if bits == 16:
+        return samples
+    steps = np.arange(1 << bits, dtype=np.float64)
+    table = np.rint(steps * 65535 / steps[-1]).astype(np.uint16)
+    return table[np.minimum(samples, (1 << bits) - 1)]

@@ -1,0 +1,49 @@
+"""Opening files through PyAV: quiet, closed on failure, errors in our words. Decodes nothing itself."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.logging
+from av.format import Flags
+
+from mediaconv.errors import ReadError
+from mediaconv.media.completeness import check_complete
+from mediaconv.media.files import describe, one_line, read_head
+
+av.logging.set_level(None)  # FFmpeg's own words about a damaged file stay off the user's terminal
+av.logging.set_libav_level(av.logging.PANIC)
+
+# Demuxers of lists of other files, of text and of devices: the file alone is the input.
+NOT_MEDIA = frozenset({"concat", "hls", "dash", "imf", "tty", "lavfi", "sdp", "rtsp", "sap", "ffmetadata"})
+
+
+def open_container(path: Path) -> av.container.InputContainer:
+    """Open a sound or film file, told by its content. Raises ReadError; the caller closes it."""
+    head = read_head(path)
+    check_complete(path, head)
+    try:
+        container = av.open(
+            f"file:{path}", metadata_errors="replace", container_options={"protocol_whitelist": "file"}
+        )
+    except (av.error.FFmpegError, ValueError) as error:
+        raise ReadError(
+            f"{path}: no sound or film that can be read ({one_line(error)}; {describe(head)})"
+        ) from error
+    if NOT_MEDIA.intersection(container.format.name.split(",")):
+        container.close()
+        raise ReadError(f"{path}: no sound or film: {describe(head)}")
+    return container
+
+
+def clock_origin(container: av.container.InputContainer, *, windowed: bool) -> Fraction:
+    """The time of the file that counts as zero, in seconds.
+
+    Times are kept as the file states them, except where its clock starts anywhere (MPEG streams) or where
+    reading starts at a given second: then they count from the file's start.
+    """
+    if windowed or container.format.flags & Flags.ts_discont.value:
+        return Fraction(container.start_time or 0, av.time_base)
+    return Fraction(0)

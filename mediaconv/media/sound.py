@@ -1,0 +1,109 @@
+"""Carrying a film's sound over into another film, packet by packet, without decoding or encoding it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from mediaconv.errors import ReadError
+from mediaconv.media.files import one_line
+from mediaconv.media.libav import clock_origin, open_container
+
+
+class SoundCopy:
+    """The sound packets of one source on their way into one output, in step with its pictures."""
+
+    def __init__(
+        self,
+        source: av.container.InputContainer,
+        output: av.container.OutputContainer,
+        *,
+        path: Path,
+        start: Fraction,
+        end: Fraction | None,
+    ) -> None:
+        self._path = path
+        self._source = source
+        self._output = output
+        self._input_stream = source.streams.best("audio")
+        self._stream = output.add_stream_from_template(self._input_stream)
+        self._start, self._end = start, end
+        self._packets = self._window()
+        self._next: tuple[Fraction, av.Packet] | None = None
+
+    @classmethod
+    def attach(
+        cls,
+        output: av.container.OutputContainer,
+        path: Path,
+        *,
+        start_seconds: float,
+        duration_seconds: float | None,
+    ) -> tuple[SoundCopy | None, str | None]:
+        """A copy of the best sound stream of `path` into `output`, or None and why there is none.
+
+        Times of the copy are those of a `VideoReader` with the same window. Raises ReadError.
+        """
+        source = open_container(path)
+        stream = source.streams.best("audio")
+        if stream is None:
+            source.close()
+            return None, f"{path.name} has no sound to copy"
+        start = Fraction(start_seconds).limit_denominator(10**9)
+        origin = clock_origin(source, windowed=start > 0)
+        end = None
+        if duration_seconds is not None:
+            first = Fraction(source.start_time or 0, av.time_base)
+            end = max(first, origin + start) + Fraction(duration_seconds).limit_denominator(10**9)
+        try:
+            copy = cls(source, output, path=path, start=origin + start, end=end)
+        except (ValueError, av.error.FFmpegError):
+            name = stream.codec_context.name
+            source.close()
+            return None, f"sound left out: {output.format.name} files do not hold {name}; write .mkv"
+        return copy, None
+
+    def advance(self, time: Fraction) -> None:
+        """Mux every packet that starts at or before `time` seconds of the output."""
+        while True:
+            if self._next is None:
+                self._next = next(self._packets, None)
+            if self._next is None or self._next[0] > time:
+                return
+            self._output.mux_one(self._next[1])
+            self._next = None
+
+    def finish(self) -> None:
+        """Mux the rest of the window."""
+        if self._next is not None:
+            self._output.mux_one(self._next[1])
+            self._next = None
+        for _, packet in self._packets:
+            self._output.mux_one(packet)
+
+    def close(self) -> None:
+        """Release the source. May be called twice."""
+        self._source.close()
+
+    def _window(self) -> Iterator[tuple[Fraction, av.Packet]]:
+        """Packets that sound within the window, moved to the output's clock, with their times there."""
+        base = Fraction(self._input_stream.time_base)
+        shift = round(self._start / base)
+        try:
+            for packet in self._source.demux(self._input_stream):
+                if packet.pts is None or packet.size == 0:
+                    continue
+                begin = packet.pts * base
+                if self._end is not None and begin >= self._end:
+                    break
+                if self._start and begin + (packet.duration or 0) * base <= self._start:
+                    continue
+                packet.pts -= shift
+                packet.dts = packet.pts
+                packet.stream = self._stream
+                yield begin - self._start, packet
+        except av.error.FFmpegError as error:
+            raise ReadError(f"{self._path}: its sound cannot be copied ({one_line(error)})") from error

@@ -1,0 +1,85 @@
+"""Decoding the first page of a TIFF: any number of bands, 8 or 16 bits, upright.
+
+Pillow decodes the colour kinds it knows in 8 bits (palettes, CMYK, YCbCr); tifffile all else. Geographic tags
+and further pages are passed over.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import tifffile
+
+from mediaconv.errors import ReadError
+from mediaconv.media.limits import Limits, check_pixels
+from mediaconv.media.orientation import from_exif
+from mediaconv.media.samples import to_sixteen
+
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it raises what matters; the rest is advice
+
+ORIENTATION_TAG = 274
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
+KINDS = {1: "unsigned integer", 2: "signed integer", 3: "float"}
+ALPHA_SAMPLES = {1, 2}
+PILLOW_MODES = {"P": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "RGB": "RGB", "RGBA": "RGBA"}
+
+
+def decode(path: Path, limits: Limits) -> np.ndarray:
+    """Shape: (H, W, C), uint8 or uint16. Raises ReadError for what is no such picture; damage raises anything."""
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        check_pixels(path, page.imagewidth, page.imagelength, limits)
+        if page.samplesperpixel > limits.max_channels:
+            raise ReadError(
+                f"{path}: {page.samplesperpixel} bands, expected at most {limits.max_channels} (max_channels)"
+            )
+        _check_samples(path, page, file.filehandle.size)
+        if page.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB) and page.bitspersample <= 8:
+            return _by_pillow(path)
+        data = _bands_last(page)
+        orientation = from_exif(int(page.tags.valueof(ORIENTATION_TAG, default=1)))
+    return orientation.apply(data)
+
+
+def _check_samples(path: Path, page: tifffile.TiffPage, size: int) -> None:
+    if page.sampleformat != 1 or page.bitspersample > 16:
+        kind = KINDS.get(page.sampleformat, "complex")
+        raise ReadError(
+            f"{path}: {kind} samples of {page.bitspersample} bits are not supported; convert to unsigned "
+            "integers of 8 or 16 bits"
+        )
+    pieces = zip(page.dataoffsets, page.databytecounts, strict=False)
+    needed = max((offset + count for offset, count in pieces), default=0)
+    if needed > size:
+        raise ReadError(f"{path}: the file is cut off: its structure promises {needed} bytes, it has {size}")
+
+
+def _by_pillow(path: Path) -> np.ndarray:
+    """Pillow turns a TIFF upright itself."""
+    with PIL.Image.open(path) as picture:
+        picture.load()
+        if picture.mode not in PILLOW_MODES:
+            raise ReadError(f"{path}: colours of kind {picture.mode!r} are not supported; convert to RGB")
+        return np.asarray(picture.convert(PILLOW_MODES[picture.mode]))
+
+
+def _bands_last(page: tifffile.TiffPage) -> np.ndarray:
+    data = page.asarray()
+    axes = page.axes
+    if "S" in axes and not axes.endswith("S"):
+        data = np.moveaxis(data, axes.index("S"), -1)
+    elif "S" not in axes:
+        data = data[..., None]
+    data = data.reshape(data.shape[-3:])
+    bits = page.bitspersample
+    if data.dtype == bool or bits < 8:
+        data = (data.astype(np.uint16) * 255 // ((1 << bits) - 1)).astype(np.uint8)
+    elif 8 < bits < 16:
+        data = to_sixteen(data, bits)
+    if page.photometric == WHITE_IS_ZERO:
+        data = np.iinfo(data.dtype).max - data
+    alpha = data.shape[2] == 2 and ALPHA_SAMPLES.intersection(page.extrasamples)
+    return data[..., [0, 0, 0, 1]] if alpha else data

@@ -1,0 +1,68 @@
+"""When frames are shown: mending missing times, choosing frames at a constant rate, counting from a start.
+
+Works on (time, frame) pairs with exact fractions of a second; knows nothing of files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import TypeVar
+
+Frame = TypeVar("Frame")
+
+
+def rising(
+    frames: Iterable[tuple[Fraction | None, Frame]], *, step: Fraction
+) -> Iterator[tuple[Fraction, Frame]]:
+    """Give a frame without a time, or with one not after its predecessor's, the time `step` later.
+
+    >>> [str(t) for t, _ in rising([(None, 0), (Fraction(1), 0), (Fraction(1), 0)], step=Fraction(1, 4))]
+    ['0', '1', '5/4']
+    """
+    last: Fraction | None = None
+    for time, frame in frames:
+        if time is None or (last is not None and time <= last):
+            time = Fraction(0) if last is None else last + step
+        last = time
+        yield time, frame
+
+
+def at_rate(
+    frames: Iterable[tuple[Fraction, Frame]], *, rate: Fraction, last_duration: Fraction
+) -> Iterator[tuple[Fraction, Frame]]:
+    """The frame shown at each tick of a constant rate: the last one at or before it.
+
+    Ticks start at the first frame's time and end before the last frame's end.
+
+    >>> pairs = [(Fraction(0), "a"), (Fraction(1), "b")]
+    >>> [f for _, f in at_rate(pairs, rate=Fraction(2), last_duration=Fraction(1, 2))]
+    ['a', 'a', 'b']
+    """
+    start: Fraction | None = None
+    shown: tuple[Fraction, Frame] | None = None
+    count = 0
+    for time, frame in frames:
+        if start is None or shown is None:
+            start = time
+        else:
+            while start + count / rate < time:
+                yield start + count / rate, shown[1]
+                count += 1
+        shown = (time, frame)
+    if start is None or shown is None:
+        return
+    while start + count / rate < shown[0] + last_duration:
+        yield start + count / rate, shown[1]
+        count += 1
+
+
+def between(
+    frames: Iterable[tuple[Fraction, Frame]], *, start: Fraction, end: Fraction | None
+) -> Iterator[tuple[Fraction, Frame]]:
+    """Frames from `start` on and before `end`, their times counted from `start`."""
+    for time, frame in frames:
+        if end is not None and time >= end:
+            return
+        if time >= start:
+            yield time - start, frame

@@ -1,0 +1,264 @@
+"""Reading film: any file that PyAV decodes, as chunks of frames with their exact times.
+
+Reads pictures only; their sound is `mediaconv.media.sound`'s and `mediaconv.media.audio`'s. Writes nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from mediaconv.errors import ReadError
+from mediaconv.media import timeline
+from mediaconv.media.files import one_line
+from mediaconv.media.libav import clock_origin, open_container
+from mediaconv.media.limits import Limits, check_pixels
+from mediaconv.media.orientation import Orientation, from_display_matrix
+from mediaconv.media.pixels import CHANNELS, PixelConverter, stored_bits
+from mediaconv.media.video_writer import VideoWriter
+
+FALLBACK_RATE = Fraction(25)
+LARGEST_RATE = 1000
+FIRST_BLOCK = 64  # frames allocated at first for a chunk: a chunk longer than the film costs no more
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a film's stream is, as it comes out of the reader.
+
+    width, height: pixels, after turning and `size`.
+    channels: C of the frames. frames: how many, None where only the end tells.
+    rate: average frames a second. bit_depth: 8 (uint8) or 16 (uint16, filling 0..65535).
+    duration_seconds: of the stream, None where unknown. has_sound: the file holds a sound stream.
+    rotation: clockwise degrees that were applied. time_base: seconds; every time of the file is a multiple.
+    sample_aspect_ratio: width of a pixel over its height, as shown.
+    """
+
+    width: int
+    height: int
+    channels: int
+    frames: int | None
+    rate: Fraction
+    bit_depth: int
+    duration_seconds: Fraction | None
+    has_sound: bool
+    rotation: int
+    time_base: Fraction
+    sample_aspect_ratio: Fraction = Fraction(1)
+
+
+class VideoReader:
+    """The best video stream of a film, as players choose it, opened and its first frame decoded.
+
+    size: (width, height) to scale to, after turning. fps: frames a second to choose at; None keeps every
+    frame at its own time. color: "rgb", "gray" or "rgba". start_seconds counts from the file's start; when it
+    is given times are counted from it, otherwise they are the file's own (MPEG streams, whose clocks start
+    anywhere, count from the file's start).
+
+    Raises ReadError, on opening and while reading.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        size: tuple[int, int] | None = None,
+        fps: Fraction | float | None = None,
+        color: str = "rgb",
+        start_seconds: float = 0.0,
+        duration_seconds: float | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._path = Path(path)
+        self._limits = limits or Limits()
+        self._fps = None if fps is None else Fraction(fps).limit_denominator(1001 * 1000)
+        self._container = open_container(self._path)
+        try:
+            self._open_stream()
+            self._set_window(start_seconds, duration_seconds)
+            self._frames = self._shown_frames()
+            self._prime(size, color)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file. May be called twice."""
+        self._container.close()
+
+    def chunks(self, size: int) -> Iterator[tuple[np.ndarray, list[Fraction]]]:
+        """Chunks of `size` frames, the last one shorter, each with its times in seconds. May be called once.
+
+        Shape: (n, H, W, C), uint8 or uint16. Every chunk is a fresh array.
+        """
+        while True:
+            block = np.empty((min(size, FIRST_BLOCK), *self._converter.shape), self._converter.dtype)
+            times: list[Fraction] = []
+            previous: av.VideoFrame | None = None
+            for time, frame in itertools.islice(self._frames, size):
+                index = len(times)
+                if index == len(block):
+                    grown = np.empty((min(size, 2 * index), *block.shape[1:]), block.dtype)
+                    grown[:index] = block
+                    block = grown
+                if frame is previous:
+                    block[index] = block[index - 1]
+                else:
+                    self._convert(frame, block[index])
+                previous = frame
+                times.append(time)
+            if not times:
+                return
+            yield block[: len(times)], times
+
+    def _convert(self, frame: av.VideoFrame, out: np.ndarray) -> None:
+        try:
+            self._converter.convert(frame, out)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise ReadError(
+                f"{self._path}: pixel format {frame.format.name} cannot be converted ({one_line(error)})"
+            ) from error
+
+    def _open_stream(self) -> None:
+        streams = self._container.streams
+        stream = streams.best("video")
+        if stream is None:
+            pictures = "a stream that cannot be decoded" if streams.video else "no pictures"
+            raise ReadError(f"{self._path}: the file holds {pictures}, expected a film")
+        context = stream.codec_context
+        if context.width:  # 0 where only a frame tells
+            check_pixels(self._path, context.width, context.height, self._limits)
+        context.thread_type = "AUTO"
+        self._stream = stream
+
+    def _set_window(self, start_seconds: float, duration_seconds: float | None) -> None:
+        """Where to start and stop, in the file's own times, and seek near the start."""
+        if start_seconds < 0 or (duration_seconds is not None and duration_seconds <= 0):
+            raise ReadError(
+                f"{self._path}: start_seconds {start_seconds}, duration_seconds {duration_seconds}: expected "
+                "a start of 0 or more and a duration above 0"
+            )
+        first = Fraction(self._container.start_time or 0, av.time_base)
+        self._origin = clock_origin(self._container, windowed=start_seconds > 0)
+        self._start = Fraction(start_seconds).limit_denominator(10**9)
+        self._end = None
+        if duration_seconds is not None:
+            duration = Fraction(duration_seconds).limit_denominator(10**9)
+            self._end = max(first - self._origin, self._start) + duration
+        if start_seconds > 0:
+            target = self._origin + self._start
+            try:
+                self._container.seek(int(target / self._stream.time_base), stream=self._stream)
+            except av.error.FFmpegError:  # a format that cannot seek is read from its start
+                self._container.seek(0)
+
+    def _prime(self, size: tuple[int, int] | None, color: str) -> None:
+        """Decode the first frame: it tells what the header may not."""
+        first = next(self._frames, None)
+        if first is None:
+            past = f" from {float(self._start)} s on" if self._start else ""
+            raise ReadError(f"{self._path}: no frame can be decoded{past} (zero frames)")
+        frame = first[1]
+        check_pixels(self._path, frame.width, frame.height, self._limits)
+        orientation = _orientation(frame)
+        shown = orientation.size(frame.width, frame.height)
+        width, height = size or shown
+        bits = stored_bits(frame)
+        self._converter = PixelConverter(
+            width=width, height=height, color=color, bits=bits, orientation=orientation
+        )
+        self._frames = itertools.chain([first], self._frames)
+        aspect = Fraction(self._stream.sample_aspect_ratio or 1) or Fraction(1)
+        aspect = 1 / aspect if orientation.transpose else aspect
+        self.info = VideoInfo(
+            width=width,
+            height=height,
+            channels=CHANNELS[color],
+            frames=self._frame_count(),
+            rate=self._fps or self._source_rate(),
+            bit_depth=8 if bits <= 8 else 16,
+            duration_seconds=self._duration(),
+            has_sound=bool(self._container.streams.audio),
+            rotation=orientation.clockwise_degrees,
+            time_base=1 / self._fps if self._fps else Fraction(self._stream.time_base),
+            sample_aspect_ratio=aspect * Fraction(shown[0] * height, shown[1] * width),
+        )
+
+    def _source_rate(self) -> Fraction:
+        for rate in (self._stream.average_rate, self._stream.guessed_rate, self._stream.base_rate):
+            if rate and 0 < rate <= LARGEST_RATE:
+                return Fraction(rate)
+        return FALLBACK_RATE
+
+    def _duration(self) -> Fraction | None:
+        if self._stream.duration:
+            whole = self._stream.duration * Fraction(self._stream.time_base)
+        elif self._container.duration:
+            whole = Fraction(self._container.duration, av.time_base)
+        else:
+            return None
+        left = max(Fraction(0), whole - self._start)
+        return left if self._end is None else min(left, self._end - self._start)
+
+    def _frame_count(self) -> int | None:
+        """Known only where the container counts its frames and all of them are wanted."""
+        if self._fps or self._start or self._end is not None:
+            return None
+        return self._stream.frames or None
+
+    def _shown_frames(self) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+        """Frames of the window at their times, counted from the window's start."""
+        step = 1 / self._source_rate()
+        timed = timeline.rising(self._decoded(), step=step)
+        timed = timeline.between(timed, start=self._start, end=self._end) if self._windowed() else timed
+        if self._fps is None:
+            return timed
+        return timeline.at_rate(timed, rate=self._fps, last_duration=step)
+
+    def _windowed(self) -> bool:
+        return bool(self._start) or self._end is not None
+
+    def _decoded(self) -> Iterator[tuple[Fraction | None, av.VideoFrame]]:
+        """Decoded frames, in order, with the container's times, until the end of the file."""
+        good = False
+        origin = self._origin
+        try:
+            for packet in self._container.demux(self._stream):
+                for frame in self._stream.codec_context.decode(packet):
+                    if frame.is_corrupt:
+                        if (
+                            not good
+                        ):  # a stream entered between key frames: players start at the first whole one
+                            continue
+                        raise ReadError(f"{self._path}: damaged at {self._where(frame)}: a frame lacks data")
+                    good = True
+                    time = None if frame.pts is None else frame.pts * Fraction(frame.time_base) - origin
+                    yield time, frame
+        except av.error.FFmpegError as error:
+            raise ReadError(f"{self._path}: damaged: decoding stopped ({one_line(error)})") from error
+
+    def _where(self, frame: av.VideoFrame) -> str:
+        return "an unknown time" if frame.pts is None else f"{float(frame.pts * frame.time_base):.3f} s"
+
+
+def _orientation(frame: av.VideoFrame) -> Orientation:
+    """Of the display matrix that the container or the stream states."""
+    for data in frame.side_data:
+        if data.type.name == "DISPLAYMATRIX":
+            return from_display_matrix(np.frombuffer(bytes(data), np.int32).tolist())
+    return Orientation()
+
+
+__all__ = ["VideoInfo", "VideoReader", "VideoWriter"]
