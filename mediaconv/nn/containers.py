@@ -5,27 +5,24 @@ Branches of unequal latency are aligned by queues: what one branch has ready wai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from mediaconv.nn.geometry import AxisMap, Chain, Parallel
-from mediaconv.nn.streaming import (
-    State,
-    Streamable,
-    axis_map,
-    init_state,
-    output_channels,
-    step,
-)
+from mediaconv.nn.layer import Composite, axis_map, init_state, output_channels, step
+from mediaconv.nn.state import State
 
 
-class Sequential(Streamable, nn.Sequential):
+class Sequential(Composite, nn.Sequential):
     """torch.nn.Sequential that streams; the same keys ("0.weight", ...)."""
 
     def axis_map(self, axis: int) -> AxisMap:
         return Chain(tuple(axis_map(layer, axis) for layer in self))
+
+    def parts(self) -> Iterator[tuple[str, nn.Module]]:
+        return iter(self.named_children())
 
     def output_channels(self, channels: int) -> int:
         for layer in self:
@@ -62,7 +59,7 @@ def _mul(parts: Sequence[Tensor]) -> Tensor:
 MERGES: dict[str, Callable[[Sequence[Tensor]], Tensor]] = {"add": _add, "concat": _concat, "mul": _mul}
 
 
-class Branches(Streamable, nn.Module):
+class Branches(Composite, nn.Module):
     """Parallel branches over one input, merged by `add`, `concat` (channels) or `mul`.
 
     branches: modules; each gives the same output length, `add` and `mul` the same channels.
@@ -81,6 +78,9 @@ class Branches(Streamable, nn.Module):
     def paths(self) -> list[nn.Module]:
         """The branches in the order in which they are merged."""
         return list(self.branches)
+
+    def parts(self) -> Iterator[tuple[str, nn.Module]]:
+        return ((f"branches.{i}", path) for i, path in enumerate(self.branches))
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: (N, C, ...) to (N, C', ...)."""
@@ -112,7 +112,7 @@ class Branches(Streamable, nn.Module):
             rest = queue.shape[dim] - ready
             if rest and last:
                 raise ValueError(
-                    f"branches give lengths {[q.shape[dim] for q in queues]} at the end: they cannot be merged"
+                    f"branches give lengths {[q.shape[dim] for q in queues]} at the end and cannot be merged"
                 )
             state.tensors[f"queue{i}"] = queue.narrow(dim, ready, rest).clone() if rest else None
         return MERGES[self.merge]([queue.narrow(dim, 0, ready) for queue in queues])
@@ -132,3 +132,6 @@ class Residual(Branches):
 
     def paths(self) -> list[nn.Module]:
         return [self.layers, self.shortcut]
+
+    def parts(self) -> Iterator[tuple[str, nn.Module]]:
+        return iter([("layers", self.layers), ("shortcut", self.shortcut)])

@@ -16,7 +16,8 @@ from torch.nn import functional as F
 
 from mediaconv.nn.geometry import AxisMap, Whole, Window, per_axis, same_padding
 from mediaconv.nn.masks import causal_mask, raster_mask
-from mediaconv.nn.streaming import State, Streamable, pad, step_whole, step_window, window_state
+from mediaconv.nn.state import State
+from mediaconv.nn.window import Place, Windowed, pad, step_whole
 
 Ints = int | Sequence[int]
 Padding = str | int | Sequence[int | str]
@@ -25,14 +26,14 @@ MODES = ("pad", "mask", "raster")
 ALIGNMENTS = ("strict", "block")
 
 
-class _Conv(Streamable):
+class _Conv(Windowed, nn.modules.conv._ConvNd):
     """What all convolutions share: windows per axis, masked and cropped weight, forward and step."""
 
     dims: int
-    weight: nn.Parameter
-    bias: nn.Parameter | None
-    windows: tuple[Window, ...]
     _mask: Tensor | None
+
+    def _torch_init(self, *args: Any) -> None:
+        super().__init__(*args)
 
     def _configure(self, windows: Sequence[Window], mask: Tensor | None) -> None:
         """Set the windows, cropped to the taps that a mask leaves along each axis."""
@@ -47,7 +48,8 @@ class _Conv(Streamable):
             kept = (mask.any(dim=others) if others else mask).nonzero()[:, 0]
             if not len(kept):
                 raise ValueError(
-                    "every tap is masked: a kernel of 1 with raster type A sees nothing; use type B or a larger kernel"
+                    "every tap is masked: raster type A with a kernel of 1 sees nothing; "
+                    "use type B or a larger kernel"
                 )
             first, last = int(kept[0]), int(kept[-1])
             self._taps[axis] = slice(first, last + 1)
@@ -83,56 +85,36 @@ class _Conv(Streamable):
             state_dict = {**state_dict, key: incoming.masked_fill(~self._mask.to(incoming.device), 0)}
         super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[misc]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Shape: (N, C_in, ...) to (N, C_out, ...)."""
-        return self._convolve(x, self.windows)
-
-    def _convolve(self, x: Tensor, windows: Sequence[Window]) -> Tensor:
-        symmetric = self.padding_mode == "zeros" and all(w.left == w.right >= 0 for w in windows)
-        padding = tuple(w.left for w in windows) if symmetric else (0,) * self.dims
+    def apply_windows(self, x: Tensor, place: Place | None) -> Tensor:
+        skip = None if place is None else place.axis
+        symmetric = self.padding_mode == "zeros"
+        padding = []
+        for axis, w in enumerate(self.windows):
+            padding.append(0 if axis == skip else w.left)
+            symmetric = symmetric and (axis == skip or w.left == w.right >= 0)
         if not symmetric:
-            x = self._pad(x, windows)
+            padding = [0] * self.dims
+            x = pad(x, self.windows, self.padding_mode, skip=skip)
         conv = (F.conv1d, F.conv2d, F.conv3d)[self.dims - 1]
         return conv(x, self._used_weight(), self.bias, self.stride, padding, self.dilation, self.groups)
 
-    def _pad(self, x: Tensor, windows: Sequence[Window]) -> Tensor:
-        return pad(x, windows, self.padding_mode)
+    def _wraps(self, axis: int) -> bool:
+        window = self.windows[axis]
+        return self.padding_mode == "circular" and (window.left > 0 or window.right > 0)
 
     def axis_map(self, axis: int) -> AxisMap:
-        window = self.windows[axis]
-        wraps = self.padding_mode == "circular" and (window.left > 0 or window.right > 0)
-        return Whole(window) if wraps else window
+        return Whole(self.windows[axis]) if self._wraps(axis) else self.windows[axis]
 
     def output_channels(self, channels: int) -> int:
         if channels != self.in_channels:
             raise ValueError(f"got {channels} channels, this layer takes {self.in_channels}")
         return self.out_channels
 
-    def init_state(self, axis: int) -> State:
-        return window_state()
-
     def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:
-        if self.axis_map(axis).whole:
-            y = step_whole(x, state, self.forward, axis=axis, last=last)
-        else:
-            window = self.windows[axis]
-            inner = list(self.windows)
-            inner[axis] = replace(window, left=0, right=0)
-            y = step_window(
-                x,
-                state,
-                window,
-                lambda held: self._convolve(held, inner),
-                axis=axis,
-                last=last,
-                padding_mode=self.padding_mode,
-            )
-        return self._empty(x, axis) if y is None else y
-
-    def _empty(self, x: Tensor, axis: int) -> Tensor:
-        shape = list(self.output_shape(x.shape))
-        shape[axis + 2] = 0
-        return x.new_empty(shape)
+        if not self._wraps(axis):
+            return super().step(x, state, axis=axis, last=last)
+        y = step_whole(x, state, self.forward, axis=axis, last=last)
+        return self.empty_output(x, axis) if y is None else y
 
 
 def standard_windows(
@@ -161,7 +143,7 @@ def standard_windows(
             left = right = p
         if min(k, s, d) < 1 or left < 0:
             raise ValueError(
-                f"kernel_size {k}, stride {s} and dilation {d} must be at least 1 and padding {left} at least 0"
+                f"kernel_size {k}, stride {s}, dilation {d}: expected at least 1; padding {left}: at least 0"
             )
         windows.append(Window(k, s, d, left, right))
     return windows
@@ -172,6 +154,8 @@ def causal_window(kernel: int, stride: int, dilation: int, *, mode: str, alignme
 
     alignment: `strict` (output j sees inputs <= j*stride) or `block` (<= j*stride + stride - 1).
     """
+    if alignment not in ALIGNMENTS:
+        raise ValueError(f"alignment: got {alignment!r}, expected one of {', '.join(ALIGNMENTS)}")
     extent = (kernel - 1) * dilation + 1
     if mode != "pad":
         return Window(kernel, stride, dilation, *same_padding(kernel, dilation))
@@ -198,7 +182,7 @@ class _Standard(_Conv):
         kernel = per_axis(kernel_size, self.dims, "kernel_size")
         steps = per_axis(stride, self.dims, "stride")
         dilations = per_axis(dilation, self.dims, "dilation")
-        super().__init__(  # type: ignore[call-arg]
+        self._torch_init(
             in_channels, out_channels, kernel, steps, 0, dilations, groups, bias, padding_mode, device, dtype
         )
         self._configure(standard_windows(kernel, steps, dilations, padding), None)
@@ -228,7 +212,7 @@ class _Causal(_Conv):
         kernel = per_axis(kernel_size, self.dims, "kernel_size")
         steps = per_axis(stride, self.dims, "stride")
         dilations = per_axis(dilation, self.dims, "dilation")
-        super().__init__(  # type: ignore[call-arg]
+        self._torch_init(
             in_channels, out_channels, kernel, steps, 0, dilations, groups, bias, padding_mode, device, dtype
         )
         self.mode, self.time_axis, self.alignment, self.raster_type = mode, time_axis, alignment, raster_type
@@ -265,23 +249,31 @@ def _check_causal(
         raise ValueError("mode raster needs a reading order of two axes or more; in 1D use mode='mask'")
     if raster_type not in ("A", "B"):
         raise ValueError(f"raster_type: got {raster_type!r}, expected 'A' or 'B'")
-    if alignment not in ALIGNMENTS:
-        raise ValueError(f"alignment: got {alignment!r}, expected one of {', '.join(ALIGNMENTS)}")
     if alignment == "block" and mode != "pad":
         raise ValueError("alignment block is defined for mode pad alone")
-    if not 0 <= time_axis < dims:
-        raise ValueError(f"time_axis: got {time_axis}, expected 0 to {dims - 1}")
     if padding_mode in ("reflect", "circular"):
         raise ValueError(
-            f"padding_mode {padding_mode} reads the future at the start of a causal layer; use zeros or replicate"
+            f"padding_mode {padding_mode} reads the future at the start of a causal layer; "
+            "use zeros or replicate"
         )
-    causal_axes = range(dims) if mode == "raster" else [time_axis]
-    for axis in causal_axes:
-        given = padding if isinstance(padding, str | int) else padding[axis]
-        if not isinstance(given, str) or (mode == "raster" and given != "same"):
-            raise ValueError(
-                f"padding: got {given!r} on causal axis {axis}, whose padding follows from the kernel; use 'same'"
-            )
+    causal_axis(time_axis, dims, padding)
+    if mode == "raster" and not (
+        padding == "same" or (not isinstance(padding, str | int) and set(padding) == {"same"})
+    ):
+        raise ValueError(f"padding: got {padding!r}; mode raster is causal along every axis, use 'same'")
+
+
+def causal_axis(time_axis: int, dims: int, padding: Padding) -> int:
+    """The causal axis, checked. Raises ValueError where it is not there or its padding is a number."""
+    if not 0 <= time_axis < dims:
+        raise ValueError(f"time_axis: got {time_axis}, expected 0 to {dims - 1}")
+    each = [padding] * dims if isinstance(padding, str | int) else list(padding)
+    if len(each) == dims and not isinstance(each[time_axis], str):
+        raise ValueError(
+            f"padding: got {each[time_axis]!r} on causal axis {time_axis}, whose padding follows from "
+            "the kernel; use 'same'"
+        )
+    return time_axis
 
 
 class Conv1d(_Standard, nn.Conv1d):

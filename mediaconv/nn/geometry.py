@@ -32,6 +32,11 @@ class AxisMap(ABC):
         """Outputs after which the pattern of reads repeats itself, moved along."""
         return self.stride.denominator
 
+    @property
+    def grain(self) -> int:
+        """Least number of inputs to move a signal by so that its outputs move along unchanged."""
+        return self.stride.numerator
+
     @abstractmethod
     def output_length(self, length: int) -> int:
         """Output length for an input of `length` steps."""
@@ -154,6 +159,33 @@ class Transposed(AxisMap):
 
 
 @dataclass(frozen=True)
+class Interpolated(AxisMap):
+    """Linear interpolation to `scale` times the length, ends held.
+
+    Output j lies at input `(j + 1/2) / scale - 1/2` (torch's `align_corners=False`); causal, on the line from
+    the previous input to the current one `j // scale`, which the last of its `scale` outputs reaches.
+    """
+
+    scale: int
+    causal: bool = False
+
+    @property
+    def stride(self) -> Fraction:
+        return Fraction(1, self.scale)
+
+    def output_length(self, length: int) -> int:
+        return length * self.scale
+
+    def reads(self, outputs: np.ndarray) -> np.ndarray:
+        if self.causal:
+            now, phase = outputs // self.scale, outputs % self.scale
+            return np.union1d(now, now[phase < self.scale - 1] - 1)
+        place = 2 * outputs + 1 - self.scale
+        first = place // (2 * self.scale)
+        return np.union1d(first, first[place % (2 * self.scale) > 0] + 1)
+
+
+@dataclass(frozen=True)
 class Whole(AxisMap):
     """Every output reads every input (a norm over time, circular padding)."""
 
@@ -162,6 +194,10 @@ class Whole(AxisMap):
     @property
     def stride(self) -> Fraction:
         return self.inner.stride
+
+    @property
+    def grain(self) -> int:
+        return self.inner.grain
 
     def output_length(self, length: int) -> int:
         return self.inner.output_length(length)
@@ -188,6 +224,13 @@ class Chain(AxisMap):
     def period(self) -> int:
         """A multiple of the true one: all upsampling factors' product."""
         return math.prod(m.period for m in self.maps)
+
+    @property
+    def grain(self) -> int:
+        grain = 1
+        for m in reversed(self.maps):
+            grain = math.lcm(m.grain, (grain * m.stride).numerator)
+        return grain
 
     def output_length(self, length: int) -> int:
         for m in self.maps:
@@ -225,6 +268,10 @@ class Parallel(AxisMap):
     @property
     def period(self) -> int:
         return math.lcm(*(m.period for m in self.maps))
+
+    @property
+    def grain(self) -> int:
+        return math.lcm(*(m.grain for m in self.maps))
 
     def output_length(self, length: int) -> int:
         lengths = [m.output_length(length) for m in self.maps]

@@ -1,0 +1,142 @@
+"""Upsampling by whole factors: nearest and linear, exact across chunk seams. Weights are fixed.
+
+Linear phases are computed from the factor alone, never from an absolute position, so that the last second
+of an hour is as exact as the first.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mediaconv.nn.conv import Ints
+from mediaconv.nn.geometry import AxisMap, Interpolated, Transposed, Window, per_axis
+from mediaconv.nn.state import State
+from mediaconv.nn.window import Place, Windowed, pad, window_state
+
+MODES = ("nearest", "linear")
+
+
+class _Upsample(Windowed, nn.Module):
+    padding_mode = "replicate"
+
+    def __init__(
+        self, scale: Ints, mode: str = "nearest", *, causal: bool = False, time_axis: int = 0
+    ) -> None:
+        super().__init__()
+        self.scale = per_axis(scale, self.dims, "scale")
+        if min(self.scale) < 1:
+            raise ValueError(f"scale: got {self.scale}, expected whole numbers of at least 1")
+        if mode not in MODES:
+            raise ValueError(f"mode: got {mode!r}, expected one of {', '.join(MODES)}")
+        if not 0 <= time_axis < self.dims:
+            raise ValueError(f"time_axis: got {time_axis}, expected 0 to {self.dims - 1}")
+        self.mode, self.causal, self.time_axis = mode, causal, time_axis
+        self._causal_axes = [causal and axis == time_axis for axis in range(self.dims)]
+        self.windows = tuple(
+            Window(1)
+            if s == 1 or mode == "nearest"
+            else Window(2, left=1)
+            if c
+            else Window(3, left=1, right=1)
+            for s, c in zip(self.scale, self._causal_axes, strict=True)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: (N, C, ...) to (N, C, ...'), each length times its scale."""
+        return self.apply_windows(x, None)
+
+    def apply_windows(self, x: Tensor, place: Place | None) -> Tensor:
+        if 0 in x.shape:
+            return x.new_empty(self.output_shape(x.shape))
+        if self.mode == "nearest":
+            for axis, scale in enumerate(self.scale):
+                x = x if scale == 1 else x.repeat_interleave(scale, axis + 2)
+            return x
+        x = pad(x, self.windows, "replicate", skip=None if place is None else place.axis)
+        for axis, scale in enumerate(self.scale):
+            if scale > 1:
+                x = interpolate(x, axis + 2, scale, causal=self._causal_axes[axis])
+        return x
+
+    def axis_map(self, axis: int) -> AxisMap:
+        scale = self.scale[axis]
+        if scale == 1 or self.mode == "nearest":
+            return Transposed(scale, scale)
+        return Interpolated(scale, self._causal_axes[axis])
+
+    def init_state(self, axis: int) -> State:
+        return State() if self.windows[axis].kernel == 1 else window_state()
+
+    def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:
+        if self.windows[axis].kernel == 1:
+            return self.apply_windows(x, None)
+        return super().step(x, state, axis=axis, last=last)
+
+    def extra_repr(self) -> str:
+        causal = f", causal along axis {self.time_axis}" if self.causal else ""
+        return f"scale={self.scale}, mode={self.mode}{causal}"
+
+
+def interpolate(x: Tensor, dim: int, scale: int, *, causal: bool) -> Tensor:
+    """Linear interpolation along one axis whose ends carry one neighbour each (causal: the first end alone).
+
+    Of n + 2 inputs (causal: n + 1) come n * scale outputs; see `geometry.Interpolated` for their places.
+    """
+    phase = torch.arange(scale, device=x.device, dtype=torch.float64)
+    shape = [1] * (x.ndim + 1)
+    shape[dim + 1] = -1
+
+    def between(first: int, weights: Tensor) -> Tensor:
+        """Blocks of outputs on the line from input `first` to the next one."""
+        near = x.narrow(dim, first, count).unsqueeze(dim + 1)
+        far = x.narrow(dim, first + 1, count).unsqueeze(dim + 1)
+        w = weights.to(x.dtype).reshape(shape)
+        return near * (1 - w) + far * w
+
+    if causal:
+        count = x.shape[dim] - 1
+        blocks = [between(0, (phase[:-1] + 1) / scale), x.narrow(dim, 1, count).unsqueeze(dim + 1)]
+    else:
+        count = x.shape[dim] - 2
+        place = (phase + 0.5) / scale - 0.5
+        half = scale // 2
+        blocks = [between(0, place[:half] + 1)]
+        if scale % 2:
+            blocks.append(x.narrow(dim, 1, count).unsqueeze(dim + 1))
+        blocks.append(between(1, place[scale - half :]))
+    return torch.cat(blocks, dim + 1).flatten(dim, dim + 1)
+
+
+class Upsample1d(_Upsample):
+    """Sound upsampled by a whole factor, nearest or linear (`align_corners=False`, as torch's interpolate).
+
+    causal: linear runs from the previous input to the current one, which the last of each `scale` outputs
+        reaches (the first input is held at the start); nearest is causal as it is.
+
+    Shape: (N, C, T) to (N, C, T * scale).
+    """
+
+    dims = 1
+
+
+class Upsample2d(_Upsample):
+    """Images upsampled by whole factors, nearest or linear (bilinear); `scale` is one number or (H, W).
+
+    causal, time_axis: as `Upsample1d`, along one axis.
+
+    Shape: (N, C, H, W) to (N, C, H * scale, W * scale).
+    """
+
+    dims = 2
+
+
+class Upsample3d(_Upsample):
+    """Film upsampled by whole factors, nearest or linear (trilinear); `scale` is one number or (T, H, W).
+
+    causal, time_axis: as `Upsample1d`, along one axis.
+
+    Shape: (N, C, T, H, W) to (N, C, T * scale, H * scale, W * scale).
+    """
+
+    dims = 3

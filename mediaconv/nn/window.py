@@ -1,0 +1,231 @@
+"""The one mechanism behind streaming: a buffer of inputs, every window that is whole, the tail kept.
+
+A buffer starts with the left padding, takes chunks, gives whole windows to the layer's own function, and
+at the end the right padding is pushed through. Which function that is, is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mediaconv.nn.geometry import AxisMap, Window
+from mediaconv.nn.layer import Streamable
+from mediaconv.nn.state import State
+
+
+class Place(NamedTuple):
+    """Where along the stream axis some windows lie.
+
+    axis: the stream axis. first: index of the first window. length: inputs in all, None while not known.
+    """
+
+    axis: int
+    first: int
+    length: int | None
+
+
+class Windowed(Streamable):
+    """Mixin of a layer that slides one window along each axis; it tells `apply_windows`, all else is here."""
+
+    windows: tuple[Window, ...]
+    padding_mode: Any = "zeros"
+    fill: float = 0.0
+
+    def apply_windows(self, x: Tensor, place: Place | None) -> Tensor:
+        """Outputs of all whole windows of `x`.
+
+        Pads every axis, except the stream axis of a `place`: there `x` holds whole windows already.
+        """
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: (N, C, ...) to (N, C', ...')."""
+        return self.empty_output(x) if vanishes(self.windows, x) else self.apply_windows(x, None)
+
+    def axis_map(self, axis: int) -> AxisMap:
+        return self.windows[axis]
+
+    def init_state(self, axis: int) -> State:
+        return window_state()
+
+    def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:
+        window, counts = self.windows[axis], state.counts
+
+        def apply(held: Tensor) -> Tensor:
+            if vanishes(self.windows, held, axis):
+                count = (held.shape[axis + 2] - window.extent) // window.step + 1
+                return self.empty_output(held, axis, count * self.axis_map(axis).stride.denominator)
+            place = Place(axis, counts["emitted"], counts["received"] if last else None)
+            return self.apply_windows(held, place)
+
+        mode, fill = self.padding_mode, self.fill
+        y = step_window(x, state, window, apply, axis=axis, last=last, padding_mode=mode, padding_value=fill)
+        return self.empty_output(x, axis) if y is None else y
+
+
+def step_window(
+    x: Tensor,
+    state: State,
+    window: Window,
+    apply: Callable[[Tensor], Tensor],
+    *,
+    axis: int,
+    last: bool,
+    padding_mode: str = "zeros",
+    padding_value: float = 0.0,
+) -> Tensor | None:
+    """Windows along the stream axis that a chunk completes, through `apply`; None where there are none.
+
+    The buffer holds what windows to come still read; `start` is the index in it where the next window
+    begins (past its end where the stride is larger than the kernel). `apply` gets exactly the inputs of
+    whole windows and must not pad along this axis.
+    """
+    dim = axis + 2
+    counts = state.counts
+    counts["received"] += x.shape[dim]
+    held = state.tensors.get("buffer")
+    held = x if held is None else torch.cat([held, x], dim)
+    if not counts["started"]:
+        if not last and counts["received"] < _inputs_to_start(window, padding_mode):
+            state.tensors["buffer"] = held.clone() if held is x else held
+            return None
+        if last:
+            _check_padding(window, counts["received"], padding_mode)
+        held = _pad_start(held, window, dim, padding_mode, padding_value)
+        counts["start"] = max(0, -window.left)
+        counts["started"] = 1
+    if last:
+        count = window.output_length(counts["received"]) - counts["emitted"]
+        missing = counts["start"] + (count - 1) * window.step + window.extent - held.shape[dim]
+        if count > 0 and missing > 0:
+            held = _pad_end(held, missing, window, counts["received"], dim, padding_mode, padding_value)
+    else:
+        room = held.shape[dim] + min(0, window.right) - counts["start"] - window.extent
+        count = room // window.step + 1 if room >= 0 else 0
+    start = counts["start"]
+    y = None
+    if count > 0:
+        y = apply(held.narrow(dim, start, (count - 1) * window.step + window.extent))
+        start += count * window.step
+        counts["emitted"] += count
+    keep = _inputs_to_end(window, padding_mode)
+    cut = max(0, min(start, held.shape[dim] - keep))
+    state.tensors["buffer"] = held.narrow(dim, cut, held.shape[dim] - cut).clone()
+    counts["start"] = start - cut
+    return y
+
+
+def window_state() -> State:
+    """The fresh state of `step_window`."""
+    return State(received=0, emitted=0, start=0, started=0)
+
+
+def _inputs_to_start(window: Window, padding_mode: str) -> int:
+    """Inputs needed before the left padding is known."""
+    if padding_mode == "reflect":
+        return max(1, window.left + 1)
+    return 1 if padding_mode == "replicate" and window.left > 0 else 0
+
+
+def _inputs_to_end(window: Window, padding_mode: str) -> int:
+    """Last inputs that the right padding is made of, kept though no window reads them any more."""
+    if window.right <= 0 or padding_mode == "zeros":
+        return 0
+    return window.right + 1 if padding_mode == "reflect" else 1
+
+
+def _check_padding(window: Window, received: int, padding_mode: str) -> None:
+    if padding_mode == "reflect" and received and max(window.left, window.right) >= received:
+        raise ValueError(
+            f"padding_mode reflect: {max(window.left, window.right)} steps of padding need a longer input "
+            f"than {received}; use replicate or zeros"
+        )
+
+
+def _constant(like: Tensor, size: int, dim: int, value: float) -> Tensor:
+    shape = list(like.shape)
+    shape[dim] = size
+    return like.new_full(shape, value)
+
+
+def _pad_start(held: Tensor, window: Window, dim: int, mode: str, value: float) -> Tensor:
+    if window.left <= 0 or (mode != "zeros" and held.shape[dim] == 0):
+        return held
+    if mode == "zeros":
+        return torch.cat([_constant(held, window.left, dim, value), held], dim)
+    if mode == "replicate":
+        return torch.cat([held.narrow(dim, 0, 1).expand(_with(held, dim, window.left)), held], dim)
+    return torch.cat([held.narrow(dim, 1, window.left).flip(dim), held], dim)
+
+
+def _pad_end(
+    held: Tensor, missing: int, window: Window, received: int, dim: int, mode: str, value: float
+) -> Tensor:
+    if mode == "zeros":
+        return torch.cat([held, _constant(held, missing, dim, value)], dim)
+    end = held.shape[dim]
+    if mode == "replicate":
+        return torch.cat([held, held.narrow(dim, end - 1, 1).expand(_with(held, dim, missing))], dim)
+    _check_padding(window, received, mode)
+    return torch.cat([held, held.narrow(dim, end - 1 - missing, missing).flip(dim)], dim)
+
+
+def _with(x: Tensor, dim: int, size: int) -> list[int]:
+    shape = list(x.shape)
+    shape[dim] = size
+    return shape
+
+
+def step_whole(
+    x: Tensor, state: State, apply: Callable[[Tensor], Tensor], *, axis: int, last: bool
+) -> Tensor | None:
+    """Hold every chunk and apply the layer once, at the end: for layers that read the whole input."""
+    state.tensors[f"chunk{len(state.tensors)}"] = x.clone()
+    if not last:
+        return None
+    held = torch.cat([chunk for chunk in state.tensors.values() if chunk is not None], axis + 2)
+    state.tensors.clear()
+    return apply(held) if held.shape[axis + 2] else None
+
+
+def window_padding(window: Window, length: int) -> tuple[int, int]:
+    """Padding left and right for all windows over `length` inputs; negative where inputs are not used."""
+    if not window.ceil:
+        return window.left, window.right
+    reach = (window.output_length(length) - 1) * window.step + window.extent
+    return window.left, reach - length - window.left
+
+
+def vanishes(windows: Sequence[Window], x: Tensor, skip: int | None = None) -> bool:
+    """Whether an input is too short for any output along some axis other than `skip`."""
+    return any(
+        axis != skip and w.output_length(length) == 0
+        for axis, (w, length) in enumerate(zip(windows, x.shape[2:], strict=True))
+    )
+
+
+def pad(
+    x: Tensor, windows: Sequence[Window], mode: str = "zeros", value: float = 0.0, skip: int | None = None
+) -> Tensor:
+    """Pad (or cut, where padding is negative) every axis after the channels, other than `skip`, so that
+    its windows are whole."""
+    amounts: list[int] = []
+    for axis in reversed(range(len(windows))):
+        amounts += (0, 0) if axis == skip else window_padding(windows[axis], x.shape[axis + 2])
+    return pad_by(x, amounts, mode, value) if any(amounts) else x
+
+
+def pad_by(x: Tensor, amounts: Sequence[int], mode: str = "zeros", value: float = 0.0) -> Tensor:
+    """Pad by numbers in torch's order (the last axis first), then cut where they are negative.
+
+    torch cuts first, and fails where it would cut more than the input.
+    """
+    if min(amounts) >= 0:
+        return F.pad(x, amounts, value=value) if mode == "zeros" else F.pad(x, amounts, mode=mode)
+    x = pad_by(x, [max(0, n) for n in amounts], mode, value)
+    return F.pad(x, [min(0, n) for n in amounts])
