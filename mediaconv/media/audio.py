@@ -20,6 +20,7 @@ from mediaconv.media.files import read_head
 from mediaconv.media.limits import Limits
 from mediaconv.media.sound_libav import LibavDecoder
 from mediaconv.media.sound_sndfile import SndfileDecoder
+from mediaconv.media.suffixes import AUDIO_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -171,4 +172,4 @@ def _open(path: Path) -> Decoder:
     return SndfileDecoder.open(path) or LibavDecoder(path)
 
 
-__all__ = ["AudioInfo", "AudioReader", "AudioWriter"]
+__all__ = ["AUDIO_SUFFIXES", "AudioInfo", "AudioReader", "AudioWriter"]

@@ -1,4 +1,4 @@
-"""Writing sound: quantized samples to WAV (RF64 past 4 GiB) or FLAC, by the path's suffix. Quantizes nothing."""
+"""Writing sound: quantized samples to WAV (RF64 past 4 GiB) or FLAC, by suffix. Quantizes nothing."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class SoundFileWriter(Protocol):
 class AudioWriter:
     """One sound file; samples are appended, `close` completes it.
 
-    path: its suffix (.wav, .flac) chooses the format. format: of the samples: signed integers of 16, 24 (in the
-    low bits of int32) or 32 bits, or float32; FLAC holds 16 and 24 bits.
+    path: its suffix (.wav, .flac) chooses the format. format: of the samples: signed integers of 16, 24 (in
+    the low bits of int32) or 32 bits, or float32; FLAC holds 16 and 24 bits.
 
     Raises WriteError.
     """

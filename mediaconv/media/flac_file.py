@@ -14,7 +14,7 @@ class _KeptErrors:
     """A file for libsndfile, whose callbacks cannot raise: the first OSError is kept for later."""
 
     def __init__(self, path: Path) -> None:
-        self._file = open(path, "wb+")
+        self._file = open(path, "wb+")  # noqa: SIM115 - lives as long as this
         self.error: OSError | None = None
 
     def write(self, data: bytes) -> int:

@@ -18,6 +18,7 @@ from mediaconv.media.files import read_head
 from mediaconv.media.image_decoders import decode
 from mediaconv.media.image_writer import write_image
 from mediaconv.media.limits import Limits
+from mediaconv.media.suffixes import IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,7 +59,7 @@ def read_image(
     if color is not None:
         if data.shape[2] not in (1, 3, 4):
             raise ReadError(
-                f"{path}: {data.shape[2]} bands are no colours: color {color!r} needs 1, 3 or 4; leave color out"
+                f"{path}: {data.shape[2]} bands are no colours: {color!r} needs 1, 3 or 4; leave color out"
             )
         data = COLORS[color](data)
     if size is not None and size != (data.shape[1], data.shape[0]):
@@ -97,4 +98,4 @@ def _resized(data: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.stack(bands, axis=2)
 
 
-__all__ = ["COLORS", "Image", "read_image", "write_image"]
+__all__ = ["COLORS", "IMAGE_SUFFIXES", "Image", "read_image", "write_image"]

@@ -1,7 +1,8 @@
 """Which library decodes which image, and how its result becomes (H, W, C) in RGB order, upright.
 
-Pillow reads what has 8 bits (it refuses cut files and knows palettes, CMYK, transparency); OpenCV what has more
-in PNG, JPEG 2000, AVIF and PNM, which Pillow would cut to 8 bits; TIFF has `tiff`'s own rules. Sizes are checked on the header. Colour profiles are not applied.
+Pillow reads what has 8 bits (it refuses cut files and knows palettes, CMYK, transparency); OpenCV what has
+more in PNG, JPEG 2000, AVIF and PNM, which Pillow would cut to 8 bits; TIFF has its own module. Sizes are
+checked on the header. Colour profiles are not applied.
 """
 
 from __future__ import annotations

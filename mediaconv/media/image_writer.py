@@ -32,7 +32,8 @@ def write_image(
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         raise WriteError(
-            f"format: got {suffix or 'no suffix'!r}, expected one of {', '.join(FORMATS)}{nearest(suffix, FORMATS)}"
+            f"format: got {suffix or 'no suffix'!r}, expected one of {', '.join(FORMATS)}"
+            f"{nearest(suffix, FORMATS)}"
         )
     format = FORMATS[suffix]
     _check(format, data, quality, lossless)

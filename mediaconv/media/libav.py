@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import av.logging
@@ -20,12 +21,15 @@ av.logging.set_libav_level(av.logging.PANIC)
 NOT_MEDIA = frozenset({"concat", "hls", "dash", "imf", "tty", "lavfi", "sdp", "rtsp", "sap", "ffmetadata"})
 
 
-def open_container(path: Path) -> av.container.InputContainer:
-    """Open a sound or film file, told by its content. Raises ReadError; the caller closes it."""
+def open_container(path: Path) -> Any:
+    """Open a sound or film file, told by its content. Raises ReadError; the caller closes it.
+
+    Typed loosely because PyAV's stubs know streams only by their common base.
+    """
     head = read_head(path)
     check_complete(path, head)
     try:
-        container = av.open(
+        container: Any = av.open(
             f"file:{path}", metadata_errors="replace", container_options={"protocol_whitelist": "file"}
         )
     except (av.error.FFmpegError, ValueError) as error:
@@ -38,7 +42,7 @@ def open_container(path: Path) -> av.container.InputContainer:
     return container
 
 
-def clock_origin(container: av.container.InputContainer, *, windowed: bool) -> Fraction:
+def clock_origin(container: Any, *, windowed: bool) -> Fraction:
     """The time of the file that counts as zero, in seconds.
 
     Times are kept as the file states them, except where its clock starts anywhere (MPEG streams) or where

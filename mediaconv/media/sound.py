@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 
@@ -18,8 +19,8 @@ class SoundCopy:
 
     def __init__(
         self,
-        source: av.container.InputContainer,
-        output: av.container.OutputContainer,
+        source: Any,
+        output: Any,
         *,
         path: Path,
         start: Fraction,
@@ -37,7 +38,7 @@ class SoundCopy:
     @classmethod
     def attach(
         cls,
-        output: av.container.OutputContainer,
+        output: Any,
         path: Path,
         *,
         start_seconds: float,

@@ -28,7 +28,7 @@ PILLOW_MODES = {"P": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "RGB": 
 
 
 def decode(path: Path, limits: Limits) -> np.ndarray:
-    """Shape: (H, W, C), uint8 or uint16. Raises ReadError for what is no such picture; damage raises anything."""
+    """Shape: (H, W, C), uint8 or uint16. Raises ReadError for other pictures; damage raises anything."""
     with tifffile.TiffFile(path) as file:
         page = file.pages.first
         check_pixels(path, page.imagewidth, page.imagelength, limits)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -21,36 +21,14 @@ from mediaconv.media.libav import clock_origin, open_container
 from mediaconv.media.limits import Limits, check_pixels
 from mediaconv.media.orientation import Orientation, from_display_matrix
 from mediaconv.media.pixels import CHANNELS, PixelConverter, stored_bits
+from mediaconv.media.sequence import SequenceReader
+from mediaconv.media.suffixes import VIDEO_SUFFIXES
+from mediaconv.media.video_info import STATED_SIZE, VideoInfo
 from mediaconv.media.video_writer import VideoWriter
 
 FALLBACK_RATE = Fraction(25)
 LARGEST_RATE = 1000
 FIRST_BLOCK = 64  # frames allocated at first for a chunk: a chunk longer than the film costs no more
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What a film's stream is, as it comes out of the reader.
-
-    width, height: pixels, after turning and `size`.
-    channels: C of the frames. frames: how many, None where only the end tells.
-    rate: average frames a second. bit_depth: 8 (uint8) or 16 (uint16, filling 0..65535).
-    duration_seconds: of the stream, None where unknown. has_sound: the file holds a sound stream.
-    rotation: clockwise degrees that were applied. time_base: seconds; every time of the file is a multiple.
-    sample_aspect_ratio: width of a pixel over its height, as shown.
-    """
-
-    width: int
-    height: int
-    channels: int
-    frames: int | None
-    rate: Fraction
-    bit_depth: int
-    duration_seconds: Fraction | None
-    has_sound: bool
-    rotation: int
-    time_base: Fraction
-    sample_aspect_ratio: Fraction = Fraction(1)
 
 
 class VideoReader:
@@ -173,11 +151,12 @@ class VideoReader:
         frame = first[1]
         check_pixels(self._path, frame.width, frame.height, self._limits)
         orientation = _orientation(frame)
-        shown = orientation.size(frame.width, frame.height)
+        visible = self._stated_size(frame)
+        shown = orientation.size(*(visible or (frame.width, frame.height)))
         width, height = size or shown
         bits = stored_bits(frame)
         self._converter = PixelConverter(
-            width=width, height=height, color=color, bits=bits, orientation=orientation
+            width=width, height=height, color=color, bits=bits, orientation=orientation, visible=visible
         )
         self._frames = itertools.chain([first], self._frames)
         aspect = Fraction(self._stream.sample_aspect_ratio or 1) or Fraction(1)
@@ -195,6 +174,16 @@ class VideoReader:
             time_base=1 / self._fps if self._fps else Fraction(self._stream.time_base),
             sample_aspect_ratio=aspect * Fraction(shown[0] * height, shown[1] * width),
         )
+
+    def _stated_size(self, frame: av.VideoFrame) -> tuple[int, int] | None:
+        """The true size of a film that our writer padded to an even one; None for all others."""
+        comments = [v for k, v in self._container.metadata.items() if k.lower() == "comment"]
+        for width in {frame.width, frame.width - 1}:
+            for height in {frame.height, frame.height - 1}:
+                padded = (width, height) != (frame.width, frame.height)
+                if padded and STATED_SIZE.format(width, height) in comments:
+                    return width, height
+        return None
 
     def _source_rate(self) -> Fraction:
         for rate in (self._stream.average_rate, self._stream.guessed_rate, self._stream.base_rate):
@@ -249,11 +238,11 @@ class VideoReader:
         except av.error.FFmpegError as error:
             raise ReadError(f"{self._path}: damaged: decoding stopped ({one_line(error)})") from error
 
-    def _where(self, frame: av.VideoFrame) -> str:
+    def _where(self, frame: Any) -> str:
         return "an unknown time" if frame.pts is None else f"{float(frame.pts * frame.time_base):.3f} s"
 
 
-def _orientation(frame: av.VideoFrame) -> Orientation:
+def _orientation(frame: Any) -> Orientation:
     """Of the display matrix that the container or the stream states."""
     for data in frame.side_data:
         if data.type.name == "DISPLAYMATRIX":
@@ -261,4 +250,4 @@ def _orientation(frame: av.VideoFrame) -> Orientation:
     return Orientation()
 
 
-__all__ = ["VideoInfo", "VideoReader", "VideoWriter"]
+__all__ = ["VIDEO_SUFFIXES", "SequenceReader", "VideoInfo", "VideoReader", "VideoWriter"]

@@ -19,6 +19,7 @@ HOLDS: dict[str, tuple[str, ...]] = {
 }
 DEFAULT_CODEC = {".mp4": "h264", ".mkv": "h264", ".webm": "vp9"}
 FFV1_SLICED_SIZE = 16  # smaller pictures cannot be cut into slices
+DEFAULT_PRESET = "ultrafast"
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 
 
@@ -53,7 +54,8 @@ def choose(codec: str, wish: Wish) -> Encoding:
         raise WriteError(f"codec: got {codec!r}, expected one of {', '.join(CODECS)}{nearest(codec, CODECS)}")
     if wish.preset not in PRESETS:
         raise WriteError(
-            f"preset: got {wish.preset!r}, expected one of {', '.join(PRESETS)}{nearest(wish.preset, PRESETS)}"
+            f"preset: got {wish.preset!r}, expected one of {', '.join(PRESETS)}"
+            f"{nearest(wish.preset, PRESETS)}"
         )
     return rule(wish)
 

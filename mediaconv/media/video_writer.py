@@ -6,10 +6,13 @@ is resized. The same frames give the same bytes on every machine: threads are fi
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import av
 import numpy as np
@@ -19,10 +22,11 @@ from mediaconv.errors import WriteError, nearest
 from mediaconv.media.files import one_line
 from mediaconv.media.pixels import plane
 from mediaconv.media.sound import SoundCopy
-from mediaconv.media.video_codecs import CONTAINERS, DEFAULT_CODEC, HOLDS, Wish, choose
+from mediaconv.media.video_codecs import CONTAINERS, DEFAULT_CODEC, DEFAULT_PRESET, HOLDS, Wish, choose
+from mediaconv.media.video_info import STATED_SIZE
 
-STATED_SIZE_TAG = "mediaconv size "
-LARGEST_DENOMINATOR = 2**20  # finer clocks overflow the 32-bit fields of MP4
+DEFAULT_RATE = Fraction(25)
+LARGEST_DENOMINATOR = 2**24  # finer clocks overflow the 32-bit fields of MP4
 FINE_CLOCK = 90_000
 BT709 = 1  # its number among the code points of ISO/IEC 23091-2, for matrix, primaries and transfer alike
 
@@ -31,14 +35,15 @@ class VideoWriter:
     """One film file; frames are appended, `close` completes it.
 
     path: its suffix (.mp4, .mkv, .webm) chooses the container. width, height: of the frames.
-    time_base: seconds; times are rounded to its multiples (MKV and WebM store milliseconds).
+    time_base: seconds; times are rounded to its multiples: give the source's, whose times then stay exact
+    (MKV and WebM store milliseconds). None: a fine one that holds `rate`.
     codec: "h264", "vp9", "ffv1"; None: the container's usual one. crf: quality, lower is better.
-    lossless: decoded samples equal the given ones exactly. bit_depth: of the given samples: 8 in uint8; 10, 12
-    and 16 in uint16. channels: 1 gray, 3 RGB. rate: nominal frames a second.
+    lossless: decoded samples equal the given ones exactly. bit_depth: of the given samples: 8 in uint8;
+    10, 12 and 16 in uint16. channels: 1 gray, 3 RGB. rate: nominal frames a second.
     threads: of the encoder; another number may give other bytes.
 
-    H.264 in 4:2:0 codes even sizes only: a lossy odd picture is padded by its last row or column, and the file's
-    comment states the true size ("mediaconv size 51x35"), to which `VideoReader` crops.
+    H.264 in 4:2:0 codes even sizes only: a lossy odd picture is padded by its last row or column, and the
+    file's comment states the true size ("mediaconv size 51x35"), to which `VideoReader` crops.
 
     Raises WriteError.
     """
@@ -49,10 +54,10 @@ class VideoWriter:
         *,
         width: int,
         height: int,
-        time_base: Fraction,
+        time_base: Fraction | None = None,
         codec: str | None = None,
         crf: float | None = None,
-        preset: str = "ultrafast",
+        preset: str | None = None,
         lossless: bool = False,
         bit_depth: int = 8,
         channels: int = 1,
@@ -63,20 +68,31 @@ class VideoWriter:
         self._path = Path(path)
         suffix = self._path.suffix.lower()
         codec = _codec_for(suffix, codec)
-        wish = Wish(width, height, channels, bit_depth, lossless or codec == "ffv1", crf, preset, threads)
+        wish = Wish(
+            width,
+            height,
+            channels,
+            bit_depth,
+            lossless or codec == "ffv1",
+            crf,
+            preset or DEFAULT_PRESET,
+            threads,
+        )
         self._encoding = choose(codec, wish)
         self._wish = wish
-        self._time_base = usable_time_base(time_base)
+        rate = rate or DEFAULT_RATE
+        self._time_base = usable_time_base(time_base or clock_of(rate))
         self._sound: SoundCopy | None = None
         self._pending: tuple[av.VideoFrame, int] | None = None
-        self._last_duration = max(1, round(1 / (rate or Fraction(25)) / self._time_base))
+        self._last_duration = max(1, round(1 / rate / self._time_base))
         self._durations: dict[int, int] = {}
         self._reformatter = VideoReformatter()
         self._finished = False
+        self._complete = False
         pad = 2 if self._encoding.pad else 1
         self._coded = (-(-width // pad) * pad, -(-height // pad) * pad)
         try:
-            self._open(suffix, rate or Fraction(25), sample_aspect_ratio)
+            self._open(suffix, rate, sample_aspect_ratio)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise WriteError(f"{self._path}: cannot be written ({one_line(error)})") from error
 
@@ -106,7 +122,7 @@ class VideoWriter:
         return reason and f"{self._path.name}: {reason}"
 
     def write(self, frames: np.ndarray, pts: Sequence[Fraction]) -> None:
-        """Append frames. Shape: (n, H, W) or (n, H, W, C), uint8 or uint16; pts: n times in seconds, rising."""
+        """Append frames. Shape: (n, H, W) or (n, H, W, 3), uint8 or uint16. pts: n rising seconds."""
         self._check(frames, pts)
         try:
             for picture, time in zip(frames, pts, strict=True):
@@ -133,6 +149,7 @@ class VideoWriter:
                 self._sound.finish()
             self._container.close()
             _check_on_disk(self._path)
+            self._complete = True
         except (av.error.FFmpegError, OSError) as error:
             raise self._failure(error) from error
         finally:
@@ -147,6 +164,8 @@ class VideoWriter:
         if self._sound is not None:
             self._sound.close()
         try:
+            if not self._complete and self._path.is_file():
+                os.truncate(self._path, 0)  # closing then has nothing to move to the front
             self._container.close()
         except (av.error.FFmpegError, OSError):
             return  # the file is given up, or the error that led here is on its way already
@@ -156,9 +175,9 @@ class VideoWriter:
         if suffix == ".mp4":
             options["movflags"] = "+faststart"
         name = f"file:{self._path}"
-        self._container = av.open(name, "w", format=CONTAINERS[suffix], container_options=options)
+        self._container: Any = av.open(name, "w", format=CONTAINERS[suffix], container_options=options)
         encoding, (width, height) = self._encoding, self._coded
-        stream = self._container.add_stream(encoding.encoder, rate=rate, options=dict(encoding.options))
+        stream: Any = self._container.add_stream(encoding.encoder, rate=rate, options=dict(encoding.options))
         stream.width, stream.height, stream.pix_fmt = width, height, encoding.pix_fmt
         context = stream.codec_context
         context.thread_count = self._wish.threads
@@ -169,7 +188,7 @@ class VideoWriter:
         if self._wish.channels == 3 and not self._wish.lossless:
             context.colorspace = context.color_primaries = context.color_trc = BT709
         if (width, height) != (self._wish.width, self._wish.height):
-            stated = f"{STATED_SIZE_TAG}{self._wish.width}x{self._wish.height}"
+            stated = STATED_SIZE.format(self._wish.width, self._wish.height)
             self._container.metadata["comment"] = stated
         context.open()
         self._stream = stream
@@ -264,6 +283,15 @@ def usable_time_base(time_base: Fraction) -> Fraction:
     """
     fits = time_base > 0 and time_base.denominator <= LARGEST_DENOMINATOR
     return time_base if fits else Fraction(1, FINE_CLOCK)
+
+
+def clock_of(rate: Fraction) -> Fraction:
+    """A fine clock in whose ticks a frame of that rate lasts a whole number.
+
+    >>> clock_of(Fraction(24000, 1001))
+    Fraction(1, 360000)
+    """
+    return Fraction(1, math.lcm(FINE_CLOCK, rate.numerator))
 
 
 def _codec_for(suffix: str, codec: str | None) -> str:

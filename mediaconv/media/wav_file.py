@@ -46,7 +46,7 @@ class WavFile:
             fmt = struct.pack("<HH", tag, channels) + rate + shape + (b"\0\0" if format.floating else b"")
         self._fmt = b"fmt " + struct.pack("<I", len(fmt)) + fmt
         self._fact = b"fact" + struct.pack("<II", 4, 0) if tag == IEEE_FLOAT else b""
-        self._file = open(path, "wb")
+        self._file = open(path, "wb")  # noqa: SIM115 - lives as long as this
         try:
             self._file.write(self._header())
         except OSError:

@@ -1,0 +1,173 @@
+"""Raw tensors written in pieces: `.npy` and `.safetensors` of shape (C, n, ...), n unknown until the end.
+
+Memory stays at one chunk: chunks wait in a hidden file beside the target, and are put in channel order
+at close.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from mediaconv.errors import ReadError, WriteError, nearest
+from mediaconv.media.files import one_line, read_head
+
+TENSOR_NAME = "output"
+STORED = np.dtype("<f4")
+SAFETENSORS_ALIGNMENT = 8
+COPY_BYTES = 1 << 20
+
+
+class TensorWriter:
+    """One tensor file of float32; chunks are appended along axis 1, `close` completes it.
+
+    path: its suffix (.npy, .safetensors) chooses the format; in the latter the tensor's name is "output".
+    Until `close` the chunks lie in `.NAME.part` beside it, which needs as much space again.
+
+    Raises WriteError.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        suffix = self._path.suffix.lower()
+        if suffix not in HEADERS:
+            raise WriteError(
+                f"format: got {suffix or 'no suffix'!r}, expected one of {', '.join(HEADERS)}"
+                f"{nearest(suffix, HEADERS)}"
+            )
+        self._header = HEADERS[suffix]
+        self._spool_path = self._path.with_name(f".{self._path.name}.part")
+        self._lengths: list[int] = []
+        self._outer: tuple[int, ...] | None = None
+        self._spool: BinaryIO | None = None
+        try:
+            self._spool = open(self._spool_path, "wb+")  # noqa: SIM115 - lives as long as the writer
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def __enter__(self) -> TensorWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def write(self, chunk: np.ndarray) -> None:
+        """Append along axis 1. Shape: (C, n, ...), stored as float32; all but n as in the first chunk."""
+        outer = (chunk.shape[0], *chunk.shape[2:])
+        if self._outer is None:
+            self._outer = outer
+        if outer != self._outer or self._spool is None:
+            raise WriteError(
+                f"{self._path}: got a chunk of shape {chunk.shape}, expected "
+                f"(C, n, ...) with all but n as before: {self._outer}"
+            )
+        try:
+            self._spool.write(np.ascontiguousarray(chunk, STORED).data)
+        except OSError as error:
+            raise self._failure(error) from error
+        self._lengths.append(chunk.shape[1])
+
+    def close(self) -> None:
+        """Put the chunks in order and complete the file."""
+        if self._spool is None:
+            return
+        try:
+            if self._outer is None:
+                raise WriteError(f"{self._path}: no chunk was written")
+            with open(self._path, "wb") as target:
+                shape = (self._outer[0], sum(self._lengths), *self._outer[1:])
+                target.write(self._header(shape))
+                self._join(self._spool, target)
+        except OSError as error:
+            raise self._failure(error) from error
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Close the files and remove the waiting chunks. May be called twice."""
+        spool, self._spool = self._spool, None
+        if spool is None:
+            return
+        try:
+            spool.close()
+        except OSError:  # its chunks are no longer wanted
+            pass
+        finally:
+            self._spool_path.unlink(missing_ok=True)
+
+    def _join(self, spool: BinaryIO, target: BinaryIO) -> None:
+        """Channel by channel, its part of every chunk."""
+        if self._outer is None:
+            return
+        channels = self._outer[0]
+        step_bytes = STORED.itemsize * int(np.prod(self._outer[1:], dtype=np.int64))
+        for channel in range(channels):
+            offset = 0
+            for length in self._lengths:
+                part = length * step_bytes
+                spool.seek(offset + channel * part)
+                _copy(spool, target, part)
+                offset += channels * part
+
+    def _failure(self, error: OSError) -> WriteError:
+        return WriteError(f"{self._path}: cannot be written ({one_line(error)})")
+
+
+def read_tensor(path: str | Path) -> np.ndarray:
+    """The array in a `.npy` file, or the tensor "output" of a `.safetensors` file. Raises ReadError."""
+    path = Path(path)
+    head = read_head(path)
+    try:
+        if head.startswith(b"\x93NUMPY"):
+            return np.load(path, allow_pickle=False)
+        tensors = load_file(path)
+    except Exception as error:  # both libraries raise their own kinds for damaged files
+        raise ReadError(f"{path}: no tensor that can be read ({one_line(error)})") from error
+    if TENSOR_NAME not in tensors:
+        raise ReadError(f"{path}: holds {', '.join(sorted(tensors))}, expected a tensor {TENSOR_NAME!r}")
+    return tensors[TENSOR_NAME]
+
+
+def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
+    while size > 0:
+        part = source.read(min(size, COPY_BYTES))
+        if not part:
+            raise OSError("the waiting chunks are cut off")
+        target.write(part)
+        size -= len(part)
+
+
+def _npy_header(shape: tuple[int, ...]) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        buffer, {"descr": STORED.str, "fortran_order": False, "shape": shape}
+    )
+    return buffer.getvalue()
+
+
+def _safetensors_header(shape: tuple[int, ...]) -> bytes:
+    size = STORED.itemsize * int(np.prod(shape, dtype=np.int64))
+    text = json.dumps({TENSOR_NAME: {"dtype": "F32", "shape": shape, "data_offsets": [0, size]}}).encode()
+    text += b" " * (-len(text) % SAFETENSORS_ALIGNMENT)
+    return struct.pack("<Q", len(text)) + text
+
+
+HEADERS: dict[str, Callable[[tuple[int, ...]], bytes]] = {
+    ".npy": _npy_header,
+    ".safetensors": _safetensors_header,
+}
+
+TENSOR_WRITERS: dict[str, type[TensorWriter]] = {suffix[1:]: TensorWriter for suffix in HEADERS}
