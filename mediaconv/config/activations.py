@@ -62,3 +62,4 @@ def _activation(name: str, torch_name: str, options: dict[str, tuple[Any, Any]])
 ACTIVATIONS: dict[str, type[Activation]] = {
     name: _activation(name, torch_name, options) for name, (torch_name, options) in _OPTIONS.items()
 }
+globals().update({kind.__name__: kind for kind in ACTIVATIONS.values()})  # pickle finds a class by its module

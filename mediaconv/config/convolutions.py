@@ -5,104 +5,18 @@ Keys and their checks only; the modules are built elsewhere.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from mediaconv.config.initializers import InitializerField
+from mediaconv.config.inline_numbers import Bias, Weight, shape_of
 from mediaconv.config.kernels import KernelField
-from mediaconv.config.layer import Alignment, CausalLayer
-from mediaconv.config.problems import Location, Problem, shown, wrong
+from mediaconv.config.layer import CausalLayer
+from mediaconv.config.padding import Padding, PaddingMode, causal_padding_problems
+from mediaconv.config.problems import Problem, shown
 from mediaconv.config.setting import Setting
-from mediaconv.config.values import (
-    Count,
-    Flag,
-    Natural,
-    Paddings,
-    Rule,
-    Sizes,
-    as_number,
-    per_axis,
-    per_axis_of,
-)
-from mediaconv.errors import nearest
-
-PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
-_PADDING_WORDS = ("same", "valid")
-
-
-def _check_padding(value: Any, setting: Setting | None) -> int | str:
-    if value in _PADDING_WORDS and isinstance(value, str):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        hint = nearest(value, _PADDING_WORDS) if isinstance(value, str) else ""
-        raise wrong(value, "same, valid or an integer >= 0", hint=hint)
-    return value
-
-
-_PADDING_ITEM = Rule(
-    _check_padding, {"anyOf": [{"enum": list(_PADDING_WORDS)}, {"type": "integer", "minimum": 0}]}
-)
-Padding = Annotated[
-    int | str | tuple[int | str, ...],
-    per_axis_of(_PADDING_ITEM, "same, valid or an integer >= 0", single=(int, str)),
-]
-
-
-def _check_weight(value: Any, setting: Setting | None) -> Any:
-    rank = setting.dims + 2 if setting and setting.dims else None
-    shape = f"numbers nested {rank} deep" if rank else "nested lists of numbers"
-    words = f"{shape}: output channels, input channels, then the axes"
-    kept, sizes = _nested(value, words, ())
-    if (rank and len(sizes) != rank) or len(sizes) < 3 or 0 in sizes:
-        raise wrong(value, words)
-    return kept
-
-
-def _nested(value: Any, words: str, location: Location) -> tuple[Any, tuple[int, ...]]:
-    """Numbers in tuples, and how many there are at each depth."""
-    if not isinstance(value, list | tuple):
-        found = as_number(value)
-        if found is None:
-            raise wrong(value, "a number", location=location)
-        return found, ()
-    items = [_nested(item, words, (*location, i)) for i, item in enumerate(value)]
-    shapes = {shape for _, shape in items}
-    if len(shapes) > 1:
-        raise wrong(value, "lists of equal length at each depth", location=location)
-    return tuple(item for item, _ in items), (len(items), *(shapes.pop() if shapes else ()))
-
-
-def shape_of(weight: Any) -> tuple[int, ...]:
-    """The shape of inline numbers.
-
-    >>> shape_of((((1.0, 2.0, 1.0),),))
-    (1, 1, 3)
-    """
-    return (len(weight), *shape_of(weight[0])) if isinstance(weight, tuple) else ()
-
-
-def _check_bias(value: Any, setting: Setting | None) -> bool | tuple[float, ...]:
-    if isinstance(value, bool):
-        return value
-    words = "true, false or a list of numbers, one per output channel"
-    if not isinstance(value, list | tuple) or not value:
-        raise wrong(value, words)
-    found = [as_number(item) for item in value]
-    for i, item in enumerate(found):
-        if item is None:
-            raise wrong(value[i], "a number", location=(i,))
-    return tuple(item for item in found if item is not None)
-
-
-Weight = Annotated[Any, Rule(_check_weight, {"type": "array"})]
-Bias = Annotated[
-    bool | tuple[float, ...],
-    Rule(
-        _check_bias,
-        {"anyOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "number"}, "minItems": 1}]},
-    ),
-]
+from mediaconv.config.values import Count, Flag, Natural, Paddings, Sizes, per_axis
 
 
 class ConvKeys(CausalLayer):
@@ -114,49 +28,60 @@ class ConvKeys(CausalLayer):
     stride: Sizes = Field(default=1, description="one number, or one per axis")
     dilation: Sizes = Field(default=1, description="one number, or one per axis")
     groups: Count = Field(default=1, description="channels are split in groups that do not see each other")
-    bias: Bias = Field(default=True, description="whether there is one, or its numbers")
+    bias: Bias = Field(
+        default=True,
+        description="whether there is one, or its numbers; default: true, and false beside weight or kernel",
+    )
     padding: Padding = Field(default="same", description="same, valid, a number, or one of these per axis")
     padding_mode: PaddingMode = Field(default="zeros", description="what is padded with")
-    alignment: Alignment = Field(
+    alignment: Literal["strict", "block"] = Field(
         default="strict",
-        description="of causal pad: output j sees inputs <= j*stride (strict) or <= j*stride + stride - 1 (block)",
+        description="of causal pad: output j sees inputs <= j*s (strict) or <= j*s + s - 1 (block)",
     )
-    weight: Weight | None = Field(
-        default=None, description="the numbers of the weight, nested as torch's shape"
-    )
+    weight: Weight | None = Field(default=None, description="the weight's numbers, nested as torch's shape")
     init: InitializerField | None = Field(default=None, description="an initializer by torch's name")
 
-    _transposed: ClassVar[bool] = False
+    decisive: ClassVar[frozenset[str]] = frozenset({"causal", "time_axis", "weight", "kernel"})
+    has_alignments: ClassVar[bool] = True
+    """Whether there is a choice of `alignment`."""
+    out_axis: ClassVar[int] = 0
+    """The weight's axis of output channels in torch's shape."""
 
     def problems(self, setting: Setting) -> list[Problem]:
-        found = super().problems(setting)
-        found += self._weights(setting)
-        found += self._channels()
-        found += self._causal_padding(setting)
-        return found
+        found = super().problems(setting) + self._numbers() + self._channels()
+        found += self._required() + self._alignment(setting)
+        how = self.causality(setting)
+        if how and self.padding_mode in ("reflect", "circular"):
+            reason = "under causality it reads the future at the start of the file"
+            text = f"got {self.padding_mode}, expected zeros or replicate: {reason}"
+            found.append(Problem(("padding_mode",), text))
+        return found + causal_padding_problems(self.padding, how, self.causal_axes(setting), setting)
 
-    def _weights(self, setting: Setting) -> list[Problem]:
-        """Inline numbers state the channels and the kernel; here these are filled in or compared."""
+    def _numbers(self) -> list[Problem]:
+        """Inline numbers state the channels and the kernel: here these are filled in, or compared."""
         if self.weight is None:
             return []
-        found = (
-            [Problem(("init",), "got an initializer beside inline numbers: give one of them")]
-            if self.init
-            else []
-        )
+        found = []
+        if self.init is not None:
+            found.append(Problem(("init",), "is given beside weight: give one of them"))
         shape = shape_of(self.weight)
-        out = shape[1] * self.groups if self._transposed else shape[0]
-        into = shape[0] if self._transposed else shape[1] * self.groups
-        told = {"out_channels": out, "in_channels": into, "kernel_size": shape[2:]}
-        for key, value in told.items():
+        channels = list(shape[:2])
+        channels[1] *= self.groups
+        out, into = channels[self.out_axis], channels[1 - self.out_axis]
+        for key, told in (("out_channels", out), ("in_channels", into), ("kernel_size", shape[2:])):
             given = getattr(self, key)
             if given is None:
-                object.__setattr__(self, key, value)
-            elif (per_axis(given, len(value)) if isinstance(value, tuple) else given) != value:
-                found.append(
-                    Problem((key,), f"got {shown(given)}, but the numbers of weight say {shown(value)}")
-                )
+                self._resolve(key, told)
+            elif (per_axis(given, len(told)) if isinstance(told, tuple) else given) != told:
+                text = f"got {shown(given)}, but the numbers of weight say {shown(told)}"
+                found.append(Problem((key,), text))
+        self._resolve_bias()
         return found
+
+    def _resolve_bias(self) -> None:
+        """A weight that is stated stands alone: a random bias is added only where one is asked for."""
+        if "bias" not in self.model_fields_set:
+            self._resolve("bias", False)
 
     def _channels(self) -> list[Problem]:
         found = []
@@ -169,50 +94,20 @@ class ConvKeys(CausalLayer):
             found.append(Problem(("bias",), f"got {len(self.bias)} numbers, expected {count}"))
         return found
 
-    def _required(self) -> list[Problem]:
+    def _required(self, unless: str = "weight") -> list[Problem]:
         return [
-            Problem((key,), "is required, unless weight states it", missing=True)
+            Problem((key,), f"is required, unless {unless} states it", missing=True)
             for key in ("out_channels", "kernel_size")
             if getattr(self, key) is None
         ]
 
-    def _causal_padding(self, setting: Setting) -> list[Problem]:
+    def _alignment(self, setting: Setting) -> list[Problem]:
         how = self.causality(setting)
-        found = []
-        if self.alignment == "block" and how.mode != "pad":
-            found.append(
-                Problem(
-                    ("alignment",),
-                    f"got block under causal {how.mode}, expected strict: block is defined for pad",
-                )
-            )
-        if not how:
-            return found
-        if self.padding_mode in ("reflect", "circular"):
-            found.append(
-                Problem(
-                    ("padding_mode",),
-                    f"got {self.padding_mode}, expected zeros or replicate: under causality it reads the future "
-                    "at the start of the file",
-                )
-            )
-        for axis in self.causal_axes(setting) or (0,):
-            given = (
-                self.padding
-                if isinstance(self.padding, int | str)
-                else self.padding[min(axis, len(self.padding) - 1)]
-            )
-            if isinstance(given, int) or (how.mode == "raster" and given != "same"):
-                where = setting.axes[axis] if setting.axes else f"axis {axis}"
-                found.append(
-                    Problem(
-                        ("padding",),
-                        f"got {shown(self.padding)}, expected same along {where}: causal {how.mode} "
-                        "pads it as the kernel says",
-                    )
-                )
-                break
-        return found
+        if self.alignment == "strict" or (self.has_alignments and how.mode == "pad"):
+            return []
+        where = f"under causal {how.mode}" if self.has_alignments else f"for {self.name}"
+        text = f"got block {where}, expected strict: block is a conv's under causal pad"
+        return [Problem(("alignment",), text)]
 
 
 class Conv(ConvKeys):
@@ -224,47 +119,35 @@ class Conv(ConvKeys):
     def problems(self, setting: Setting) -> list[Problem]:
         found = super().problems(setting)
         if self.kernel is None:
-            return found + self._required()
-        for key in ("weight", "init"):
-            if getattr(self, key) is not None:
-                found.append(Problem((key,), f"is given beside kernel {self.kernel.name}: give one of them"))
+            return found
+        self._resolve_bias()
+        beside = f"is given beside kernel {self.kernel.name}: give one of them"
+        found += [Problem((key,), beside) for key in ("weight", "init") if getattr(self, key) is not None]
         if self.kernel_size is not None and self.kernel.own_size:
-            found.append(
-                Problem(
-                    ("kernel_size",),
-                    f"got {shown(self.kernel_size)}, but {self.kernel.name} has a size of its own",
-                )
-            )
-        below = self.kernel.problems(setting)
-        found += [
-            Problem(("kernel", self.kernel.name, *p.location) if p.location else ("kernel",), p.text)
-            for p in below
-        ]
+            text = f"got {shown(self.kernel_size)}, expected none: {self.kernel.name} has a size of its own"
+            found.append(Problem(("kernel_size",), text))
+        for problem in self.kernel.problems(setting):
+            place = (self.kernel.name, *problem.location) if problem.location else ()
+            found.append(Problem(("kernel", *place), problem.text))
         return found
 
-    def _required(self) -> list[Problem]:
-        return [
-            Problem(p.location, "is required, unless kernel or weight states it", True)
-            for p in super()._required()
-        ]
+    def _required(self, unless: str = "kernel or weight") -> list[Problem]:
+        return super()._required(unless) if self.kernel is None else []
 
 
 class ConvTranspose(ConvKeys):
     """Transposed convolution: torch's ConvTransposeNd; `padding: same` gives `stride` times the length."""
 
     name: ClassVar[str] = "conv_transpose"
+    has_alignments: ClassVar[bool] = False
+    out_axis: ClassVar[int] = 1
     output_padding: Paddings = Field(default=0, description="added to the length at the end, per axis")
-    _transposed: ClassVar[bool] = True
 
     def problems(self, setting: Setting) -> list[Problem]:
-        found = super().problems(setting) + self._required()
-        if self.padding_mode != "zeros":
-            found.append(
-                Problem(
-                    ("padding_mode",),
-                    f"got {self.padding_mode}, expected zeros: a transposed layer has no other",
-                )
-            )
+        found = super().problems(setting)
+        if self.padding_mode == "replicate" or (self.padding_mode != "zeros" and not self.causality(setting)):
+            text = f"got {self.padding_mode}, expected zeros: a transposed layer has no other"
+            found.append(Problem(("padding_mode",), text))
         return found
 
 
@@ -273,6 +156,7 @@ class DeformConv(ConvKeys):
 
     name: ClassVar[str] = "deform_conv"
     dims: ClassVar[tuple[int, ...]] = (2, 3)
+    has_alignments: ClassVar[bool] = False
     offset_range: Natural = Field(
         default=1, description="largest offset along the stream axis (rows, frames), so that it streams"
     )
@@ -281,14 +165,27 @@ class DeformConv(ConvKeys):
     )
 
     def problems(self, setting: Setting) -> list[Problem]:
-        return super().problems(setting) + self._required()
+        found = super().problems(setting)
+        how = self.causality(setting)
+        if how.mode in ("mask", "raster"):
+            text = f"got {how.mode}, expected pad or false: taps that move cannot be masked by their place"
+            found.append(Problem(("causal",) if self.causal is not None else (), text))
+        return found
 
 
 class Gated(ConvKeys):
-    """WaveNet's gate, tanh(a) * sigmoid(b): of the two halves of the channels, or of one convolution's two outputs."""
+    """WaveNet's gate tanh(a) * sigmoid(b): of the channels' two halves, or of a convolution's two outputs."""
 
     name: ClassVar[str] = "gated"
 
+    def _required(self, unless: str = "weight") -> list[Problem]:
+        fields = {k: f for k, f in type(self).model_fields.items() if k not in ("causal", "time_axis")}
+        bare = all(getattr(self, key) == field.get_default() for key, field in fields.items())
+        return [] if bare else super()._required(unless)
+
     def problems(self, setting: Setting) -> list[Problem]:
         found = super().problems(setting)
-        return found + self._required() if self.model_fields_set else found
+        if self.weight is not None:
+            text = "is given: the two convolutions of a gate take their numbers from weights or init"
+            return [*found, Problem(("weight",), text)]
+        return found

@@ -1,4 +1,4 @@
-"""A YAML file and the options laid over it -> RunConfig. Every problem names file, line and key, all at once."""
+"""A YAML file and the options laid over it -> RunConfig. Problems name file, line and key, all at once."""
 
 from __future__ import annotations
 
@@ -90,32 +90,31 @@ def _checked(document: Document) -> RunConfig:
         raise ConfigError(f"{document.place(())}: layers nested too deeply") from None
     if not problems:
         return config
-    found = [_placed(document, problem) for problem in problems]
-    lines: dict[Location, tuple[str, str]] = {}
-    for location, place, text in found:
-        lines.setdefault(location, (place, text))
-    ordered = sorted(lines.values(), key=lambda item: _order(item[0]))
-    raise ConfigError("\n".join(text for _, text in ordered))
+    unread = {problem.location for problem in document.problems}
+    lines = [_placed(document, p) for p in problems if p in document.problems or p.location not in unread]
+    raise ConfigError(
+        "\n".join(f"{place}: {text}" for place, text in sorted(dict.fromkeys(lines), key=_order))
+    )
 
 
-def _order(place: str) -> tuple[str, int]:
-    name, _, line = place.rpartition(":")
-    return (name, int(line)) if line.isdigit() else (place, 0)
+def _order(line: tuple[str, str]) -> tuple[str, int]:
+    name, _, number = line[0].rpartition(":")
+    return (name, int(number)) if number.isdigit() else (line[0], 0)
 
 
-def _placed(document: Document, problem: Problem) -> tuple[Location, str, str]:
-    """A problem's place in the document as the user wrote it, and its line of the message."""
+def _placed(document: Document, problem: Problem) -> tuple[str, str]:
+    """Where a problem stands, and its text with the key as the user wrote it."""
     location = _as_written(document.value, problem)
     place = document.place(location[:-1] if problem.missing else location)
-    key = f"{render(location)}: " if location else ""
-    return location, place, f"{place}: {key}{problem.text}"
+    return place, f"{render(location)}: {problem.text}" if location else problem.text
 
 
 def _as_written(value: Any, problem: Problem) -> Location:
-    """The part of a problem's location that the document has: a bare list below `residual` has no `layers`."""
+    """The part of a location that the document has: a bare list below `residual` has no `layers`."""
     location: Location = ()
     for i, part in enumerate(problem.location):
-        if (isinstance(value, Mapping) and part in value) or (isinstance(value, list) and isinstance(part, int) and part < len(value)):
+        keys = value if isinstance(value, Mapping) else range(len(value)) if isinstance(value, list) else ()
+        if part in keys:
             value = value[part]
         elif isinstance(value, str) and value == part:
             value = None

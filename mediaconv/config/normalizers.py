@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, model_validator
 
 from mediaconv.config.problems import Problem, failure
 from mediaconv.config.section import Named, named, registry
+from mediaconv.config.setting import Setting
 from mediaconv.config.values import Number
 
 
@@ -48,6 +49,17 @@ class MinMax(Normalize):
     """The smallest and largest value of the whole file become the ends of the range; two passes."""
 
     name: ClassVar[str] = "minmax"
+
+    @model_validator(mode="after")
+    def _standard(self, info: ValidationInfo) -> Any:
+        if isinstance(info.context, Setting) and info.context.causal:
+            raise failure([Problem((), minmax_refusal("causal set"))])
+        return self
+
+
+def minmax_refusal(why: str) -> str:
+    """Why minmax cannot stand in a causal run."""
+    return f"got minmax with {why}: it needs the whole file first, the future too; use sigmoid, tanh or clip"
 
 
 class NoNormalize(Normalize):

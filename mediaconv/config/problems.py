@@ -69,15 +69,12 @@ def failure(problems: Sequence[Problem]) -> ValidationError:
     return ValidationError.from_exception_data("configuration", details)
 
 
-def problems_of(error: ValidationError, *, keys: Sequence[str] = ()) -> list[Problem]:
+def problems_of(error: ValidationError, *, keys: Sequence[str] | None = None) -> list[Problem]:
     """The problems that an error carries, pydantic's own translated.
 
     keys: names of the keys of the section that raised it, offered when one is misspelt.
     """
-    merged: dict[Location, list[dict[str, Any]]] = {}
-    for item in error.errors(include_url=False):
-        merged.setdefault(item["loc"], []).append(dict(item))
-    return [_problem(location, items[0], keys) for location, items in merged.items()]
+    return [_problem(item["loc"], dict(item), keys) for item in error.errors(include_url=False)]
 
 
 def below(error: ValidationError, *parts: str | int) -> list[Problem]:
@@ -85,23 +82,28 @@ def below(error: ValidationError, *parts: str | int) -> list[Problem]:
     return [Problem((*parts, *p.location), p.text, p.missing) for p in problems_of(error)]
 
 
-def _problem(location: Location, item: dict[str, Any], keys: Sequence[str]) -> Problem:
+def _problem(location: Location, item: dict[str, Any], keys: Sequence[str] | None) -> Problem:
     kind, context = item["type"], item.get("ctx", {})
     if kind in (_OURS, _MISSING):
         return Problem(location, context["text"], kind == _MISSING)
     if kind == "missing":
         return Problem(location, "is required", missing=True)
     if kind == "extra_forbidden":
-        own = keys if len(location) == 1 else ()
-        allowed = f", expected one of {listed(own)}{nearest(str(location[-1]), own)}" if own else ""
-        return Problem(location, f"got an unknown key{allowed}")
+        if keys is None or len(location) > 1:
+            return Problem(location, "got an unknown key")
+        hint = nearest(str(location[-1]), keys)
+        allowed = f"one of {listed(keys)}{hint}" if keys else "none: there are no options"
+        return Problem(location, f"got an unknown key, expected {allowed}")
+    got = f"got {shown(item['input'])}"
     if kind in ("value_error", "assertion_error"):
-        return Problem(location, f"got {shown(item['input'])}: {context.get('error', item['msg'])}")
-    return Problem(location, f"got {shown(item['input'])}, expected {_expected(kind, item, context)}")
+        reason = " ".join(str(context.get("error", item["msg"])).split())
+        return Problem(location, f"{got}: {reason}" if location else reason)
+    expected = _expected(kind, item, context)
+    return Problem(location, f"{got}, expected {expected}" if expected else f"{got}: {item['msg']}")
 
 
 def _expected(kind: str, item: dict[str, Any], context: dict[str, Any]) -> str:
-    """What pydantic expected, in our words."""
+    """What pydantic expected, in our words; empty where its message says something else."""
     if kind in ("literal_error", "enum"):
         allowed = re.findall(r"'([^']*)'", str(context["expected"]))
         got = item["input"]
@@ -120,7 +122,8 @@ def _expected(kind: str, item: dict[str, Any], context: dict[str, Any]) -> str:
     for prefix, words in _KINDS.items():
         if kind.startswith(prefix):
             return words
-    return str(item["msg"]).removeprefix("Input should be ")
+    message = str(item["msg"])
+    return message.removeprefix("Input should be ") if message.startswith("Input should be ") else ""
 
 
 _KINDS = {

@@ -6,9 +6,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from mediaconv.config.convolutions import Padding
 from mediaconv.config.layer import CausalLayer, LayerSpec
-from mediaconv.config.problems import Problem, shown, wrong
+from mediaconv.config.padding import Padding, causal_padding_problems
+from mediaconv.config.problems import Problem, wrong
 from mediaconv.config.setting import Setting
 from mediaconv.config.values import Count, Flag, Rule, Sizes, integer, mapping_of
 
@@ -21,15 +21,8 @@ class _Pool(CausalLayer):
 
     def problems(self, setting: Setting) -> list[Problem]:
         found = super().problems(setting)
-        how = self.causality(setting)
-        if how.mode in ("pad", "mask"):
-            axis = self.causal_axes(setting)[0]
-            given = self.padding if isinstance(self.padding, int | str) else self.padding[axis]
-            if isinstance(given, int):
-                where = setting.axes[axis] if setting.axes else f"axis {axis}"
-                text = f"got {shown(self.padding)}, expected same along {where}: a causal pool pads it as the kernel says"
-                found.append(Problem(("padding",), text))
-        return found
+        how, axes = self.causality(setting), self.causal_axes(setting)
+        return found + causal_padding_problems(self.padding, how, axes, setting, raster_valid=True)
 
 
 class MaxPool(_Pool):

@@ -1,4 +1,4 @@
-"""The typed configuration of a run: what one YAML file says. No files are touched and no torch is imported."""
+"""The typed configuration of a run: what one YAML file says. It touches no files and imports no torch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from pydantic import (
 )
 
 from mediaconv import pipeline as pipelines
-from mediaconv.config.layer import CausalLayer, LayerSpec
+from mediaconv.config.foreign import parse_foreign
+from mediaconv.config.layer import CausalLayer, LayerSpec, TimeAxis
 from mediaconv.config.layers import Layers, walk
-from mediaconv.config.normalizers import MinMax, NormalizeField, Sigmoid
-from mediaconv.config.problems import Problem, failure, listed, problems_of, wrong
+from mediaconv.config.normalizers import MinMax, NormalizeField, Sigmoid, minmax_refusal
+from mediaconv.config.problems import Problem, failure, listed, wrong
 from mediaconv.config.section import Section
 from mediaconv.config.setting import Causality, Setting, causality, check_causal
 from mediaconv.config.values import (
@@ -73,23 +74,13 @@ def _options(which: Literal["read_options", "write_options"]) -> Rule:
         given = {} if value is None else value
         if setting is None or setting.pipeline is None:
             return _Unknown()
-        return foreign(getattr(setting.pipeline, which), given)
+        return parse_foreign(getattr(setting.pipeline, which), given)
 
     return Rule(check, {"type": ["object", "null"]})
 
 
-def foreign(model: type[BaseModel], value: Any) -> BaseModel:
-    """A value checked by a model that is not ours, its errors in our words. Raises ValidationError."""
-    if not isinstance(value, Mapping | model):
-        raise wrong(value, f"a mapping with keys of {listed(model.model_fields)}")
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        raise failure(problems_of(error, keys=tuple(model.model_fields))) from None
-
-
 def _check_limits(value: Any, setting: Setting | None) -> BaseModel:
-    return foreign(Limits, {} if value is None else value)
+    return parse_foreign(Limits, {} if value is None else value)
 
 
 class _Unknown(BaseModel):
@@ -130,6 +121,9 @@ class RunConfig(Section):
     )
     seed: Natural = Field(default=0, description="of the random weights: the same on every machine")
     causal: Causal = Field(default=False, description="default of every layer below")
+    time_axis: TimeAxis = Field(
+        default=0, description="default of every layer below: which axis is time in 2D, 0 rows or 1 columns"
+    )
     device: Annotated[
         str, Rule(_check_device, {"type": "string", "pattern": r"^(auto|cpu|mps|cuda(:[0-9]+)?)$"})
     ] = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps")
@@ -180,18 +174,11 @@ class RunConfig(Section):
         return cls.model_validate(value, context=setting_of(value))
 
     @model_validator(mode="after")
-    def _minmax(self, info: ValidationInfo) -> Any:
-        if not isinstance(self.normalize, MinMax):
-            return self
+    def _whole(self, info: ValidationInfo) -> Any:
         setting = info.context if isinstance(info.context, Setting) else Setting()
-        where = (
-            "causal"
-            if setting.causal
-            else next((_dotted(p) for p, s in walk(self.stack) if _causal(s, setting)), "")
-        )
-        if where:
-            reason = "it needs the whole file first, the future too; use sigmoid, tanh or clip"
-            raise failure([Problem(("normalize",), f"got minmax with {where} set: {reason}")])
+        causal = next((path for path, spec in walk(self.stack) if _causal(spec, setting)), None)
+        if isinstance(self.normalize, MinMax) and causal is not None:
+            raise failure([Problem(("normalize",), minmax_refusal(f"{render(causal)} being causal"))])
         return self
 
     def causality(self, spec: LayerSpec | None = None) -> Causality:
@@ -203,10 +190,6 @@ class RunConfig(Section):
 
 def _causal(spec: LayerSpec, setting: Setting) -> bool:
     return isinstance(spec, CausalLayer) and bool(spec.causality(setting))
-
-
-def _dotted(path: tuple[str | int, ...]) -> str:
-    return render(path) + ".causal"
 
 
 def render(path: tuple[str | int, ...]) -> str:
@@ -235,4 +218,5 @@ def setting_of(value: Mapping[str, Any]) -> Setting:
         causal = causality(check_causal(value.get("causal", False), None), default_mode=mode)
     except ValidationError:
         causal = Causality("none")
-    return Setting(tuple(found.axes) if found else (), causal, mode, found)
+    time_axis = 1 if value.get("time_axis") == 1 else 0
+    return Setting(tuple(found.axes) if found else (), causal, mode, found, time_axis)

@@ -1,4 +1,4 @@
-"""The JSON Schema of a configuration file, for editors: keys, descriptions, choices, every layer's options."""
+"""The JSON Schema of a configuration file, for editors: keys, descriptions, choices, layers' options."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from mediaconv import pipeline as pipelines
+from mediaconv.config.activations import Activation
 from mediaconv.config.initializers import INITIALIZERS
 from mediaconv.config.kernels import KERNELS
 from mediaconv.config.layers import LAYERS
@@ -43,8 +44,7 @@ def _object(model: type[BaseModel]) -> dict[str, Any]:
     """A model's own schema, its definitions written in place."""
     schema = model.model_json_schema()
     definitions = schema.pop("$defs", {})
-    schema = _inlined(schema, definitions)
-    return {key: value for key, value in schema.items() if key != "title"}
+    return _inlined(schema, definitions)
 
 
 def _inlined(value: Any, definitions: dict[str, Any]) -> Any:
@@ -53,7 +53,8 @@ def _inlined(value: Any, definitions: dict[str, Any]) -> Any:
         if isinstance(reference, str) and reference.startswith("#/$defs/"):
             rest = {key: item for key, item in value.items() if key != "$ref"}
             return _inlined({**definitions[reference.removeprefix("#/$defs/")], **rest}, definitions)
-        return {key: _inlined(item, definitions) for key, item in value.items()}
+        kept = {key: item for key, item in value.items() if key != "title" or not isinstance(item, str)}
+        return {key: _inlined(item, definitions) for key, item in kept.items()}
     return [_inlined(item, definitions) for item in value] if isinstance(value, list) else value
 
 
@@ -68,9 +69,9 @@ def _choice(kinds: Mapping[str, type[Named]]) -> dict[str, Any]:
                 "description": kind.__doc__,
             }
         bodies[name] = body if body.get("required") or kind.shorthand else _nullable(body)
-    bare = [
-        name for name, kind in kinds.items() if not any(f.is_required() for f in kind.model_fields.values())
-    ]
+        if issubclass(kind, Activation):
+            bodies[kind.torch_name.lower()] = bodies[name]
+    bare = [name for name, body in bodies.items() if "null" in body.get("type", ())]
     spelt = {
         "type": "object",
         "properties": bodies,
@@ -97,7 +98,8 @@ def _of_pipeline(name: str) -> dict[str, Any]:
         "read": _nullable(_object(found.read_options)),
         "write": _nullable(_object(found.write_options)),
     }
-    return {"if": {"properties": {"pipeline": {"const": name}}}, "then": {"properties": options}}
+    named = {"properties": {"pipeline": {"const": name}}, "required": ["pipeline"]}
+    return {"if": named, "then": {"properties": options}}
 
 
 def _linked(value: Any) -> Any:

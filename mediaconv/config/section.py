@@ -6,7 +6,7 @@ Nothing here knows which there are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import (
@@ -15,11 +15,12 @@ from pydantic import (
     ModelWrapValidatorHandler,
     SerializerFunctionWrapHandler,
     ValidationError,
+    ValidationInfo,
     model_serializer,
     model_validator,
 )
 
-from mediaconv.config.problems import below, failure, listed, problems_of, wrong
+from mediaconv.config.problems import Problem, below, failure, listed, problems_of, wrong
 from mediaconv.config.setting import Setting
 from mediaconv.config.values import Rule
 from mediaconv.errors import nearest
@@ -28,17 +29,28 @@ from mediaconv.errors import nearest
 class Section(BaseModel):
     """A mapping with fixed keys: frozen, unknown keys are errors, all worded for users."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     @model_validator(mode="wrap")
     @classmethod
-    def _worded(cls, value: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+    def _worded(cls, value: Any, handler: ModelWrapValidatorHandler[Any], info: ValidationInfo) -> Any:
         if not isinstance(value, Mapping | cls):
-            raise wrong(value, f"a mapping with keys of {listed(cls.model_fields) or 'no name'}")
+            raise wrong(value, _keys_of(cls.model_fields))
         try:
             return handler(value)
         except ValidationError as error:
-            raise failure(problems_of(error, keys=tuple(cls.model_fields))) from None
+            problems = problems_of(error, keys=tuple(cls.model_fields))
+            raise failure(problems + cls._further(value, problems, info.context)) from None
+
+    @classmethod
+    def _further(cls, value: Any, problems: Sequence[Problem], setting: Setting | None) -> list[Problem]:
+        """Problems of the section as a whole that can be told although some of its keys are wrong."""
+        return []
+
+
+def _keys_of(fields: Iterable[str]) -> str:
+    names = listed(fields)
+    return f"a mapping with keys of {names}" if names else "no options: it has none"
 
 
 class Named(Section):

@@ -59,6 +59,7 @@ class Setting:
     causal: Causality = Causality("none")
     causal_mode: str = "pad"
     pipeline: Pipeline | None = None
+    time_axis: int = 0
 
     @property
     def dims(self) -> int | None:
@@ -79,7 +80,7 @@ def check_causal(value: Any, setting: Setting | None) -> bool | str | dict[str, 
     elif isinstance(value, bool) or (isinstance(value, str) and value in CAUSAL_MODES):
         checked = value
     else:
-        hint = nearest(value, CAUSAL_MODES) if isinstance(value, str) else ""
+        hint = nearest(value, ("false", "true", *CAUSAL_MODES)) if isinstance(value, str) else ""
         raise wrong(value, CAUSAL_EXPECTED, hint=hint)
     if setting is not None and setting.dims == 1:
         mode = causality(checked, default_mode=setting.causal_mode).mode

@@ -135,8 +135,16 @@ def mapping_of(item: Rule, words: str) -> Rule:
     def check(value: Any, setting: Setting | None) -> dict[str, Any]:
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             raise wrong(value, words)
-        kept = each(value.values(), item.check, setting)
-        return dict(zip(value, kept, strict=True))
+        kept: dict[str, Any] = {}
+        problems: list[Problem] = []
+        for key, entry in value.items():
+            try:
+                kept[key] = item.check(entry, setting)
+            except ValidationError as error:
+                problems += below(error, key)
+        if problems:
+            raise failure(problems)
+        return kept
 
     return Rule(check, {"type": "object", "additionalProperties": item.schema})
 
