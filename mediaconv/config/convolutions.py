@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, JsonValue
 
 from mediaconv.config.initializers import InitializerField
 from mediaconv.config.inline_numbers import Bias, Weight, shape_of
@@ -110,9 +110,17 @@ class ConvKeys(CausalLayer):
         return [Problem(("alignment",), text)]
 
 
+def _stated_by(*keys: str) -> ConfigDict:
+    """For the schema: the channels and the kernel are given, or one of these keys states them."""
+    ways: list[JsonValue] = [{"required": ["out_channels", "kernel_size"]}]
+    ways += [{"required": [key]} for key in keys]
+    return ConfigDict(json_schema_extra={"anyOf": ways})
+
+
 class Conv(ConvKeys):
     """Convolution: torch's ConvNd, standard or causal."""
 
+    model_config = _stated_by("kernel", "weight")
     name: ClassVar[str] = "conv"
     kernel: KernelField | None = Field(default=None, description="a well-known kernel by name")
 
@@ -138,6 +146,7 @@ class Conv(ConvKeys):
 class ConvTranspose(ConvKeys):
     """Transposed convolution: torch's ConvTransposeNd; `padding: same` gives `stride` times the length."""
 
+    model_config = _stated_by("weight")
     name: ClassVar[str] = "conv_transpose"
     has_alignments: ClassVar[bool] = False
     out_axis: ClassVar[int] = 1
@@ -154,6 +163,7 @@ class ConvTranspose(ConvKeys):
 class DeformConv(ConvKeys):
     """Deformable convolution: every tap reads at a learned offset (Dai et al. 2017)."""
 
+    model_config = _stated_by("weight")
     name: ClassVar[str] = "deform_conv"
     dims: ClassVar[tuple[int, ...]] = (2, 3)
     has_alignments: ClassVar[bool] = False

@@ -68,7 +68,7 @@ def _choice(kinds: Mapping[str, type[Named]]) -> dict[str, Any]:
                 "anyOf": [copy.deepcopy(body["properties"][kind.shorthand]), body],
                 "description": kind.__doc__,
             }
-        bodies[name] = body if body.get("required") or kind.shorthand else _nullable(body)
+        bodies[name] = body if {"required", "anyOf"} & set(body) else _nullable(body)
         if issubclass(kind, Activation):
             bodies[kind.torch_name.lower()] = bodies[name]
     bare = [name for name, body in bodies.items() if "null" in body.get("type", ())]

@@ -89,7 +89,7 @@ def parse_named(value: Any, kinds: Mapping[str, type[N]], noun: str, setting: Se
     spelt, body = _split(value, noun)
     kind = {name.replace("_", ""): kind for name, kind in kinds.items()}.get(spelt.replace("_", ""))
     if kind is None:
-        raise wrong(spelt, f"the name of a {noun}: {listed(kinds)}", hint=nearest(spelt, kinds))
+        raise wrong(spelt, f"one of the {noun}s: {listed(kinds)}", hint=nearest(spelt, kinds))
     if kind.shorthand and isinstance(body, list | tuple):
         body = {kind.shorthand: body}
     try:
@@ -103,7 +103,7 @@ def _split(value: Any, noun: str) -> tuple[str, Any]:
     if isinstance(value, str):
         return value, None
     if not isinstance(value, Mapping) or not value:
-        raise wrong(value, f"the name of a {noun}, or {{name: {{option: value}}}}")
+        raise wrong(value, f"a {noun} by its name, or {{name: {{option: value}}}}")
     if len(value) > 1:
         keys = listed(str(key) for key in value)
         raise wrong(
@@ -112,7 +112,7 @@ def _split(value: Any, noun: str) -> tuple[str, Any]:
         )
     ((name, body),) = value.items()
     if not isinstance(name, str):
-        raise wrong(name, f"the name of a {noun}")
+        raise wrong(name, f"a {noun} by its name")
     return name, body
 
 
