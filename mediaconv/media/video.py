@@ -20,7 +20,8 @@ from mediaconv.media.files import one_line
 from mediaconv.media.libav import clock_origin, open_container
 from mediaconv.media.limits import Limits, check_pixels
 from mediaconv.media.orientation import Orientation, from_display_matrix
-from mediaconv.media.pixels import CHANNELS, PixelConverter, stored_bits
+from mediaconv.media.pixels import CHANNELS, PixelConverter
+from mediaconv.media.planes import stored_bits
 from mediaconv.media.sequence import SequenceReader
 from mediaconv.media.suffixes import VIDEO_SUFFIXES
 from mediaconv.media.video_info import STATED_SIZE, VideoInfo

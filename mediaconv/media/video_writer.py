@@ -20,7 +20,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from mediaconv.errors import WriteError, nearest
 from mediaconv.media.files import one_line
-from mediaconv.media.pixels import plane
+from mediaconv.media.planes import plane
 from mediaconv.media.sound import SoundCopy
 from mediaconv.media.video_codecs import CONTAINERS, DEFAULT_CODEC, DEFAULT_PRESET, HOLDS, Wish, choose
 from mediaconv.media.video_info import STATED_SIZE
