@@ -1,0 +1,207 @@
+"""Which inputs an output really reads, measured on a module by gradient and by perturbation.
+
+Both methods look at the function alone, never at what a layer says of itself. A dependence that either finds
+is a dependence: gradients vanish where a maximum or a dead unit hides an input, and a small change drowns in
+rounding where a gradient does not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import torch
+from torch import Tensor, nn
+
+Function = Callable[[Tensor], Tensor]
+METHODS = ("gradient", "perturbation")
+STEPS = 4
+"""Outputs at each end, on either side of a seam, that are looked at one by one."""
+CHANGES = ((1.0, False), (1e3, False), (1e3, True))
+"""Size of a change, and whether everything later changes with it."""
+LONG = 4096
+
+
+@dataclass(frozen=True)
+class Order:
+    """What "later" means. axes: one axis is time; several are a reading order (frame, row, column).
+
+    strides: input steps an output step along each of these axes.
+    """
+
+    axes: tuple[int, ...]
+    strides: tuple[Fraction, ...]
+
+    def time(self, output: Sequence[int]) -> tuple[int, ...]:
+        """The input position at which an output stands."""
+        return tuple(math.floor(j * s) for j, s in zip(output, self.strides, strict=True))
+
+
+@dataclass
+class Reads:
+    """What was found: how far after its own position an output reads, by either method.
+
+    ahead: offset of the latest input read, along the order's axes; zeros or less where nothing later is.
+    end: whether the first output read the very last input.
+    """
+
+    ahead: dict[str, tuple[int, ...] | None] = field(default_factory=dict)
+    end: bool = False
+
+    @property
+    def latest(self) -> tuple[int, ...] | None:
+        """The later of the two methods' findings; None where no output reads anything."""
+        return max((a for a in self.ahead.values() if a is not None), default=None)
+
+    def note(self, method: str, ahead: tuple[int, ...]) -> None:
+        """Keep the latest offset; a tuple is later as reading order has it."""
+        known = self.ahead.get(method)
+        if known is None or ahead > known:
+            self.ahead[method] = ahead
+
+
+def measure(
+    functions: Sequence[Function], inputs: Sequence[Tensor], order: Order, seams: Sequence[int]
+) -> Reads:
+    """Both methods over every function and input. inputs: (1, C, ...), all of one shape."""
+    reads = Reads(ahead=dict.fromkeys(METHODS))
+    for function in functions:
+        for x in inputs:
+            by_gradient(function, x, order, seams, reads)
+            by_perturbation(function, x, order, seams, reads)
+    return reads
+
+
+def by_gradient(function: Function, x: Tensor, order: Order, seams: Sequence[int], reads: Reads) -> None:
+    """For each output position that matters: the latest input with a gradient that is not zero."""
+    x = x.detach().clone().requires_grad_(True)
+    y = function(x)
+    if not y.requires_grad or not y.numel():
+        return
+    weights = torch.rand(y.shape, dtype=y.dtype, generator=_generator(1)) + 0.5
+    sizes = [y.shape[a + 2] for a in order.axes]
+    outputs = list(positions(sizes, [_scaled(s, order) for s in seams]))
+    for output in outputs:
+        part = _at(y * weights, order.axes, output).sum()
+        (gradient,) = torch.autograd.grad(part, x, retain_graph=True, allow_unused=True)
+        if gradient is None:
+            continue
+        touched = _along(gradient != 0, order.axes).nonzero()
+        if len(touched):
+            now = order.time(output)
+            offsets = [tuple(int(v) - n for v, n in zip(row, now, strict=True)) for row in touched]
+            reads.note("gradient", max(offsets))
+            if not any(output):
+                reads.end |= int(touched[-1][0]) == x.shape[order.axes[0] + 2] - 1
+
+
+def by_perturbation(function: Function, x: Tensor, order: Order, seams: Sequence[int], reads: Reads) -> None:
+    """Change one input position, and everything from it on: which is the earliest output that changes?"""
+    with torch.no_grad():
+        base = function(x)
+        sizes = [x.shape[a + 2] for a in order.axes]
+        for source in positions(sizes, seams):
+            for size, from_on in CHANGES:
+                changed = function(_change(x, order.axes, source, size, from_on))
+                differs = _along((changed != base) & ~(changed.isnan() & base.isnan()), order.axes)
+                found = differs.nonzero()
+                if not len(found):
+                    continue
+                first = order.time([int(v) for v in found[0]])
+                reads.note("perturbation", tuple(s - f for s, f in zip(source, first, strict=True)))
+                last = all(s == n - 1 for s, n in zip(source, sizes, strict=True))
+                reads.end |= last and not any(first)
+
+
+def positions(sizes: Sequence[int], seams: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """The positions that matter along one axis, or along several, the first of them finest."""
+    each = [_axis_positions(n, seams if i == 0 else ()) for i, n in enumerate(sizes)]
+    if len(each) == 1:
+        yield from ((j,) for j in each[0])
+        return
+    rest = [_few(p) for p in each]
+    grid = torch.cartesian_prod(*(torch.tensor(p) for p in rest)) if all(rest) else torch.zeros(0, len(rest))
+    yield from (tuple(int(v) for v in row) for row in grid)
+
+
+def _axis_positions(size: int, seams: Sequence[int]) -> list[int]:
+    ends, around = (STEPS, 2 * STEPS) if size <= LONG else (STEPS // 2, STEPS)
+    middle = size // 2
+    wanted = {*range(ends), *range(size - ends, size), *range(middle - around, middle + around)}
+    wanted |= {s + d for s in seams for d in (-1, 0)}
+    wanted |= {2**i for i in range(2, 24, 1 if size <= LONG else 3)}
+    return sorted(j for j in wanted if 0 <= j < size)
+
+
+def _few(found: list[int]) -> list[int]:
+    """First, second, two in the middle, last but one and last."""
+    middle = len(found) // 2
+    return sorted({found[i] for i in (0, 1, middle, middle + 1, -2, -1) if -len(found) <= i < len(found)})
+
+
+def _scaled(seam: int, order: Order) -> int:
+    return math.floor(seam / order.strides[0])
+
+
+def _at(y: Tensor, axes: Sequence[int], output: Sequence[int]) -> Tensor:
+    """The part of an output at a position along some axes."""
+    index: list[slice | int] = [slice(None)] * y.ndim
+    for axis, j in zip(axes, output, strict=True):
+        index[axis + 2] = j
+    return y[tuple(index)]
+
+
+def _along(flags: Tensor, axes: Sequence[int]) -> Tensor:
+    """Whether any is set at each position along some axes; the axes in their order."""
+    others = [d for d in range(flags.ndim) if d - 2 not in axes]
+    return flags.any(dim=others)
+
+
+def _change(x: Tensor, axes: Sequence[int], source: Sequence[int], size: float, from_on: bool) -> Tensor:
+    """The input with other numbers at a position, or at it and everything later in the order."""
+    shape = [x.shape[a + 2] for a in axes]
+    later = torch.zeros(shape, dtype=torch.bool)
+    if from_on:
+        flat = later.view(-1)
+        index = 0
+        for s, n in zip(source, shape, strict=True):
+            index = index * n + s
+        flat[index:] = True
+    else:
+        later[tuple(source)] = True
+    view = [1] * x.ndim
+    for axis, n in zip(axes, shape, strict=True):
+        view[axis + 2] = n
+    noise = (torch.rand(x.shape, dtype=x.dtype, generator=_generator(2)) + 0.5) * size
+    return torch.where(later.view(view), x + noise, x)
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def exact_copy(module: nn.Module) -> nn.Module:
+    """The module in float64 and evaluation mode, on the CPU; the original is left as it is."""
+    import copy
+
+    return copy.deepcopy(module).cpu().double().eval()
+
+
+@torch.no_grad()
+def open_copy(module: nn.Module) -> nn.Module:
+    """A copy whose weights hide nothing: every parameter that is not zero is a positive number of its own.
+
+    Nothing cancels, no unit is dead, and what is multiplied by a zero stays unread. Biases become small.
+    """
+    twin = exact_copy(module)
+    generator = _generator(3)
+    for name, parameter in twin.named_parameters():
+        if not parameter.is_floating_point() or not parameter.numel():
+            continue
+        fan_in = parameter.numel() / parameter.shape[0] if parameter.ndim > 1 else 1.0
+        scale = 0.01 if name.endswith("bias") else 1 / fan_in
+        drawn = torch.rand(parameter.shape, dtype=parameter.dtype, generator=generator) + 0.5
+        parameter.copy_(torch.where(parameter == 0, torch.zeros_like(parameter), drawn * scale))
+    return twin
