@@ -1,0 +1,83 @@
+"""`mediaconv kernels`: the names that `kernel` and `init` of a convolution take, and their options."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mediaconv.cli.options import DebugOption, JsonOption
+
+if TYPE_CHECKING:
+    from mediaconv.config.section import Named
+
+
+def kernels(json: JsonOption = False, debug: DebugOption = False) -> None:
+    """List the well-known kernels and the initializers, with their options."""
+    if json:
+        _print_json()
+    else:
+        _print_tables()
+
+
+def _rows() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    from mediaconv.config.initializers import INITIALIZERS
+    from mediaconv.config.kernels import KERNELS
+
+    return (
+        [{**_row(kind), "dims": list(kind.dims)} for kind in KERNELS.values()],
+        [_row(kind) for kind in INITIALIZERS.values()],
+    )
+
+
+def _row(kind: type[Named]) -> dict[str, Any]:
+    options = {
+        name: {
+            "required": field.is_required(),
+            "default": None if field.is_required() else field.default,
+            "description": field.description or "",
+        }
+        for name, field in kind.model_fields.items()
+    }
+    return {"name": kind.name, "description": " ".join((kind.__doc__ or "").split()), "options": options}
+
+
+def _print_json() -> None:
+    import json
+
+    known, drawn = _rows()
+    print(json.dumps({"kernels": known, "initializers": drawn}, indent=2))
+
+
+def _print_tables() -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    known, drawn = _rows()
+    console = Console()
+    table = Table("kernel", "dims", "options", "what it does", box=box.SIMPLE)
+    for row in known:
+        dims = " ".join(f"{d}D" for d in row["dims"])
+        table.add_row(row["name"], dims, _options(row["options"]), escape(row["description"]))
+    console.print("conv: {kernel: {NAME: {OPTION: VALUE}}}", markup=False, highlight=False)
+    console.print(table)
+    table = Table("init", "options", "what it does", box=box.SIMPLE)
+    for row in drawn:
+        table.add_row(row["name"], _options(row["options"]), escape(row["description"]))
+    console.print("conv: {init: {NAME: {OPTION: VALUE}}}", markup=False, highlight=False)
+    console.print(table)
+
+
+def _options(options: dict[str, dict[str, Any]]) -> str:
+    """`sigma=1.0 axis cutoff_hz (required)`, one a line."""
+    lines = []
+    for name, option in options.items():
+        if option["required"]:
+            lines.append(f"{name} (required)")
+        else:
+            lines.append(name if option["default"] is None else f"{name}={_shown(option['default'])}")
+    return "\n".join(lines)
+
+
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
