@@ -1,0 +1,77 @@
+"""Options that several commands share, and how a command ends: messages, exit codes, `--debug`."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from mediaconv.errors import MediaconvError
+
+INTERRUPTED = 130
+
+ConfigArgument = Annotated[
+    str,
+    typer.Argument(metavar="CONFIG", help="YAML file; relative paths in it count from the current folder"),
+]
+InputOption = Annotated[str | None, typer.Option("--input", "-i", help="replaces `input` of the file")]
+OutputOption = Annotated[str | None, typer.Option("--output", "-o", help="replaces `output` of the file")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="replaces any key: --set stack.0.conv.kernel_size=5"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON document for programs")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="print errors only")]
+
+
+class _Debug:
+    """Whether tracebacks were asked for on this command line."""
+
+    wanted = False
+
+
+def _remember(value: bool) -> bool:
+    _Debug.wanted = _Debug.wanted or value
+    return value
+
+
+DebugOption = Annotated[
+    bool, typer.Option("--debug", help="show tracebacks of errors", is_eager=True, callback=_remember)
+]
+
+
+def ending(command: Callable[..., int | None]) -> Callable[..., None]:
+    """A command whose returned number is the exit code, and whose errors are a line or two on stderr."""
+
+    @functools.wraps(command)
+    def wrapped(*args: object, **kwargs: object) -> None:
+        raise typer.Exit(_code(lambda: command(*args, **kwargs)))
+
+    return wrapped
+
+
+def _code(act: Callable[[], int | None]) -> int:
+    try:
+        return act() or 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except typer.Exit as done:
+        return done.exit_code
+    except MediaconvError as error:
+        return _failed(error, str(error), error.exit_code)
+    except Exception as error:
+        defect = f"{type(error).__name__}: {error} (this is a defect of mediaconv; --debug shows where)"
+        return _failed(error, defect, 1)
+
+
+def _failed(error: BaseException, message: str, code: int) -> int:
+    if _Debug.wanted:
+        traceback.print_exception(error)
+    else:
+        print(f"error: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,148 @@
+"""Sound: decoded in blocks, resampled where asked for, convolved in 1D over time, a WAV per channel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from mediaconv.errors import WriteError
+from mediaconv.media.audio import AUDIO_SUFFIXES, AudioReader
+from mediaconv.media.audio_writer import AudioWriter
+from mediaconv.media.limits import Limits
+from mediaconv.media.samples import SampleFormat
+from mediaconv.pipeline import Chunk, Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
+from mediaconv.sinks import FileSink, TensorSink, Times, channel_views, check_tensor_format
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class AudioRead(Options):
+    """How a sound is read."""
+
+    sample_rate: int | None = Field(
+        None, ge=1, description="resample to this rate in Hz; default: the file's"
+    )
+    channels: Literal["keep", "mono"] = Field("keep", description="mono: the mean of all channels")
+    start_seconds: float = Field(0.0, ge=0, description="where in the file to begin")
+    duration_seconds: float | None = Field(None, gt=0, description="how much to read; default: to the end")
+
+
+class AudioWrite(Options):
+    """How sounds are written."""
+
+    format: Literal["wav", "flac", "npy", "safetensors"] | None = Field(
+        None, description="default wav, and npy for layout tensor"
+    )
+    bit_depth: Literal[16, 24, 32, "float"] | None = Field(
+        None, description="of a stored sample; default: the source's, at least 16"
+    )
+    layout: Literal["channels", "tensor"] = Field("channels", description="a file per channel, or raw values")
+
+    @model_validator(mode="after")
+    def _fits(self) -> AudioWrite:
+        check_tensor_format(self.layout, self.format)
+        if self.format == "flac" and self.bit_depth in (32, "float"):
+            raise ValueError(
+                f"bit_depth {self.bit_depth}: flac stores 16 or 24 bits; expected one of these, or wav"
+            )
+        return self
+
+
+class _AudioSource(Source):
+    def __init__(self, path: Path, options: AudioRead, limits: Limits) -> None:
+        self._reader = AudioReader(
+            path,
+            mono=options.channels == "mono",
+            start_seconds=options.start_seconds,
+            duration_seconds=options.duration_seconds,
+            limits=limits,
+        )
+        info = self._reader.info
+        self.info = SourceInfo(
+            channels=info.channels,
+            shape=(info.samples,),
+            scale=1.0,
+            rate=Fraction(info.rate_hz),
+            bit_depth=info.bit_depth,
+            floating=info.floating,
+        )
+
+    def chunks(self, size: int) -> Iterator[Chunk]:
+        for samples in self._reader.chunks(size):
+            yield Chunk(samples)
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+class _SoundWriter:
+    """One sound. Times follow from the rate."""
+
+    def __init__(self, path: Path, rate_hz: int, format: SampleFormat) -> None:
+        self._writer = AudioWriter(path, rate_hz=rate_hz, format=format)
+        self._samples = 0
+
+    def write(self, samples: np.ndarray, times: Times) -> None:
+        self._samples += len(samples)
+        self._writer.write(samples)
+
+    def close(self) -> None:
+        if not self._samples:
+            raise WriteError("the stack gave no sample to write")
+        self._writer.close()
+
+    def abort(self) -> None:
+        self._writer.abort()
+
+
+class AudioPipeline(Pipeline):
+    """Sound in, one sound per output channel out."""
+
+    name: ClassVar[str] = "audio"
+    axes: ClassVar[tuple[str, ...]] = ("time",)
+    extensions: ClassVar[frozenset[str]] = frozenset(AUDIO_SUFFIXES)
+    signal_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+    read_options: ClassVar[type[Options]] = AudioRead
+    write_options: ClassVar[type[Options]] = AudioWrite
+
+    def open(self, path: Path, options: AudioRead, limits: Limits) -> Source:  # type: ignore[override]
+        return _AudioSource(path, options, limits)
+
+    def prelude(self, info: SourceInfo, options: AudioRead) -> nn.Module | None:  # type: ignore[override]
+        """Resampling is a strided convolution, so it streams with the stack: chunks stay exact."""
+        if options.sample_rate is None or options.sample_rate == info.rate:
+            return None
+        from mediaconv.nn import Resample
+
+        return Resample(int(info.rate or 0), options.sample_rate)
+
+    def create(self, folder: Path, source: SourceInfo, output: OutputInfo, options: AudioWrite) -> Sink:  # type: ignore[override]
+        if options.layout == "tensor":
+            return TensorSink(folder, options.format or "npy")
+        exact = (source.rate or Fraction(1)) * output.ratio[0]
+        rate_hz = max(1, round(exact))
+        notes = [] if rate_hz == exact else [f"sample rate {float(exact):g} Hz rounded to {rate_hz} Hz"]
+        suffix = options.format or "wav"
+        return FileSink(
+            folder,
+            format := stored_format(source, options),
+            channel_views(output.channels, suffix),
+            lambda path: _SoundWriter(path, rate_hz, format),
+            notes=lambda: notes,
+        )
+
+
+def stored_format(source: SourceInfo, options: AudioWrite) -> SampleFormat:
+    """At least the source's bits, in steps that the format has."""
+    flac = options.format == "flac"
+    if options.bit_depth == "float" or (options.bit_depth is None and source.floating and not flac):
+        return SampleFormat(32, floating=True)
+    bits = options.bit_depth or (24 if source.floating else max(16, source.bit_depth))
+    most = 24 if flac else 32
+    return SampleFormat(min(most, next(b for b in (16, 24, 32) if b >= min(int(bits), 32))), signed=True)

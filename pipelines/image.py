@@ -1,0 +1,143 @@
+"""Images: read whole, convolved in 2D over (height, width) in bands of rows, an image per channel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from mediaconv.errors import WriteError
+from mediaconv.media.grid import tile
+from mediaconv.media.image import IMAGE_SUFFIXES, read_image
+from mediaconv.media.image_writer import write_image
+from mediaconv.media.limits import Limits
+from mediaconv.media.samples import SampleFormat
+from mediaconv.pipeline import Chunk, Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
+from mediaconv.sinks import FileSink, TensorSink, Times, channel_views, check_tensor_format, merged_view
+
+
+class ImageRead(Options):
+    """How an image is read."""
+
+    color: Literal["rgb", "gray", "rgba"] | None = Field(
+        None, description="channels to read; default: the file's own. rgb drops alpha without blending"
+    )
+    size: tuple[int, int] | None = Field(None, description="width and height in pixels to scale to")
+
+
+class ImageWrite(Options):
+    """How images are written."""
+
+    format: Literal["png", "jpg", "tiff", "webp", "npy", "safetensors"] | None = Field(
+        None, description="default png, and npy for layout tensor"
+    )
+    bit_depth: Literal[8, 16] | None = Field(None, description="bits of a sample; default: as the source")
+    quality: int | None = Field(None, ge=1, le=100, description="of jpg and webp")
+    lossless: bool = Field(False, description="decoded pixels equal the quantized values exactly")
+    layout: Literal["channels", "rgb", "grid", "tensor"] = Field(
+        "channels", description="a file per channel, three channels as colour, all tiled, or raw values"
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> ImageWrite:
+        check_tensor_format(self.layout, self.format)
+        if self.lossless and self.format == "jpg":
+            raise ValueError("lossless: jpg cannot be; expected png, tiff or webp")
+        if self.bit_depth == 16 and self.format in ("jpg", "webp"):
+            raise ValueError(f"bit_depth 16: {self.format} stores 8 bits; expected png or tiff")
+        return self
+
+
+class _ImageSource(Source):
+    def __init__(self, path: Path, options: ImageRead, limits: Limits) -> None:
+        image = read_image(path, color=options.color, size=options.size, limits=limits)
+        self._data = image.data
+        height, width, channels = image.data.shape
+        self.info = SourceInfo(
+            channels=channels,
+            shape=(height, width),
+            scale=float(np.iinfo(image.data.dtype).max),
+            bit_depth=image.bit_depth,
+        )
+
+    def chunks(self, size: int) -> Iterator[Chunk]:
+        for start in range(0, len(self._data), size):
+            yield Chunk(self._data[start : start + size])
+
+    def close(self) -> None:
+        self._data = self._data[:0]
+
+
+class _ImageWriter:
+    """Gathers the rows of one image and writes it whole: no common codec takes rows."""
+
+    def __init__(self, path: Path, options: ImageWrite) -> None:
+        self._path, self._options = path, options
+        self._rows: list[np.ndarray] = []
+
+    def write(self, samples: np.ndarray, times: Times) -> None:
+        self._rows.append(samples)
+
+    def close(self) -> None:
+        if not sum(rows.size for rows in self._rows):
+            raise WriteError("the stack gave an image without pixels")
+        data = self._rows[0] if len(self._rows) == 1 else np.concatenate(self._rows)
+        self._rows = []
+        write_image(self._path, data, quality=self._options.quality, lossless=self._options.lossless)
+
+    def abort(self) -> None:
+        self._rows = []
+
+
+class _GridWriter(_ImageWriter):
+    """Gathers all channels' rows and tiles them once they are whole."""
+
+    def write(self, samples: np.ndarray, times: Times) -> None:
+        self._rows.append(np.moveaxis(samples, 0, -1))
+
+    def close(self) -> None:
+        data = np.concatenate(self._rows)
+        self._rows = [tile(np.moveaxis(data, -1, 0)[:, None])[0]]
+        super().close()
+
+
+class ImagePipeline(Pipeline):
+    """Image in, one image per output channel out."""
+
+    name: ClassVar[str] = "image"
+    axes: ClassVar[tuple[str, ...]] = ("height", "width")
+    extensions: ClassVar[frozenset[str]] = frozenset(IMAGE_SUFFIXES)
+    signal_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    causal_mode: ClassVar[str] = "raster"
+    read_options: ClassVar[type[Options]] = ImageRead
+    write_options: ClassVar[type[Options]] = ImageWrite
+
+    def open(self, path: Path, options: ImageRead, limits: Limits) -> Source:  # type: ignore[override]
+        return _ImageSource(path, options, limits)
+
+    def create(self, folder: Path, source: SourceInfo, output: OutputInfo, options: ImageWrite) -> Sink:  # type: ignore[override]
+        if options.layout == "tensor":
+            return TensorSink(folder, options.format or "npy")
+        suffix = options.format or "png"
+        stored = options.bit_depth or (16 if source.bit_depth > 8 and suffix in ("png", "tiff") else 8)
+        if options.layout == "grid":
+            return FileSink(
+                folder,
+                SampleFormat(stored),
+                {f"grid.{suffix}": _all},
+                lambda path: _GridWriter(path, options),
+            )
+        if options.layout == "rgb":
+            if output.channels != 3:
+                raise WriteError(f"layout rgb needs 3 output channels, the stack gives {output.channels}")
+            views = {f"rgb.{suffix}": merged_view}
+        else:
+            views = channel_views(output.channels, suffix)
+        return FileSink(folder, SampleFormat(stored), views, lambda path: _ImageWriter(path, options))
+
+
+def _all(samples: np.ndarray) -> np.ndarray:
+    return samples

@@ -1,0 +1,212 @@
+"""Film: decoded by PyAV to frames, convolved in 3D over (time, height, width), encoded a film per channel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from mediaconv.errors import WriteError
+from mediaconv.media.grid import tile
+from mediaconv.media.image import IMAGE_SUFFIXES
+from mediaconv.media.limits import Limits
+from mediaconv.media.samples import SampleFormat
+from mediaconv.media.sequence import DEFAULT_FPS, SequenceReader
+from mediaconv.media.video import VIDEO_SUFFIXES, VideoReader
+from mediaconv.media.video_codecs import PRESETS
+from mediaconv.media.video_writer import VideoWriter
+from mediaconv.pipeline import Chunk, Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
+from mediaconv.sinks import FileSink, TensorSink, Times, channel_views, check_tensor_format, merged_view
+
+
+class VideoRead(Options):
+    """How a film is read."""
+
+    size: tuple[int, int] | None = Field(None, description="width and height in pixels to scale to")
+    fps: Fraction | None = Field(None, gt=0, description="frames a second; default: the file's frame times")
+    color: Literal["rgb", "gray", "rgba"] = Field("rgb", description="channels that a frame is decoded to")
+    start_seconds: float = Field(0.0, ge=0, description="where in the file to begin")
+    duration_seconds: float | None = Field(None, gt=0, description="how much to read; default: to the end")
+    sequence: bool = Field(False, description="still images in name order as one clip, a folder a clip")
+
+
+class VideoWrite(Options):
+    """How films are written."""
+
+    format: Literal["mp4", "mkv", "webm", "npy", "safetensors"] | None = Field(
+        None, description="container; default mp4, and npy for layout tensor"
+    )
+    codec: Literal["h264", "vp9", "ffv1"] | None = Field(None, description="default follows from the format")
+    crf: int | None = Field(None, ge=0, le=63, description="constant rate factor; lower is better and larger")
+    preset: Literal[PRESETS] = Field("ultrafast", description="x264's; the default puts speed before size")
+    lossless: bool = Field(False, description="decoded pixels equal the quantized values exactly")
+    bit_depth: Literal[8, 10, 16] = Field(8, description="bits of a stored pixel; 16 needs ffv1 in mkv")
+    layout: Literal["channels", "rgb", "grid", "tensor"] = Field(
+        "channels", description="a file per channel, three channels as colour, all tiled, or raw values"
+    )
+    sound: Literal["drop", "keep"] = Field("drop", description="keep: copy the source's into every output")
+
+    @model_validator(mode="after")
+    def _fits(self) -> VideoWrite:
+        check_tensor_format(self.layout, self.format)
+        return self
+
+
+class _VideoSource(Source):
+    def __init__(self, reader: VideoReader | SequenceReader, path: Path, options: VideoRead) -> None:
+        self._reader = reader
+        info = reader.info
+        self.info = SourceInfo(
+            channels=info.channels,
+            shape=(info.frames, info.height, info.width),
+            scale=255.0 if info.bit_depth == 8 else 65535.0,
+            rate=info.rate,
+            bit_depth=info.bit_depth,
+            detail={
+                "path": path,
+                "read": options,
+                "has_sound": info.has_sound,
+                "time_base": info.time_base,
+                "sample_aspect_ratio": info.sample_aspect_ratio,
+            },
+        )
+
+    def chunks(self, size: int) -> Iterator[Chunk]:
+        for frames, times in self._reader.chunks(size):
+            yield Chunk(frames, times)
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+class VideoPipeline(Pipeline):
+    """Film in, one film per output channel out."""
+
+    name: ClassVar[str] = "video"
+    axes: ClassVar[tuple[str, ...]] = ("time", "height", "width")
+    extensions: ClassVar[frozenset[str]] = frozenset(VIDEO_SUFFIXES)
+    signal_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    read_options: ClassVar[type[Options]] = VideoRead
+    write_options: ClassVar[type[Options]] = VideoWrite
+
+    def inputs(self, files: Sequence[Path], options: VideoRead) -> list[Path]:  # type: ignore[override]
+        """Films by extension; with `sequence`, every folder that holds still images."""
+        if not options.sequence:
+            return super().inputs(files, options)
+        return sorted({f.parent for f in files if f.suffix.lower() in IMAGE_SUFFIXES})
+
+    def open(self, path: Path, options: VideoRead, limits: Limits) -> Source:  # type: ignore[override]
+        if options.sequence:
+            stills = [f for f in path.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and f.name[0] != "."]
+            reader: VideoReader | SequenceReader = SequenceReader(
+                stills,
+                fps=options.fps or DEFAULT_FPS,
+                size=options.size,
+                color=options.color,
+                start_seconds=options.start_seconds,
+                duration_seconds=options.duration_seconds,
+                limits=limits,
+            )
+        else:
+            reader = VideoReader(
+                path,
+                size=options.size,
+                fps=options.fps,
+                color=options.color,
+                start_seconds=options.start_seconds,
+                duration_seconds=options.duration_seconds,
+                limits=limits,
+            )
+        return _VideoSource(reader, path, options)
+
+    def create(self, folder: Path, source: SourceInfo, output: OutputInfo, options: VideoWrite) -> Sink:  # type: ignore[override]
+        if options.layout == "tensor":
+            return TensorSink(folder, options.format or "npy")
+        return _FilmSink(folder, source, output, options)
+
+
+class _FilmSink(FileSink):
+    """Films in one of the layouts, with the source's sound where it is asked for."""
+
+    def __init__(self, folder: Path, source: SourceInfo, output: OutputInfo, options: VideoWrite) -> None:
+        self._source, self._output, self._options = source, output, options
+        self._remarks: list[str] = []
+        suffix = options.format or "mp4"
+        if options.layout == "rgb":
+            if output.channels != 3:
+                raise WriteError(f"layout rgb needs 3 output channels, the stack gives {output.channels}")
+            views = {f"rgb.{suffix}": merged_view}
+        elif options.layout == "grid":
+            views = {f"grid.{suffix}": tile}
+        else:
+            views = channel_views(output.channels, suffix)
+        super().__init__(folder, SampleFormat(options.bit_depth), views, self._open, notes=self._all_remarks)
+
+    def _open(self, path: Path) -> _FilmWriter:
+        return _FilmWriter(path, self._source, self._output, self._options, self._remarks)
+
+    def _all_remarks(self) -> list[str]:
+        return list(dict.fromkeys(self._remarks))
+
+
+class _FilmWriter:
+    """One film, opened with the size of its first frames."""
+
+    def __init__(
+        self, path: Path, source: SourceInfo, output: OutputInfo, options: VideoWrite, remarks: list[str]
+    ) -> None:
+        self._path, self._source, self._output = path, source, output
+        self._options, self._remarks = options, remarks
+        self._writer: VideoWriter | None = None
+
+    def write(self, samples: np.ndarray, times: Times) -> None:
+        if self._writer is None:
+            self._writer = self._start(samples)
+        self._writer.write(samples, times or [])
+
+    def close(self) -> None:
+        if self._writer is None:
+            raise WriteError("the stack gave no frame to write")
+        self._writer.close()
+
+    def abort(self) -> None:
+        if self._writer is not None:
+            self._writer.abort()
+
+    def _start(self, frames: np.ndarray) -> VideoWriter:
+        options, source, ratio = self._options, self._source, self._output.ratio
+        detail = source.detail
+        writer = VideoWriter(
+            self._path,
+            width=frames.shape[2],
+            height=frames.shape[1],
+            time_base=detail["time_base"] / ratio[0].numerator,
+            rate=(source.rate or Fraction(DEFAULT_FPS)) * ratio[0],
+            sample_aspect_ratio=detail["sample_aspect_ratio"] * ratio[1] / ratio[2],
+            channels=3 if frames.ndim == 4 else 1,
+            codec=options.codec or ("ffv1" if options.bit_depth == 16 else None),
+            crf=options.crf,
+            preset=options.preset,
+            lossless=options.lossless,
+            bit_depth=options.bit_depth,
+        )
+        if options.sound == "keep":
+            self._copy_sound(writer)
+        return writer
+
+    def _copy_sound(self, writer: VideoWriter) -> None:
+        read = self._source.detail["read"]
+        if not self._source.detail["has_sound"]:
+            self._remarks.append("sound: keep: the source has no sound")
+            return
+        remark = writer.copy_sound(
+            self._source.detail["path"],
+            start_seconds=read.start_seconds,
+            duration_seconds=read.duration_seconds,
+        )
+        if remark:
+            self._remarks.append(remark)

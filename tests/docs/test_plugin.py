@@ -1,0 +1,72 @@
+"""The pipeline that docs/plugins.md shows, installed from its own package and run by the command."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+ROOT = Path(__file__).parents[2]
+CONFIG = """
+pipeline: volume
+input: scans
+output: out
+causal: true
+chunk: 2
+stack:
+  - conv: {out_channels: 2, kernel_size: [2, 1, 1], weight: [[[[[0.25]], [[0.5]]]], [[[[0.5]], [[0.0]]]]], bias: false}
+normalize: none
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> dict[str, str]:
+    """An environment in which the example package is installed."""
+    site = tmp_path_factory.mktemp("site")
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "--target",
+        site,
+    ]
+    source = tmp_path_factory.mktemp("source") / "volumes"
+    source.mkdir()
+    for path in (ROOT / "docs/examples/volumes").glob("*.*"):
+        (source / path.name).write_bytes(path.read_bytes())
+    subprocess.run([*map(str, pip), str(source)], check=True, capture_output=True)
+    return {**os.environ, "PYTHONPATH": str(site)}
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".npy"])
+def test_a_volume_runs_through_an_installed_plugin(tmp_path, installed, suffix):
+    volume = np.random.default_rng(3).integers(0, 65536, (5, 7, 6), dtype=np.uint16)
+    (tmp_path / "scans").mkdir()
+    path = tmp_path / "scans" / f"brain{suffix}"
+    np.save(path, volume) if suffix == ".npy" else tifffile.imwrite(path, volume)
+    (tmp_path / "volume.yaml").write_text(CONFIG)
+    command = [sys.executable, "-m", "mediaconv.cli.main", "run", "volume.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, env=installed, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+    x = torch.tensor(volume / 65535.0)
+    before = torch.cat([torch.zeros(1, 7, 6, dtype=x.dtype), x[:-1]])
+    expected = [0.25 * before + 0.5 * x, 0.5 * before]
+    for channel, values in enumerate(expected):
+        stored = tifffile.imread(tmp_path / f"out/brain{suffix}/channel_{channel}.tiff")
+        # one level: float32 against float64 at the rounding of 16 bits
+        assert np.abs(stored - torch.round(values * 65535).numpy()).max() <= 1
+
+
+def test_the_documentation_names_what_the_example_holds():
+    text = (ROOT / "docs/plugins.md").read_text()
+    assert "examples/volumes" in text
+    assert "mediaconv.pipelines" in (ROOT / "docs/examples/volumes/pyproject.toml").read_text()
