@@ -7,6 +7,8 @@ Knows nothing of files or YAML.
 
 from mediaconv.nn.containers import Branches, Residual, Sequential
 from mediaconv.nn.conv import CausalConv1d, CausalConv2d, CausalConv3d, Conv1d, Conv2d, Conv3d
+from mediaconv.nn.deform import CausalDeformConv2d, CausalDeformConv3d, DeformConv2d, DeformConv3d
+from mediaconv.nn.gates import Gate, Gated
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.layer import Streamable, geometry, noncausal_layers
 from mediaconv.nn.norms import (
@@ -34,6 +36,7 @@ from mediaconv.nn.pooling import (
     MaxPool2d,
     MaxPool3d,
 )
+from mediaconv.nn.resample import Resample
 from mediaconv.nn.resize import Upsample1d, Upsample2d, Upsample3d
 from mediaconv.nn.shuffle import (
     ChannelShuffle,
@@ -44,7 +47,16 @@ from mediaconv.nn.shuffle import (
     PixelUnshuffle2d,
     PixelUnshuffle3d,
 )
+from mediaconv.nn.state import State
 from mediaconv.nn.streaming import Stream, stream
+from mediaconv.nn.transposed import (
+    CausalConvTranspose1d,
+    CausalConvTranspose2d,
+    CausalConvTranspose3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+)
 
 __all__ = [
     "AvgPool1d",
@@ -61,6 +73,11 @@ __all__ = [
     "CausalConv1d",
     "CausalConv2d",
     "CausalConv3d",
+    "CausalConvTranspose1d",
+    "CausalConvTranspose2d",
+    "CausalConvTranspose3d",
+    "CausalDeformConv2d",
+    "CausalDeformConv3d",
     "CausalMaxPool1d",
     "CausalMaxPool2d",
     "CausalMaxPool3d",
@@ -69,6 +86,13 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
+    "DeformConv2d",
+    "DeformConv3d",
+    "Gate",
+    "Gated",
     "GroupNorm",
     "InstanceNorm1d",
     "InstanceNorm2d",
@@ -83,8 +107,10 @@ __all__ = [
     "PixelUnshuffle2d",
     "PixelUnshuffle3d",
     "RMSNorm",
+    "Resample",
     "Residual",
     "Sequential",
+    "State",
     "Stream",
     "Streamable",
     "Upsample1d",

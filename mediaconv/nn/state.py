@@ -32,6 +32,12 @@ class State:
         twin.tensors = {k: None if v is None else v.clone() for k, v in self.tensors.items()}
         return twin
 
+    def detach(self) -> None:
+        """Cut the graph behind every tensor, in place."""
+        self.tensors = {k: None if v is None else v.detach() for k, v in self.tensors.items()}
+        for child in self.children:
+            child.detach()
+
     def select(self, items: Tensor) -> State:
         """The state of some items of the batch. items: int64 indices."""
         twin = State((child.select(items) for child in self.children), **self.counts)

@@ -1,16 +1,19 @@
 """Exact execution in chunks: `stream(module)` runs a module over one input, chunk by chunk.
 
-The layers' own steps do the work; a stream owns their state, checks that chunks fit together, and ends
-the input.
+The layers' own steps do the work; a stream owns their state, checks that chunks fit together, and ends the
+input. Items of a batch that are reset at different times become groups, each with a state of its own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
+import torch
 from torch import Tensor, nn
 
-from mediaconv.nn.layer import axis_map, init_state, step
+from mediaconv.nn.items import fresh_group, item_indices, restart_items, step_groups
+from mediaconv.nn.layer import axis_map, check_eval, step
 from mediaconv.nn.state import State
 
 
@@ -22,17 +25,21 @@ class Stream:
     """
 
     def __init__(self, module: nn.Module, axis: int) -> None:
+        self.map = axis_map(module, axis)
+        check_eval(module)
         self.module = module
         self.axis = axis
-        self.map = axis_map(module, axis)
-        self._state = init_state(module, axis)
-        self._like: Tensor | None = None
-        self._flushed = False
+        self._state = self._fresh()
 
     @property
     def latency(self) -> int | float:
         """Inputs after an output's own time that it waits for; `math.inf` where it waits for the end."""
         return self.map.latency
+
+    @property
+    def look_back(self) -> int | float:
+        """Inputs before an output's own time that it reads."""
+        return self.map.look_back
 
     @property
     def receptive_field(self) -> int | float:
@@ -53,40 +60,104 @@ class Stream:
 
         Raises ValueError after `flush`, or for a chunk that does not continue the ones before it.
         """
-        if self._flushed:
+        if self._state.counts["flushed"]:
             raise ValueError("this stream was flushed: its input has ended; call reset() to begin another")
         self._check(x)
-        return step(self.module, x, self._state, axis=self.axis, last=False)
+        return self._step(x, last=False)
 
     def flush(self) -> Tensor:
         """End the input and return the outputs that were waiting for more of it."""
-        if self._flushed:
+        if self._state.counts["flushed"]:
             raise ValueError("this stream was flushed already; call reset() to begin another")
-        if self._like is None:
+        like = self._state.tensors.get("like")
+        if like is None:
             raise ValueError(
                 "nothing was pushed: a stream learns its shape from the first chunk (it may be empty)"
             )
-        y = step(self.module, self._like, self._state, axis=self.axis, last=True)
-        self._flushed = True
+        y = self._step(like, last=True)
+        self._state.counts["flushed"] = 1
         return y
 
-    def reset(self) -> None:
-        """Forget everything: the next push begins a new input."""
-        self._state = init_state(self.module, self.axis)
-        self._like = None
-        self._flushed = False
+    def reset(self, items: Sequence[int] | Tensor | None = None) -> None:
+        """Begin a new input: for the whole batch, or for some items while the others go on in step.
+
+        items: indices, or a mask of booleans, (N,). From output `position / stride` on, an item that is
+            reset gives what a fresh stream gives; outputs before that which still waited are those of its
+            old input, ended here (zero where the old input ended short of them).
+        Raises ValueError for items out of range, or where the inputs received are no multiple of what the
+        strides need to begin anew (`geometry(module).grain`).
+        """
+        if items is None:
+            self._state = self._fresh()
+            return
+        like = self._state.tensors.get("like")
+        if like is None:
+            return
+        chosen = item_indices(items, like.shape[0])
+        position = self._state.counts["received"]
+        if self._state.counts["flushed"]:
+            raise ValueError("this stream was flushed: its input has ended; reset() begins another for all")
+        if position % self.map.grain:
+            raise ValueError(
+                f"items can be reset at multiples of {self.map.grain} inputs (the strides' own grid); "
+                f"{position} were received"
+            )
+        if position and len(chosen):
+            restart_items(self.module, self._state, chosen, self.axis, int(position / self.map.stride))
 
     def get_state(self) -> State:
         """A copy of the state, independent of what the stream does next."""
         return self._state.copy()
 
+    def set_state(self, state: State) -> None:
+        """Go on from a state taken with `get_state` of a stream over the same kind of module."""
+        self.load_state_dict(state.flat())  # refuses the state of another module
+        self._state = state.copy()
+
     def copy(self) -> Stream:
         """An independent stream over the same module, at the same place."""
         twin = Stream(self.module, self.axis)
         twin._state = self._state.copy()
-        twin._like = self._like
-        twin._flushed = self._flushed
         return twin
+
+    def detach(self) -> None:
+        """Cut the graph behind the state: gradients of what comes do not reach earlier chunks."""
+        self._state.detach()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The state as one flat dictionary of tensors, for torch.save or safetensors."""
+        return self._state.flat()
+
+    def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
+        """Go on from a saved state. Raises ValueError where it is not one of this module and axis."""
+        groups = int(state_dict.get("groups.count", torch.tensor(1)))
+        fresh = self._fresh()
+        fresh.children += (fresh_group(self.module, self.axis) for _ in range(groups - 1))
+        try:
+            used = fresh.fill(state_dict)
+        except KeyError as missing:
+            raise ValueError(
+                f"state_dict: {missing} is missing: it belongs to another module or axis"
+            ) from None
+        unknown = sorted(set(state_dict) - used)
+        if unknown:
+            raise ValueError(f"state_dict: {unknown[0]!r} is not known: it belongs to another module or axis")
+        self._state = fresh
+
+    def _fresh(self) -> State:
+        return State([fresh_group(self.module, self.axis)], received=0, emitted=0, flushed=0, groups=1)
+
+    def _step(self, x: Tensor, *, last: bool) -> Tensor:
+        state, dim = self._state, self.axis + 2
+        state.counts["received"] += x.shape[dim]
+        first = state.children[0]
+        if "items" in first.tensors:
+            total = self.map.output_length(state.counts["received"]) if last else None
+            y = step_groups(self.module, state, x, self.axis, total)
+        else:
+            y = step(self.module, x, first.children[0], axis=self.axis, last=last)
+        state.counts["emitted"] += y.shape[dim]
+        return y
 
     def _check(self, x: Tensor) -> None:
         dim = self.axis + 2
@@ -94,23 +165,25 @@ class Stream:
             raise ValueError(
                 f"a chunk is (N, C, ...) with axis {self.axis} after the channels: got {tuple(x.shape)}"
             )
-        if self._like is None:
-            self._like = x.detach().narrow(dim, 0, 0).clone()
+        like = self._state.tensors.get("like")
+        if like is None:
+            self._state.tensors["like"] = x.detach().narrow(dim, 0, 0).clone()
             return
-        ours, came = list(self._like.shape), list(x.shape)
-        ours[dim] = came[dim] = -1
-        if ours != came or x.dtype != self._like.dtype or x.device != self._like.device:
+        ours, came = like.shape, x.shape
+        same = ours[:dim] == came[:dim] and ours[dim + 1 :] == came[dim + 1 :]
+        if not same or x.dtype != like.dtype or x.device != like.device:
             raise ValueError(
-                f"a chunk of shape {tuple(x.shape)}, {x.dtype} on {x.device} does not continue a stream of "
-                f"{tuple(self._like.shape)}, {self._like.dtype} on {self._like.device}"
+                f"a chunk of shape {tuple(came)}, {x.dtype} on {x.device} does not continue a stream of "
+                f"{tuple(ours)}, {like.dtype} on {like.device}"
             )
 
 
 def stream(module: nn.Module, *, axis: int = 0) -> Stream:
     """Run a module over its input in chunks of any size, with the result of one call on the whole.
 
-    module: a layer of this package, a torch activation, or a `Sequential` of them.
+    module: a layer of this package, a torch activation, or a `Sequential` of them; in eval mode where it
+        has dropout or batch norms.
     axis: which axis after the channels the chunks come along; 0 is samples, frames or rows.
-    Raises TypeError naming a layer that cannot stream.
+    Raises TypeError naming a layer that cannot stream, ValueError one that is in training mode.
     """
     return Stream(module, axis)
