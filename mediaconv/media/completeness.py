@@ -17,6 +17,9 @@ EBML = b"\x1aE\xdf\xa3"
 SEGMENT = b"\x18S\x80g"
 ISO_TOP_LEVEL = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp", b"pnot", b"jP  "}
 UNKNOWN_32 = {0, 0xFFFFFFFF}
+TS_SYNC = b"\x47"
+
+Rule = Callable[[BinaryIO, bytes, int], int | None]
 
 
 def check_complete(path: Path, head: bytes) -> None:
@@ -130,9 +133,45 @@ def _png(file: BinaryIO, head: bytes, size: int) -> int | None:
 
 
 def _gif(file: BinaryIO, head: bytes, size: int) -> int | None:
-    """Every GIF ends with the byte 0x3B; some writers add rubbish or zeros after it."""
-    file.seek(max(0, size - 1024))
-    return None if b"\x3b" in file.read() else size + 1
+    """Blocks up to the trailer 0x3B; a cut file ends within one."""
+    file.seek(13 + _color_table(head[10]) if len(head) > 10 else 0)
+    while (kind := file.read(1)) != b"\x3b":
+        if kind == b"\x2c":  # an image: place, size, perhaps a colour table, then its data
+            place = file.read(9)
+            file.seek(_color_table(place[8]) + 1 if len(place) == 9 else 0, os.SEEK_CUR)
+        elif kind == b"\x21":
+            file.seek(1, os.SEEK_CUR)
+        else:  # the end of the file, or no block
+            return None if kind and kind != b"\0" else size + 1
+        while length := file.read(1):
+            if length == b"\0":
+                break
+            file.seek(length[0], os.SEEK_CUR)
+        if file.tell() > size:
+            return file.tell()
+    return None
+
+
+def _color_table(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _transport_stream(packet: int) -> Rule:
+    """MPEG-TS: packets of one size; only the last can be seen to be cut."""
+
+    def rule(file: BinaryIO, head: bytes, size: int) -> int | None:
+        start = size - size % packet
+        file.seek(start + packet - 188)
+        return start + packet if file.read(1) == TS_SYNC else None
+
+    return rule
+
+
+def _is_transport_stream(packet: int) -> Callable[[bytes], bool]:
+    first = packet - 188
+    return lambda head: (
+        len(head) > 3 * packet and all(head[first + k * packet] == TS_SYNC[0] for k in range(3))
+    )
 
 
 def _ogg(file: BinaryIO, head: bytes, size: int) -> int | None:
@@ -152,7 +191,6 @@ def _starts(*magics: bytes) -> Callable[[bytes], bool]:
     return lambda head: head.startswith(magics)
 
 
-Rule = Callable[[BinaryIO, bytes, int], int | None]
 RULES: tuple[tuple[Callable[[bytes], bool], Rule], ...] = (
     (lambda head: head[4:8] in ISO_TOP_LEVEL, _iso_boxes),
     (_starts(b"RIFF", b"RF64"), _riff),
@@ -161,4 +199,6 @@ RULES: tuple[tuple[Callable[[bytes], bool], Rule], ...] = (
     (_starts(b"\x89PNG\r\n\x1a\n"), _png),
     (_starts(b"GIF87a", b"GIF89a"), _gif),
     (_starts(b"OggS"), _ogg),
+    (_is_transport_stream(188), _transport_stream(188)),
+    (_is_transport_stream(192), _transport_stream(192)),
 )

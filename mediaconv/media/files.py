@@ -54,7 +54,8 @@ def describe(head: bytes) -> str:
 
 def one_line(error: BaseException) -> str:
     """An exception's text on one line, shortened; its type's name where it has none."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    said = getattr(error, "strerror", None)  # of OSError and of FFmpeg's errors, without number and path
+    if said:
+        return str(said)
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 200 else text[:197] + "..."

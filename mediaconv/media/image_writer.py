@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL.Image
 
 from mediaconv.errors import WriteError, nearest
 from mediaconv.media.files import one_line
@@ -15,8 +18,6 @@ BITS = {"png": (8, 16), "jpeg": (8,), "tiff": (8, 16), "webp": (8,)}
 ALPHA = {"png", "tiff", "webp"}
 LARGEST_SIDE = {"jpeg": 65535, "webp": 16383}
 DEFAULT_QUALITY = {"jpeg": 95, "webp": 90}
-ENDINGS = {"jpeg": ".jpg", "png": ".png", "tiff": ".tiff", "webp": ".webp"}
-LOSSLESS_WEBP = 101  # OpenCV's spelling: any quality above 100
 
 
 def write_image(
@@ -38,14 +39,14 @@ def write_image(
     format = FORMATS[suffix]
     _check(format, data, quality, lossless)
     try:
-        done, encoded = cv2.imencode(ENDINGS[format], _to_bgr(data), _parameters(format, quality, lossless))
-    except cv2.error as error:
+        encoded = ENCODERS[format](
+            data, DEFAULT_QUALITY.get(format, 0) if quality is None else quality, lossless
+        )
+    except (cv2.error, ValueError) as error:
         raise WriteError(f"{path}: cannot be encoded as {format} ({one_line(error)})") from error
-    if not done:
-        raise WriteError(f"{path}: cannot be encoded as {format}: {data.shape[1]}x{data.shape[0]} pixels")
     try:
         with open(path, "wb") as file:
-            file.write(encoded.data)
+            file.write(encoded)
     except OSError as error:
         raise WriteError(f"{path}: cannot be written ({one_line(error)})") from error
 
@@ -71,13 +72,39 @@ def _check(format: str, data: np.ndarray, quality: int | None, lossless: bool) -
         )
 
 
-def _parameters(format: str, quality: int | None, lossless: bool) -> list[int]:
-    quality = DEFAULT_QUALITY.get(format, 0) if quality is None else quality
-    if format == "jpeg":
-        return [cv2.IMWRITE_JPEG_QUALITY, quality]
-    if format == "webp":
-        return [cv2.IMWRITE_WEBP_QUALITY, LOSSLESS_WEBP if lossless else quality]
-    return []
+def _png(data: np.ndarray, quality: int, lossless: bool) -> bytes:
+    return _by_opencv(".png", data, [])
+
+
+def _tiff(data: np.ndarray, quality: int, lossless: bool) -> bytes:
+    return _by_opencv(".tiff", data, [])
+
+
+def _jpeg(data: np.ndarray, quality: int, lossless: bool) -> bytes:
+    return _by_opencv(".jpg", data, [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def _webp(data: np.ndarray, quality: int, lossless: bool) -> bytes:
+    """By Pillow, which keeps the colours of transparent pixels too."""
+    picture = PIL.Image.fromarray(data.reshape(data.shape[:2]) if data.shape[2:] == (1,) else data)
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", quality=quality, lossless=lossless, exact=True)
+    return buffer.getvalue()
+
+
+ENCODERS: dict[str, Callable[[np.ndarray, int, bool], bytes]] = {
+    "png": _png,
+    "jpeg": _jpeg,
+    "tiff": _tiff,
+    "webp": _webp,
+}
+
+
+def _by_opencv(ending: str, data: np.ndarray, parameters: list[int]) -> bytes:
+    done, encoded = cv2.imencode(ending, _to_bgr(data), parameters)
+    if not done:
+        raise ValueError(f"no encoder for {data.shape[1]}x{data.shape[0]} pixels")
+    return encoded.tobytes()
 
 
 def _to_bgr(data: np.ndarray) -> np.ndarray:

@@ -67,23 +67,28 @@ class SoundCopy:
             return None, f"sound left out: {output.format.name} files do not hold {name}; write .mkv"
         return copy, None
 
-    def advance(self, time: Fraction) -> None:
-        """Mux every packet that starts at or before `time` seconds of the output."""
+    def advance(self, time: Fraction, *, shift: Fraction = Fraction(0)) -> None:
+        """Mux every packet that starts at or before `time` seconds, each `shift` seconds later."""
         while True:
             if self._next is None:
                 self._next = next(self._packets, None)
             if self._next is None or self._next[0] > time:
                 return
-            self._output.mux_one(self._next[1])
+            self._mux(self._next[1], shift)
             self._next = None
 
-    def finish(self) -> None:
-        """Mux the rest of the window."""
+    def finish(self, *, shift: Fraction = Fraction(0)) -> None:
+        """Mux the rest of the window, each packet `shift` seconds later."""
         if self._next is not None:
-            self._output.mux_one(self._next[1])
+            self._mux(self._next[1], shift)
             self._next = None
         for _, packet in self._packets:
-            self._output.mux_one(packet)
+            self._mux(packet, shift)
+
+    def _mux(self, packet: av.Packet, shift: Fraction) -> None:
+        if shift:
+            packet.pts = packet.dts = packet.pts + round(shift / Fraction(packet.time_base))
+        self._output.mux_one(packet)
 
     def close(self) -> None:
         """Release the source. May be called twice."""
@@ -102,8 +107,7 @@ class SoundCopy:
                     break
                 if self._start and begin + (packet.duration or 0) * base <= self._start:
                     continue
-                packet.pts -= shift
-                packet.dts = packet.pts
+                packet.pts = packet.dts = packet.pts - shift
                 packet.stream = self._stream
                 yield begin - self._start, packet
         except av.error.FFmpegError as error:

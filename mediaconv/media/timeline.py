@@ -5,11 +5,13 @@ Works on (time, frame) pairs with exact fractions of a second; knows nothing of 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import TypeVar
 
 Frame = TypeVar("Frame")
+LEAD = 16  # as many as a codec may hold back
 
 
 def rising(
@@ -17,13 +19,25 @@ def rising(
 ) -> Iterator[tuple[Fraction, Frame]]:
     """Give a frame without a time, or with one not after its predecessor's, the time `step` later.
 
+    The first frames without a time lead up to the first one with it; `LEAD` of them at most, otherwise they
+    start at 0.
+
     >>> [str(t) for t, _ in rising([(None, 0), (Fraction(1), 0), (Fraction(1), 0)], step=Fraction(1, 4))]
-    ['0', '1', '5/4']
+    ['3/4', '1', '5/4']
     """
+    source = iter(frames)
+    lead = list(itertools.islice(source, 1))
+    while lead and lead[-1][0] is None and len(lead) < LEAD:
+        following = next(source, None)
+        if following is None:
+            break
+        lead.append(following)
+    known = lead[-1][0] if lead else None
+    first = Fraction(0) if known is None else known - step * (len(lead) - 1)
     last: Fraction | None = None
-    for time, frame in frames:
+    for time, frame in itertools.chain(lead, source):
         if time is None or (last is not None and time <= last):
-            time = Fraction(0) if last is None else last + step
+            time = first if last is None else last + step
         last = time
         yield time, frame
 

@@ -86,6 +86,7 @@ class VideoWriter:
         self._pending: tuple[av.VideoFrame, int] | None = None
         self._last_duration = max(1, round(1 / rate / self._time_base))
         self._durations: dict[int, int] = {}
+        self._shift = Fraction(0)
         self._reformatter = VideoReformatter()
         self._finished = False
         self._complete = False
@@ -122,11 +123,16 @@ class VideoWriter:
         return reason and f"{self._path.name}: {reason}"
 
     def write(self, frames: np.ndarray, pts: Sequence[Fraction]) -> None:
-        """Append frames. Shape: (n, H, W) or (n, H, W, 3), uint8 or uint16. pts: n rising seconds."""
+        """Append frames. Shape: (n, H, W) or (n, H, W, 3), uint8 or uint16. pts: n rising seconds.
+
+        Where the first time is negative, all times are counted from it, the sound's too.
+        """
         self._check(frames, pts)
+        if self._pending is None and len(pts):
+            self._shift = max(Fraction(0), -pts[0])  # players cut what lies before 0
         try:
             for picture, time in zip(frames, pts, strict=True):
-                self._push(self._frame(picture), round(time / self._time_base))
+                self._push(self._frame(picture), round((time + self._shift) / self._time_base))
         except (av.error.FFmpegError, OSError) as error:
             raise self._failure(error) from error
 
@@ -146,7 +152,7 @@ class VideoWriter:
             self._encode(frame, tick, self._last_duration)
             self._mux(self._stream.encode(None))
             if self._sound is not None:
-                self._sound.finish()
+                self._sound.finish(shift=self._shift)
             self._container.close()
             _check_on_disk(self._path)
             self._complete = True
@@ -174,6 +180,7 @@ class VideoWriter:
         options = {"fflags": "+bitexact"}
         if suffix == ".mp4":
             options["movflags"] = "+faststart"
+        open(self._path, "wb").close()  # FFmpeg opens it with the first packet only: too late to be told
         name = f"file:{self._path}"
         self._container: Any = av.open(name, "w", format=CONTAINERS[suffix], container_options=options)
         encoding, (width, height) = self._encoding, self._coded
@@ -262,7 +269,7 @@ class VideoWriter:
         frame.time_base = self._time_base
         self._durations[tick] = duration
         if self._sound is not None:
-            self._sound.advance(tick * self._time_base)
+            self._sound.advance(tick * self._time_base - self._shift, shift=self._shift)
         self._mux(self._stream.encode(frame))
 
     def _mux(self, packets: Sequence[av.Packet]) -> None:
