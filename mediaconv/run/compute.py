@@ -1,0 +1,224 @@
+"""The compute step: from a chunk of raw samples to a chunk of stored samples, through a stack, exactly.
+
+Two implementations of one interface: `TorchStep` runs any stack on any device, `FusedStep`
+(mediaconv.run.fused) few-channel convolutions of film and images on a CPU. Which one runs follows from the
+stack and the format alone, never from time or machine load. Opens no files.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mediaconv.errors import ComputeError, UsageError, nearest
+from mediaconv.media.samples import SampleFormat
+from mediaconv.nn import stream
+from mediaconv.normalize import MinMax, Normalizer, make_normalizer
+from mediaconv.run.chunking import choose_chunk
+from mediaconv.run.finish import Finisher
+
+__all__ = ["ComputeStep", "RangeObserver", "TorchStep", "choose_chunk", "make_step", "pick_device"]
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class ComputeStep(Protocol):
+    """One pass over one input. Joined outputs do not depend on how the input is cut into chunks.
+
+    clipped: values so far that lay outside the signal's range by more than half a quantum.
+    """
+
+    @property
+    def clipped(self) -> int:
+        """See above."""
+
+    def push(self, raw: np.ndarray) -> np.ndarray:
+        """Take raw samples (n, ..., C), any n; stored samples (C', n', ...), n' may be 0.
+
+        Raises ComputeError where the stack cannot run over them or gives NaN or infinity.
+        """
+
+    def flush(self) -> np.ndarray:
+        """End the input; the stored samples that waited for more of it."""
+
+
+class TorchStep:
+    """Any stack on any device, streamed by mediaconv.nn; output normalized in float32."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        normalizer: Normalizer,
+        format: SampleFormat,
+        *,
+        scale: float = 1.0,
+        device: torch.device | str = "cpu",
+        precision: str = "float32",
+    ) -> None:
+        self._dtype = precision_dtype(precision)
+        self._device = torch.device(device)
+        self._module = _prepared(module, self._device, self._dtype)
+        self._stream = stream(self._module)
+        self._finish = Finisher(normalizer, format)
+        self._scale = scale
+
+    @property
+    def clipped(self) -> int:
+        """Values so far that lay outside the signal's range by more than half a quantum."""
+        return self._finish.clipped
+
+    def push(self, raw: np.ndarray) -> np.ndarray:
+        """See ComputeStep."""
+        with torch.inference_mode(), _exact(self._device), _told():
+            return self._finish(_values(self._stream.push(self._input(raw))))
+
+    def flush(self) -> np.ndarray:
+        """See ComputeStep."""
+        with torch.inference_mode(), _exact(self._device), _told():
+            return self._finish(_values(self._stream.flush()))
+
+    def _input(self, raw: np.ndarray) -> Tensor:
+        """(n, ..., C) to (1, C, n, ...). Channels last in memory: fastest in 2D and 3D."""
+        native = raw if raw.dtype.isnative else raw.astype(raw.dtype.newbyteorder("="))
+        if not native.flags.writeable or any(stride < 0 for stride in native.strides):
+            native = native.copy()
+        x = torch.from_numpy(native).to(self._device).to(torch.float32, copy=True)
+        if self._scale != 1.0:
+            x.div_(self._scale)
+        x = x.to(self._dtype).movedim(-1, 0).unsqueeze(0)
+        return x if x.ndim > 3 else x.contiguous()
+
+
+class RangeObserver:
+    """The first pass of `minmax`: the stack over the whole input, nothing kept but the range.
+
+    The normalizer starts anew and is complete after `flush`; the second pass goes through `make_step`.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        normalizer: MinMax,
+        *,
+        scale: float = 1.0,
+        device: torch.device | str = "cpu",
+        precision: str = "float32",
+    ) -> None:
+        normalizer.reset()
+        self._normalizer = normalizer
+        plain = make_normalizer("none", signal_range=normalizer.signal_range)
+        floats = SampleFormat(32, floating=True)
+        self._step = make_step(module, plain, floats, scale=scale, device=device, precision=precision)
+
+    def push(self, raw: np.ndarray) -> None:
+        """Take raw samples (n, ..., C)."""
+        self._normalizer.observe(self._step.push(raw))
+
+    def flush(self) -> None:
+        """End the input."""
+        self._normalizer.observe(self._step.flush())
+
+
+def make_step(
+    module: nn.Module,
+    normalizer: Normalizer,
+    format: SampleFormat,
+    *,
+    scale: float = 1.0,
+    device: torch.device | str = "cpu",
+    precision: str = "float32",
+) -> ComputeStep:
+    """The fastest step for this stack, device and precision.
+
+    scale: raw samples divided by it are the stack's input (SourceInfo.scale).
+    """
+    if torch.device(device).type == "cpu" and precision == "float32" and _may_fuse(module):
+        from mediaconv.run.fused import fused_step
+
+        fused = fused_step(module, normalizer=normalizer, sample_format=format, scale=scale)
+        if fused is not None:
+            return fused
+    return TorchStep(module, normalizer, format, scale=scale, device=device, precision=precision)
+
+
+def _may_fuse(module: nn.Module) -> bool:
+    """Whether it is worth loading the compiler's library: no sound, and something to convolve."""
+    convolutions = [m for m in module.modules() if isinstance(m, nn.modules.conv._ConvNd)]
+    return bool(convolutions) and not any(isinstance(m, nn.Conv1d) for m in convolutions)
+
+
+def pick_device(name: str) -> torch.device:
+    """The device for `auto` (the first of cuda, mps, cpu that is there) or one by name, checked.
+
+    Raises UsageError for one that is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(
+            f"device: got {name!r}, which is not usable here ({str(error).splitlines()[0]}); use auto or cpu"
+        ) from error
+    return device
+
+
+def precision_dtype(name: str) -> torch.dtype:
+    """The torch type of a `precision`. Raises UsageError."""
+    if name not in PRECISIONS:
+        raise UsageError(
+            f"precision: got {name!r}, expected one of {', '.join(PRECISIONS)}{nearest(name, PRECISIONS)}"
+        )
+    return PRECISIONS[name]
+
+
+def _prepared(module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """The module in eval mode on that device in that type: itself where it is so, otherwise a copy."""
+    tensors = [*module.parameters(), *module.buffers()]
+    fits = all(t.device == device and (not t.is_floating_point() or t.dtype == dtype) for t in tensors)
+    if fits and not any(m.training for m in module.modules()):
+        return module
+    return copy.deepcopy(module).to(device=device, dtype=dtype).eval()
+
+
+def _values(y: Tensor) -> Tensor:
+    """(1, C, n, ...) in any type to (C, n, ...) in float32 that may be overwritten."""
+    y = y[0].float()
+    shared = any(step == 0 and size > 1 for step, size in zip(y.stride(), y.shape, strict=True))
+    return y.clone() if shared else y
+
+
+@contextmanager
+def _exact(device: torch.device) -> Iterator[None]:
+    """float32 means float32, and the same kernel each time: no TF32, no tuning by timing."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Errors of torch and of the stack's layers as ComputeError, in their first line."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ComputeError("out of device memory: give a smaller chunk, or device: cpu") from error
+    except (RuntimeError, ValueError, TypeError) as error:
+        lines = str(error).strip().splitlines()
+        raise ComputeError(
+            f"the stack cannot run over this input: {lines[0] if lines else error!r}"
+        ) from error

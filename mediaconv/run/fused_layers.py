@@ -1,0 +1,206 @@
+"""A stack of few-channel convolutions as the compiled kernels take it, and one layer's input between chunks.
+
+`read_stack` turns modules into arrays of taps and weights; `LayerStream` holds the input frames that windows
+to come still read. Nothing is computed here (mediaconv.run.kernels) and no thread is started
+(mediaconv.run.fused).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from mediaconv.errors import ComputeError
+from mediaconv.nn import Sequential
+from mediaconv.nn.conv import CausalConv2d, CausalConv3d, Conv2d, Conv3d
+from mediaconv.nn.geometry import Window
+from mediaconv.run import kernels as k
+
+CONVOLUTIONS = (Conv2d, Conv3d, CausalConv2d, CausalConv3d)
+MAX_CHANNELS = 32
+"""Layers wider than this are faster in torch (measured: benchmarks of the compute step)."""
+LINE_BYTES = 512 * 1024
+"""Input lines kept by one thread: what stays in a core's second-level cache."""
+
+Function = tuple[int, float, float, float]
+ACTIVATIONS: dict[type[nn.Module], Callable[[Any], list[Function]]] = {
+    nn.Identity: lambda m: [],
+    nn.ReLU: lambda m: [(k.CLAMP, 0.0, np.inf, 0.0)],
+    nn.ReLU6: lambda m: [(k.CLAMP, 0.0, 6.0, 0.0)],
+    nn.Hardtanh: lambda m: [(k.CLAMP, m.min_val, m.max_val, 0.0)],
+    nn.LeakyReLU: lambda m: [(k.LEAKY_RELU, m.negative_slope, 0.0, 0.0)],
+    nn.Sigmoid: lambda m: [(k.SIGMOID, 0.0, 0.0, 0.0)],
+    nn.Tanh: lambda m: [(k.TANH, 0.0, 0.0, 0.0)],
+    nn.SiLU: lambda m: [(k.SILU, 0.0, 0.0, 0.0)],
+    nn.GELU: lambda m: [(k.GELU_TANH if m.approximate == "tanh" else k.GELU, 0.0, 0.0, 0.0)],
+}
+"""Activations with a compiled loop, by type, as kernel functions."""
+
+
+@dataclass
+class Convolution:
+    """One layer as the kernels take it: windows for (t, y, x), taps, weights, what follows it."""
+
+    in_channels: int
+    out_channels: int
+    windows: tuple[Window, Window, Window]
+    weight: np.ndarray
+    bias: np.ndarray
+    functions: list[Function]
+
+
+def read_stack(module: nn.Module) -> list[Convolution] | None:
+    """The stack as a chain of convolutions with activations after each, or None if it is something else."""
+    chain: list[Convolution] = []
+    for layer in _flatten(module):
+        if type(layer) in ACTIVATIONS and chain:
+            chain[-1].functions += ACTIVATIONS[type(layer)](layer)
+        elif type(layer) in CONVOLUTIONS and _fits(layer):
+            chain.append(_read_convolution(layer))
+        elif not isinstance(layer, nn.Identity):
+            return None
+    return chain or None
+
+
+def _flatten(module: nn.Module) -> Iterator[nn.Module]:
+    if type(module) in (Sequential, nn.Sequential):
+        for layer in module.children():
+            yield from _flatten(layer)
+    else:
+        yield module
+
+
+def _fits(conv: Any) -> bool:
+    weight = conv.weight
+    return (
+        conv.padding_mode == "zeros"
+        and weight.dtype == torch.float32
+        and weight.device.type == "cpu"
+        and max(conv.in_channels, conv.out_channels) <= MAX_CHANNELS
+        and not any(hooks for hooks in (conv._forward_hooks, conv._forward_pre_hooks))
+    )
+
+
+def _read_convolution(conv: Any) -> Convolution:
+    weight = conv._used_weight().detach().numpy()
+    if conv.groups > 1:
+        weight = _dense(weight, conv.groups)
+    windows = conv.windows
+    if conv.dims == 2:  # rows are the stream: (rows, 1, columns)
+        weight, windows = weight[:, :, :, None], (windows[0], Window(1), windows[1])
+    bias = np.zeros(conv.out_channels, np.float32) if conv.bias is None else conv.bias.detach().numpy()
+    return Convolution(conv.in_channels, conv.out_channels, windows, weight, bias, [])
+
+
+def _dense(weight: np.ndarray, groups: int) -> np.ndarray:
+    """Weights of a grouped convolution as those of a plain one: zero from other groups' inputs."""
+    out_channels, each = weight.shape[:2]
+    dense = np.zeros((out_channels, each * groups, *weight.shape[2:]), np.float32)
+    for o in range(out_channels):
+        first = o // (out_channels // groups) * each
+        dense[o, first : first + each] = weight[o]
+    return dense
+
+
+class LayerStream:
+    """One convolution over one input: its input frames held, its kernel arguments."""
+
+    def __init__(
+        self, conv: Convolution, height: int, width: int, *, interleaved: bool, scale: float
+    ) -> None:
+        t, y, x = conv.windows
+        self.conv, self.time, self.scale = conv, t, np.float32(scale)
+        self.height, self.width = y.output_length(height), x.output_length(width)
+        if self.height == 0 or self.width == 0:
+            raise ComputeError(
+                f"the input is {width}x{height} at a layer whose kernel spans {x.extent}x{y.extent}: "
+                "nothing would be left; use padding: same or a larger input"
+            )
+        tiles = -(-self.width // k.TILE) * k.TILE
+        phase = tiles + (x.extent - 1) // x.step + 1
+        self.layer = k.Layer(
+            conv.in_channels, height, width, interleaved, t.step, y.step, x.step,
+            t.extent, y.extent, x.extent, y.left, x.left, self.width, phase,
+        )  # fmt: skip
+        self.taps, self.weights, self.groups = _arrange(conv, phase)
+        self.row_bytes = conv.in_channels * y.extent * x.step * phase * 4
+        self.held: np.ndarray | None = None
+        self.begin = self.end = self.received = self.emitted = 0
+        """held[begin:end] are the inputs up to `received`."""
+
+    def reserve(self, count: int, dtype: np.dtype) -> np.ndarray:
+        """Room for `count` more input frames, (count, height, channels*width), now counted as received."""
+        kept = self.end - self.begin
+        if self.held is None or self.end + count > len(self.held):
+            size = max(kept + count, 0 if self.held is None else len(self.held))
+            shape = (size, self.layer.height, self.layer.width * self.layer.channels)
+            if self.held is None or len(self.held) < size or self.begin < kept:
+                larger = np.empty(shape, dtype)
+                if self.held is not None:
+                    larger[:kept] = self.held[self.begin : self.end]
+                self.held = larger
+            else:
+                self.held[:kept] = self.held[self.begin : self.end]
+            self.begin, self.end = 0, kept
+        self.end += count
+        self.received += count
+        return self.held[self.end - count : self.end]
+
+    def ready(self, *, last: bool) -> int:
+        """Outputs that can be computed now and were not."""
+        t = self.time
+        if last:
+            return t.output_length(self.received) - self.emitted
+        room = self.received + t.left + min(0, t.right) - t.extent
+        return max(0, (room // t.step + 1 if room >= 0 else 0) - self.emitted)
+
+    def source(self) -> tuple[np.ndarray, int]:
+        """The frames held, and where among them the next output's window begins (it may be before)."""
+        if self.held is None:
+            raise RuntimeError("nothing was pushed")
+        first = self.emitted * self.time.step - self.time.left - (self.received - (self.end - self.begin))
+        return self.held[self.begin : self.end], first
+
+    def advance(self, count: int) -> None:
+        """Note that `count` outputs were computed and drop the inputs that no later one reads."""
+        self.emitted += count
+        start = self.emitted * self.time.step - self.time.left
+        oldest = self.received - (self.end - self.begin)
+        self.begin += min(max(0, start - oldest), self.end - self.begin)
+
+    def lines(self) -> np.ndarray:
+        """Scratch for one thread: as many frames deep as its cache holds."""
+        t = self.time
+        deepest = (LINE_BYTES // self.row_bytes - t.extent) // t.step + 1
+        frames = (max(1, deepest) - 1) * t.step + t.extent
+        return np.zeros(frames * self.row_bytes // 4, np.float32)
+
+
+def _arrange(conv: Convolution, phase: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Taps (frame, channel, row, place in a line), flat weights by groups of outputs, and the groups.
+
+    Taps whose weights are all zero (masked ones) are left out.
+    """
+    t, y, x = conv.windows
+    kept = np.argwhere(np.any(conv.weight != 0, axis=0))
+    column = kept[:, 3] * x.dilation
+    place = column % x.step * phase + column // x.step
+    taps = np.stack([kept[:, 1] * t.dilation, kept[:, 0], kept[:, 2] * y.dilation, place], axis=1)
+    chosen = conv.weight[:, kept[:, 0], kept[:, 1], kept[:, 2], kept[:, 3]]
+    flat: list[np.ndarray] = []
+    groups, start = [], 0
+    for first in range(0, conv.out_channels, 4):
+        count = min(4, conv.out_channels - first)
+        width = {1: 1, 2: 2, 3: 4, 4: 4}[count]
+        block = np.zeros((1 + len(taps), width), np.float32)
+        block[0, :count] = conv.bias[first : first + count]
+        block[1:, :count] = chosen[first : first + count].T
+        flat.append(block.reshape(-1))
+        groups.append((start, width, first, count))
+        start += block.size
+    return taps.astype(np.int64), np.concatenate(flat), np.array(groups, np.int64)
