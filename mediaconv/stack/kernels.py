@@ -9,7 +9,8 @@ be used, and what a kernel takes from the future is left out:
 - sobel and prewitt answer a steady slope as before, and what does not change along their axis with 0;
 - any other gives the weight it lost to the output's own position, so that its sum stays what it was.
 
-Under raster of type A the place of the output's own position is taken by the last position before it.
+Under raster of type A the place of the output's own position is taken by the last position before it, and
+the derivative along the rows of pictures answers what changes along the columns too.
 
 The options are those of `mediaconv.config.kernels`, the numbers those of `mediaconv.stack.kernel_formulas`.
 """

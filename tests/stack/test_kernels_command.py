@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -40,6 +42,17 @@ def test_json_is_for_programs(listed):
     options = {row["name"]: row["options"] for row in found["kernels"]}
     assert options["low_pass"]["cutoff_hz"]["required"] is True
     assert options["gaussian"]["sigma"]["default"] == 1.0
+
+
+def test_the_page_names_each_kernel_and_shows_pictures_that_exist():
+    docs = Path(__file__).parents[2] / "docs"
+    page = (docs / "kernels.md").read_text()
+    assert all(
+        f"`{name}`" in page and all(f"`{o}`" in page for o in rule.options if o != "mix")
+        for name, rule in KERNELS.items()
+    )
+    shown = re.findall(r"!\[.*\]\((.*)\)", page)
+    assert sorted(shown) == sorted(f"images/{path.name}" for path in (docs / "images").glob("kernels-*.png"))
 
 
 def test_listing_does_not_import_torch():
