@@ -18,7 +18,9 @@ output: out
 causal: true
 chunk: 2
 stack:
-  - conv: {out_channels: 2, kernel_size: [2, 1, 1], weight: [[[[[0.25]], [[0.5]]]], [[[[0.5]], [[0.0]]]]], bias: false}
+  - conv:
+      weight: [[[[[0.25]], [[0.5]]]], [[[[0.5]], [[0.0]]]]]
+      bias: false
 normalize: none
 """
 

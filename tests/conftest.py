@@ -1,0 +1,61 @@
+"""What tests of every room share: where things are, the program, configurations written in place."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+ROOT = Path(__file__).parents[1]
+MEDIA = ROOT.parent / "shared" / "media"
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture
+def real_media() -> Path:
+    """Real files, where they are at hand."""
+    if not MEDIA.is_dir():
+        pytest.skip("the folder of real media beside the repository is absent")
+    return MEDIA
+
+
+@pytest.fixture
+def mediaconv(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The program, run in tmp_path; `code` is the exit status that it must end with."""
+
+    def call(*words: object, code: int = 0, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "mediaconv.cli.main", *map(str, words)]
+        done = subprocess.run(
+            command, cwd=cwd, capture_output=True, text=True, env={**os.environ, "COLUMNS": "120"}
+        )
+        assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    return call
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a configuration to tmp_path and gives its path."""
+
+    def write(name: str = "config.yaml", **keys: Any) -> Path:
+        path = tmp_path / name
+        path.write_text(yaml.safe_dump(json.loads(json.dumps(keys)), sort_keys=False))
+        return path
+
+    return write
