@@ -9,6 +9,7 @@ import typer
 
 from mediaconv import __version__
 from mediaconv.cli.configuration import schema, validate
+from mediaconv.cli.kernels import kernels
 from mediaconv.cli.options import INTERRUPTED, DebugOption, ending
 from mediaconv.cli.run import run
 
@@ -37,7 +38,7 @@ def _root(
     """Convolution stacks, standard and causal, over sound, images and film."""
 
 
-for command in (run, validate, schema):
+for command in (run, validate, schema, kernels):
     app.command()(ending(command))
 
 

@@ -17,7 +17,7 @@ from mediaconv.config.convolutions import ConvKeys
 from mediaconv.config.layer import LayerSpec
 from mediaconv.nn.layer import axis_map
 from mediaconv.pipeline import Pipeline
-from mediaconv.stack.initializers import generator_for, initialize, seed_parameters
+from mediaconv.stack.initializers import apply_mask, generator_for, initialize, seed_parameters
 from mediaconv.stack.kernels import fill_kernel
 from mediaconv.stack.layers import Place, build_sequence
 from mediaconv.stack.weights import apply_weights, load_weights
@@ -100,5 +100,6 @@ def _named_weights(laid: LaidLayer, seed: int) -> None:
         initialize(module.weight, spec.init.name, spec.init.options, drawn)
     if spec.weight is not None:
         module.weight.copy_(torch.tensor(spec.weight, dtype=torch.float64))
+    apply_mask(module)
     if isinstance(spec.bias, tuple):
         module.bias.copy_(torch.tensor(spec.bias, dtype=torch.float64))
