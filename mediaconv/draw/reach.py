@@ -1,0 +1,91 @@
+"""Which inputs one output reads along one axis, tap by tap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from mediaconv.nn.geometry import AxisMap, Transposed, Whole, Window
+
+
+@dataclass(frozen=True)
+class AxisReach:
+    """One axis of a layer with its whole kernel, masked taps included.
+
+    left, right: padding (of a transposed layer: outputs cut off). length: inputs. outputs: outputs.
+    """
+
+    kernel: int
+    step: int
+    dilation: int
+    left: int
+    right: int
+    length: int
+    outputs: int
+    transposed: bool = False
+
+    def now(self, j: int) -> int:
+        """The input at which output j stands."""
+        return j // self.step if self.transposed else j * self.step
+
+    def taps(self, j: int) -> list[tuple[int, int]]:
+        """Tap and input position of all that output j reads; padding included, for a convolution."""
+        if not self.transposed:
+            start = j * self.step - self.left
+            return [(k, start + k * self.dilation) for k in range(self.kernel)]
+        hits = [(k, j + self.left - k * self.dilation) for k in range(self.kernel)]
+        return [
+            (k, i // self.step) for k, i in hits if i % self.step == 0 and 0 <= i // self.step < self.length
+        ]
+
+    def region(self, outputs: range) -> tuple[int, int]:
+        """First and last+1 input position that these outputs read or stand at."""
+        if len(outputs) == self.outputs:
+            if self.transposed:
+                return 0, self.length
+            return min(0, -self.left), self.length + max(0, self.right)
+        ends = (outputs[0], outputs[-1])
+        seen = [s for j in ends for _, s in self.taps(j)] + [self.now(j) for j in ends]
+        return min(seen), max(seen) + 1
+
+
+def reaches(
+    layer: nn.Module, mask: Tensor, lengths: Sequence[int], outputs: Sequence[int]
+) -> tuple[AxisReach, ...]:
+    """The axes of a layer. The layer's windows are cropped to what a mask leaves; here they are whole."""
+    transposed = bool(getattr(layer, "transposed", False))
+    found = []
+    for axis, (length, count) in enumerate(zip(lengths, outputs, strict=True)):
+        others = [d for d in range(mask.ndim) if d != axis]
+        kept = (mask.any(dim=others) if others else mask).nonzero()[:, 0]
+        kernel = int(layer.kernel_size[axis])  # type: ignore[index]
+        before, after = int(kept[0]), kernel - 1 - int(kept[-1])
+        found.append(_reach(layer.axis_map(axis), kernel, before, after, length, count, transposed))  # type: ignore[operator]
+    return tuple(found)
+
+
+def _reach(
+    window: AxisMap, kernel: int, before: int, after: int, length: int, outputs: int, transposed: bool
+) -> AxisReach:
+    window = window.inner if isinstance(window, Whole) else window
+    if not isinstance(window, Window | Transposed):
+        raise TypeError(f"{type(window).__name__} is no sliding window")
+    left, right = window.left + before * window.dilation, window.right + after * window.dilation
+    return AxisReach(kernel, window.step, window.dilation, left, right, length, outputs, transposed)
+
+
+def padded_source(source: int, length: int, mode: str) -> int | None:
+    """The input position that padding at `source` repeats; None where it is zero.
+
+    >>> [padded_source(-2, 5, mode) for mode in ("zeros", "replicate", "reflect", "circular")]
+    [None, 0, 2, 3]
+    """
+    if 0 <= source < length:
+        return source
+    if mode == "replicate":
+        return 0 if source < 0 else length - 1
+    if mode == "reflect":
+        return -source if source < 0 else 2 * (length - 1) - source
+    return source % length if mode == "circular" else None

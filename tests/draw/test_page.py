@@ -1,0 +1,77 @@
+"""The animation's page in a real browser: slider, keys, themes, a clean console."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from mediaconv.draw.animation import animate
+from mediaconv.draw.demo import demo_input, demo_layer
+
+pytestmark = [pytest.mark.browser, pytest.mark.long]
+
+
+@pytest.fixture
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium installed")
+    with sync_api.sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        yield chromium
+        chromium.close()
+
+
+def opened(browser, path, **options):
+    page = browser.new_page(**options)
+    problems = []
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("requestfailed", lambda request: problems.append(request.url))
+    page.goto(path.as_uri())
+    return page, problems
+
+
+def sums(page):
+    return [t for t in page.locator("svg text").all_text_contents() if t.startswith("y[")]
+
+
+def test_slider_keys_and_play_move_the_picture(browser, tmp_path):
+    animation = animate(demo_layer("conv1d", causal="pad"), demo_input(1, (5,)), seconds=0.05)
+    page, problems = opened(browser, animation.save(tmp_path / "a.html"))
+    expected = [[t.text for t in s.texts() if t.text.startswith("y[")] for s in animation.scenes()]
+    assert sums(page) == expected[0]
+    page.locator("#slider").fill("3")
+    assert sums(page) == expected[3]
+    assert page.locator("#count").text_content() == "step 4 of 5"
+    page.keyboard.press("ArrowRight")
+    assert sums(page) == expected[4]
+    page.keyboard.press("Home")
+    assert sums(page) == expected[0]
+    page.locator("#next").click()
+    assert sums(page) == expected[1]
+    page.locator("#play").click()
+    page.wait_for_function("document.getElementById('slider').value === '4'")
+    page.locator("#play").click()
+    assert problems == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_light_and_dark_follow_the_system_and_the_button(browser, tmp_path, scheme):
+    path = animate(demo_layer("conv1d"), demo_input(1, (4,))).save(tmp_path / "a.html")
+    page, problems = opened(browser, path, color_scheme=scheme)
+    paper = "getComputedStyle(document.body).backgroundColor"
+    light, dark = "rgb(255, 255, 255)", "rgb(20, 24, 29)"
+    assert page.evaluate(paper) == (light if scheme == "light" else dark)
+    page.locator("#theme").click()
+    assert page.evaluate(paper) == (dark if scheme == "light" else light)
+    assert problems == []
+
+
+def test_readable_on_a_phone(browser, tmp_path):
+    path = animate(demo_layer("conv3d"), demo_input(1, (3, 3, 3))).save(tmp_path / "a.html")
+    page, problems = opened(browser, path, viewport={"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert problems == []
