@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from mediaconv.config.problems import Location, Problem, shown
+from mediaconv.config.problems import Location, Problem, one_line, shown
 from mediaconv.config.values import as_number
 from mediaconv.errors import ConfigError
 
@@ -33,6 +33,13 @@ class Dumper(yaml.SafeDumper):
         return True
 
 
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Odd line breaks (NEL, U+2028) survive in double quotes alone."""
+    style = None if text.isprintable() else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+Dumper.add_representer(str, _represent_text)
 for _kind in (Loader, Dumper):
     _kind.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
 
@@ -164,14 +171,14 @@ class _Reader:
         if kind in ("str", "timestamp", "value", "merge"):
             return node.value
         if kind not in ("null", "bool", "int", "float"):
-            self._problem(location, f"got the tag {node.tag}, expected a value without one")
+            self._problem(location, f"got the tag {one_line(node.tag)}, expected a value without one")
             return node.value
         try:
             value = self._construct.construct_object(node)
         except (ValueError, KeyError, IndexError, OverflowError, yaml.YAMLError):
             return node.value
         if isinstance(value, float) and as_number(value) is None:
-            self._problem(location, f"got {node.value}, expected a finite number")
+            self._problem(location, f"got {one_line(node.value)}, expected a finite number")
         if isinstance(value, int) and abs(value) > _LARGEST:
             self._problem(location, f"got {shown(node.value)}, expected a number of at most 64 bits")
             return 0

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from mediaconv.config.document import Document, read_document
 from mediaconv.config.overrides import override, set_value
-from mediaconv.config.problems import Location, Problem, problems_of, shown
+from mediaconv.config.problems import Location, Problem, one_line, problems_of, shown
 from mediaconv.config.run_config import RunConfig, render, setting_of
 from mediaconv.errors import ConfigError
 
@@ -56,7 +56,7 @@ def parse_config(
         override(document, option)
     for key, value in (("input", input), ("output", output)):
         if value is not None:
-            set_value(document, [key], value, f"--{key} {value}")
+            set_value(document, [key], value, f"--{key} {one_line(value)}")
     return _checked(document)
 
 

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from mediaconv.config.document import Document, read_document
-from mediaconv.config.problems import Location, Problem, shown
+from mediaconv.config.problems import Location, Problem, one_line, shown
 from mediaconv.errors import ConfigError
 
 
@@ -16,7 +16,7 @@ def override(document: Document, option: str) -> None:
     The value is YAML. List items go by number; mappings that are missing are made, and a bare name
     (`- relu`) becomes the mapping it stands for when a key below it is set.
     """
-    place = f"--set {option}"
+    place = f"--set {one_line(option)}"
     path, sign, text = option.partition("=")
     parts = [part.strip() for part in re.sub(r"\[(-?\d+)\]", r".\1", path).split(".")]
     if not sign or not all(parts):
@@ -42,7 +42,7 @@ def set_value(document: Document, parts: list[str], value: Any, place: str) -> N
         holder[key] = _opened(holder.get(key) if isinstance(holder, dict) else holder[key], parts[i + 1])
         if not isinstance(holder[key], dict | list):
             raise ConfigError(
-                f"{place}: {'.'.join(parts[: i + 1])} is {shown(holder[key])}, which has no keys"
+                f"{place}: {one_line('.'.join(parts[: i + 1]))} is {shown(holder[key])}, which has no keys"
             )
         holder = holder[key]
     for known in [known for known in document.places if known[: len(location)] == location]:

@@ -46,6 +46,15 @@ def shown(value: object) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
+def one_line(text: str) -> str:
+    """A name as an error prints it: as it is, or quoted where it holds line breaks and the like.
+
+    >>> one_line("stack"), one_line("a\\n")
+    ('stack', "'a\\\\n'")
+    """
+    return text if text.isprintable() else repr(text)
+
+
 def listed(names: Iterable[str]) -> str:
     """Names as an error lists them."""
     return ", ".join(names)

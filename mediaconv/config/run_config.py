@@ -19,7 +19,7 @@ from mediaconv.config.foreign import parse_foreign
 from mediaconv.config.layer import CausalLayer, LayerSpec, TimeAxis
 from mediaconv.config.layers import Layers, walk
 from mediaconv.config.normalizers import MinMax, NormalizeField, Sigmoid, minmax_refusal
-from mediaconv.config.problems import Problem, failure, listed, wrong
+from mediaconv.config.problems import Problem, failure, listed, one_line, wrong
 from mediaconv.config.section import Section
 from mediaconv.config.setting import Causality, Setting, causality, check_causal
 from mediaconv.config.values import (
@@ -200,7 +200,8 @@ def render(path: tuple[str | int, ...]) -> str:
     """
     out = ""
     for part in path:
-        out += f"[{part}]" if isinstance(part, int) else f".{part}" if out else part
+        name = f"[{part}]" if isinstance(part, int) else one_line(part)
+        out += f".{name}" if out and not isinstance(part, int) else name
     return out
 
 

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from mediaconv.config.problems import Problem, below, failure, listed, problems_of, wrong
+from mediaconv.config.problems import Problem, below, failure, listed, one_line, problems_of, wrong
 from mediaconv.config.setting import Setting
 from mediaconv.config.values import Rule
 from mediaconv.errors import nearest
@@ -105,7 +105,7 @@ def _split(value: Any, noun: str) -> tuple[str, Any]:
     if not isinstance(value, Mapping) or not value:
         raise wrong(value, f"a {noun} by its name, or {{name: {{option: value}}}}")
     if len(value) > 1:
-        keys = listed(str(key) for key in value)
+        keys = listed(one_line(str(key)) for key in value)
         raise wrong(
             value,
             f"one {noun} with its options indented below it, not the keys {keys} side by side",

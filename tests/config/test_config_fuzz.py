@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mediaconv.config import LAYERS, RunConfig, dump_config, parse_config
@@ -15,7 +15,7 @@ from mediaconv.config.normalizers import NORMALIZERS
 from mediaconv.errors import ConfigError
 
 # many examples are wrong at once, which is the point: generating them is allowed to be slow
-quick = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 
 _KEYS = sorted(
     {*RunConfig.model_fields, *LAYERS, *KERNELS, *INITIALIZERS, *NORMALIZERS}
@@ -125,3 +125,81 @@ def test_any_text(text: str) -> None:
 def test_any_override(option: str) -> None:
     text = "pipeline: audio\ninput: a\noutput: b\nstack: [{conv: {out_channels: 1, kernel_size: 3}}]\n"
     _check(text, overrides=[option.replace("\n", " ")])
+
+
+def _some(**options: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Any selection of these keys."""
+    return st.fixed_dictionaries({}, optional=options)
+
+
+def _named(name: str, options: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return options.map(lambda chosen: {name: chosen})
+
+
+_SIZE = st.one_of(
+    st.integers(1, 5), st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 5)).map(list)
+)
+_CONV = st.builds(
+    lambda needed, more: {**needed, **more},
+    st.fixed_dictionaries({"out_channels": st.integers(1, 4).map(lambda n: 2 * n), "kernel_size": _SIZE}),
+    _some(
+        stride=_SIZE,
+        dilation=_SIZE,
+        groups=st.sampled_from([1, 2]),
+        bias=st.booleans(),
+        padding=st.sampled_from(["same", ["same", 1, "valid"]]),
+        padding_mode=st.sampled_from(["zeros", "replicate"]),
+        causal=st.sampled_from([True, False, "pad", "mask"]),
+        init=st.sampled_from(["orthogonal", {"normal": {"std": 1e-05}}, {"constant": {"val": -3}}]),
+    ),
+)
+_FLAT = st.one_of(
+    _named("conv", _CONV),
+    _named("gated", _CONV),
+    st.sampled_from(["relu", "gated", "rms_norm", {"batch_norm": None}, {"softplus": {"beta": 1e30}}]),
+    _named(
+        "conv",
+        st.fixed_dictionaries({"kernel": st.sampled_from(["box", {"sobel": {"axis": "t"}}, "motion"])}),
+    ),
+    _named(
+        "upsample", st.fixed_dictionaries({"scale": _SIZE, "mode": st.sampled_from(["nearest", "linear"])})
+    ),
+)
+_RIGHT = st.recursive(
+    _FLAT,
+    lambda inner: st.one_of(
+        _named("residual", st.lists(inner, min_size=1, max_size=3)),
+        _named("branches", st.lists(st.lists(inner, max_size=2), min_size=1, max_size=3)),
+        _named("residual", st.fixed_dictionaries({"layers": st.lists(inner, min_size=1, max_size=2)})),
+    ),
+    max_leaves=6,
+)
+_PATHS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8).filter(
+    str.strip
+)
+
+
+@quick
+@example(["relu"], "a\x85b\u2028", {"include": ["1e3", "yes", "- x", "#", " a ", "a\n b"]})
+@given(
+    st.lists(_RIGHT, min_size=1, max_size=4),
+    _PATHS,
+    _some(
+        causal=st.sampled_from([True, False, "pad", "mask"]),
+        weights=_PATHS,
+        chunk=st.one_of(st.just("auto"), st.integers(1, 2**40)),
+        timeout_seconds=st.floats(1e-300, 1e300),
+        include=st.lists(_PATHS),
+        normalize=st.sampled_from(["none", {"sigmoid": {"gain": 4}}, {"clip": {"low": -1}}]),
+        read=_some(
+            fps=st.fractions(1e-6).map(str),
+            size=st.tuples(st.integers(-9, 2**40), st.integers(1, 9)).map(list),
+        ),
+    ),
+)
+def test_a_right_file_comes_back_from_its_dump(stack: list[Any], path: str, more: dict[str, Any]) -> None:
+    content = {"pipeline": "video", "input": path, "output": "o", "stack": stack, **more}
+    config = RunConfig.model_validate(content)
+    text = dump_config(config)
+    assert parse_config(text) == config
+    assert dump_config(parse_config(text)) == text
