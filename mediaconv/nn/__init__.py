@@ -7,6 +7,7 @@ Knows nothing of files or YAML.
 
 from mediaconv.nn.containers import Branches, Residual, Sequential
 from mediaconv.nn.conv import CausalConv1d, CausalConv2d, CausalConv3d, Conv1d, Conv2d, Conv3d
+from mediaconv.nn.convert import declare_converter, declare_residual, to_streaming
 from mediaconv.nn.deform import CausalDeformConv2d, CausalDeformConv3d, DeformConv2d, DeformConv3d
 from mediaconv.nn.gates import Gate, Gated
 from mediaconv.nn.geometry import AxisMap
@@ -37,7 +38,7 @@ from mediaconv.nn.pooling import (
     MaxPool3d,
 )
 from mediaconv.nn.resample import Resample
-from mediaconv.nn.resize import Upsample1d, Upsample2d, Upsample3d
+from mediaconv.nn.resize import Upsample1d, Upsample2d, Upsample3d, UpsampleNearest
 from mediaconv.nn.shuffle import (
     ChannelShuffle,
     PixelShuffle1d,
@@ -116,7 +117,11 @@ __all__ = [
     "Upsample1d",
     "Upsample2d",
     "Upsample3d",
+    "UpsampleNearest",
+    "declare_converter",
+    "declare_residual",
     "geometry",
     "noncausal_layers",
     "stream",
+    "to_streaming",
 ]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mediaconv.nn.conv import Ints
 from mediaconv.nn.geometry import AxisMap, Interpolated, Transposed, Window, per_axis
+from mediaconv.nn.layer import Streamable
 from mediaconv.nn.state import State
 from mediaconv.nn.window import Place, Windowed, pad, window_state
 
@@ -106,6 +107,35 @@ def interpolate(x: Tensor, dim: int, scale: int, *, causal: bool) -> Tensor:
             blocks.append(x.narrow(dim, 1, count).unsqueeze(dim + 1))
         blocks.append(between(1, place[scale - half :]))
     return torch.cat(blocks, dim + 1).flatten(dim, dim + 1)
+
+
+class UpsampleNearest(Streamable, nn.Module):
+    """Every axis repeated `scale` times, however many axes there are (torch.nn.Upsample does not say).
+
+    Shape: (N, C, ...) to (N, C, ...'), each length times `scale`.
+    """
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: (N, C, ...) to (N, C, ...')."""
+        for dim in range(2, x.ndim):
+            x = x.repeat_interleave(self.scale, dim)
+        return x
+
+    def axis_map(self, axis: int) -> AxisMap:
+        return Transposed(self.scale, self.scale)
+
+    def init_state(self, axis: int) -> State:
+        return State()
+
+    def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:
+        return self(x)
+
+    def extra_repr(self) -> str:
+        return f"scale={self.scale}"
 
 
 class Upsample1d(_Upsample):

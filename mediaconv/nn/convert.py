@@ -1,0 +1,287 @@
+"""From a torch model to the layers of this package: same parameters, same keys, and it streams.
+
+Only layers that are known are converted; anything else is an error that names it. Blocks with a forward of
+their own become known by a declaration, never by guessing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from mediaconv.nn import conv, norms, pooling, resize, shuffle, transposed
+from mediaconv.nn.containers import Branches, Residual, Sequential
+from mediaconv.nn.gates import Gated
+from mediaconv.nn.geometry import AxisMap
+from mediaconv.nn.layer import Composite, Streamable, is_pointwise, output_channels, unknown_layer
+from mediaconv.nn.state import State
+
+Converter = Callable[[Any, str], nn.Module]
+
+
+def to_streaming(module: nn.Module) -> nn.Module:
+    """A streaming twin of a torch model: it shares the parameters and has the same `state_dict` keys.
+
+    Knows Sequential, ConvNd, ConvTransposeNd, batch, group and instance norms, pooling, Upsample by whole
+    factors, pixel and channel shuffle, pointwise activations, dropout, this package's own layers, and
+    blocks declared with `declare_residual` or `declare_converter`. The training mode is that of the model.
+    Raises TypeError naming the path and class of a layer that it does not know, or cannot stream exactly.
+
+    >>> model = nn.Sequential(nn.Conv1d(1, 4, 3, padding="same"), nn.ReLU(), nn.MaxPool1d(2))
+    >>> to_streaming(model).latency
+    2
+    """
+    return _convert(module, "")
+
+
+def declare_converter(kind: type[nn.Module], converter: Converter) -> None:
+    """Declare how a class of module is converted.
+
+    converter: called with the module and its path; gives a streaming module over the same parameters, whose
+        keys are the same. It may call `to_streaming` on parts.
+    """
+    CONVERTERS[kind] = converter
+
+
+def declare_residual(
+    kind: type[nn.Module], *, layers: Sequence[str], shortcut: str | None = None, after: Sequence[str] = ()
+) -> None:
+    """Declare a class of residual block: `after(layers(x) + shortcut(x))`.
+
+    layers, after: names of the block's attributes, in the order in which its forward calls them.
+    shortcut: name of the attribute that is added; the input itself where it is None, here or in the block.
+
+    For torchvision's BasicBlock: `layers=("conv1", "bn1", "relu", "conv2", "bn2"), shortcut="downsample",
+    after=("relu",)`.
+    """
+    if not layers:
+        raise ValueError("layers: got none, expected the names of the block's layers in order")
+
+    def converter(block: nn.Module, path: str) -> nn.Module:
+        return DeclaredResidual(block, path, layers, shortcut, after)
+
+    CONVERTERS[kind] = converter
+
+
+class DeclaredResidual(Composite, nn.Module):
+    """A converted residual block; its children keep the names that they have in the block."""
+
+    def __init__(
+        self,
+        block: nn.Module,
+        path: str,
+        layers: Sequence[str],
+        shortcut: str | None,
+        after: Sequence[str],
+    ) -> None:
+        super().__init__()
+        self.training = block.training
+        used = [*layers, *([shortcut] if shortcut else []), *after]
+        for name in dict.fromkeys(used):
+            child = getattr(block, name)
+            self.add_module(name, None if child is None else _convert(child, _join(path, name)))
+        unused = sorted(name for name, _ in block.named_children() if name not in used)
+        if unused:
+            raise TypeError(
+                f"{path or 'model'}: {type(block).__name__} has layers that its declaration does not name: "
+                f"{', '.join(unused)}"
+            )
+        inner = Sequential(*(getattr(self, name) for name in layers))
+        body = Residual(inner, getattr(self, shortcut) if shortcut else None)
+        # containers over the same children, beside the registered ones, so that keys stay the block's
+        self.__dict__["_body"] = Sequential(body, *(getattr(self, name) for name in after))
+
+    def parts(self) -> Iterator[tuple[str, nn.Module]]:
+        return iter(self.named_children())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: (N, C, ...) to (N, C', ...')."""
+        return self.__dict__["_body"](x)
+
+    def axis_map(self, axis: int) -> AxisMap:
+        return self.__dict__["_body"].axis_map(axis)
+
+    def output_channels(self, channels: int) -> int:
+        return output_channels(self.__dict__["_body"], channels)
+
+    def init_state(self, axis: int) -> State:
+        return self.__dict__["_body"].init_state(axis)
+
+    def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:
+        return self.__dict__["_body"].step(x, state, axis=axis, last=last)
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _convert(module: nn.Module, path: str) -> nn.Module:
+    converter = CONVERTERS.get(type(module))
+    if converter is None:
+        if isinstance(module, Streamable) or is_pointwise(module):
+            return module
+        raise unknown_layer(module, path)
+    if _is_changed(module):
+        raise TypeError(
+            f"{path or 'model'}: {type(module).__name__} has hooks or parametrizations that a converted layer "
+            "would lose: remove them first"
+        )
+    try:
+        converted = converter(module, path)
+    except ValueError as problem:
+        raise TypeError(f"{path or 'model'}: {type(module).__name__} cannot stream: {problem}") from None
+    converted.training = module.training  # of this module alone: its children have their own
+    ours, theirs = set(converted.state_dict()), set(module.state_dict())
+    if ours != theirs:
+        raise TypeError(
+            f"{path or 'model'}: the converter of {type(module).__name__} changed the keys: "
+            f"{', '.join(sorted(ours ^ theirs))}"
+        )
+    return converted
+
+
+def _is_changed(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks) or hasattr(module, "parametrizations")
+
+
+def _share(twin: nn.Module, module: nn.Module) -> nn.Module:
+    """Give a twin made on the meta device the module's own parameters and buffers."""
+    for name, parameter in module._parameters.items():
+        setattr(twin, name, parameter)
+    for name, buffer in module._buffers.items():
+        setattr(twin, name, buffer)
+    return twin
+
+
+def _sequential(module: nn.Sequential, path: str) -> nn.Module:
+    twin = Sequential()
+    twin.training = module.training
+    for name, child in module.named_children():
+        twin.add_module(name, _convert(child, _join(path, name)))
+    return twin
+
+
+def _convolution(module: Any, path: str) -> nn.Module:
+    kind = getattr(conv, type(module).__name__)
+    twin = kind(
+        module.in_channels,
+        module.out_channels,
+        module.kernel_size,
+        module.stride,
+        module.padding,
+        module.dilation,
+        module.groups,
+        module.bias is not None,
+        module.padding_mode,
+        "meta",
+        module.weight.dtype,
+    )
+    return _share(twin, module)
+
+
+def _transposed(module: Any, path: str) -> nn.Module:
+    kind = getattr(transposed, type(module).__name__)
+    twin = kind(
+        module.in_channels,
+        module.out_channels,
+        module.kernel_size,
+        module.stride,
+        module.padding,
+        module.output_padding,
+        module.groups,
+        module.bias is not None,
+        module.dilation,
+        module.padding_mode,
+        "meta",
+        module.weight.dtype,
+    )
+    return _share(twin, module)
+
+
+def _norm(module: Any, path: str) -> nn.Module:
+    kind = getattr(norms, type(module).__name__)
+    twin = kind(
+        module.num_features, module.eps, module.momentum, module.affine, module.track_running_stats, "meta"
+    )
+    return _share(twin, module)
+
+
+def _group_norm(module: nn.GroupNorm, path: str) -> nn.Module:
+    twin = norms.GroupNorm(module.num_groups, module.num_channels, module.eps, module.affine, device="meta")
+    return _share(twin, module)
+
+
+def _max_pool(module: Any, path: str) -> nn.Module:
+    kind = getattr(pooling, type(module).__name__)
+    return kind(
+        module.kernel_size,
+        module.stride,
+        module.padding,
+        module.dilation,
+        module.return_indices,
+        module.ceil_mode,
+    )
+
+
+def _avg_pool(module: Any, path: str) -> nn.Module:
+    dims = int(type(module).__name__[-2])
+    kind = getattr(pooling, type(module).__name__)
+    return kind(
+        module.kernel_size if dims > 1 else module.kernel_size[0],
+        module.stride if dims > 1 else module.stride[0],
+        module.padding if dims > 1 else module.padding[0],
+        module.ceil_mode,
+        module.count_include_pad,
+        getattr(module, "divisor_override", None),
+    )
+
+
+def _upsample(module: nn.Upsample, path: str) -> nn.Module:
+    factors = module.scale_factor if isinstance(module.scale_factor, tuple) else (module.scale_factor,)
+    if module.size is not None or any(f is None or f != int(f) or f < 1 for f in factors):
+        raise ValueError(f"size {module.size}, scale_factor {module.scale_factor}: expected a whole factor")
+    if module.align_corners:
+        raise ValueError("align_corners=True depends on the whole length; use False")
+    scale = tuple(int(f) for f in factors)  # type: ignore[arg-type]
+    if module.mode in ("nearest", "nearest-exact"):
+        return resize.UpsampleNearest(scale[0]) if len(scale) == 1 else _UPSAMPLES[len(scale)](scale)
+    dims = {"linear": 1, "bilinear": 2, "trilinear": 3}.get(module.mode)
+    if dims is None:
+        raise ValueError(f"mode {module.mode}: expected nearest, linear, bilinear or trilinear")
+    return _UPSAMPLES[dims](scale[0] if len(scale) == 1 else scale, "linear")
+
+
+def _branches(module: Branches, path: str) -> nn.Module:
+    paths = (_convert(b, _join(path, f"branches.{i}")) for i, b in enumerate(module.branches))
+    return Branches(paths, module.merge)
+
+
+def _residual(module: Residual, path: str) -> nn.Module:
+    layers, shortcut = (_convert(getattr(module, n), _join(path, n)) for n in ("layers", "shortcut"))
+    return Residual(layers, shortcut)
+
+
+_UPSAMPLES = {1: resize.Upsample1d, 2: resize.Upsample2d, 3: resize.Upsample3d}
+
+CONVERTERS: dict[type[nn.Module], Converter] = {
+    nn.Sequential: _sequential,
+    Sequential: _sequential,
+    Branches: _branches,
+    Residual: _residual,
+    Gated: lambda module, path: Gated(_convert(module.conv, _join(path, "conv"))),
+    **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.Conv3d), _convolution),
+    **dict.fromkeys((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), _transposed),
+    **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), _norm),
+    **dict.fromkeys((nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d), _norm),
+    nn.GroupNorm: _group_norm,
+    **dict.fromkeys((nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d), _max_pool),
+    **dict.fromkeys((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), _avg_pool),
+    nn.Upsample: _upsample,
+    nn.UpsamplingNearest2d: _upsample,
+    nn.PixelShuffle: lambda module, path: shuffle.PixelShuffle2d(module.upscale_factor),
+    nn.PixelUnshuffle: lambda module, path: shuffle.PixelUnshuffle2d(module.downscale_factor),
+    nn.ChannelShuffle: lambda module, path: shuffle.ChannelShuffle(module.groups),
+}
+"""How each class of module is converted; matched exactly, since a subclass may compute something else."""

@@ -1,0 +1,230 @@
+"""The contract of exact streaming as one function: every layer and every random stack passes through it.
+
+It knows a module only by its public behaviour: called on the whole, pushed in chunks, differentiated.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mediaconv.nn import AxisMap, Stream, geometry, stream
+
+TOLERANCE = {
+    # relative to the largest absolute value of the whole output
+    torch.float64: 1e-12,
+    torch.float32: 1e-6,
+    # eight bits of mantissa: one rounding of the last place is 2**-8, and sums of a chunk round elsewhere
+    torch.bfloat16: 2**-6,
+}
+
+
+class ContractError(AssertionError):
+    """A module that breaks the contract of exact streaming."""
+
+
+def require(kept: bool, message: str) -> None:
+    """Raise ContractError with a message unless a promise is kept."""
+    if not kept:
+        raise ContractError(message)
+
+
+def verify_contract(
+    module: nn.Module,
+    shape: Sequence[int],
+    plan: Sequence[int],
+    *,
+    axis: int = 0,
+    dtype: torch.dtype = torch.float64,
+    causal: bool = False,
+    measure: str = "exact",
+    seed: int = 0,
+    tolerance: float | None = None,
+) -> None:
+    """Check everything that a streaming module promises, over a random input of a shape.
+
+    plan: chunk lengths; what they leave of the input is one last chunk, what they have too much is ignored.
+    causal: also prove by gradient and by perturbation that no output reads a later input.
+    measure: "exact" compares receptive field, look-back and latency with the gradient's support, "bound"
+        only that the support lies within (max pooling passes gradients to one input), "no" skips it.
+    """
+    torch.manual_seed(seed)
+    module = module.to(dtype).eval()
+    x = torch.randn(tuple(shape)).to(dtype)
+    with torch.no_grad():
+        whole = module(x)
+        check_shapes(module, x, whole, axis)
+        chunks = split(x, plan, axis)
+        check_chunks(module, chunks, whole, axis, tolerance)
+        check_saved(module, chunks, whole, axis, tolerance)
+        check_interleaved(module, x, plan, whole, axis, tolerance)
+    if causal and dtype == torch.float64:
+        check_causal_by_gradient(module, x, axis)
+        check_causal_by_perturbation(module, x, axis)
+    if measure != "no" and dtype == torch.float64:
+        check_geometry(module, x.shape, axis, exact=measure == "exact")
+
+
+def split(x: Tensor, plan: Sequence[int], axis: int) -> list[Tensor]:
+    """An input cut into chunks by a plan."""
+    chunks, start, length = [], 0, x.shape[axis + 2]
+    for size in plan:
+        size = min(size, length - start)
+        chunks.append(x.narrow(axis + 2, start, size))
+        start += size
+    return [*chunks, x.narrow(axis + 2, start, length - start)]
+
+
+def close(ours: Tensor, whole: Tensor, tolerance: float | None, what: str) -> None:
+    """Require equality within the tolerance of the type, relative to the largest value of the whole output."""
+    require(ours.shape == whole.shape, f"{what}: shape {tuple(ours.shape)}, on the whole {tuple(whole.shape)}")
+    require(ours.dtype == whole.dtype, f"{what}: {ours.dtype}, on the whole {whole.dtype}")
+    if not whole.numel():
+        return
+    limit = (TOLERANCE[whole.dtype] if tolerance is None else tolerance) * float(whole.abs().max())
+    error = float((ours - whole).abs().max())
+    require(error <= limit, f"{what}: differs by {error:.3g} from the whole, allowed are {limit:.3g}")
+
+
+def check_shapes(module: nn.Module, x: Tensor, whole: Tensor, axis: int) -> None:
+    """Output lengths by formula, along every axis."""
+    for a, length in enumerate(x.shape[2:]):
+        told = geometry(module, a).output_length(length)
+        require(told == whole.shape[a + 2], f"axis {a}: {whole.shape[a + 2]} outputs, by formula {told}")
+
+
+def run(s: Stream, chunks: Sequence[Tensor]) -> Tensor:
+    """Push chunks, flush and join."""
+    return torch.cat([*(s.push(c) for c in chunks), s.flush()], s.axis + 2)
+
+
+def check_chunks(
+    module: nn.Module, chunks: Sequence[Tensor], whole: Tensor, axis: int, tolerance: float | None
+) -> None:
+    """Joined outputs equal the whole; every output that needs nothing more is given at once."""
+    s = stream(module, axis=axis)
+    outputs, received, given = [], 0, 0
+    before = [chunk.clone() for chunk in chunks]
+    for chunk in chunks:
+        outputs.append(s.push(chunk))
+        received += chunk.shape[axis + 2]
+        given += outputs[-1].shape[axis + 2]
+        require(given >= due(s, received), f"{given} outputs after {received} inputs, {due(s, received)} are due")
+    outputs.append(s.flush())
+    close(torch.cat(outputs, axis + 2), whole, tolerance, "chunks")
+    require(all(map(torch.equal, before, chunks)), "a chunk was changed in place")
+
+
+def due(s: Stream, received: int) -> int:
+    """Outputs whose inputs have all come, and that exist whatever comes."""
+    waits = any(getattr(layer, "padding_mode", "") == "reflect" for layer in s.module.modules())
+    if s.latency == math.inf or waits:  # reflection at the start reads ahead of the latency in mid-signal
+        return 0
+    return min(max(0, math.floor((received - 1 - s.latency) / s.stride) + 1), s.output_length(received))
+
+
+def check_saved(
+    module: nn.Module, chunks: Sequence[Tensor], whole: Tensor, axis: int, tolerance: float | None
+) -> None:
+    """A stream saved to bytes in the middle and put back goes on as if nothing had happened; so does a copy."""
+    middle = (len(chunks) + 1) // 2
+    first = stream(module, axis=axis)
+    start = [first.push(chunk) for chunk in chunks[:middle]]
+    taken, file = first.get_state(), io.BytesIO()
+    torch.save(first.state_dict(), file)
+    twin = first.copy()
+    close(torch.cat([*start, run(first, chunks[middle:])], axis + 2), whole, tolerance, "before saving")
+    file.seek(0)
+    loaded = stream(module, axis=axis)
+    loaded.load_state_dict(torch.load(file))
+    close(torch.cat([*start, run(loaded, chunks[middle:])], axis + 2), whole, tolerance, "from a file")
+    close(torch.cat([*start, run(twin, chunks[middle:])], axis + 2), whole, tolerance, "copy")
+    first.set_state(taken)
+    close(torch.cat([*start, run(first, chunks[middle:])], axis + 2), whole, tolerance, "set back")
+
+
+def check_interleaved(
+    module: nn.Module, x: Tensor, plan: Sequence[int], whole: Tensor, axis: int, tolerance: float | None
+) -> None:
+    """Two streams over one module, pushed in turn, do not disturb each other."""
+    other = x.flip(0, axis + 2) * 0.5
+    streams = stream(module, axis=axis), stream(module, axis=axis)
+    outputs: tuple[list[Tensor], list[Tensor]] = ([], [])
+    for pair in zip(split(x, plan, axis), split(other, plan, axis), strict=True):
+        for s, out, chunk in zip(streams, outputs, pair, strict=True):
+            out.append(s.push(chunk))
+    for s, out in zip(streams, outputs, strict=True):
+        out.append(s.flush())
+    close(torch.cat(outputs[0], axis + 2), whole, tolerance, "interleaved")
+    close(torch.cat(outputs[1], axis + 2), module(other), tolerance, "interleaved, the other")
+
+
+def reads(module: nn.Module, x: Tensor, axis: int, output: int) -> Tensor:
+    """Which inputs along the axis an output depends on, by gradient: booleans."""
+    x = x.detach().requires_grad_()
+    y = module(x).select(axis + 2, output)
+    if not y.requires_grad:
+        return torch.zeros(x.shape[axis + 2], dtype=torch.bool)
+    (gradient,) = torch.autograd.grad((y * torch.rand_like(y)).sum(), x)
+    return (gradient != 0).movedim(axis + 2, 0).flatten(1).any(1)
+
+
+def check_causal_by_gradient(module: nn.Module, x: Tensor, axis: int) -> None:
+    """Exactly zero gradient from every later input, the first outputs included."""
+    stride = geometry(module, axis).stride
+    outputs = module(x).shape[axis + 2]
+    for j in {*range(min(3, outputs)), outputs // 2, outputs - 1} if outputs else ():
+        later = reads(module, x, axis, j)[math.floor(j * stride) + 1 :]
+        require(not later.any(), f"output {j} reads inputs after its time: {later.nonzero()[:, 0].tolist()}")
+
+
+def check_causal_by_perturbation(module: nn.Module, x: Tensor, axis: int) -> None:
+    """Other inputs after a time change no output up to it."""
+    stride, length = geometry(module, axis).stride, x.shape[axis + 2]
+    with torch.no_grad():
+        whole = module(x)
+        for time in {0, length // 3, length - 2}:
+            if not 0 <= time < length - 1:
+                continue
+            changed = x.clone()
+            changed.narrow(axis + 2, time + 1, length - time - 1).normal_(std=100)
+            count = min(whole.shape[axis + 2], math.ceil((time + 1) / stride))
+            past = [y.narrow(axis + 2, 0, count) for y in (module(changed), whole)]
+            # the same numbers in another place of a vector register may be summed in another order
+            close(past[0], past[1], None, f"inputs after {time} changed")
+
+
+def enough(across: AxisMap) -> int:
+    """A length of another axis at which some window lies wholly inside the input."""
+    return 4 if across.receptive_field == math.inf else int(across.receptive_field + 2 * across.grain)
+
+
+def check_geometry(module: nn.Module, shape: Sequence[int], axis: int, *, exact: bool) -> None:
+    """Latency, look-back and receptive field by formula are the gradient's support in mid-signal."""
+    g = geometry(module, axis)
+    if g.latency == math.inf:
+        require(g.receptive_field == math.inf, "an endless latency with a finite receptive field")
+        return
+    period = g.period
+    margin = int(max(g.look_back, g.receptive_field) + g.latency) + 2 * g.grain
+    first = math.ceil((margin + 1) / g.stride / period) * period
+    length = math.ceil((first + period) * g.stride) + margin + g.grain
+    sizes = [*shape[:2], *(enough(geometry(module, a)) for a in range(len(shape) - 2))]
+    sizes[axis + 2] = length
+    x = torch.rand(sizes, dtype=torch.float64) + 0.1
+    spans, ahead, behind = [], 0, 0
+    for j in range(first, first + period):
+        found = reads(module, x, axis, j).nonzero()[:, 0]
+        if not len(found):
+            continue
+        low, high, now = int(found[0]), int(found[-1]), math.floor(j * g.stride)
+        spans.append(high - low + 1)
+        ahead, behind = max(ahead, high - now), max(behind, now - low)
+    measured = (max(spans, default=0), ahead, behind)
+    formula = (g.receptive_field, g.latency, g.look_back)
+    kept = measured == formula if exact else all(m <= f for m, f in zip(measured, formula, strict=True))
+    require(kept, f"receptive field, latency, look-back: measured {measured}, by formula {formula}")
