@@ -90,6 +90,30 @@ def _wave(file: BinaryIO, head: bytes, size: int) -> int | None:
     return None
 
 
+def _caf(file: BinaryIO, head: bytes, size: int) -> int | None:
+    """The `data` chunk; its length may be -1, up to the end."""
+    offset = 8
+    while offset + 12 <= size:
+        file.seek(offset)
+        header = file.read(12)
+        length = int.from_bytes(header[4:], "big", signed=True)
+        if length < 0:
+            return None
+        offset += 12 + length
+        if header[:4] == b"data":
+            return offset
+    return None
+
+
+def _au(file: BinaryIO, head: bytes, size: int) -> int | None:
+    length = int.from_bytes(head[8:12], "big")
+    return None if length in UNKNOWN_32 else int.from_bytes(head[4:8], "big") + length
+
+
+def _wave64(file: BinaryIO, head: bytes, size: int) -> int | None:
+    return int.from_bytes(head[16:24], "little")
+
+
 def _aiff(file: BinaryIO, head: bytes, size: int) -> int | None:
     length = int.from_bytes(head[4:8], "big")
     return None if length in UNKNOWN_32 else 8 + length
@@ -195,6 +219,9 @@ RULES: tuple[tuple[Callable[[bytes], bool], Rule], ...] = (
     (lambda head: head[4:8] in ISO_TOP_LEVEL, _iso_boxes),
     (_starts(b"RIFF", b"RF64"), _riff),
     (_starts(b"FORM"), _aiff),
+    (_starts(b"caff"), _caf),
+    (_starts(b".snd"), _au),
+    (_starts(b"riff"), _wave64),
     (_starts(EBML), _ebml),
     (_starts(b"\x89PNG\r\n\x1a\n"), _png),
     (_starts(b"GIF87a", b"GIF89a"), _gif),

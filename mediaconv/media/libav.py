@@ -29,10 +29,11 @@ def open_container(path: Path) -> Any:
     head = read_head(path)
     check_complete(path, head)
     try:
-        container: Any = av.open(
-            f"file:{path}", metadata_errors="replace", container_options={"protocol_whitelist": "file"}
-        )
-    except (av.error.FFmpegError, ValueError) as error:
+        # by descriptor, because by name FFmpeg goes by some suffixes; it keeps a copy
+        with open(path, "rb", buffering=0) as file:
+            options = {"fd": str(file.fileno()), "protocol_whitelist": "fd"}
+            container: Any = av.open("fd:", metadata_errors="replace", container_options=options)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
         raise ReadError(
             f"{path}: no sound or film that can be read ({one_line(error)}; {describe(head)})"
         ) from error

@@ -85,7 +85,7 @@ class SoundCopy:
         for _, packet in self._packets:
             self._mux(packet, shift)
 
-    def _mux(self, packet: av.Packet, shift: Fraction) -> None:
+    def _mux(self, packet: Any, shift: Fraction) -> None:
         if shift:
             packet.pts = packet.dts = packet.pts + round(shift / Fraction(packet.time_base))
         self._output.mux_one(packet)

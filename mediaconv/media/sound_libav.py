@@ -5,6 +5,7 @@ the container states it.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +24,8 @@ FLOAT_PCM = ("pcm_f32", "pcm_f64", "pcm_f16", "pcm_f24")
 class LibavDecoder:
     """The best sound stream of a file; see `mediaconv.media.audio.Decoder`.
 
-    The number of samples is known only at the end: containers state it with the encoder's padding.
+    bit_depth: of what the decoder gives: 32 for 24-bit ALAC. The number of samples is known
+    only at the end: containers state it with the encoder's padding.
     """
 
     samples: int | None = None
@@ -51,11 +53,9 @@ class LibavDecoder:
         self.channels = len(first.layout.channels)
         name = self._stream.codec_context.name
         self.floating = name.startswith(FLOAT_PCM)
-        stored = getattr(self._stream.codec_context, "bits_per_coded_sample", 0) or 0
+        stored = re.match(r"pcm_[su](\d+)", name)
         kind = first.format.name.removesuffix("p")
-        self.bit_depth = (
-            32 if self.floating else min(stored, 32) if kind == "s32" and stored > 16 else BITS[kind]
-        )
+        self.bit_depth = 32 if self.floating else int(stored[1]) if stored else BITS[kind]
 
     def blocks(self, first: int) -> Iterator[np.ndarray]:
         """See `Decoder.blocks`. Decodes from the start: seeking in lossy sound is not exact to the sample."""

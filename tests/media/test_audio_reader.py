@@ -1,0 +1,174 @@
+"""Sound as `AudioReader` reads it, against soundfile, numpy and the ffmpeg program."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from ffmpeg_oracle import decode_sound, ffmpeg, make
+
+from mediaconv.errors import ReadError
+from mediaconv.media.audio import AudioInfo, AudioReader
+from mediaconv.media.limits import Limits
+
+
+def load(path: Path, chunk: int = 1000, **options: object) -> tuple[np.ndarray, AudioInfo]:
+    with AudioReader(path, **options) as reader:
+        chunks = list(reader.chunks(chunk))
+    assert all(len(block) == chunk for block in chunks[:-1])
+    assert all(block.dtype == np.float32 for block in chunks)
+    return np.concatenate(chunks), reader.info
+
+
+def noise(samples: int, channels: int) -> np.ndarray:
+    return np.random.default_rng(3).uniform(-0.9, 0.9, (samples, channels))
+
+
+EXACT = {
+    "u8.wav": ("PCM_U8", 8, False),
+    "s16.wav": ("PCM_16", 16, False),
+    "s24.wav": ("PCM_24", 24, False),
+    "s32.wav": ("PCM_32", 32, False),
+    "float.wav": ("FLOAT", 32, True),
+    "double.wav": ("DOUBLE", 64, True),
+    "s16.flac": ("PCM_16", 16, False),
+    "s24.flac": ("PCM_24", 24, False),
+    "s16.aiff": ("PCM_16", 16, False),
+    "s24.w64": ("PCM_24", 24, False),
+    "s16.caf": ("PCM_16", 16, False),
+    "s16.au": ("PCM_16", 16, False),
+}
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+@pytest.mark.parametrize("name", EXACT)
+def test_formats_of_libsndfile(tmp_path: Path, name: str, channels: int) -> None:
+    subtype, bits, floating = EXACT[name]
+    path = tmp_path / name
+    soundfile.write(path, noise(2345, channels), 11025, subtype=subtype)
+    sound, info = load(path)
+    wanted, _ = soundfile.read(path, dtype="float64", always_2d=True)
+    np.testing.assert_array_equal(sound, wanted.astype(np.float32))
+    assert info == AudioInfo(11025, channels, 2345, bits, floating)
+
+
+def test_rf64_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "long.wav"
+    soundfile.write(path, noise(100, 2), 8000, format="RF64", subtype="PCM_16")
+    assert path.read_bytes()[:4] == b"RF64"
+    assert load(path)[1].samples == 100
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mp3", "libmp3lame"), ("a.ogg", "libvorbis"), ("a.opus", "libopus")]
+)
+def test_lossy_formats(tmp_path: Path, name: str, codec: str) -> None:
+    path = make(tmp_path / name, "sine=f=440:r=48000:d=0.5", "-c:a", codec, "-ac", 2)
+    sound, info = load(path)
+    assert (info.rate_hz, info.channels, info.samples) == (48000, 2, len(sound))
+    assert abs(len(sound) - 24000) <= 1152 + 529  # MP3 keeps its decoder's delay in whole frames
+    middle = sound[8000:16000, 0]
+    assert np.argmax(np.abs(np.fft.rfft(middle))) == round(440 * 8000 / 48000)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.m4a", "aac"), ("a.m4a", "alac"), ("a.mp4", "libopus"), ("a.mka", "ac3")]
+)
+def test_the_rest_equals_ffmpeg(tmp_path: Path, name: str, codec: str) -> None:
+    path = make(tmp_path / name, "sine=f=440:r=48000:d=0.3", "-c:a", codec, "-ac", 2)
+    sound, info = load(path)
+    wanted = decode_sound(path, 2)
+    assert info.rate_hz == 48000
+    assert sound.shape == wanted.shape  # the encoder's delay is trimmed alike
+    assert np.abs(sound - wanted).max() < 2e-4  # float decoders of two versions
+
+
+def test_24_bit_alac_is_exact(tmp_path: Path) -> None:
+    source = tmp_path / "a.wav"
+    soundfile.write(source, noise(5000, 1), 44100, subtype="PCM_24")
+    ffmpeg("-i", source, "-c:a", "alac", "-sample_fmt", "s32p", tmp_path / "a.m4a")
+    sound, info = load(tmp_path / "a.m4a")
+    np.testing.assert_array_equal(sound, load(source)[0])
+    assert info.bit_depth == 32  # as decoded: at least the stored ones
+
+
+def test_sound_of_a_film(real_media) -> None:
+    path = real_media("nasa_13013.mp4")
+    sound, info = load(path, start_seconds=1, duration_seconds=0.5)
+    assert (info.rate_hz, info.channels, info.samples) == (16000, 2, None)
+    wanted = decode_sound(path, 2, "-map", "0:4")
+    assert np.abs(sound - wanted[16000:24000]).max() < 2e-4  # float decoders of two versions
+
+
+def test_real_32_bit_wav(real_media) -> None:
+    path = real_media("sine_mono_s32_44100.wav")
+    sound, info = load(path)
+    assert (info.rate_hz, info.bit_depth, info.samples) == (44100, 32, len(sound))
+    np.testing.assert_array_equal(sound, decode_sound(path, 1))
+
+
+def test_mono_is_the_mean(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise(999, 3), 8000, subtype="FLOAT")
+    sound, info = load(path, mono=True)
+    every, _ = load(path)
+    assert info.channels == 1
+    np.testing.assert_array_equal(sound[:, 0], every.astype(np.float64).mean(axis=1).astype(np.float32))
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.m4a"])
+def test_window_is_exact_to_the_sample(tmp_path: Path, name: str) -> None:
+    path = make(tmp_path / name, "aevalsrc='random(0)-0.5':s=44100:d=0.4")
+    every, _ = load(path)
+    part, info = load(path, start_seconds=0.1, duration_seconds=0.05)
+    np.testing.assert_array_equal(part, every[4410:6615])
+    if info.samples is not None:
+        assert info.samples == 2205
+    with pytest.raises(ReadError, match=r"past the end|zero samples"):
+        load(path, start_seconds=3)
+
+
+@pytest.mark.parametrize("rate", [1, 7, 11111, 192000, 2_000_000])
+def test_one_sample_at_any_rate(tmp_path: Path, rate: int) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.array([0.5]), rate)
+    sound, info = load(path)
+    assert sound.tolist() == [[0.5]]
+    assert (info.rate_hz, info.samples) == (rate, 1)
+
+
+def test_a_misnamed_file_is_told_by_its_content(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", noise(50, 1), 8000)
+    for name in ("a.mp3", "a.raw", "a.jpg", "a"):
+        (tmp_path / name).write_bytes((tmp_path / "a.wav").read_bytes())
+        assert load(tmp_path / name)[1].samples == 50
+
+
+def test_chunks_of_any_size(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise(300, 2), 8000)
+    every, _ = load(path, chunk=10**9)
+    for size in (1, 7, 300, 301):
+        np.testing.assert_array_equal(load(path, chunk=size)[0], every)
+
+
+def test_ten_thousand_channels_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    channels, data = 10_000, bytes(20_000)
+    fmt = struct.pack("<HHIIHH", 1, channels, 8000, 8000 * channels * 2, (channels * 2) & 0xFFFF, 16)
+    body = b"WAVEfmt " + struct.pack("<I", 16) + fmt + b"data" + struct.pack("<I", len(data)) + data
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    with pytest.raises(ReadError, match=str(path)):
+        AudioReader(path)
+    soundfile.write(tmp_path / "b.wav", noise(10, 9), 8000)
+    with pytest.raises(ReadError, match=r"9 channels, expected 1 to 8 \(max_channels\)"):
+        AudioReader(tmp_path / "b.wav", limits=Limits(max_channels=8))
+
+
+def test_zero_samples_are_refused(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros((0, 1)), 8000)
+    with pytest.raises(ReadError, match="zero samples"):
+        AudioReader(tmp_path / "a.wav")

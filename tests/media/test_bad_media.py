@@ -1,0 +1,177 @@
+"""Bad input: each reader refuses it in one line that names the file, and nothing is written to stderr."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import PIL.Image
+import pytest
+import soundfile
+import tifffile
+from ffmpeg_oracle import ffmpeg, make
+
+from mediaconv.errors import ReadError
+from mediaconv.media.audio import AudioReader
+from mediaconv.media.image import read_image
+from mediaconv.media.video import VideoReader
+
+
+def read_sound(path: Path) -> int:
+    with AudioReader(path) as reader:
+        return sum(len(block) for block in reader.chunks(999))
+
+
+def read_film(path: Path) -> int:
+    with VideoReader(path) as reader:
+        return sum(len(frames) for frames, _ in reader.chunks(3))
+
+
+READERS: dict[str, Callable[[Path], object]] = {"sound": read_sound, "image": read_image, "film": read_film}
+
+
+@pytest.fixture(params=READERS)
+def read(request: pytest.FixtureRequest) -> Callable[[Path], object]:
+    return READERS[request.param]
+
+
+def refused(read: Callable[[Path], object], path: Path, capfd: pytest.CaptureFixture) -> str:
+    """The message; one line, with the file's name, and no other word on the terminal."""
+    with pytest.raises(ReadError) as failure:
+        read(path)
+    message = str(failure.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    assert failure.value.stage == "read"
+    assert capfd.readouterr() == ("", "")
+    return message
+
+
+def test_missing_empty_folder_text(tmp_path: Path, read: Callable, capfd: pytest.CaptureFixture) -> None:
+    assert "no such file" in refused(read, tmp_path / "none.mp4", capfd)
+    assert "directory" in refused(read, tmp_path, capfd)
+    (tmp_path / "empty.wav").touch()
+    assert "empty (0 bytes)" in refused(read, tmp_path / "empty.wav", capfd)
+    for name in ("a.png", "a.mp4", "a.wav", "a.txt", "a.mp3", "a.tif"):
+        (tmp_path / name).write_text("Some notes.\nNothing to see or hear.\n" * 40)
+        assert "looks like text" in refused(read, tmp_path / name, capfd)
+    (tmp_path / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(5000))
+    refused(read, tmp_path / "noise.mp4", capfd)
+    assert "not a regular file" in refused(read, Path("/dev/null"), capfd)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_unreadable(tmp_path: Path, read: Callable, capfd: pytest.CaptureFixture) -> None:
+    path = tmp_path / "a.png"
+    PIL.Image.new("L", (4, 4)).save(path)
+    path.chmod(0)
+    assert "permission denied" in refused(read, path, capfd)
+
+
+def test_unreadable_as_the_system_tells_it(
+    tmp_path: Path, read: Callable, capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As above, where the tests run as root: the call that opens the file is refused."""
+    (tmp_path / "a.png").write_bytes(b"x")
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(ReadError, match="permission denied"):
+        read(tmp_path / "a.png")
+
+
+def test_another_kind_of_media(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    soundfile.write(tmp_path / "a.mp4", np.zeros(100), 8000, format="WAV")
+    assert "no pictures" in refused(read_film, tmp_path / "a.mp4", capfd)
+    assert "no image" in refused(read_image, tmp_path / "a.mp4", capfd)
+    film = make(tmp_path / "a.wav", "testsrc2=s=32x32:r=10:d=0.2", "-c:v", "libx264", "-f", "mp4")
+    assert "no sound" in refused(read_sound, film, capfd)
+    assert "no image" in refused(read_image, film, capfd)
+
+
+def cut(path: Path, fraction: float) -> Path:
+    content = path.read_bytes()
+    shorter = path.with_name(f"cut_{path.name}")
+    shorter.write_bytes(content[: int(len(content) * fraction)])
+    return shorter
+
+
+FILMS = {
+    "a.mp4": ("-c:v", "libx264"),
+    "fast.mp4": ("-c:v", "libx264", "-movflags", "faststart"),
+    "a.mkv": ("-c:v", "libx264"),
+    "a.webm": ("-c:v", "libvpx-vp9"),
+    "a.avi": ("-c:v", "mpeg4"),
+    "a.gif": (),
+    "a.ts": ("-c:v", "libx264"),
+}
+
+
+@pytest.mark.parametrize("fraction", [0.3, 0.71, 0.99])
+@pytest.mark.parametrize("name", FILMS)
+def test_cut_films(tmp_path: Path, name: str, fraction: float, capfd: pytest.CaptureFixture) -> None:
+    path = make(tmp_path / name, "testsrc2=s=66x50:r=10:d=0.6", *FILMS[name])
+    assert read_film(path) == 6
+    message = refused(read_film, cut(path, fraction), capfd)
+    assert "cut off" in message
+    assert "bytes" in message
+
+
+SOUNDS = ["a.wav", "a.flac", "a.aiff", "a.ogg", "a.m4a", "a.mka", "a.caf", "a.au", "a.w64"]
+
+
+@pytest.mark.parametrize("fraction", [0.3, 0.71, 0.99])
+@pytest.mark.parametrize("name", SOUNDS)
+def test_cut_sounds(tmp_path: Path, name: str, fraction: float, capfd: pytest.CaptureFixture) -> None:
+    path = make(tmp_path / name, "aevalsrc='random(0)-0.5':s=44100:d=1")
+    assert read_sound(path) > 43000
+    refused(read_sound, cut(path, fraction), capfd)
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.5, 0.97])
+@pytest.mark.parametrize(
+    "name", ["a.png", "a16.png", "a.jpg", "a.webp", "a.avif", "a.bmp", "a.jp2", "a.tif", "z.tif"]
+)
+def test_cut_images(tmp_path: Path, name: str, fraction: float, capfd: pytest.CaptureFixture) -> None:
+    data = np.random.default_rng(0).integers(0, 256, (60, 60, 3)).astype(np.uint8)
+    path = tmp_path / name
+    if name == "a16.png":
+        cv2.imwrite(str(path), data.astype(np.uint16) * 257)
+    elif name == "z.tif":
+        tifffile.imwrite(path, data.astype(np.uint16), photometric="rgb", compression="zlib")
+    else:
+        PIL.Image.fromarray(data).save(path)
+    assert read_image(path).data.shape == (60, 60, 3)
+    refused(read_image, cut(path, fraction), capfd)
+
+
+def test_damage_in_the_middle(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    film = make(tmp_path / "a.mkv", "testsrc2=s=128x96:r=10:d=2", "-c:v", "libx264", "-g", 5)
+    content = bytearray(film.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 1500] = bytes(1500)
+    film.write_bytes(content)
+    assert "damaged" in refused(read_film, film, capfd)
+    rng = np.random.default_rng(0)
+    PIL.Image.fromarray(rng.integers(0, 256, (60, 60, 3)).astype(np.uint8)).save(tmp_path / "a.png")
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    content[5000:5100] = bytes(100)
+    (tmp_path / "a.png").write_bytes(content)
+    assert "damaged" in refused(read_image, tmp_path / "a.png", capfd)
+
+
+def test_streams_of_unknown_length_are_whole(tmp_path: Path) -> None:
+    """What a pipe writes states no length: that is no damage."""
+    film = tmp_path / "live.mkv"
+    film.write_bytes(
+        ffmpeg("-f", "lavfi", "-i", "testsrc2=s=66x50:r=10:d=0.6", "-c:v", "libx264", "-f", "matroska", "-")
+    )
+    assert read_film(film) == 6
+    sound = tmp_path / "live.wav"
+    sound.write_bytes(ffmpeg("-f", "lavfi", "-i", "sine=r=8000:d=0.5", "-f", "wav", "-"))
+    assert read_sound(sound) == 4000
