@@ -13,8 +13,7 @@ from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.layer import axis_map, output_channels
 from mediaconv.normalize import make_normalizer
 from mediaconv.pipeline import Pipeline, SourceInfo
-from mediaconv.run.chunking import choose_chunk
-from mediaconv.run.compute import ComputeStep, RangeObserver, make_step, pick_device
+from mediaconv.run.compute import ComputeStep, RangeObserver, choose_chunk, make_step, pick_device
 from mediaconv.stack.build import build_stack
 
 
@@ -53,7 +52,11 @@ class Model:
 
     def chunk(self, info: SourceInfo, chunk: int | str) -> int:
         """Steps of a chunk: as configured, or what fits the memory budget."""
-        return int(chunk) if chunk != "auto" else choose_chunk(self.module, info)
+        return (
+            int(chunk)
+            if chunk != "auto"
+            else choose_chunk(self.module, info, device=self._device, precision=self._config.precision)
+        )
 
     def observer(self, info: SourceInfo) -> RangeObserver:
         """A first pass over one input, which tells the normalizer its output's range."""

@@ -15,7 +15,7 @@ from mediaconv.config.activations import Activation
 from mediaconv.config.layer import CausalLayer, LayerSpec
 from mediaconv.config.setting import Causality
 from mediaconv.errors import UsageError
-from mediaconv.nn.layer import output_channels
+from mediaconv.nn.layer import axis_map, output_channels
 from mediaconv.stack.kernels import filter_count, kernel_size
 
 
@@ -49,6 +49,8 @@ def build_layer(spec: LayerSpec, place: Place) -> torch.nn.Module:
     try:
         module = build(spec, place)
         output_channels(module, place.channels)
+        for axis in range(place.dims):
+            axis_map(module, axis)
     except (ValueError, RuntimeError, TypeError) as error:
         raise UsageError(f"{place.path}.{spec.name}: {error}") from error
     return module
@@ -194,9 +196,8 @@ def _avg_pool(spec: specs.AvgPool, place: Place) -> torch.nn.Module:
 
 def _upsample(spec: specs.Upsample, place: Place) -> torch.nn.Module:
     how = place.causality(spec)
-    if how:
-        return _class("CausalUpsample", place)(spec.scale, spec.mode, time_axis=_time_axes(spec, how, place))
-    return _class("Upsample", place)(spec.scale, spec.mode)
+    axes = _time_axes(spec, how, place)
+    return _class("Upsample", place)(spec.scale, spec.mode, causal=bool(how), time_axis=axes)
 
 
 def _pixel_shuffle(spec: specs.PixelShuffle, place: Place) -> torch.nn.Module:

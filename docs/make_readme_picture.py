@@ -1,0 +1,70 @@
+"""Makes docs/images/lightning.png, the picture in the README: the example's film, causal and standard.
+
+python docs/make_readme_picture.py
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from mediaconv.media.video import VideoReader
+
+ROOT = Path(__file__).parents[1]
+FRAMES = (14, 16, 18, 20, 22, 24)
+CHANNEL = 1
+LIGHTNING = 20
+
+
+def frames_of(path: Path, color: str) -> np.ndarray:
+    """All frames, (T, H, W, C)."""
+    with VideoReader(path, color=color) as reader:
+        return np.concatenate([frames for frames, _ in reader.chunks(64)])
+
+
+def main() -> None:
+    """Run both configurations and lay their frames out, a row each."""
+    rows = [("input", frames_of(ROOT / "data/video/lightning.mp4", "rgb"))]
+    with tempfile.TemporaryDirectory() as folder:
+        for form in ("causal", "standard"):
+            command = [
+                sys.executable,
+                "-m",
+                "mediaconv.cli.main",
+                "run",
+                f"configs/video_{form}.yaml",
+                "--output",
+                f"{folder}/{form}",
+            ]
+            subprocess.run(command, cwd=ROOT, check=True)
+            film = Path(folder, form, "lightning.mp4", f"channel_{CHANNEL}.mp4")
+            rows.append((form, frames_of(film, "gray")))
+    figure, axes = plt.subplots(len(rows), len(FRAMES), figsize=(12, 3.9), dpi=100)
+    for row, (name, film) in zip(axes, rows, strict=True):
+        row[0].set_ylabel(name, fontsize=12)
+        for axis, frame in zip(row, FRAMES, strict=True):
+            axis.imshow(film[frame].squeeze(), cmap="gray", vmin=0, vmax=255)
+            axis.set_xticks([])
+            axis.set_yticks([])
+            early = (
+                name == "standard" and frame < LIGHTNING and np.ptp(film[frame].astype(int) - film[8]) > 40
+            )
+            for spine in axis.spines.values():
+                spine.set_color("#d55e00" if early else "#888888")
+                spine.set_linewidth(2.5 if early else 0.5)
+    for axis, frame in zip(axes[0], FRAMES, strict=True):
+        axis.set_title(f"frame {frame}" + (" (strike)" if frame == LIGHTNING else ""), fontsize=11)
+    figure.subplots_adjust(left=0.03, right=0.995, top=0.93, bottom=0.01, wspace=0.03, hspace=0.03)
+    figure.savefig(ROOT / "docs/images/lightning.png", metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    main()
