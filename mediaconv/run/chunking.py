@@ -1,13 +1,14 @@
 """`chunk: auto`: how many samples, rows or frames to take at a time under a memory budget.
 
-An estimate from shapes alone, the same on every machine; nothing is measured or run here.
+An estimate from shapes and the stack alone, the same on every machine, because a general stack's last bits
+may differ with the chunk (mediaconv.run.compute). Nothing is measured or run here.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from fractions import Fraction
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -15,51 +16,72 @@ from mediaconv.nn import Sequential
 from mediaconv.nn.layer import axis_map, output_channels
 from mediaconv.pipeline import SourceInfo
 
-MEMORY_BUDGET_BYTES = 160 * 2**20
-"""Activations of one chunk by default. Beside it stand torch (about 500 MB), decoder, encoders, queues."""
-LARGEST = {1: 2**18, 2: 512, 3: 16}
+MEMORY_BUDGET_BYTES = 256 * 2**20
+"""Samples and activations of a run's chunks. Torch (500 MB), decoder and encoders come on top."""
+LARGEST = {1: 2**18, 2: 512, 3: 8}
 """Most steps worth taking, by number of axes: more gains nothing in speed (measured)."""
+QUEUED = 5
+"""Chunks of stored samples alive at a time before the stack, and as many after it."""
 COPIES = 2
-"""A layer's input is also held joined to the chunk before it, its output also on the way to the next."""
+"""In torch a layer's input is also held joined to the chunk before it, its output on the way to the next."""
+ELEMENTWISE = (nn.Identity, nn.ReLU, nn.LeakyReLU, nn.SiLU, nn.GELU, nn.Tanh, nn.Sigmoid, nn.ELU)
 
 
-def choose_chunk(
-    module: nn.Module, info: SourceInfo, *, memory_budget_bytes: int = MEMORY_BUDGET_BYTES
+@dataclass(frozen=True)
+class _Side:
+    """What lies between two layers, for one step of the input: values, and input steps kept for windows."""
+
+    values: float
+    channels: int
+    kept: float
+
+
+def estimate_chunk(
+    module: nn.Module, info: SourceInfo, *, fused: bool, memory_budget_bytes: int = MEMORY_BUDGET_BYTES
 ) -> int:
     """Steps of the stream axis in a chunk, at least 1.
 
     The input's size along other axes must be known; an unknown one counts as 1.
+    fused: for the fused step, which holds what is between two layers once, not twice.
     """
-    step_bytes = max(1.0, activation_bytes(module, info))
-    largest = LARGEST.get(len(info.shape), 16)
-    count = max(1, min(largest, int(memory_budget_bytes // step_bytes)))
+    sides = list(_sides(module, info))
+    held = sides[1:-1] if fused else sides
+    kept = 4 * sum(side.values * side.kept for side in held)
+    stored = QUEUED * (sides[0].values + sides[-1].values) * max(1, info.bit_depth // 8)
+    pairs = [a.values + b.values for a, b in zip(sides, sides[1:] or sides, strict=False)]
+    activations = 4 * (sum(side.values for side in held) if fused else COPIES * max(pairs))
+    room = memory_budget_bytes - kept
+    count = int(room // (stored + activations))
+    count = max(1, min(count, LARGEST.get(len(info.shape), 8)))
     length = info.shape[0]
     return count if length is None else max(1, min(count, length))
 
 
-def activation_bytes(module: nn.Module, info: SourceInfo) -> float:
-    """Most float32 bytes alive at a time for one input step: the largest layer's inputs and outputs.
-
-    Of a layer made of layers (branches) everything inside counts, at the size of its input.
-    """
-    sides = [1 if n is None else n for n in info.shape[1:]]
-    channels, rate = info.channels, Fraction(1)
-    values = float(channels * math.prod(sides))
-    most = values
-    for layer in _layers(module):
+def _sides(module: nn.Module, info: SourceInfo) -> Iterator[_Side]:
+    """The input, and what each layer of the chain gives. Inside branches everything counts at once."""
+    lengths = [1 if n is None else n for n in info.shape[1:]]
+    channels, rate = info.channels, 1.0
+    layers = list(_layers(module))
+    for index in range(len(layers) + 1):
+        following = axis_map(layers[index], 0) if index < len(layers) else None
+        kept = 0.0 if following is None or following.whole else float(following.receptive_field - 1) / rate
+        yield _Side(float(channels * math.prod(lengths)) * rate, channels, max(0.0, kept))
+        if following is None:
+            return
+        layer = layers[index]
         inner = [m for m in layer.modules() if m is not layer and isinstance(m, nn.modules.conv._ConvNd)]
-        within = values / channels * sum(m.out_channels for m in inner)
+        if inner:
+            within = sum(m.out_channels for m in inner)
+            yield _Side(float(within * math.prod(lengths)) * rate, within, 0.0)
         channels = output_channels(layer, channels)
-        rate /= axis_map(layer, 0).stride
-        sides = [axis_map(layer, axis + 1).output_length(side) for axis, side in enumerate(sides)]
-        before, values = values, float(channels * math.prod(sides) * rate)
-        most = max(most, before + within + values)
-    return 4 * COPIES * most
+        rate /= float(following.stride)
+        lengths = [axis_map(layer, axis + 1).output_length(n) for axis, n in enumerate(lengths)]
 
 
 def _layers(module: nn.Module) -> Iterator[nn.Module]:
+    """Layers in a row; activations are left out, they work in place or on one layer's output."""
     if isinstance(module, Sequential | nn.Sequential):
         for layer in module.children():
             yield from _layers(layer)
-    else:
+    elif not isinstance(module, ELEMENTWISE):
         yield module

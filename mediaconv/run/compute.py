@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from contextlib import contextmanager, nullcontext
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from mediaconv.errors import ComputeError, UsageError, nearest
 from mediaconv.media.samples import SampleFormat
 from mediaconv.nn import stream
 from mediaconv.normalize import MinMax, Normalizer, make_normalizer
-from mediaconv.run.chunking import choose_chunk
+from mediaconv.pipeline import SourceInfo
+from mediaconv.run.chunking import MEMORY_BUDGET_BYTES, estimate_chunk
 from mediaconv.run.finish import Finisher
 
 __all__ = ["ComputeStep", "RangeObserver", "TorchStep", "choose_chunk", "make_step", "pick_device"]
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+CONVOLUTIONS = (F.conv2d, F.conv3d)
 
 
 class ComputeStep(Protocol):
@@ -147,6 +151,23 @@ def make_step(
     return TorchStep(module, normalizer, format, scale=scale, device=device, precision=precision)
 
 
+def choose_chunk(
+    module: nn.Module,
+    info: SourceInfo,
+    *,
+    device: torch.device | str = "cpu",
+    precision: str = "float32",
+    memory_budget_bytes: int = MEMORY_BUDGET_BYTES,
+) -> int:
+    """`chunk: auto`: steps of the stream axis for the step that `make_step` takes for this stack."""
+    fused = False
+    if torch.device(device).type == "cpu" and precision == "float32" and _may_fuse(module):
+        from mediaconv.run.fused import can_fuse
+
+        fused = can_fuse(module)
+    return estimate_chunk(module, info, fused=fused, memory_budget_bytes=memory_budget_bytes)
+
+
 def _may_fuse(module: nn.Module) -> bool:
     """Whether it is worth loading the compiler's library: no sound, and something to convolve."""
     convolutions = [m for m in module.modules() if isinstance(m, nn.modules.conv._ConvNd)]
@@ -195,11 +216,29 @@ def _values(y: Tensor) -> Tensor:
     return y.clone() if shared else y
 
 
+class _OneKernel(TorchFunctionMode):
+    """Every float32 convolution on a CPU by oneDNN, which torch leaves for small ones.
+
+    Without it a film of fewer than some 20,000 values (channels x frames x rows) takes ten times as long,
+    and the last bits of an output depend on how long the chunk was.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in CONVOLUTIONS and not kwargs and len(args) == 7:
+            x, weight, bias, stride, padding, dilation, groups = args
+            if x.device.type == "cpu" and x.dtype == torch.float32 and not isinstance(padding, str):
+                layout = torch.channels_last if x.ndim == 4 else torch.channels_last_3d
+                x = x.contiguous(memory_format=layout)
+                return torch.mkldnn_convolution(x, weight, bias, padding, stride, dilation, groups)
+        return func(*args, **(kwargs or {}))
+
+
 @contextmanager
 def _exact(device: torch.device) -> Iterator[None]:
     """float32 means float32, and the same kernel each time: no TF32, no tuning by timing."""
     if device.type != "cuda":
-        yield
+        with _OneKernel() if torch.backends.mkldnn.is_available() else nullcontext():
+            yield
         return
     before = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = False

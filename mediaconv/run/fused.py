@@ -49,11 +49,15 @@ class FusedStep:
 
     def push(self, raw: np.ndarray) -> np.ndarray:
         """Take raw samples (n, ..., C), n frames or rows; quantized samples (C', n', ...)."""
-        frames = raw.reshape(raw.shape[0], 1 if raw.ndim == 3 else raw.shape[1], -1)
+        height = 1 if raw.ndim == 3 else raw.shape[1]
+        frames = raw.reshape(raw.shape[0], height, raw.shape[-2] * raw.shape[-1])
         if self._like is None:
             self._like = raw[:0]
             self._start(raw)
-        self._layers[0].reserve(len(frames), raw.dtype)[...] = frames
+        ring, begin = self._layers[0].reserve(len(frames), raw.dtype)
+        before_end = min(len(frames), len(ring) - begin)
+        ring[begin : begin + before_end] = frames[:before_end]
+        ring[: len(frames) - before_end] = frames[before_end:]
         return self._run(last=False)
 
     def flush(self) -> np.ndarray:
@@ -83,20 +87,27 @@ class FusedStep:
         for index, layer in enumerate(self._layers[:-1]):
             count = layer.ready(last=last)
             after = self._layers[index + 1]
-            out = after.reserve(count, np.dtype(np.float32))
+            ring, begin = after.reserve(count, np.dtype(np.float32))
             row = layer.conv.out_channels * layer.width
-            self._compute(index, count, out, (layer.height * row, row, layer.width))
+            self._compute(index, count, ring, (begin, len(ring)), (layer.height * row, row, layer.width))
             layer.advance(count)
         layer = self._layers[-1]
         count = layer.ready(last=last)
         out = np.empty((layer.conv.out_channels, count, layer.height, layer.width), self._format.dtype)
         plane = layer.height * layer.width
-        self._compute(len(self._layers) - 1, count, out, (plane, layer.width, count * plane))
+        self._compute(len(self._layers) - 1, count, out, (0, count), (plane, layer.width, count * plane))
         layer.advance(count)
         flat = self._like is not None and self._like.ndim == 3
         return out[:, :, 0] if flat else out
 
-    def _compute(self, index: int, count: int, out: np.ndarray, strides: tuple[int, int, int]) -> None:
+    def _compute(
+        self,
+        index: int,
+        count: int,
+        out: np.ndarray,
+        out_ring: tuple[int, int],
+        strides: tuple[int, int, int],
+    ) -> None:
         """Outputs of one layer into `out`, each thread a band of rows (of an image: of the stream axis)."""
         layer = self._layers[index]
         if count == 0:
@@ -106,14 +117,14 @@ class FusedStep:
         checked = len(functions) if final else -1
         functions += self._finish if final else []
         codes, parameters = as_arrays(functions)
-        source, first = layer.source()
+        source, ring, first = layer.source()
 
         def work(band: tuple[tuple[int, int, int, int], np.ndarray]) -> tuple[bool, int]:
             area, lines = band
             return k.conv_band(
-                source, layer.scale, layer.layer, first, area, layer.taps, layer.weights, layer.groups,
+                source, ring, layer.scale, layer.layer, first, area, layer.taps, layer.weights, layer.groups,
                 codes, parameters, checked, self._quantum if final else k.UNROUNDED, lines,
-                out.reshape(-1), strides,
+                out.reshape(-1), out_ring, strides,
             )  # fmt: skip
 
         bands = list(zip(_divide(count, layer.height, self._threads), self._lines[index], strict=False))
@@ -121,6 +132,11 @@ class FusedStep:
         if not all(finite for finite, _ in results):
             raise ComputeError(NOT_FINITE)
         self.clipped += sum(clipped for _, clipped in results)
+
+
+def can_fuse(module: nn.Module) -> bool:
+    """Whether this stack is of the fused step's kind and this CPU has what it takes."""
+    return k.SUPPORTED and read_stack(module) is not None
 
 
 def fused_step(

@@ -129,27 +129,24 @@ class LayerStream:
         )  # fmt: skip
         self.taps, self.weights, self.groups = _arrange(conv, phase)
         self.row_bytes = conv.in_channels * y.extent * x.step * phase * 4
-        self.held: np.ndarray | None = None
-        self.begin = self.end = self.received = self.emitted = 0
-        """held[begin:end] are the inputs up to `received`."""
+        self.frames: np.ndarray | None = None
+        """A ring of input frames, (capacity, height, channels*width); input i lies at i modulo capacity."""
+        self.oldest = self.received = self.emitted = 0
 
-    def reserve(self, count: int, dtype: np.dtype) -> np.ndarray:
-        """Room for `count` more input frames, (count, height, channels*width), now counted as received."""
-        kept = self.end - self.begin
-        if self.held is None or self.end + count > len(self.held):
-            size = max(kept + count, 0 if self.held is None else len(self.held))
-            shape = (size, self.layer.height, self.layer.width * self.layer.channels)
-            if self.held is None or len(self.held) < size or self.begin < kept:
-                larger = np.empty(shape, dtype)
-                if self.held is not None:
-                    larger[:kept] = self.held[self.begin : self.end]
-                self.held = larger
-            else:
-                self.held[:kept] = self.held[self.begin : self.end]
-            self.begin, self.end = 0, kept
-        self.end += count
+    def reserve(self, count: int, dtype: np.dtype) -> tuple[np.ndarray, int]:
+        """Count `count` more input frames as received: the ring, and where in it the first one goes."""
+        kept = self.received - self.oldest
+        ring = self.frames
+        if ring is None or kept + count > len(ring):
+            capacity = max(kept, self.time.extent - 1) + count
+            larger = np.empty((capacity, self.layer.height, self.layer.width * self.layer.channels), dtype)
+            if ring is not None:
+                for i in range(self.oldest, self.received):
+                    larger[i % capacity] = ring[i % len(ring)]
+            self.frames = ring = larger
+        begin = self.received % max(1, len(ring))
         self.received += count
-        return self.held[self.end - count : self.end]
+        return ring, begin
 
     def ready(self, *, last: bool) -> int:
         """Outputs that can be computed now and were not."""
@@ -159,19 +156,20 @@ class LayerStream:
         room = self.received + t.left + min(0, t.right) - t.extent
         return max(0, (room // t.step + 1 if room >= 0 else 0) - self.emitted)
 
-    def source(self) -> tuple[np.ndarray, int]:
-        """The frames held, and where among them the next output's window begins (it may be before)."""
-        if self.held is None:
-            raise RuntimeError("nothing was pushed")
-        first = self.emitted * self.time.step - self.time.left - (self.received - (self.end - self.begin))
-        return self.held[self.begin : self.end], first
+    def source(self) -> tuple[np.ndarray, tuple[int, int], int]:
+        """The ring, (place of the oldest frame held, frames held), and where the next output's window begins,
+        counted from the oldest: it may lie before it or behind the newest."""
+        if self.frames is None:
+            raise RuntimeError("no frame was reserved")
+        first = self.emitted * self.time.step - self.time.left - self.oldest
+        place = self.oldest % max(1, len(self.frames))
+        return self.frames, (place, self.received - self.oldest), first
 
     def advance(self, count: int) -> None:
         """Note that `count` outputs were computed and drop the inputs that no later one reads."""
         self.emitted += count
         start = self.emitted * self.time.step - self.time.left
-        oldest = self.received - (self.end - self.begin)
-        self.begin += min(max(0, start - oldest), self.end - self.begin)
+        self.oldest = max(self.oldest, min(start, self.received))
 
     def lines(self) -> np.ndarray:
         """Scratch for one thread: as many frames deep as its cache holds."""

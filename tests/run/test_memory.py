@@ -1,0 +1,40 @@
+"""Memory helpers: what is touched is seen, what is gone is not an error."""
+
+import subprocess
+import sys
+
+import numpy as np
+
+from mediaconv.run.memory import PeakMemory, keep_freed_memory, tree_rss_bytes
+
+
+def test_the_peak_sees_memory_that_was_given_back():
+    before = tree_rss_bytes()
+    with PeakMemory(interval_seconds=0.005) as peak:
+        block = np.ones(64 * 2**20, np.uint8)
+        for _ in range(20):
+            block += 1
+        del block
+    assert 48 * 2**20 < peak.bytes - before < 256 * 2**20
+
+
+def test_children_count():
+    alone = tree_rss_bytes()
+    child = subprocess.Popen([sys.executable, "-c", "print(1, flush=True); input()"], stdin=-1, stdout=-1)
+    with child:
+        child.stdout.readline()
+        assert tree_rss_bytes() > alone + 2**20
+        child.communicate(b"\n")
+
+
+def test_a_process_that_is_gone_holds_nothing():
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    assert tree_rss_bytes(child.pid) == 0
+
+
+def test_keeping_freed_memory_is_told():
+    script = "import sys; from mediaconv.run.memory import keep_freed_memory as k; print(k())"
+    expected = "True" if sys.platform == "linux" else "False"
+    assert subprocess.check_output([sys.executable, "-c", script], text=True).strip() in (expected, "False")
+    assert isinstance(keep_freed_memory(), bool)
