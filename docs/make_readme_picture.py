@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 FRAMES = (14, 16, 18, 20, 22, 24)
 CHANNEL = 1
 LIGHTNING = 20
+LOOK_AHEAD = 4
 
 
 def frames_of(path: Path, color: str) -> np.ndarray:
@@ -54,9 +55,7 @@ def main() -> None:
             axis.imshow(film[frame].squeeze(), cmap="gray", vmin=0, vmax=255)
             axis.set_xticks([])
             axis.set_yticks([])
-            early = (
-                name == "standard" and frame < LIGHTNING and np.ptp(film[frame].astype(int) - film[8]) > 40
-            )
+            early = name == "standard" and LIGHTNING - LOOK_AHEAD <= frame < LIGHTNING
             for spine in axis.spines.values():
                 spine.set_color("#d55e00" if early else "#888888")
                 spine.set_linewidth(2.5 if early else 0.5)

@@ -145,6 +145,8 @@ def _deform(spec: specs.DeformConv, place: Place) -> torch.nn.Module:
         "offset_range": spec.offset_range,
         "modulation": spec.modulation,
     }
+    if arguments.pop("padding_mode") != "zeros":
+        raise ValueError(f"padding_mode: got {spec.padding_mode}, expected zeros: taps outside read nothing")
     how = place.causality(spec)
     if not how:
         return _class("DeformConv", place)(**arguments)
