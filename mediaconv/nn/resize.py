@@ -35,11 +35,7 @@ class _Upsample(Windowed, nn.Module):
         self.mode, self.causal, self.time_axis = mode, causal, time_axis
         self._causal_axes = [causal and axis == time_axis for axis in range(self.dims)]
         self.windows = tuple(
-            Window(1)
-            if s == 1 or mode == "nearest"
-            else Window(2, left=1)
-            if c
-            else Window(3, left=1, right=1)
+            Window(1) if s == 1 or mode == "nearest" else Window(2, left=1, right=0 if c else 1)
             for s, c in zip(self.scale, self._causal_axes, strict=True)
         )
 
@@ -54,11 +50,32 @@ class _Upsample(Windowed, nn.Module):
             for axis, scale in enumerate(self.scale):
                 x = x if scale == 1 else x.repeat_interleave(scale, axis + 2)
             return x
-        x = pad(x, self.windows, "replicate", skip=None if place is None else place.axis)
+        skip = None if place is None else place.axis
+        lengths = x.shape
+        x = pad(x, self.windows, "replicate", skip=skip)
         for axis, scale in enumerate(self.scale):
             if scale > 1:
+                where = Place(axis, 0, lengths[axis + 2]) if place is None or axis != skip else place
+                count = x.shape[axis + 2] - 1
                 x = interpolate(x, axis + 2, scale, causal=self._causal_axes[axis])
+                begin, end = self._ends(where, count)
+                x = x.narrow(axis + 2, begin, end - begin)
         return x
+
+    def _ends(self, place: Place, count: int) -> tuple[int, int]:
+        """First and last output, among those between the neighbours of `count` windows, that are in the signal.
+
+        A standard layer's first outputs lie before its first input, and as many as make it up after its last.
+        """
+        scale = self.scale[place.axis]
+        if self._causal_axes[place.axis]:
+            return 0, count * scale
+        last = place.length is not None and place.first + count == place.length + 1
+        return (scale // 2 if place.first == 0 else 0), count * scale - (scale - scale // 2 if last else 0)
+
+    def outputs_of(self, place: Place, count: int) -> int:
+        begin, end = self._ends(place, count)
+        return end - begin
 
     def axis_map(self, axis: int) -> AxisMap:
         scale = self.scale[axis]
@@ -80,33 +97,18 @@ class _Upsample(Windowed, nn.Module):
 
 
 def interpolate(x: Tensor, dim: int, scale: int, *, causal: bool) -> Tensor:
-    """Linear interpolation along one axis whose ends carry one neighbour each (causal: the first end alone).
+    """`scale` points between each of n + 1 neighbours and the next along one axis: n * scale outputs.
 
-    Of n + 2 inputs (causal: n + 1) come n * scale outputs; see `geometry.Interpolated` for their places.
+    Points lie evenly; the last is the next neighbour itself where the layer is causal or the scale is odd,
+    else they lie midway (see `geometry.Interpolated`).
     """
-    phase = torch.arange(scale, device=x.device, dtype=torch.float64)
+    offset = 1.0 if causal or scale % 2 else 0.5
     shape = [1] * (x.ndim + 1)
     shape[dim + 1] = -1
-
-    def between(first: int, weights: Tensor) -> Tensor:
-        """Blocks of outputs on the line from input `first` to the next one."""
-        near = x.narrow(dim, first, count).unsqueeze(dim + 1)
-        far = x.narrow(dim, first + 1, count).unsqueeze(dim + 1)
-        w = weights.to(x.dtype).reshape(shape)
-        return near * (1 - w) + far * w
-
-    if causal:
-        count = x.shape[dim] - 1
-        blocks = [between(0, (phase[:-1] + 1) / scale), x.narrow(dim, 1, count).unsqueeze(dim + 1)]
-    else:
-        count = x.shape[dim] - 2
-        place = (phase + 0.5) / scale - 0.5
-        half = scale // 2
-        blocks = [between(0, place[:half] + 1)]
-        if scale % 2:
-            blocks.append(x.narrow(dim, 1, count).unsqueeze(dim + 1))
-        blocks.append(between(1, place[scale - half :]))
-    return torch.cat(blocks, dim + 1).flatten(dim, dim + 1)
+    weight = ((torch.arange(scale, device=x.device, dtype=torch.float64) + offset) / scale).reshape(shape)
+    count = x.shape[dim] - 1
+    near, far = (x.narrow(dim, start, count).unsqueeze(dim + 1) for start in (0, 1))
+    return (near * (1 - weight).to(x.dtype) + far * weight.to(x.dtype)).flatten(dim, dim + 1)
 
 
 class UpsampleNearest(Streamable, nn.Module):

@@ -43,6 +43,10 @@ class Windowed(Streamable):
         """
         raise NotImplementedError
 
+    def outputs_of(self, place: Place, count: int) -> int:
+        """Outputs of `count` windows at a place: one each, unless the layer says otherwise."""
+        return count
+
     def forward(self, x: Tensor) -> Tensor:
         """Shape: (N, C, ...) to (N, C', ...')."""
         return self.empty_output(x) if vanishes(self.windows, x) else self.apply_windows(x, None)
@@ -57,10 +61,10 @@ class Windowed(Streamable):
         window, counts = self.windows[axis], state.counts
 
         def apply(held: Tensor) -> Tensor:
+            place = Place(axis, counts["emitted"], counts["received"] if last else None)
             if vanishes(self.windows, held, axis):
                 count = (held.shape[axis + 2] - window.extent) // window.step + 1
-                return self.empty_output(held, axis, count * self.axis_map(axis).stride.denominator)
-            place = Place(axis, counts["emitted"], counts["received"] if last else None)
+                return self.empty_output(held, axis, self.outputs_of(place, count))
             return self.apply_windows(held, place)
 
         mode, fill = self.padding_mode, self.fill
