@@ -1,7 +1,8 @@
 """The end of the compute step: a stack's output in float32, normalized and rounded to stored samples.
 
-On a CPU one compiled pass over values in the cache does all of it; elsewhere, and for sound of more than
-16 bits, torch does the same steps one by one, in place. Nothing is convolved here.
+On a CPU one compiled pass over values in the cache does all of it, the same bits wherever in a chunk a value
+lies (torch's own sigmoid is not: it ends a block with another loop). On a GPU torch does the same steps one
+by one, in place. Nothing is convolved here.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ class Finisher:
         """
         if values.numel() == 0:
             return np.empty(tuple(values.shape), self._format.dtype)
-        if values.device.type == "cpu" and self._format.bits <= 16 and not self._format.floating:
-            return self._compiled(values.contiguous().numpy())
+        if values.device.type != "cuda":
+            return self._compiled(values.contiguous().cpu().numpy())
         low, high = torch.aminmax(values)
         if not (math.isfinite(low.item()) and math.isfinite(high.item())):
             raise ComputeError(NOT_FINITE)

@@ -164,7 +164,7 @@ def test_other_stacks_are_left_to_torch():
         Sequential(Conv3d(3, 3, 3, padding="same"), MaxPool3d(2)),
         Sequential(Conv3d(3, 3, 3, padding="same"), nn.Softmax(1)),
         Conv3d(3, 3, 3, padding="same", padding_mode="replicate"),
-        Conv3d(3, 100, 3),
+        Conv3d(64, 3, 3),
         Conv3d(3, 3, 3).double(),
         nn.ReLU(),
     ]
@@ -177,7 +177,7 @@ def test_an_input_that_does_not_fit_is_an_error():
     with pytest.raises(ComputeError, match="2 channels, the stack takes 3"):
         fused_step(Conv3d(3, 1, 3), **formats).push(np.zeros((1, 8, 8, 2), np.uint8))
     with pytest.raises(ComputeError, match="spans 9x9"):
-        fused_step(Conv3d(3, 1, 9, padding="valid"), **formats).push(np.zeros((1, 8, 8, 3), np.uint8))
+        fused_step(Conv3d(3, 1, (1, 9, 9), padding="valid"), **formats).push(np.zeros((1, 8, 8, 3), np.uint8))
 
 
 def test_empty_and_larger_chunks_continue_a_stream():
