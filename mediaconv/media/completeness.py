@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mediaconv.errors import ReadError
+from mediaconv.media import ogg
 
 EBML = b"\x1aE\xdf\xa3"
 SEGMENT = b"\x18S\x80g"
 ISO_TOP_LEVEL = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp", b"pnot", b"jP  "}
 UNKNOWN_32 = {0, 0xFFFFFFFF}
 TS_SYNC = b"\x47"
+XING_HAS_FRAMES, XING_HAS_BYTES = 1, 2
 
 Rule = Callable[[BinaryIO, bytes, int], int | None]
 
@@ -29,7 +31,10 @@ def check_complete(path: Path, head: bytes) -> None:
     """
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
-        expected = _expected_size(file, head, size)
+        try:
+            expected = _expected_size(file, head, size)
+        except ogg.DamagedPageError as error:
+            raise ReadError(f"{path}: damaged: {error}; copy or download it again") from error
     if expected is not None and expected > size:
         raise ReadError(
             f"{path}: the file is cut off: its structure promises {expected} bytes, it has {size}; "
@@ -198,17 +203,21 @@ def _is_transport_stream(packet: int) -> Callable[[bytes], bool]:
     )
 
 
-def _ogg(file: BinaryIO, head: bytes, size: int) -> int | None:
-    """The last page must be whole."""
-    start = max(0, size - 131072)  # a page is at most 65307 bytes
+def _mp3(file: BinaryIO, head: bytes, size: int) -> int | None:
+    """The count of bytes that encoders leave in the first frame, after the tags."""
+    start = 0
+    if head.startswith(b"ID3") and len(head) > 10:
+        start = 10 + sum((byte & 0x7F) << 7 * (3 - place) for place, byte in enumerate(head[6:10]))
     file.seek(start)
-    tail = file.read()
-    page = tail.rfind(b"OggS")
-    if page < 0 or page + 27 > len(tail):
-        return size + 1
-    segments = tail[page + 26]
-    table = tail[page + 27 : page + 27 + segments]
-    return start + page + 27 + segments + sum(table)
+    frame = file.read(256)
+    mark = max(frame.find(b"Xing"), frame.find(b"Info"))
+    if mark < 0 or len(frame) < mark + 16 or frame[:1] != b"\xff":
+        return None
+    flags = frame[mark + 7]
+    if not flags & XING_HAS_BYTES:
+        return None
+    place = mark + (12 if flags & XING_HAS_FRAMES else 8)
+    return start + int.from_bytes(frame[place : place + 4], "big")
 
 
 def _starts(*magics: bytes) -> Callable[[bytes], bool]:
@@ -225,7 +234,8 @@ RULES: tuple[tuple[Callable[[bytes], bool], Rule], ...] = (
     (_starts(EBML), _ebml),
     (_starts(b"\x89PNG\r\n\x1a\n"), _png),
     (_starts(b"GIF87a", b"GIF89a"), _gif),
-    (_starts(b"OggS"), _ogg),
+    (_starts(b"OggS"), ogg.check_pages),
+    (_starts(b"ID3", b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2"), _mp3),
     (_is_transport_stream(188), _transport_stream(188)),
     (_is_transport_stream(192), _transport_stream(192)),
 )

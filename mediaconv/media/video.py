@@ -203,10 +203,15 @@ class VideoReader:
         return left if self._end is None else min(left, self._end - self._start)
 
     def _frame_count(self) -> int | None:
-        """Known only where the container counts its frames and all of them are wanted."""
-        if self._fps or self._start or self._end is not None:
+        """Known only where the container counts its frames and all of them are shown."""
+        frames = self._stream.frames
+        if not frames or self._fps or self._windowed():
             return None
-        return self._stream.frames or None
+        if self._stream.duration:
+            shown = self._stream.duration * Fraction(self._stream.time_base) * self._source_rate()
+            if abs(shown - frames) >= 1:  # an edit list hides some
+                return None
+        return frames
 
     def _shown_frames(self) -> Iterator[tuple[Fraction, av.VideoFrame]]:
         """Frames of the window at their times, counted from the window's start."""

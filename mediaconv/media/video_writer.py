@@ -16,11 +16,11 @@ from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from av.video.reformatter import ColorRange
 
 from mediaconv.errors import WriteError, nearest
 from mediaconv.media.files import one_line
-from mediaconv.media.planes import plane
+from mediaconv.media.frame_packer import FramePacker
 from mediaconv.media.sound import SoundCopy
 from mediaconv.media.video_codecs import CONTAINERS, DEFAULT_CODEC, DEFAULT_PRESET, HOLDS, Wish, choose
 from mediaconv.media.video_info import STATED_SIZE
@@ -87,11 +87,11 @@ class VideoWriter:
         self._last_duration = max(1, round(1 / rate / self._time_base))
         self._durations: dict[int, int] = {}
         self._shift = Fraction(0)
-        self._reformatter = VideoReformatter()
         self._finished = False
         self._complete = False
         pad = 2 if self._encoding.pad else 1
         self._coded = (-(-width // pad) * pad, -(-height // pad) * pad)
+        self._packer = FramePacker(self._coded, self._encoding.pix_fmt, bits=bit_depth)
         try:
             self._open(suffix, rate, sample_aspect_ratio)
         except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -132,7 +132,7 @@ class VideoWriter:
             self._shift = max(Fraction(0), -pts[0])  # players cut what lies before 0
         try:
             for picture, time in zip(frames, pts, strict=True):
-                self._push(self._frame(picture), round((time + self._shift) / self._time_base))
+                self._push(self._packer.pack(picture), round((time + self._shift) / self._time_base))
         except (av.error.FFmpegError, OSError) as error:
             raise self._failure(error) from error
 
@@ -209,51 +209,6 @@ class VideoWriter:
                 f"{self._path}: got frames of shape {frames.shape} in {frames.dtype} with {len(pts)} times, "
                 f"expected ({len(pts)}, {', '.join(map(str, picture))}) in {np.dtype(dtype)}"
             )
-
-    def _frame(self, picture: np.ndarray) -> av.VideoFrame:
-        """A frame in the encoder's pixel format, padded by its last row and column where needed."""
-        width, height = self._coded
-        extra = ((0, height - picture.shape[0]), (0, width - picture.shape[1]))
-        if any(after for _, after in extra):
-            picture = np.pad(picture, (*extra, (0, 0))[: picture.ndim], mode="edge")
-        if self._wish.channels == 1:
-            return self._gray_frame(picture)
-        return self._colour_frame(picture)
-
-    def _gray_frame(self, picture: np.ndarray) -> av.VideoFrame:
-        frame = av.VideoFrame(*self._coded, self._encoding.pix_fmt)
-        dtype = picture.dtype.type
-        plane(frame, 0, dtype, 1)[..., 0] = picture
-        for index in range(1, len(frame.planes)):  # chroma: half of the range is no colour
-            plane(frame, index, dtype, 1)[...] = 1 << (self._wish.bit_depth - 1)
-        if self._encoding.pix_fmt == "gbrp":
-            raise WriteError(f"{self._path}: gray frames do not go into {self._encoding.pix_fmt}")
-        frame.color_range = ColorRange.JPEG
-        return frame
-
-    def _colour_frame(self, picture: np.ndarray) -> av.VideoFrame:
-        target = self._encoding.pix_fmt
-        if target.startswith("gbrp"):
-            frame = av.VideoFrame(*self._coded, target)
-            for index, channel in enumerate((1, 2, 0)):  # planes are green, blue, red
-                plane(frame, index, picture.dtype.type, 1)[..., 0] = picture[..., channel]
-            return frame
-        deep = self._wish.bit_depth > 8
-        frame = av.VideoFrame(*self._coded, "rgb48le" if deep else "rgb24")
-        samples = plane(frame, 0, picture.dtype.type, 3)
-        samples[...] = picture if not deep else picture << (16 - self._wish.bit_depth)
-        if target == "rgb24":
-            return frame
-        if target == "bgr0":
-            return self._reformatter.reformat(frame, format=target, threads=1)
-        return self._reformatter.reformat(
-            frame,
-            format=target,
-            dst_colorspace=Colorspace.ITU709,
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
-            threads=1,
-        )
 
     def _push(self, frame: av.VideoFrame, tick: int) -> None:
         """Encode the frame before this one: only now its duration is known."""

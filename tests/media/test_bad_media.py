@@ -122,7 +122,7 @@ def test_cut_films(tmp_path: Path, name: str, fraction: float, capfd: pytest.Cap
     assert "bytes" in message
 
 
-SOUNDS = ["a.wav", "a.flac", "a.aiff", "a.ogg", "a.m4a", "a.mka", "a.caf", "a.au", "a.w64"]
+SOUNDS = ["a.mp3", "a.wav", "a.flac", "a.aiff", "a.ogg", "a.m4a", "a.mka", "a.caf", "a.au", "a.w64"]
 
 
 @pytest.mark.parametrize("fraction", [0.3, 0.71, 0.99])
@@ -163,6 +163,17 @@ def test_damage_in_the_middle(tmp_path: Path, capfd: pytest.CaptureFixture) -> N
     content[5000:5100] = bytes(100)
     (tmp_path / "a.png").write_bytes(content)
     assert "damaged" in refused(read_image, tmp_path / "a.png", capfd)
+
+
+@pytest.mark.parametrize("codec", ["libvorbis", "libopus", "flac"])
+def test_a_damaged_ogg_page(tmp_path: Path, codec: str, capfd: pytest.CaptureFixture) -> None:
+    """Decoders pass over a page whose checksum fails: sound would be missing without a word."""
+    path = make(tmp_path / "a.ogg", "sine=d=3", "-c:a", codec)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle] ^= 0xFF
+    path.write_bytes(content)
+    assert "does not match its checksum" in refused(read_sound, path, capfd)
 
 
 def test_streams_of_unknown_length_are_whole(tmp_path: Path) -> None:

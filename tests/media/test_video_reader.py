@@ -184,6 +184,15 @@ def test_variable_frame_rate_keeps_its_times(tmp_path: Path) -> None:
     assert len(times) == 3
 
 
+def test_frames_that_an_edit_list_hides_are_not_counted(tmp_path: Path) -> None:
+    whole = make(tmp_path / "whole.mp4", "testsrc2=s=32x32:r=10:d=5", "-c:v", "libx264", "-g", 50)
+    path = tmp_path / "part.mp4"
+    ffmpeg("-ss", 2.35, "-i", whole, "-c", "copy", "-t", 1, path)
+    _, times, info = load(path)
+    assert info.frames is None
+    assert [float(t) for t in times] == pytest.approx(frame_times(path), abs=1e-6)  # ffprobe prints 6 digits
+
+
 def test_fps_shows_the_last_frame_at_or_before_each_tick(tmp_path: Path, clip: Path) -> None:
     every, _, _ = load(clip)
     frames, times, info = load(clip, fps=25)
