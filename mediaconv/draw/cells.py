@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -116,6 +117,33 @@ def widest(values: np.ndarray, size: float) -> float:
 def fitting(values: np.ndarray, size: float, width: float) -> float:
     """The largest text size, at most `size`, at which every value fits a cell of that width."""
     return min(size, size * (width - 6.0) / widest(values, size))
+
+
+_GAP = 0.35
+
+
+def offsets(positions: Sequence[int]) -> dict[int, float]:
+    """Where each position stands, in cells: side by side, with a gap where positions are left out."""
+    places: dict[int, float] = {}
+    place, before = 0.0, None
+    for position in positions:
+        if before is not None:
+            place += 1 if position == before + 1 else 1 + _GAP
+        places[position] = place
+        before = position
+    return places
+
+
+def extent(places: dict[int, float]) -> float:
+    """Cells from the first position to the end of the last."""
+    return max(places.values()) + 1
+
+
+def marked(positions: Sequence[int], room: float, size: float) -> list[int]:
+    """Positions whose numbers can be written along an axis with `room` pixels a cell: every n-th."""
+    widest_mark = max(text_width(str(p), size, True) for p in (positions[0], positions[-1])) + 5
+    every = max(1, math.ceil(widest_mark / room))
+    return list(positions[::every])
 
 
 def box_corners(x: float, y: float, width: float, height: float) -> tuple[Point, Point, Point, Point]:

@@ -15,13 +15,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+import mediaconv.nn as mnn
 from mediaconv.draw.part import drawn_channels, drawn_part
 from mediaconv.draw.reach import AxisReach, padded_source, reaches
 from mediaconv.errors import UsageError
-from mediaconv.nn.layer import Streamable
 from mediaconv.nn.masks import causal_mask, raster_mask
 
 Position = tuple[int, ...]
+
+SLIDING = (
+    mnn.Conv1d, mnn.Conv2d, mnn.Conv3d, mnn.CausalConv1d, mnn.CausalConv2d, mnn.CausalConv3d,
+    mnn.ConvTranspose1d, mnn.ConvTranspose2d, mnn.ConvTranspose3d,
+    mnn.CausalConvTranspose1d, mnn.CausalConvTranspose2d, mnn.CausalConvTranspose3d,
+)  # fmt: skip
+"""Layers whose fixed kernel slides over the input."""
 
 BUDGET = 120
 """Frames of an animation at most, unless told otherwise."""
@@ -89,7 +96,7 @@ class Sliding:
     input: (C_in, ...) float64. output: (C_out, ...) as the layer computes it.
     weight: (C_out, C_in / groups, ...) for a convolution and (C_in, C_out / groups, ...) for a transposed
         one, as used: masked taps are zero. mask: (kernel...), True where a tap is used.
-    region: per axis the first and last+1 input position drawn; negative ones are padding.
+    region: per axis the input positions drawn, sorted; those outside the input are padding.
     shown: per axis the outputs drawn. channels, inputs: output and input channels drawn.
     """
 
@@ -100,7 +107,7 @@ class Sliding:
     mask: np.ndarray
     axes: tuple[AxisReach, ...]
     order: Order | None
-    region: tuple[tuple[int, int], ...]
+    region: tuple[tuple[int, ...], ...]
     shown: tuple[range, ...]
     channels: tuple[int, ...]
     inputs: tuple[int, ...]
@@ -228,7 +235,7 @@ def sliding(
 
 def slides(layer: nn.Module) -> bool:
     """Whether a layer is a convolution that can be drawn sliding."""
-    return isinstance(layer, Streamable) and isinstance(layer, nn.modules.conv._ConvNd)
+    return isinstance(layer, SLIDING)
 
 
 def group_inputs(layer: nn.Module, channel: int) -> range:

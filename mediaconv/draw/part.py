@@ -9,8 +9,8 @@ from mediaconv.errors import UsageError
 
 WANTED = {1: 12, 2: 6, 3: 4}
 """Outputs drawn along an axis of a long input, by the number of axes."""
-MOST = {1: 32, 2: 13, 3: 9}
-"""Input and padding cells drawn along an axis, at most."""
+MOST = {1: 28, 2: 13, 3: 9}
+"""Input and padding positions drawn along an axis, at most."""
 OUTPUT_CHANNELS = {1: 4, 2: 2, 3: 1}
 """Output channels drawn, at most."""
 INPUT_CHANNELS = {1: 4, 2: 3, 3: 1}
@@ -47,7 +47,7 @@ def _channels(side: str, numbers: Sequence[int]) -> str:
 
 def drawn_part(
     axes: Sequence[AxisReach], at: Sequence[int] | None
-) -> tuple[tuple[tuple[int, int], ...], tuple[range, ...], list[str]]:
+) -> tuple[tuple[tuple[int, ...], ...], tuple[range, ...], list[str]]:
     """What fits into a picture: per axis the input positions and the outputs drawn, and notes of what not."""
     dims = len(axes)
     starts = [0] * dims if at is None else list(at)
@@ -57,37 +57,34 @@ def drawn_part(
     for axis, (reach, start) in enumerate(zip(axes, starts, strict=True)):
         if not 0 <= start < reach.outputs:
             raise UsageError(f"at: got {start} for axis {axis}, expected 0 to {reach.outputs - 1}")
-        outputs = _outputs_drawn(reach, start, dims)
-        low, high = reach.region(outputs)
-        if high - low > MOST[dims]:
-            low, high, note = _clip(low, high, reach.now(outputs[0]), MOST[dims], axis)
-            notes.append(note)
-        elif len(outputs) < reach.outputs:
-            first, last = max(low, 0), min(high, reach.length)
-            notes.append(f"axis {axis}: inputs {first} to {last - 1} of {reach.length}")
-        region.append((low, high))
+        positions, outputs, note = _axis_part(reach, start, dims)
+        region.append(positions)
         shown.append(outputs)
+        inside = [p for p in positions if 0 <= p < reach.length]
+        if len(outputs) < reach.outputs or note:
+            ends = f"inputs {inside[0]} to {inside[-1]} of {reach.length}" if inside else "padding alone"
+            notes.append(f"axis {axis}: {ends}{note}")
     return tuple(region), tuple(shown), notes
 
 
-def _outputs_drawn(reach: AxisReach, start: int, dims: int) -> range:
+def _axis_part(reach: AxisReach, start: int, dims: int) -> tuple[tuple[int, ...], range, str]:
+    """Positions and outputs drawn along one axis, and what to say of the positions left out."""
+    most = MOST[dims]
     low, high = reach.region(range(reach.outputs))
-    if start == 0 and max(high - low, reach.outputs) <= MOST[dims]:
-        return range(reach.outputs)
-    count = min(WANTED[dims], reach.outputs - start)
-    if _cells(reach, range(start, start + 1)) > MOST[dims]:
-        return range(start, start + min(count, max(1, MOST[dims] // (2 * reach.step))))
-    while count > 1 and _cells(reach, range(start, start + count)) > MOST[dims]:
-        count -= 1
-    return range(start, start + count)
-
-
-def _cells(reach: AxisReach, outputs: range) -> int:
-    low, high = reach.region(outputs)
-    return high - low
-
-
-def _clip(low: int, high: int, now: int, most: int, axis: int) -> tuple[int, int, str]:
-    """The `most` cells around the first output of a kernel that is wider than a picture."""
-    start = max(low, min(now - most // 2, high - most))
-    return start, start + most, f"axis {axis}: the kernel is wider than the picture; all taps are summed"
+    if start == 0 and max(high - low, reach.outputs) <= most:
+        return tuple(range(low, high)), range(reach.outputs), ""
+    wanted = min(WANTED[dims], reach.outputs - start)
+    for count in range(wanted, min(wanted, max(2, wanted // 3)) - 1, -1):
+        outputs = range(start, start + count)
+        seen = reach.touched(outputs)
+        if seen[-1] - seen[0] < most:
+            return tuple(range(seen[0], seen[-1] + 1)), outputs, ""
+    for count in range(wanted, 0, -1):
+        outputs = range(start, start + count)
+        seen = reach.touched(outputs)
+        if len(seen) <= most:
+            return tuple(seen), outputs, ", only those that are read"
+    place = seen.index(reach.now(start))
+    first = max(0, min(place - most // 2, len(seen) - most))
+    outputs = range(start, start + max(1, min(wanted, most // (2 * reach.step))))
+    return tuple(seen[first : first + most]), outputs, ", the kernel being wider than the picture"

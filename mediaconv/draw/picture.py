@@ -28,8 +28,8 @@ class Picture:
 
     def __init__(self, slidings: Sequence[Sliding], *, title: str = "", budget: int = BUDGET) -> None:
         self.slidings = list(slidings)
-        span = _span(self.slidings)
-        self.panels = [_PANELS[s.dims](s, span) for s in self.slidings]
+        positions = _positions(self.slidings)
+        self.panels = [_PANELS[s.dims](s, positions) for s in self.slidings]
         self._chosen = [s.frames(budget) for s in self.slidings]
         self._places = [{o: i for i, o in enumerate(s.outputs())} for s in self.slidings]
         self.frames = max(len(c) for c in self._chosen)
@@ -92,7 +92,7 @@ class Picture:
         self.width = inner + 2 * _MARGIN
         self._rows = _legend_rows(self._roles(), inner)
         self._legend_top = body + 26
-        self._note_lines = [line for note in self._notes for line in wrapped(note, 12.0, inner)]
+        self._note_lines = wrapped(" · ".join(self._notes), 12.0, inner) if self._notes else []
         self.height = self._legend_top + len(self._rows) * 24 + 18 * len(self._note_lines) + 14
 
     def _roles(self) -> list[str]:
@@ -125,9 +125,9 @@ class Picture:
         return list(dict.fromkeys(notes))
 
 
-def _span(slidings: Sequence[Sliding]) -> range:
+def _positions(slidings: Sequence[Sliding]) -> list[int]:
     """The positions along axis 0 that any of the layers draws, so that equal times lie at equal places."""
-    return range(min(s.region[0][0] for s in slidings), max(s.region[0][1] for s in slidings))
+    return sorted({position for sliding in slidings for position in sliding.region[0]})
 
 
 def _head_width(lines: Sequence[str]) -> float:

@@ -46,9 +46,12 @@ class AxisReach:
             if self.transposed:
                 return 0, self.length
             return min(0, -self.left), self.length + max(0, self.right)
-        ends = (outputs[0], outputs[-1])
-        seen = [s for j in ends for _, s in self.taps(j)] + [self.now(j) for j in ends]
-        return min(seen), max(seen) + 1
+        seen = self.touched(outputs)
+        return seen[0], seen[-1] + 1
+
+    def touched(self, outputs: range) -> list[int]:
+        """Input positions that these outputs read or stand at."""
+        return sorted({s for j in outputs for _, s in self.taps(j)} | {self.now(j) for j in outputs})
 
 
 def reaches(

@@ -124,18 +124,17 @@ def wrapped(text: str, size: float, width: float, *, bold: bool = False) -> list
 
 
 def number(value: float) -> str:
-    """A value as a cell shows it: whole numbers whole, others to about two digits.
+    """A value as a cell shows it: whole numbers whole, others to two digits or so.
 
-    >>> [number(v) for v in (3.0, -2.0, 0.1234, -12.34, 123.4, 1e6, -0.001)]
-    ['3', '−2', '0.12', '−12.3', '123', '1e6', '0.00']
+    >>> [number(v) for v in (3.0, -2.0, 0.1234, -12.34, 123.4, 1e6, -0.0123, 0.00012)]
+    ['3', '−2', '0.12', '−12.3', '123', '1e6', '−0.012', '1e−4']
     """
     size = abs(value)
-    if size >= 1e5:
-        text = f"{value:.0e}".replace("e+0", "e").replace("e+", "e")
+    if size >= 1e5 or 0 < size < 0.0005:
+        text = f"{value:.0e}".replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")
     elif value == int(value):
         text = str(int(value))
     else:
-        digits = 2 if size < 9.995 else 1 if size < 99.95 else 0
+        digits = 3 if size < 0.0995 else 2 if size < 9.995 else 1 if size < 99.95 else 0
         text = f"{value:.{digits}f}"
-        text = text.removeprefix("-") if not float(text) else text
     return text.replace("-", "−")

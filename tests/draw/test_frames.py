@@ -203,13 +203,13 @@ def test_large_inputs_are_a_window_with_a_note(dims, lengths):
     parts = sliding(layer, x, at=middle)
     expected = layer(x[None])[0]
     assert all(f"of {n}" in note for n, note in zip(lengths, parts.notes, strict=True))
-    for axis, (low, high) in enumerate(parts.region):
-        assert high - low <= 32
+    for axis, positions in enumerate(parts.region):
+        assert len(positions) <= 32
         assert parts.shown[axis][0] == middle[axis]
     for step in all_steps(parts):
         assert step.value == step.total == expected[(0, *step.position)].item()
         for tap in step.taps:
-            assert all(low <= s < high for s, (low, high) in zip(tap.source, parts.region, strict=True))
+            assert all(s in positions for s, positions in zip(tap.source, parts.region, strict=True))
 
 
 def test_a_kernel_wider_than_the_picture_is_still_summed_whole():
@@ -218,9 +218,19 @@ def test_a_kernel_wider_than_the_picture_is_still_summed_whole():
     expected = F.conv1d(x[None], layer.weight, padding=100)[0]
     parts = sliding(layer, x, at=[500])
     assert "wider than the picture" in parts.notes[0]
+    assert len(parts.region[0]) == 28
     for step in all_steps(parts):
         assert len(step.taps) == 201
         assert step.total == expected[(0, *step.position)].item()
+
+
+def test_of_a_wide_dilation_only_what_is_read_is_drawn():
+    layer = demo_layer("conv1d", kernel_size=9, dilation=32, causal="pad")
+    parts = sliding(layer, demo_input(1, (1000,)), at=[500])
+    read = {t.source[0] for s in all_steps(parts) for t in s.taps}
+    assert set(parts.region[0]) == read
+    assert len(parts.shown[0]) > 1
+    assert "only those that are read" in parts.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,167 @@
+"""`mediaconv animate`: a convolution sliding over its input, as GIF, MP4, SVG, HTML or PNG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mediaconv.cli.options import DebugOption, SetOption
+
+if TYPE_CHECKING:
+    from mediaconv.draw.animation import Animation
+
+_LAYER = "Without a configuration"
+
+
+def animate(
+    config: Annotated[
+        str | None, typer.Argument(metavar="[CONFIG]", help="YAML file, or give --kind")
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="file to write: .gif .mp4 .svg .html .png")
+    ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option("--layer", metavar="N", help="which layer: 2, or 1.layers.0; default: the first"),
+    ] = None,
+    input: Annotated[
+        str | None, typer.Option("--input", "-i", help="a media file; without one, small whole numbers")
+    ] = None,
+    beside: Annotated[
+        str | None, typer.Option("--beside", help="standard: draw the standard layer too")
+    ] = None,
+    gallery: Annotated[
+        str | None, typer.Option("--gallery", metavar="DIR", help="write the GIFs of the documentation")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="N,N", help="first output drawn of a large input, per axis")
+    ] = None,
+    channel: Annotated[int | None, typer.Option("--channel", help="the only output channel drawn")] = None,
+    frames: Annotated[int | None, typer.Option("--frames", help="frames at most, evenly chosen")] = None,
+    seconds: Annotated[float | None, typer.Option("--seconds", help="how long a frame stays")] = None,
+    step: Annotated[
+        int | None, typer.Option("--step", help="the frame of a .png; default: the middle")
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option("--kind", help="conv1d to conv3d, conv_transpose1d to 3d", rich_help_panel=_LAYER),
+    ] = None,
+    kernel_size: Annotated[
+        str, typer.Option("--kernel-size", help="3, or 3,5,5", rich_help_panel=_LAYER)
+    ] = "3",
+    stride: Annotated[str, typer.Option("--stride", rich_help_panel=_LAYER)] = "1",
+    dilation: Annotated[str, typer.Option("--dilation", rich_help_panel=_LAYER)] = "1",
+    padding: Annotated[
+        str, typer.Option("--padding", help="same, valid, or numbers", rich_help_panel=_LAYER)
+    ] = "same",
+    padding_mode: Annotated[str, typer.Option("--padding-mode", rich_help_panel=_LAYER)] = "zeros",
+    causal: Annotated[
+        str, typer.Option("--causal", help="false, pad, mask, raster, raster-A", rich_help_panel=_LAYER)
+    ] = "false",
+    time_axis: Annotated[int, typer.Option("--time-axis", rich_help_panel=_LAYER)] = 0,
+    groups: Annotated[int, typer.Option("--groups", rich_help_panel=_LAYER)] = 1,
+    in_channels: Annotated[int, typer.Option("--in-channels", rich_help_panel=_LAYER)] = 1,
+    out_channels: Annotated[int, typer.Option("--out-channels", rich_help_panel=_LAYER)] = 1,
+    bias: Annotated[bool, typer.Option("--bias", rich_help_panel=_LAYER)] = False,
+    size: Annotated[
+        str | None, typer.Option("--size", help="input lengths: 10, or 4,4,4", rich_help_panel=_LAYER)
+    ] = None,
+    set: SetOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Draw a convolution sliding over its input, with every number."""
+    from mediaconv.errors import UsageError
+
+    if gallery is not None:
+        _gallery(gallery, frames)
+        return
+    if (config is None) == (kind is None):
+        raise UsageError("animate: give a CONFIG, or --kind for a layer of your own, or --gallery DIR")
+    if output is None:
+        raise UsageError("output: give a file with -o, ending in .gif, .mp4, .svg, .html or .png")
+    if beside not in (None, "standard"):
+        raise UsageError(f"beside: got {beside!r}, expected standard")
+    options: dict[str, Any] = {"channel": channel, "seconds": seconds}
+    if frames is not None:
+        options["frames"] = frames
+    if at is not None:
+        options["at"] = _ints(at, "at")
+    if kind is not None:
+        layer_options = {
+            "kernel_size": _ints(kernel_size, "kernel_size"),
+            "stride": _ints(stride, "stride"),
+            "dilation": _ints(dilation, "dilation"),
+            "padding": padding if padding in ("same", "valid") else _ints(padding, "padding"),
+            "padding_mode": padding_mode,
+            "causal": causal,
+            "time_axis": time_axis,
+            "groups": groups,
+            "in_channels": in_channels,
+            "out_channels": out_channels,
+            "bias": bias,
+        }
+        made = _of_kind(kind, layer_options, None if size is None else _ints(size, "size"), beside, options)
+    else:
+        made = _of_config(str(config), set or [], layer, input, beside, options)
+    made.save(output, step=step)
+    print(f"{output}: {len(made)} frames, {made.label}")
+
+
+def _gallery(folder: str, frames: int | None) -> None:
+    from mediaconv.draw.gallery import gallery
+
+    options = {} if frames is None else {"frames": frames}
+    gallery(folder, **options, progress=lambda path: print(path))
+
+
+def _of_kind(
+    kind: str, layer: dict[str, Any], size: list[int] | None, beside: str | None, options: dict[str, Any]
+) -> Animation:
+    from mediaconv.draw.animation import animate as drawn
+    from mediaconv.draw.demo import LENGTHS, demo_input, demo_layer, standard_twin
+    from mediaconv.errors import UsageError
+
+    layer = {
+        key: value[0] if isinstance(value, list) and len(value) == 1 else value
+        for key, value in layer.items()
+    }
+    module = demo_layer(kind, **layer)
+    dims = int(kind[-2])
+    lengths = LENGTHS[dims] if size is None else size * dims if len(size) == 1 else size
+    if len(lengths) != dims or min(lengths) < 1:
+        raise UsageError(f"size: got {list(lengths)}, expected {dims} lengths of at least 1")
+    x = demo_input(layer["in_channels"], lengths)
+    return drawn(module, x, beside=standard_twin(module) if beside else None, **options)
+
+
+def _of_config(
+    path: str,
+    overrides: list[str],
+    name: str | None,
+    input: str | None,
+    beside: str | None,
+    options: dict[str, Any],
+) -> Animation:
+    from mediaconv.config import load_config
+    from mediaconv.draw.configured import animate_config
+
+    config = load_config(Path(path), overrides=overrides)
+    twin = None
+    if beside:
+        from mediaconv.compare.twins import twins
+
+        twin = twins(config)[1].config
+    return animate_config(
+        config, layer=name, input=None if input is None else Path(input), beside=twin, **options
+    )
+
+
+def _ints(text: str, name: str) -> list[int]:
+    from mediaconv.errors import UsageError
+
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"{name}: got {text!r}, expected whole numbers such as 3 or 3,5,5") from None

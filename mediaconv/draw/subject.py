@@ -1,0 +1,150 @@
+"""What the drawing commands look at: a configuration's stack, and the first part of an input file.
+
+Files are opened by the pipeline. Nothing is drawn here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+import mediaconv.nn as mnn
+from mediaconv.config import RunConfig
+from mediaconv.draw.frames import slides
+from mediaconv.errors import UsageError
+from mediaconv.nn.layer import axis_map, leaves
+from mediaconv.pipeline import Pipeline, find
+from mediaconv.stack.build import build_stack
+
+CHANNELS = {1: 1, 2: 3, 3: 3}
+"""Input channels where neither a file nor a shape tells them, by the number of axes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A stack with what comes before it.
+
+    x: (C, ...) float32 as the stack gets it, or None where no file was given. notes: what of it was read.
+    """
+
+    config: RunConfig
+    pipeline: Pipeline
+    stack: mnn.Sequential
+    channels: int
+    x: Tensor | None = None
+    notes: tuple[str, ...] = ()
+
+
+def subject(
+    config: RunConfig,
+    *,
+    input: Path | None = None,
+    channels: int | None = None,
+    lengths: Sequence[int] | None = None,
+) -> Subject:
+    """The stack of a configuration, for an input file or for inputs of `channels`.
+
+    lengths: steps of each axis that are needed at the stack's input; the file is read so far.
+    Raises UsageError, ReadError.
+    """
+    pipeline = find(config.pipeline)
+    if input is None:
+        count = channels or CHANNELS.get(len(pipeline.axes), 1)
+        return Subject(config, pipeline, build_stack(config, pipeline, channels=count), count)
+    with pipeline.open(input, config.read, config.limits) as source:
+        info = source.info
+        prelude = pipeline.prelude(info, config.read)
+        rate = None if info.rate is None else float(info.rate)
+        if prelude is not None and rate is not None:
+            rate /= float(axis_map(prelude).stride)
+        stack = build_stack(config, pipeline, channels=info.channels, rate_hz=rate)
+        wanted = _wanted(prelude, stack, lengths)
+        x, cut = _read(source, wanted)
+    if prelude is not None:
+        with torch.no_grad():
+            x = prelude(x[None])[0]
+    notes = []
+    if cut:
+        shape = ", ".join(f"{axis} {n}" for n, axis in zip(x.shape[1:], pipeline.axes, strict=True))
+        notes.append(f"the first part of {input.name} ({shape})")
+    else:
+        notes.append(input.name)
+    return Subject(config, pipeline, stack, info.channels, x, tuple(notes))
+
+
+def layer_named(stack: nn.Module, name: str | None) -> tuple[str, nn.Module]:
+    """A convolution of the stack by number or dotted name (`2`, `1.layers.0`); by default the first.
+
+    Raises UsageError listing those there are.
+    """
+    found = [(path, module) for path, module in leaves(stack) if slides(module)]
+    if not found:
+        raise UsageError("stack: no layer of it can be drawn sliding; that is conv and conv_transpose")
+    if name is None:
+        return found[0]
+    for path, module in found:
+        if path == name or path.startswith(f"{name}."):
+            return path, module
+    there = ", ".join(f"{path} ({type(module).__name__})" for path, module in found)
+    raise UsageError(f"layer: got {name!r}; these can be drawn: {there}")
+
+
+def input_of(stack: nn.Module, layer: nn.Module, x: Tensor) -> Tensor:
+    """What reaches a layer of the stack when `x`, (C, ...), comes in: (C', ...) float64."""
+    caught: list[Tensor] = []
+    hook = layer.register_forward_pre_hook(lambda module, args: caught.append(args[0].detach().clone()))
+    try:
+        with torch.no_grad():
+            stack.double()(x.double()[None])
+    except (RuntimeError, ValueError) as error:
+        raise UsageError(f"stack: this input does not fit it: {error}") from error
+    finally:
+        hook.remove()
+    return caught[0][0]
+
+
+def _wanted(
+    prelude: nn.Module | None, stack: nn.Module, lengths: Sequence[int] | None
+) -> list[int | None] | None:
+    """Raw steps per axis that the wanted steps at any layer of the stack depend on; None: all."""
+    if lengths is None:
+        return None
+    wanted: list[int | None] = []
+    for axis, length in enumerate(lengths):
+        whole = axis_map(stack, axis)
+        if whole.whole:
+            wanted.append(None)
+            continue
+        finest = math.prod(max(1.0, float(axis_map(m, axis).stride)) for _, m in leaves(stack))
+        steps = length * finest + 2 * float(whole.receptive_field)
+        if prelude is not None:
+            before = axis_map(prelude, axis)
+            steps = steps * max(1.0, float(before.stride)) + float(before.receptive_field)
+        wanted.append(math.ceil(steps))
+    return wanted
+
+
+def _read(source: object, wanted: Sequence[int | None] | None) -> tuple[Tensor, bool]:
+    """The samples as (C, ...) float32 in the signal's range, and whether some were left out."""
+    most = None if wanted is None else wanted[0]
+    parts: list[Tensor] = []
+    count, cut = 0, False
+    for chunk in source.chunks(most or 4096):  # type: ignore[attr-defined]
+        data = torch.from_numpy(chunk.data.copy()).to(torch.float32)
+        for axis, limit in enumerate(wanted[1:] if wanted else (), start=1):
+            cut = cut or (limit is not None and data.shape[axis] > limit)
+            data = data.narrow(axis, 0, min(data.shape[axis], limit or data.shape[axis]))
+        if most is not None and count + len(data) > most:
+            cut = True
+            data = data[: most - count]
+        if not len(data) and most is not None:
+            break
+        parts.append(data)
+        count += len(data)
+    x = torch.cat(parts) / source.info.scale  # type: ignore[attr-defined]
+    return x.movedim(-1, 0).contiguous(), cut
