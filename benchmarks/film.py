@@ -1,0 +1,135 @@
+"""A 1280x720 film, 3 channels to 4, kernel 3: the program beside a plain script; memory against length.
+
+python -m benchmarks.film [--long]
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.table import Table
+from mediaconv.run.memory import PeakMemory
+
+RATE = 25
+PAIR_FRAMES = 48
+PAIRS = 3
+SHORT_SECONDS = 20
+LONG_SECONDS = 600
+CONFIG = """
+pipeline: video
+input: {source}
+output: {output}
+causal: false
+stack:
+  - conv: {{out_channels: 4, kernel_size: 3}}
+"""
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one process (and its children) took: wall seconds, peak resident bytes of all together."""
+
+    seconds: float
+    peak_bytes: int
+
+
+def make_film(path: Path, seconds: float) -> None:
+    """Moving test pictures with some noise, as a camera has, in H.264."""
+    source = f"testsrc2=size=1280x720:rate={RATE}:duration={seconds},noise=alls=4:allf=t"
+    command = ["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", source, "-c:v", "libx264"]
+    subprocess.run([*command, "-preset", "veryfast", "-pix_fmt", "yuv420p", str(path)], check=True)
+
+
+def cost(command: list[str]) -> Cost:
+    """Run a command to its end."""
+    began = time.perf_counter()
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    with PeakMemory(process.pid) as memory:
+        errors = process.communicate()[1]
+    if process.returncode:
+        raise RuntimeError(f"{command}: {errors.decode()}")
+    return Cost(time.perf_counter() - began, memory.bytes)
+
+
+def ours(source: Path, folder: Path) -> list[str]:
+    """The program's command line over one film, with a config that says what the plain script does."""
+    config = folder / "film.yaml"
+    config.write_text(CONFIG.format(source=source, output=folder / "ours"))
+    return [sys.executable, "-m", "mediaconv.cli.main", "run", str(config), "--overwrite"]
+
+
+def speed(folder: Path) -> Table:
+    """The same film through both, in turn."""
+    make_film(folder / "pair.mp4", PAIR_FRAMES / RATE)
+    make_film(folder / "double.mp4", 2 * PAIR_FRAMES / RATE)
+    plain = [sys.executable, str(ROOT / "benchmarks/plain_film.py")]
+    figures: dict[str, list[Cost]] = {"plain": [], "ours": []}
+    per_frame: dict[str, list[float]] = {"plain": [], "ours": []}
+    cost(ours(folder / "pair.mp4", folder))  # compiles its loops, once per machine
+    for _ in range(PAIRS):
+        for name, command in (
+            ("plain", lambda film: [*plain, str(film), str(folder / "plain")]),
+            ("ours", lambda film: ours(film, folder)),
+        ):
+            single, double = (cost(command(folder / film)) for film in ("pair.mp4", "double.mp4"))
+            figures[name].append(double)
+            per_frame[name].append((double.seconds - single.seconds) / PAIR_FRAMES * 1000)
+    median = {name: statistics.median(values) for name, values in per_frame.items()}
+    ratios = [p / o for p, o in zip(per_frame["plain"], per_frame["ours"], strict=True)]
+    rows = [
+        [
+            label,
+            f"{median[name]:.0f}",
+            f"{statistics.median(c.peak_bytes for c in figures[name]) / 2**20:.0f}",
+            f"{statistics.median(c.seconds for c in figures[name]):.1f}",
+        ]
+        for name, label in (("plain", "plain script, whole clip"), ("ours", "`mediaconv run`"))
+    ]
+    rows.append(["ratio", f"{statistics.median(ratios):.1f}x", "", ""])
+    frames = 2 * PAIR_FRAMES
+    return Table(
+        "Film, 1280x720, Conv3d 3 to 4 channels, kernel 3, four films out.",
+        f"Milliseconds a frame without the start, peak memory and seconds for {frames} frames; medians of "
+        f"{PAIRS} runs in turn.",
+        ["", "ms a frame", f"MB for {frames} frames", f"s for {frames} frames"],
+        rows,
+    )
+
+
+def memory(folder: Path) -> Table:
+    """Peak memory of the default configuration over a short and a long film."""
+    rows, peaks = [], []
+    for seconds in (SHORT_SECONDS, LONG_SECONDS):
+        film = folder / f"{seconds}.mp4"
+        make_film(film, seconds)
+        command = [sys.executable, "-m", "mediaconv.cli.main", "run", "configs/video_causal.yaml"]
+        spent = cost([*command, "--input", str(film), "--output", str(folder / f"long{seconds}")])
+        peaks.append(spent.peak_bytes)
+        speed_text = f"{seconds / spent.seconds:.2f}x real time"
+        rows.append([f"{seconds} s of 720p", f"{spent.peak_bytes / 2**20:.0f}", speed_text])
+    rows.append(["ratio", f"{peaks[1] / peaks[0]:.3f}", ""])
+    return Table(
+        "Memory does not grow with length.",
+        "`configs/video_causal.yaml`, all processes together.",
+        ["", "peak MB", "speed"],
+        rows,
+    )
+
+
+def measure(*, long: bool = True) -> list[Table]:
+    """All tables of this benchmark; `long` adds the ten-minute film."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        return [speed(folder), *([memory(folder)] if long else [])]
+
+
+if __name__ == "__main__":
+    for table in measure(long="--long" in sys.argv):
+        print(table.markdown(), end="\n\n")
