@@ -17,16 +17,27 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from mediaconv.nn.layer import axis_map
 
-from mediaconv.nn import stream
-from mediaconv.nn.streaming import axis_map
+if TYPE_CHECKING:
+    from torch import nn
 
 UNBOUNDED_REACH = 64
 """Steps either side that are looked at where the stack reads the whole file."""
+
+
+class Step(Protocol):
+    """One pass over one input, chunk by chunk (`mediaconv.run.compute.ComputeStep`)."""
+
+    def push(self, raw: np.ndarray) -> np.ndarray:
+        """Raw samples (n, ..., C) to what they complete, (C', n', ...)."""
+
+    def flush(self) -> np.ndarray:
+        """The rest."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +52,10 @@ class Reach:
     def of(cls, module: nn.Module, axis: int = 0) -> Reach:
         """From the formula; an unbounded side counts as `UNBOUNDED_REACH`."""
         found = axis_map(module, axis)
-        sides = (UNBOUNDED_REACH if math.isinf(n) else int(n) for n in (found.look_back, found.latency))
-        return cls(*sides, found.stride)
+        back, ahead = (
+            UNBOUNDED_REACH if math.isinf(n) else int(n) for n in (found.look_back, found.latency)
+        )
+        return cls(back, ahead, found.stride)
 
     @property
     def receptive_field(self) -> int:
@@ -91,64 +104,46 @@ class Reaction:
 
 
 def without_event(piece: np.ndarray, event: int) -> np.ndarray:
-    """The piece held still from index `event` on: what was there just before goes on (nothing before: zeros)."""
+    """The piece held still from index `event` on: what was there just before goes on, or zeros at the start."""
     held = piece.copy()
     held[event:] = piece[event - 1] if event else 0
     return held
 
 
 def reaction(
-    module: nn.Module,
-    normalize: Callable[[Tensor], Tensor],
+    make_step: Callable[[], Step],
     data: np.ndarray,
     piece: Piece,
     *,
+    stride: Fraction,
     width: int,
-    axis: int = 0,
     chunk: int = 0,
 ) -> Reaction:
     """Run a piece with and without its event and measure where the outputs differ.
 
-    data: the input from `piece.start` on, (n, ..., C) channels last, in the range the stack takes; it may be
-        shorter than the piece where the file ends.
-    width: W, in input steps.
+    make_step: a fresh pass through stack and normalizer, from raw samples to floats (C', n, ...).
+    data: the raw input from `piece.start` on, (n, ..., C); shorter than the piece where the file ends.
+    stride: input steps an output. width: W, in input steps.
     chunk: steps pushed at a time; 0 takes the whole piece. The event always begins a chunk, so that an output
         that waits for nothing later is computed from the same chunk in both runs.
     """
     event = piece.event - piece.start
-    with_event = _run(module, normalize, data, event, axis=axis, chunk=chunk or len(data))
-    without = _run(module, normalize, without_event(data, event), event, axis=axis, chunk=chunk or len(data))
-    stride = axis_map(module, axis).stride
-    times = np.array([piece.start + math.floor(j * stride) for j in range(len(with_event))])
-    offsets = times - piece.event
+    size = chunk or len(data)
+    with_event = _run(make_step(), data, event, size)
+    without = _run(make_step(), without_event(data, event), event, size)
+    count = with_event.shape[1]
+    offsets = np.array([math.floor(j * stride) for j in range(count)]) + piece.start - piece.event
     kept = np.abs(offsets + 0.5) <= width
-    energy = ((with_event - without) ** 2).reshape(len(offsets), with_event.shape[1], -1).mean(axis=2)
-    return Reaction(piece.event, offsets[kept], energy[kept].T)
+    difference = (with_event - without).astype(np.float64) ** 2
+    energy = difference.reshape(*difference.shape[:2], -1).mean(axis=2)
+    return Reaction(piece.event, offsets[kept], energy[:, kept])
 
 
-def _run(
-    module: nn.Module,
-    normalize: Callable[[Tensor], Tensor],
-    data: np.ndarray,
-    event: int,
-    *,
-    axis: int,
-    chunk: int,
-) -> np.ndarray:
-    """The normalized outputs for one piece, (n, C, ...), in float64."""
-    parameter = next(module.parameters(), torch.zeros(0))
-    x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(data, -1, 0)))[None]
-    x = x.transpose(2, axis + 2) if axis else x
-    x = x.to(parameter.device, parameter.dtype if parameter.is_floating_point() else torch.float32)
-    running = stream(module, axis=axis)
+def _run(step: Step, data: np.ndarray, event: int, chunk: int) -> np.ndarray:
+    """The outputs for one piece, (C', n, ...)."""
     cuts = sorted({*range(0, len(data), chunk), event, len(data)})
-    with torch.no_grad():
-        parts = [
-            running.push(x.narrow(axis + 2, lo, hi - lo)) for lo, hi in zip(cuts, cuts[1:], strict=False)
-        ]
-        y = normalize(torch.cat([*parts, running.flush()], axis + 2))
-    y = y.movedim(axis + 2, 0)[:, 0]
-    return y.double().cpu().numpy()
+    parts = [step.push(data[lo:hi]) for lo, hi in pairwise(cuts)]
+    return np.concatenate([*parts, step.flush()], axis=1)
 
 
 def pre_echo(before: float, after: float) -> float | None:

@@ -18,21 +18,25 @@ from torch import Tensor, nn
 Function = Callable[[Tensor], Tensor]
 METHODS = ("gradient", "perturbation")
 STEPS = 4
-"""Outputs at each end, on either side of a seam, that are looked at one by one."""
+"""Positions at each end that are looked at one by one."""
 CHANGES = ((1.0, False), (1e3, False), (1e3, True))
 """Size of a change, and whether everything later changes with it."""
-LONG = 4096
+LONG = 2048
+"""Inputs of more steps are slow: fewer of their positions are tried."""
+MOST_AROUND = 32
 
 
 @dataclass(frozen=True)
 class Order:
     """What "later" means. axes: one axis is time; several are a reading order (frame, row, column).
 
-    strides: input steps an output step along each of these axes.
+    strides: input steps an output step along each of these axes. period: outputs along the first of them after
+    which the pattern of what they read repeats itself.
     """
 
     axes: tuple[int, ...]
     strides: tuple[Fraction, ...]
+    period: int = 1
 
     def time(self, output: Sequence[int]) -> tuple[int, ...]:
         """The input position at which an output stands."""
@@ -82,8 +86,7 @@ def by_gradient(function: Function, x: Tensor, order: Order, seams: Sequence[int
         return
     weights = torch.rand(y.shape, dtype=y.dtype, generator=_generator(1)) + 0.5
     sizes = [y.shape[a + 2] for a in order.axes]
-    outputs = list(positions(sizes, [_scaled(s, order) for s in seams]))
-    for output in outputs:
+    for output in positions(sizes, [_scaled(s, order) for s in seams], order.period):
         part = _at(y * weights, order.axes, output).sum()
         (gradient,) = torch.autograd.grad(part, x, retain_graph=True, allow_unused=True)
         if gradient is None:
@@ -102,7 +105,7 @@ def by_perturbation(function: Function, x: Tensor, order: Order, seams: Sequence
     with torch.no_grad():
         base = function(x)
         sizes = [x.shape[a + 2] for a in order.axes]
-        for source in positions(sizes, seams):
+        for source in positions(sizes, seams, math.ceil(order.period * order.strides[0])):
             for size, from_on in CHANGES:
                 changed = function(_change(x, order.axes, source, size, from_on))
                 differs = _along((changed != base) & ~(changed.isnan() & base.isnan()), order.axes)
@@ -115,9 +118,12 @@ def by_perturbation(function: Function, x: Tensor, order: Order, seams: Sequence
                 reads.end |= last and not any(first)
 
 
-def positions(sizes: Sequence[int], seams: Sequence[int]) -> Iterator[tuple[int, ...]]:
-    """The positions that matter along one axis, or along several, the first of them finest."""
-    each = [_axis_positions(n, seams if i == 0 else ()) for i, n in enumerate(sizes)]
+def positions(sizes: Sequence[int], seams: Sequence[int], period: int = 1) -> Iterator[tuple[int, ...]]:
+    """The positions that matter: the first, the last, those around seams, a period in the middle.
+
+    Along several axes a grid of the first, the last and two in the middle of each.
+    """
+    each = [_axis_positions(n, seams if i == 0 else (), period) for i, n in enumerate(sizes)]
     if len(each) == 1:
         yield from ((j,) for j in each[0])
         return
@@ -126,12 +132,13 @@ def positions(sizes: Sequence[int], seams: Sequence[int]) -> Iterator[tuple[int,
     yield from (tuple(int(v) for v in row) for row in grid)
 
 
-def _axis_positions(size: int, seams: Sequence[int]) -> list[int]:
-    ends, around = (STEPS, 2 * STEPS) if size <= LONG else (STEPS // 2, STEPS)
+def _axis_positions(size: int, seams: Sequence[int], period: int) -> list[int]:
+    ends = STEPS if size <= LONG else STEPS // 2
+    around = min(MOST_AROUND, max(ends // 2, -(-period // 2)))
     middle = size // 2
-    wanted = {*range(ends), *range(size - ends, size), *range(middle - around, middle + around)}
+    wanted = {*range(ends), *range(size - ends, size), *range(middle - around, middle + around + 1)}
     wanted |= {s + d for s in seams for d in (-1, 0)}
-    wanted |= {2**i for i in range(2, 24, 1 if size <= LONG else 3)}
+    wanted |= {2**i for i in range(2, 24, 1 if size <= LONG else 4)}
     return sorted(j for j in wanted if 0 <= j < size)
 
 

@@ -1,0 +1,85 @@
+"""`mediaconv prove`: whether any output of a configuration depends on a later input. Exit code 0 or 1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mediaconv.cli.options import (
+    ConfigArgument,
+    DebugOption,
+    InputOption,
+    JsonOption,
+    OutputOption,
+    QuietOption,
+    SetOption,
+)
+
+if TYPE_CHECKING:
+    from mediaconv.compare.prove import Leak
+    from mediaconv.compare.verdict import Verdict
+
+
+def prove(
+    config: ConfigArgument,
+    input: InputOption = None,
+    output: OutputOption = None,
+    set: SetOption = None,
+    files: Annotated[bool, typer.Option("--files/--no-files", help="also from file to file")] = True,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+    debug: DebugOption = False,
+) -> int:
+    """Prove that a configuration is causal, or show how far it looks ahead and which layer does it.
+
+    Exit code 0: no output depends on a later input. 1: one does. The input need not exist; nothing is written.
+    """
+    from mediaconv.config import load_config
+
+    resolved = load_config(Path(config), overrides=set or [], input=input, output=output)
+    from mediaconv.compare.strict import dumps
+    from mediaconv.compare.verdict import prove_config
+    from mediaconv.pipeline import find
+
+    verdict = prove_config(resolved, find(resolved.pipeline), files=files)
+    if json:
+        print(dumps(verdict.as_json()))
+    elif not quiet:
+        print(_told(config, verdict))
+    return 0 if verdict.causal else 1
+
+
+def _told(config: str, verdict: Verdict) -> str:
+    """The answer and how it was found, a line each."""
+    unit = verdict.unit
+    if verdict.causal:
+        lines = [f"{config}: causal: no output depends on a later input"]
+    else:
+        lines = [f"{config}: not causal: looks ahead {_count(verdict.look_ahead, unit)}"]
+    stack = verdict.stack
+    for method, steps in stack.by.items():
+        shown = "nothing later is read" if not steps else f"reads {steps:,} {unit} ahead"
+        lines.append(f"  by {method + ':':14}{shown}")
+    if stack.known:
+        agrees = "agrees" if stack.agrees else "differs"
+        lines.append(f"  by the formula: {_count(stack.formula, unit)}: {agrees}")
+    found = verdict.files
+    if found is not None:
+        what = "nothing written before a change differs" if found.causal else (
+            f"differs up to {found.look_ahead:,} {unit} before a change"
+        )
+        where = f", cut from {found.input}" if found.input else ", of noise"
+        lines.append(f"  file to file:  {what} ({len(found.changes)} changes{where})")
+    lines += [f"  looks ahead:   {_leak(leak, unit)}" for leak in verdict.leaks]
+    lines += [f"  note: {note}" for note in verdict.notes]
+    return "\n".join(lines)
+
+
+def _leak(leak: Leak, unit: str) -> str:
+    return f"{leak.layer}, {_count(leak.look_ahead, 'of its own steps')}"
+
+
+def _count(steps: int | None, unit: str) -> str:
+    return "to the end of the file" if steps is None else f"{steps:,} {unit}"

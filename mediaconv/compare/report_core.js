@@ -1,0 +1,92 @@
+"use strict";
+// State of the page, small helpers, theme and keyboard. Knows no kind of media.
+const data = JSON.parse(document.getElementById("data").textContent);
+const state = { channel: 0, event: 0, position: 0, listeners: [] };
+const TONES = { input: "var(--input)", a: "var(--a)", b: "var(--b)", difference: "var(--difference)" };
+const SVG = "http://www.w3.org/2000/svg";
+
+function make(tag, properties = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [key, value] of Object.entries(properties)) {
+    if (key === "style") node.style.cssText = value;
+    else if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else if (key in node && key !== "list") node[key] = value;
+    else node.setAttribute(key, value);
+  }
+  node.append(...children);
+  return node;
+}
+
+function draw(tag, attributes = {}, ...children) {
+  const node = document.createElementNS(SVG, tag);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
+}
+
+function changed(what) { for (const listen of state.listeners) listen(what); }
+function listen(act) { state.listeners.push(act); }
+
+function setChannel(channel) {
+  const count = data.channels.length || 1;
+  state.channel = ((channel % count) + count) % count;
+  changed("channel");
+}
+
+// A version's file for the chosen channel; the input has one for all.
+function source(version) { return version.files[Math.min(state.channel, version.files.length - 1)]; }
+function version(role) { return data.versions.find((v) => v.role === role); }
+
+function number(value, digits = 3) {
+  if (value === null || value === undefined) return "–";
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  if (size < 1e-4 || size >= 1e6) return value.toExponential(1).replace("e", "\u202fe");
+  return Number.isInteger(value) ? String(value) : value.toFixed(size >= 100 ? 1 : size >= 10 ? 2 : digits);
+}
+
+function percent(value) {
+  if (value === null || value === undefined) return "–";
+  if (value === 0) return "0 %";
+  return value < 0.001 ? "< 0.1 %" : (100 * value).toFixed(value < 0.1 ? 1 : 0) + " %";
+}
+
+function theme(next) {
+  const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  document.documentElement.dataset.theme = next || system;
+}
+
+function toggleTheme() { theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"); }
+
+function channelPicker() {
+  const count = data.channels.length;
+  if (count <= 1) return make("span");
+  if (count > 10) {
+    const menu = make("select", { id: "channel", onchange: () => setChannel(Number(menu.value)) });
+    for (let i = 0; i < count; i++) menu.append(make("option", { value: i, textContent: "channel " + i }));
+    listen(() => { menu.value = state.channel; });
+    return make("label", { className: "inline" }, "Channel ", menu);
+  }
+  const group = make("div", { className: "segments", id: "channel", role: "group", ariaLabel: "Channel" });
+  for (let i = 0; i < count; i++) {
+    group.append(make("button", { type: "button", textContent: String(i), title: "channel " + i, onclick: () => setChannel(i) }));
+  }
+  const mark = () => [...group.children].forEach((b, i) => b.setAttribute("aria-pressed", String(i === state.channel)));
+  listen(mark);
+  mark();
+  return make("label", { className: "inline" }, "Channel ", group);
+}
+
+const shortcuts = { t: toggleTheme, c: () => setChannel(state.channel + 1) };
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.matches("select, input:not([type=range])")) return;
+  const act = shortcuts[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  if (!act || (event.key === " " && event.target.matches("button, a"))) return;
+  event.preventDefault();
+  act(event);
+});
+
+theme();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => theme());
+document.getElementById("theme").addEventListener("click", toggleTheme);

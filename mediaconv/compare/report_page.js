@@ -1,0 +1,106 @@
+"use strict";
+// The page: verdicts, player, timeline, pre-echo, numbers, stack and keys, from top to bottom.
+const page = document.getElementById("page");
+const PLAYERS = { video: filmPlayer, audio: soundPlayer, image: imageViewer };
+const KEYS = {
+  video: [["Space", "play, pause"], ["←", "a frame back"], ["→", "a frame on"], ["Shift", "ten at once"], ["L", "loop"], ["E", "next event"], ["C", "next channel"], ["T", "light, dark"]],
+  audio: [["Space", "play, pause"], ["1", "…"], ["4", "which one is heard"], ["←", "→ a tenth of a second"], ["L", "loop the event"], ["E", "next event"], ["C", "next channel"], ["T", "light, dark"]],
+  image: [["←", "→ swipe"], ["C", "next channel"], ["T", "light, dark"]],
+};
+
+function card(title, ...children) {
+  return make("section", { className: "card" }, ...(title ? [make("h2", { textContent: title })] : []), ...children);
+}
+
+function verdicts() {
+  const box = make("div", { className: "verdicts" });
+  for (const side of data.sides) {
+    box.append(make("div", { className: "verdict", style: `--tone:${TONES[side.role]}` },
+      make("b", { textContent: side.label }), make("p", { textContent: side.verdict }),
+      make("ul", {}, ...side.facts.map((fact) => make("li", { textContent: fact })))));
+  }
+  return box;
+}
+
+function legend(rows) {
+  return make("div", { className: "legend" }, ...rows.map((r) =>
+    make("span", { style: `--tone:${r.tone}` }, make("span", { className: "key" }), r.label)));
+}
+
+function timelineCard(player) {
+  const box = make("div");
+  const rows = () => {
+    const curves = data.curves[state.channel] || {};
+    const found = [{ curve: data.input_curve, stride: 1, tone: TONES.input, label: "input", thick: 1.5 }];
+    data.sides.forEach((side, i) => { if (curves[i ? "b" : "a"]) found.push({ curve: curves[i ? "b" : "a"], stride: side.stride, tone: TONES[side.role], label: side.label }); });
+    return found;
+  };
+  const paint = () => {
+    const all = rows();
+    box.replaceChildren(legend(all), timeline(all, { height: 180, label: data.level, seek: player && player.seek.bind(player) }));
+    changed("position");
+  };
+  listen((what) => { if (what === "channel") paint(); });
+  paint();
+  return card("Timeline", make("p", { className: "soft", textContent: data.level + (data.events.length ? " ▲ marks an event of the input." : "") }), box);
+}
+
+function preEcho() {
+  if (!data.events.length) {
+    return card("Pre-echo", make("p", { className: "soft", textContent: "No event was found in this input: nothing in it changes far more than just before. There is no reaction to measure." }));
+  }
+  const chart = make("div"), pair = make("div", { className: "pair" });
+  const menu = make("select", { id: "which", ariaLabel: "Event", onchange: () => setEvent(Number(menu.value)) });
+  data.events.forEach((event, i) => menu.append(make("option", { value: i, textContent: `event ${i + 1}: ${data.unit_one} ${event.step}` + (data.rate ? `, ${when(event.step)}` : "") })));
+  const paint = () => {
+    menu.value = state.event;
+    const event = data.events[state.event];
+    chart.replaceChildren(reactionChart());
+    pair.replaceChildren(...data.sides.map((side) => {
+      const found = event.reactions[side.name][state.channel];
+      return make("div", { style: `--tone:${TONES[side.role]}` }, make("div", { className: "big", textContent: percent(found.pre_echo) }),
+        make("div", { className: "soft", textContent: side.label }));
+    }));
+  };
+  listen((what) => { if (what !== "position") paint(); });
+  paint();
+  const text = "How strongly each output reacts to the event, before it and from it on: the output with the event less the output without it. The percentage is the energy before the event relative to that after it.";
+  return card("Pre-echo", make("p", { className: "soft", textContent: text }),
+    data.events.length > 1 ? make("div", { className: "bar" }, make("label", { className: "inline" }, "Event ", menu)) : "",
+    pair, legend(data.sides.map((s) => ({ tone: TONES[s.role], label: s.label }))), chart);
+}
+
+function numbers() {
+  if (!data.channels.length) return card("Numbers", make("p", { className: "soft", textContent: data.mismatch || "nothing could be compared" }));
+  const head = make("tr", {}, make("th", { textContent: "channel" }), ...data.columns.map((c) => make("th", { title: c.help, textContent: c.label })));
+  const rows = data.channels.map((row, i) => make("tr", { "data-channel": i, onclick: () => setChannel(i) },
+    make("td", { textContent: i }), ...data.columns.map((c) => make("td", { textContent: c.percent ? percent(row[c.key]) : number(row[c.key]) }))));
+  const mark = () => rows.forEach((row, i) => row.classList.toggle("chosen", i === state.channel && rows.length > 1));
+  listen(mark);
+  mark();
+  const text = data.mismatch ? [make("p", { textContent: data.mismatch })] : [];
+  return card("Numbers", ...text, make("div", { className: "scroll" }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows))),
+    make("p", { className: "soft", style: "font-size:13.5px", textContent: data.legend }));
+}
+
+function stacks() {
+  const two = make("div", { className: "two" });
+  for (const side of data.sides) {
+    const drawing = make("div");
+    drawing.innerHTML = side.drawing;
+    two.append(make("div", {}, make("figcaption", { style: `--tone:${TONES[side.role]}` }, make("span", { className: "dot" }), side.label), drawing));
+  }
+  return card("What an output reads", make("p", { className: "soft", textContent: data.reading }), two);
+}
+
+const build = data.shown && PLAYERS[data.kind];
+const player = build ? build() : null;
+page.append(verdicts());
+if (player) {
+  page.append(card("", ...player.nodes, make("div", { className: "keys" }, ...KEYS[data.kind].map(([key, text]) => make("span", {}, make("kbd", { textContent: key }), " " + text)))));
+}
+if (data.kind === "audio" || !data.channels.length) page.append(preEcho());
+else page.append(make("div", { className: "two" }, timelineCard(player), preEcho()));
+page.append(numbers(), stacks());
+page.append(make("footer", {}, ...data.footer.map((text) => make("p", { textContent: text }))));
+changed("position");

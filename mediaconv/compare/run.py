@@ -1,0 +1,214 @@
+"""A comparison from configuration to report: both stacks over every input, JSON, CSV, pages and an index."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mediaconv.compare.prove import Proof
+from mediaconv.compare.report import UNITS, channel_rows, write_page
+from mediaconv.compare.session import Compared, compare_file
+from mediaconv.compare.strict import dumps
+from mediaconv.compare.table import Column, columns, csv_text, summary
+from mediaconv.compare.twins import Side
+from mediaconv.compare.verdict import prove_model
+from mediaconv.errors import MediaError
+from mediaconv.nn.layer import axis_map
+from mediaconv.pipeline import Pipeline
+from mediaconv.run.models import Model, Models
+from mediaconv.run.plan import Job, make_plan
+
+REPORT = "report.html"
+ROLES = ("a", "b")
+
+
+@dataclass
+class Comparison:
+    """What came of a comparison. files: a row an input, as in compare.json. failures: stage and reason by name."""
+
+    output: Path
+    kind: str
+    columns: list[Column]
+    sides: list[dict[str, Any]] = field(default_factory=list)
+    files: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a channel of every file."""
+        return [{"file": f["input"], **row} for f in self.files for row in f["channels"]]
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of compare.json."""
+        return {
+            "sides": self.sides,
+            "files": self.files,
+            "summary": summary(self.rows, self.columns),
+            "failures": self.failures,
+            "report": REPORT,
+        }
+
+
+def compare(
+    sides: Sequence[Side],
+    pipeline: Pipeline,
+    *,
+    told: Callable[[Mapping[str, Any]], None] = lambda row: None,
+) -> Comparison:
+    """Compare two configurations over the inputs of the first and write everything under its output.
+
+    told: called with the row of each input when it is done, or with its failure.
+    Raises UsageError where there is nothing to do.
+    """
+    config = sides[0].config
+    jobs = make_plan(config, pipeline)
+    output = Path(config.output)
+    models = [Models(side.config, pipeline) for side in sides]
+    names = [side.name for side in sides]
+    found = columns(pipeline.name, names, UNITS.get(pipeline.name, ("step", "steps"))[1])
+    result = Comparison(output, pipeline.name, found)
+    proofs: dict[int, Proof] = {}
+    for job in jobs:
+        try:
+            compared = compare_file(job, sides, pipeline, models)
+        except MediaError as error:
+            result.failures.append({"input": job.name, "stage": error.stage, "reason": str(error)})
+            told(result.failures[-1])
+            continue
+        rows = [side_row(s, r, compared, pipeline, proofs) for s, r in zip(sides, ROLES, strict=True)]
+        result.sides = result.sides or rows
+        page = output / REPORT if len(jobs) == 1 else job.target / REPORT
+        write_page(page, compared, rows, pipeline, job.target, found)
+        result.files.append(file_row(job, compared, rows, page, output))
+        told(result.files[-1])
+    write_tables(result, len(jobs))
+    return result
+
+
+def side_row(
+    side: Side, role: str, compared: Compared, pipeline: Pipeline, proofs: dict[int, Proof]
+) -> dict[str, Any]:
+    """Everything known of one stack: proof, receptive field, latency."""
+    model = compared.models[side.name]
+    if id(model) not in proofs:
+        proofs[id(model)] = prove_model(model, side.config, pipeline, compared.info)
+    proof = proofs[id(model)]
+    reach = reach_row(model, compared)
+    return {
+        "name": side.name,
+        "label": side.label,
+        "role": role,
+        "note": "",
+        "causal": proof.causal,
+        "look_ahead": proof.look_ahead,
+        "unit": proof.unit,
+        "methods": proof.by,
+        "leaks": proof.leaks,
+        **reach,
+        "verdict": verdict_text(proof),
+        "facts": facts(proof, reach, pipeline),
+    }
+
+
+def reach_row(model: Model, compared: Compared) -> dict[str, Any]:
+    """Receptive field in both directions and latency, in steps of the input and in milliseconds; None: no end."""
+    found = axis_map(model.module, 0)
+    back, ahead = (None if math.isinf(n) else int(n) for n in (found.look_back, found.latency))
+    rate = compared.info.rate
+    return {
+        "receptive_field_back": back,
+        "receptive_field_ahead": ahead,
+        "receptive_field": None if math.isinf(found.receptive_field) else int(found.receptive_field),
+        "latency_steps": ahead,
+        "latency_ms": None if rate is None or ahead is None else float(1000 * ahead / rate),
+        "stride": found.stride,
+    }
+
+
+def verdict_text(proof: Proof) -> str:
+    """The proof in a sentence."""
+    if proof.causal:
+        return "Causal: no output depends on a later input, by gradient and by perturbation."
+    if proof.look_ahead is None:
+        return "Not causal: its outputs depend on the whole file, to its end."
+    count = f"{proof.look_ahead:,} {proof.unit}" if proof.look_ahead != 1 else f"1 {proof.unit.removesuffix('s')}"
+    return f"Not causal: its outputs depend on inputs up to {count} later."
+
+
+def facts(proof: Proof, reach: Mapping[str, Any], pipeline: Pipeline) -> list[str]:
+    """Latency, receptive field and who looks ahead, in words."""
+    unit = UNITS.get(pipeline.name, ("step", "steps"))[1]
+    steps, ms = reach["latency_steps"], reach["latency_ms"]
+    if steps is None:
+        latency = "latency: the whole file"
+    else:
+        latency = f"latency {steps:,} {unit}" + (f", {ms:,.4g} ms" if ms is not None else "")
+    back, ahead = (
+        "all" if reach[f"receptive_field_{side}"] is None else f"{reach[f'receptive_field_{side}']:,}"
+        for side in ("back", "ahead")
+    )
+    found = [latency, f"an output reads {back} {unit} before its own and {ahead} after it"]
+    if proof.leaks:
+        found.append("looking ahead: " + ", ".join(leak.layer for leak in proof.leaks[:4]))
+    return found
+
+
+def file_row(
+    job: Job, compared: Compared, sides: Sequence[Mapping[str, Any]], page: Path, output: Path
+) -> dict[str, Any]:
+    """One input's row of compare.json."""
+    unit = {"step": "step"}
+    names = [side["name"] for side in sides]
+    rate = compared.info.rate
+    reactions = {name: compared.reactions for name in names}
+    events = [
+        {
+            **unit,
+            "step": event.step,
+            "seconds": float(event.step / rate) if rate else None,
+            "z": event.z,
+            "pre_echo": {
+                name: [reactions[name].rows(name, i)[k]["pre_echo"] for i in range(len(compared.channels))]
+                for name in names
+            },
+        }
+        for k, event in enumerate(compared.events)
+    ]
+    return {
+        "input": job.name,
+        "shape": compared.input_shape,
+        "output_shapes": compared.output_shapes,
+        "channels": channel_rows(compared, sides),
+        "sides": {
+            side["name"]: {k: side[k] for k in (
+                "causal", "look_ahead", "receptive_field", "receptive_field_back", "receptive_field_ahead",
+                "latency_steps", "latency_ms",
+            )}
+            for side in sides
+        },
+        "events": events,
+        "outputs": {name: [(job.target / f).relative_to(output).as_posix() for f in v.files] for name, v in compared.versions.items()},
+        "mismatch": compared.mismatch,
+        "notes": compared.notes,
+        "report": page.relative_to(output).as_posix(),
+    }  # fmt: skip
+
+
+def write_tables(result: Comparison, inputs: int) -> None:
+    """compare.json always; for a folder also the CSV files and the index."""
+    result.output.mkdir(parents=True, exist_ok=True)
+    (result.output / "compare.json").write_text(dumps(result.as_json()) + "\n", encoding="utf-8")
+    keys = ["file", "channel", *(c.key for c in result.columns)]
+    (result.output / "channels.csv").write_text(csv_text(result.rows, keys), encoding="utf-8")
+    if inputs == 1:
+        return
+    from mediaconv.compare.index import write_index
+
+    found = summary(result.rows, result.columns)
+    names = list(next(iter(found.values()), {}))
+    rows = [{"metric": key, **numbers} for key, numbers in found.items()]
+    (result.output / "summary.csv").write_text(csv_text(rows, ["metric", *names]), encoding="utf-8")
+    write_index(result.output / REPORT, result)

@@ -1,0 +1,254 @@
+"""One input through two stacks at once: both outputs, their difference, and every number, in one pass.
+
+A second, shorter pass takes pieces of the input around its events for the pre-echo (`reactions`). Memory
+depends on the chunk and the receptive field, never on the input's length. Writes no report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mediaconv.compare.envelope import Envelope
+from mediaconv.compare.events import Event, EventFinder
+from mediaconv.compare.pairing import ChannelNumbers, Pairs
+from mediaconv.compare.preecho import Reach
+from mediaconv.compare.reactions import Reactions, measure_reactions
+from mediaconv.compare.twins import Side
+from mediaconv.compare.views import OutputFiles, input_file
+from mediaconv.errors import ComputeError
+from mediaconv.pipeline import Chunk, OutputInfo, Pipeline, Source, SourceInfo
+from mediaconv.run.clock import OutputClock
+from mediaconv.run.engine import _stage as stage
+from mediaconv.run.engine import output_info
+from mediaconv.run.flow import flow
+from mediaconv.run.models import Model, Models
+from mediaconv.run.plan import Job
+from mediaconv.run.staging import Staging
+
+DIFFERENCE = "difference"
+LONGEST_SHIFT = {"audio": 8192}
+SHIFT_STEPS = 128
+"""Shifts are looked for as far as both receptive fields reach, and no further than this."""
+
+
+@dataclass(frozen=True)
+class SideFiles:
+    """What was written of one version: files as configured, and those that a browser shows, by channel."""
+
+    files: list[str]
+    shown: list[str]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Everything known of one input after both stacks ran over it. Steps are of the input's stream axis.
+
+    versions: "input", both sides' names and "difference", to their files, relative to the job's target.
+    times: of each input frame in seconds; empty where the rate says it all.
+    channels: the numbers of each channel. curves: of each channel, for charts. mismatch: why there are none.
+    """
+
+    name: str
+    info: SourceInfo
+    input_shape: tuple[int, ...]
+    output_shapes: dict[str, tuple[int, ...]]
+    models: dict[str, Model]
+    versions: dict[str, SideFiles]
+    channels: list[dict[str, float | None]]
+    curves: list[dict[str, Any]]
+    input_curve: dict[str, Any]
+    events: list[Event]
+    times: list[float]
+    reactions: Reactions
+    mismatch: str | None
+    notes: list[str] = field(default_factory=list)
+
+
+def compare_file(job: Job, sides: Sequence[Side], pipeline: Pipeline, models: Sequence[Models]) -> Compared:
+    """Run both sides over one input and measure. Raises MediaError with its stage; then nothing is left of it."""
+    from mediaconv.errors import ReadError, WriteError
+
+    config = sides[0].config
+    with stage(ReadError), pipeline.open(job.input, config.read, config.limits) as source:
+        with stage(ComputeError):
+            chosen = [m.for_source(source.info) for m in models]
+            outputs = [output_info(model, source.info) for model in chosen]
+        _observe(job, sides, pipeline, chosen)
+        with stage(WriteError), Staging(job.target) as staging:
+            passage = _Passage(source, pipeline, sides, chosen, outputs, staging.folder)
+            try:
+                passage.run()
+                versions = passage.finish()
+            finally:
+                passage.abort()
+            with stage(ComputeError):
+                reactions = measure_reactions(job, sides, pipeline, chosen, passage.events)
+            compared = passage.result(job.name, versions, reactions)
+            staging.commit()
+    return compared
+
+
+def _observe(job: Job, sides: Sequence[Side], pipeline: Pipeline, models: Sequence[Model]) -> None:
+    """The first pass of normalizers that need the whole file's range."""
+    for side, model in zip(sides, models, strict=True):
+        if not model.needs_range:
+            continue
+        with pipeline.open(job.input, side.config.read, side.config.limits) as source:
+            observer = model.observer(source.info)
+            for chunk in source.chunks(model.chunk(source.info, side.config.chunk)):
+                observer.push(chunk.data)
+            observer.flush()
+
+
+class _Passage:
+    """The chunks of one input on their way through both stacks into files and numbers."""
+
+    def __init__(
+        self,
+        source: Source,
+        pipeline: Pipeline,
+        sides: Sequence[Side],
+        models: Sequence[Model],
+        outputs: Sequence[OutputInfo],
+        folder: Path,
+    ) -> None:
+        info = source.info
+        self._source, self._pipeline, self._sides, self._models = source, pipeline, sides, models
+        self._outputs, self._folder = outputs, folder
+        self._chunk = min(m.chunk(info, s.config.chunk) for m, s in zip(models, sides, strict=True))
+        self._files: list[OutputFiles] = []
+        self._difference: OutputFiles | None = None
+        self._input = input_file(pipeline, folder / "input", info)
+        try:
+            for side, output in zip(sides, outputs, strict=True):
+                self._files.append(
+                    OutputFiles(pipeline, folder / side.name, info, output, side.config.write)
+                )
+        except BaseException:
+            self.abort()
+            raise
+        self._formats = [f.main.format for f in self._files]
+        self._steps = [m.step(info, f) for m, f in zip(models, self._formats, strict=True)]
+        seconds = 1 / info.rate if info.rate else Fraction(1)
+        self._clocks = [OutputClock(m.stride, seconds) for m in models]
+        self._timed = False
+        self._times: list[float] = []
+        self._pairs = Pairs(self._paired)
+        self._numbers: list[ChannelNumbers] = []
+        self._finder = EventFinder(rate=info.rate, fine=len(pipeline.axes) == 1)
+        self._input_curve = Envelope()
+        self._pair_clock = OutputClock(models[0].stride, seconds)
+        self.input_shape: tuple[int, ...] = (info.channels, 0)
+        self.output_shapes: dict[str, tuple[int, ...]] = {}
+        self.events: list[Event] = []
+
+    def run(self) -> None:
+        """Everything, from the first chunk to the last: decoding and encoding beside the computation."""
+        flow(self._read(), self._compute, self._end, self._write)
+        self._pairs.finish()
+        self.events = self._finder.result()
+
+    def _read(self) -> Iterator[Chunk]:
+        from mediaconv.errors import ReadError
+
+        with stage(ReadError):
+            yield from self._source.chunks(self._chunk)
+
+    def _compute(self, chunk: Chunk) -> tuple[Chunk | None, list[np.ndarray]]:
+        with stage(ComputeError):
+            steps = self.input_shape[1] + len(chunk.data)
+            self.input_shape = (chunk.data.shape[-1], steps, *chunk.data.shape[1:-1])
+            self._finder.add(chunk.data)
+            self._input_curve.add(chunk.data / self._source.info.scale)
+            return chunk, [step.push(chunk.data) for step in self._steps]
+
+    def _end(self) -> tuple[Chunk | None, list[np.ndarray]]:
+        with stage(ComputeError):
+            return None, [step.flush() for step in self._steps]
+
+    def _write(self, item: tuple[Chunk | None, list[np.ndarray]]) -> None:
+        chunk, stored = item
+        if chunk is not None:
+            self._input.write(chunk.data, chunk.times)
+            if chunk.times is not None:
+                self._timed = True
+                self._times.extend(map(float, chunk.times))
+                for clock in (*self._clocks, self._pair_clock):
+                    clock.push(chunk.times)
+        values = []
+        for side, files, clock, samples, format in zip(
+            self._sides, self._files, self._clocks, stored, self._formats, strict=True
+        ):
+            values.append(samples if format.floating else samples / np.float32(format.factor))
+            times = clock.take(samples.shape[1]) if self._timed else None
+            files.write(values[-1], times)
+            before = self.output_shapes.get(side.name, (0, 0))[1]
+            if samples.size or not before:
+                self.output_shapes[side.name] = (samples.shape[0], before + samples.shape[1], *samples.shape[2:])
+        self._pairs.add(values[0], values[1])
+
+    def _paired(self, a: np.ndarray, b: np.ndarray) -> None:
+        """Steps that both stacks have come to."""
+        if not a.shape[1]:
+            return
+        if not self._numbers:
+            self._numbers = [ChannelNumbers(self._pipeline.name, reach=self._reach()) for _ in a]
+            info, output = self._source.info, self._outputs[0]
+            folder, write = self._folder / DIFFERENCE, self._sides[0].config.write
+            self._difference = OutputFiles(self._pipeline, folder, info, output, write)
+        for numbers, one, other in zip(self._numbers, a, b, strict=True):
+            numbers.add(one, other)
+        if self._difference is not None:
+            middle = sum(self._pipeline.signal_range) / 2
+            times = self._pair_clock.take(a.shape[1]) if self._timed else None
+            self._difference.write(middle + (a - b) / 2, times)
+
+    def _reach(self) -> int:
+        fields = sum(Reach.of(model.module).receptive_field for model in self._models)
+        return min(LONGEST_SHIFT.get(self._pipeline.name, SHIFT_STEPS), max(8, fields))
+
+    def finish(self) -> dict[str, SideFiles]:
+        """Complete all files."""
+        shown = self._relative(self._input.finish())
+        versions = {"input": SideFiles([], shown)}
+        written = list(zip((s.name for s in self._sides), self._files, strict=True))
+        for name, files in [*written, *([(DIFFERENCE, self._difference)] if self._difference else [])]:
+            own, shown_files = files.finish()
+            versions[name] = SideFiles(self._relative(own), self._relative(shown_files))
+        return versions
+
+    def _relative(self, paths: Sequence[Path]) -> list[str]:
+        return [path.relative_to(self._folder).as_posix() for path in paths]
+
+    def abort(self) -> None:
+        """Close all files, complete or not."""
+        for files in (self._input, *self._files, self._difference):
+            if files is not None:
+                files.abort()
+
+    def result(self, name: str, versions: dict[str, SideFiles], reactions: Reactions) -> Compared:
+        """What was found."""
+        mismatch = self._pairs.mismatch
+        numbers = [] if mismatch and not self._numbers else self._numbers
+        return Compared(
+            name=name,
+            info=self._source.info,
+            input_shape=self.input_shape,
+            output_shapes=self.output_shapes,
+            models={side.name: model for side, model in zip(self._sides, self._models, strict=True)},
+            versions=versions,
+            channels=[n.numbers() for n in numbers],
+            curves=[n.curves() for n in numbers],
+            input_curve=self._input_curve.result(),
+            events=self.events,
+            times=self._times,
+            reactions=reactions,
+            mismatch=mismatch,
+            notes=[*dict.fromkeys(note for f in self._files for note in f.main.notes())],
+        )

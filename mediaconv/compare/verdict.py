@@ -1,0 +1,179 @@
+"""Whether a configuration is causal: its stack measured, its files compared, one verdict for both."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from mediaconv.compare.files import FileProof, prove_files
+from mediaconv.compare.probe import Order
+from mediaconv.compare.prove import Leak, Proof, prove
+from mediaconv.config import RunConfig, walk
+from mediaconv.config.layer import CausalLayer
+from mediaconv.config.run_config import render
+from mediaconv.errors import UsageError
+from mediaconv.nn.layer import axis_map
+from mediaconv.pipeline import Pipeline, SourceInfo
+from mediaconv.run.models import Model
+from mediaconv.run.plan import find_inputs
+from mediaconv.stack.build import laid_layers
+
+CHANNELS = {1: 1, 2: 3, 3: 3}
+"""Of an input that is not there, by number of axes."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer for a configuration. look_ahead: steps of `unit`; None: to the end of the file.
+
+    formula: what the geometry says of the stack, None: to the end, or unknown. leaks: who reads ahead.
+    """
+
+    causal: bool
+    look_ahead: int | None
+    unit: str
+    formula: int | None
+    stack: Proof
+    files: FileProof | None
+    leaks: list[Leak] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs: `causal` and `look_ahead` first."""
+        return {
+            "causal": self.causal,
+            "look_ahead": self.look_ahead,
+            "unit": self.unit,
+            "formula_look_ahead": self.formula,
+            "agrees": self.look_ahead == self.formula or not self.stack.known,
+            "leaks": self.leaks,
+            "stack": {"causal": self.stack.causal, "look_ahead": self.stack.look_ahead, **self._methods()},
+            "files": self.files,
+            "notes": self.notes,
+        }
+
+    def _methods(self) -> dict[str, Any]:
+        return {"methods": self.stack.by, "input_shape": self.stack.shape, "chunk_seams": self.stack.seams}
+
+
+def prove_config(config: RunConfig, pipeline: Pipeline, *, files: bool = True) -> Verdict:
+    """Decide whether any output of a configuration depends on a later input.
+
+    files: also from file to file, through the real pipeline.
+    Raises UsageError where the configuration cannot be built.
+    """
+    source = first_input(config, pipeline)
+    info = _info(config, pipeline, source)
+    model = Model(config, pipeline, info)
+    proof = prove_model(model, config, pipeline, info)
+    axes = order_axes(config, pipeline)
+    found = None
+    if files:
+        order = Order(axes, tuple(axis_map(model.module, a).stride for a in axes))
+        reach = axis_map(model.module, axes[0]).receptive_field
+        steps = 64 if math.isinf(reach) else int(reach)
+        found = prove_files(config, pipeline, order, source=source, channels=info.channels, reach=steps)
+    return _verdict(config, proof, found, pipeline)
+
+
+def prove_model(model: Model, config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> Proof:
+    """The proof of a configuration's stack, prelude included, its layers called by their place in the file."""
+    return prove(
+        model.module,
+        channels=info.channels,
+        dims=len(pipeline.axes),
+        order_axes=order_axes(config, pipeline),
+        axis_names=units(pipeline),
+        labels=_labels(config, model.module, prelude=pipeline.prelude(info, config.read) is not None),
+    )
+
+
+def units(pipeline: Pipeline) -> tuple[str, ...]:
+    """What a step along each axis is called, in the plural."""
+    names = {"audio": ("samples",), "image": ("rows", "columns"), "video": ("frames", "rows", "columns")}
+    return names.get(pipeline.name, tuple(f"steps of {axis}" for axis in pipeline.axes))
+
+
+def order_axes(config: RunConfig, pipeline: Pipeline) -> tuple[int, ...]:
+    """Which axes make the order: all of them under `raster` (reading order), otherwise the one that is time.
+
+    A standard configuration is judged by what its pipeline calls causal.
+    """
+    dims = len(pipeline.axes)
+    layers = [spec for _, spec in walk(config.stack) if isinstance(spec, CausalLayer)]
+    modes = [how.mode for how in map(config.causality, layers) if how] or [
+        config.causality().mode if config.causality() else pipeline.causal_mode
+    ]
+    if "raster" in modes and dims > 1:
+        return tuple(range(dims))
+    axes = {spec.time_axis for spec in layers if config.causality(spec)} or {config.time_axis}
+    return (max(axes),)
+
+
+def first_input(config: RunConfig, pipeline: Pipeline) -> Path | None:
+    """The first input of a configuration; None where there is none: a proof needs none."""
+    try:
+        _, inputs = find_inputs(config, pipeline)
+    except UsageError:
+        return None
+    return inputs[0] if inputs else None
+
+
+def _info(config: RunConfig, pipeline: Pipeline, source: Path | None) -> SourceInfo:
+    """What is known of the input, or a stand-in with the channels that the stack's first layer takes."""
+    if source is not None:
+        with pipeline.open(source, config.read, config.limits) as opened:
+            return opened.info
+    dims = len(pipeline.axes)
+    stated = next((n for _, s in walk(config.stack) if (n := getattr(s, "in_channels", None))), None)
+    return SourceInfo(
+        channels=stated or CHANNELS.get(dims, 1),
+        shape=(None,) * dims,
+        scale=1.0 if dims == 1 else 255.0,
+        rate=None if dims == 2 else Fraction(22050) if dims == 1 else Fraction(25),
+    )
+
+
+def _labels(config: RunConfig, module: nn.Module, *, prelude: bool) -> dict[str, str]:
+    """What each layer is called in the configuration, by its path in the module."""
+    places = {id(spec): f"{render(path)}.{spec.name}" for path, spec in walk(config.stack)}
+    stack, prefix = (list(module.children())[1], "1.") if prelude else (module, "")
+    labels = {laid.name: places[id(laid.spec)] for laid in laid_layers(config.stack, stack, prefix=prefix)}
+    if prelude:
+        labels["0"] = "read.sample_rate" if getattr(config.read, "sample_rate", None) else "read"
+    return labels
+
+
+def _verdict(config: RunConfig, proof: Proof, files: FileProof | None, pipeline: Pipeline) -> Verdict:
+    """Both findings together: the later look-ahead counts."""
+    leaks, notes = list(proof.leaks), list(proof.notes)
+    look_ahead, formula = proof.look_ahead, proof.formula
+    causal = proof.causal
+    if config.normalize.name == "minmax":
+        causal, look_ahead = False, None
+        formula = None
+        leaks.append(Leak("normalize.minmax (reads the whole file first)", None, None))
+    if files is None:
+        notes.append(f"file to file was not tried: no lossless {pipeline.name} input can be written here")
+    elif not files.causal and (proof.causal or _further(files, proof)):
+        causal = False
+        if look_ahead is not None:
+            look_ahead = max(look_ahead, files.look_ahead)
+            leaks.append(Leak(f"outside the stack: {_suspects(config)}", files.look_ahead, None))
+    return Verdict(causal, look_ahead, proof.unit, formula, proof, files, leaks, notes)
+
+
+def _further(files: FileProof, proof: Proof) -> bool:
+    """Whether the files show more look-ahead along the first axis than the stack has."""
+    return proof.look_ahead is not None and files.look_ahead > proof.look_ahead
+
+
+def _suspects(config: RunConfig) -> str:
+    """The `read` options that are not their defaults, which are what else may look ahead."""
+    set_here = [name for name in type(config.read).model_fields if name in config.read.model_fields_set]
+    return ", ".join(f"read.{name}" for name in set_here) or "reading or writing"
