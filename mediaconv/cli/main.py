@@ -12,6 +12,7 @@ from mediaconv.cli.configuration import schema, validate
 from mediaconv.cli.kernels import kernels
 from mediaconv.cli.options import INTERRUPTED, DebugOption, ending
 from mediaconv.cli.run import run
+from mediaconv.cli.status import status
 
 app = typer.Typer(
     name="mediaconv",
@@ -38,7 +39,7 @@ def _root(
     """Convolution stacks, standard and causal, over sound, images and film."""
 
 
-for command in (run, validate, schema, kernels):
+for command in (run, status, validate, schema, kernels):
     app.command()(ending(command))
 
 

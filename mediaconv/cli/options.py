@@ -39,6 +39,11 @@ def _remember(value: bool) -> bool:
     return value
 
 
+def debug_wanted() -> bool:
+    """Whether `--debug` was given, before the command's name or after it."""
+    return _Debug.wanted
+
+
 DebugOption = Annotated[
     bool, typer.Option("--debug", help="show tracebacks of errors", is_eager=True, callback=_remember)
 ]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json as jsonlib
 import sys
 from pathlib import Path
+from typing import Annotated, Any
+
+import typer
 
 from mediaconv.cli.options import (
     ConfigArgument,
@@ -13,6 +17,7 @@ from mediaconv.cli.options import (
     OutputOption,
     QuietOption,
     SetOption,
+    debug_wanted,
 )
 
 
@@ -21,29 +26,89 @@ def run(
     input: InputOption = None,
     output: OutputOption = None,
     set: SetOption = None,
+    include: Annotated[
+        list[str] | None, typer.Option(metavar="PATTERN", help="only inputs that match; may be repeated")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="PATTERN", help="no inputs that match; may be repeated")
+    ] = None,
+    workers: Annotated[
+        str | None, typer.Option(metavar="N", help="files at a time, or auto: by cores, memory and work")
+    ] = None,
+    executor: Annotated[
+        str | None, typer.Option(metavar="NAME", help="what runs the files: auto, serial, process or ray")
+    ] = None,
+    ray_address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="of a Ray cluster, or auto; default: start one here")
+    ] = None,
+    timeout_seconds: Annotated[
+        str | None, typer.Option(metavar="SECONDS", help="a file that takes longer is ended and fails")
+    ] = None,
+    max_failures: Annotated[
+        str | None, typer.Option(metavar="N", help="end the run when more files than this fail")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="print what would be done, and do nothing")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="run inputs that are done, too")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="run only the inputs that failed last time")
+    ] = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
     debug: DebugOption = False,
 ) -> int:
-    """Run a configuration over its inputs: one image, WAV or MP4 per output channel."""
+    """Run a configuration over its inputs: one image, WAV or MP4 per output channel.
+
+    What is done already and still matches is skipped; a run that was killed goes on where it was.
+    """
     from mediaconv.config import load_config
 
-    resolved = load_config(Path(config), overrides=set or [], input=input, output=output)
-    from mediaconv.errors import MediaError
-    from mediaconv.pipeline import find
-    from mediaconv.run.engine import run_job
-    from mediaconv.run.models import Models
-    from mediaconv.run.plan import make_plan
+    given = {
+        "include": include or None,
+        "exclude": exclude or None,
+        "workers": workers,
+        "executor": executor,
+        "ray.address": ray_address,
+        "timeout_seconds": timeout_seconds,
+        "max_failures": max_failures,
+    }
+    overrides = [
+        *(set or []),
+        *(f"{key}={_yaml(value)}" for key, value in given.items() if value is not None),
+    ]
+    resolved = load_config(Path(config), overrides=overrides, input=input, output=output)
 
-    pipeline = find(resolved.pipeline)
-    jobs = make_plan(resolved, pipeline)
-    models = Models(resolved, pipeline)
-    failed = 0
-    for job in jobs:
-        try:
-            result = run_job(job, resolved, pipeline, models)
-            print(job.name, result)
-        except MediaError as error:
-            failed += 1
-            print(f"{job.name}: {error.stage}: {error}", file=sys.stderr)
-    return 1 if failed else 0
+    from mediaconv.run.progress import make_reporter
+    from mediaconv.run.runner import Selection, run_folder
+
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    selection = Selection(overwrite=overwrite, retry_failed=retry_failed)
+    if dry_run:
+        return _dry_run(resolved, selection, json=json, quiet=quiet)
+    summary = run_folder(
+        resolved, selection=selection, reporter=make_reporter(quiet=quiet, traces=debug_wanted())
+    )
+    if json:
+        print(jsonlib.dumps(summary.as_json(), indent=2))
+    elif not quiet:
+        print("\n".join(summary.lines()))
+    elif summary.stopped:
+        print(f"stopped: {summary.stopped}", file=sys.stderr)
+    return summary.exit_code
+
+
+def _dry_run(config: Any, selection: Any, *, json: bool, quiet: bool) -> int:
+    from mediaconv.run.forecast import forecast
+
+    found = forecast(config, selection)
+    if json:
+        print(jsonlib.dumps(found.as_json(), indent=2))
+    elif not quiet:
+        print("\n".join(found.lines()))
+    return 0
+
+
+def _yaml(value: str | list[str]) -> str:
+    """An option's words as the YAML that the same key of a file would have."""
+    return value if isinstance(value, str) else jsonlib.dumps(value)

@@ -146,7 +146,9 @@ class RunConfig(Section):
     write: Annotated[Any, _options("write_options")] = Field(
         default=None, validate_default=True, description="how outputs are written"
     )
-    executor: Literal["serial", "process", "ray"] = Field(default="serial", description="what runs the jobs")
+    executor: Literal["auto", "serial", "process", "ray"] = Field(
+        default="auto", description="what runs the jobs; auto: processes, where there is more than one job"
+    )
     workers: Annotated[int | str, integer_or("auto", 1)] = Field(default="auto", description="jobs at once")
     timeout_seconds: Positive | None = Field(default=None, description="a file that takes longer is ended")
     max_failures: Natural | None = Field(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,47 +16,21 @@ from mediaconv.config import RunConfig
 from mediaconv.errors import ComputeError, MediaconvError, MediaError, ReadError, UsageError, WriteError
 from mediaconv.pipeline import Chunk, OutputInfo, Pipeline, Sink, Source, SourceInfo
 from mediaconv.run.clock import OutputClock
+from mediaconv.run.executor import Advance
 from mediaconv.run.flow import flow
+from mediaconv.run.identity import content_hash, input_identity
 from mediaconv.run.models import Model, Models
 from mediaconv.run.plan import Job
+from mediaconv.run.result import JobResult, OutputFile
 from mediaconv.run.staging import Staging
-
-Progress = Callable[[int, int | None], None]
-"""Told after every chunk: steps of the stream axis computed so far, and in all where that is known."""
-
-
-@dataclass(frozen=True)
-class OutputFile:
-    """A file that was written: its name in the job's target folder, its size, and what was verified of it."""
-
-    name: str
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class JobResult:
-    """What became of one input.
-
-    input_shape, output_shape: lengths along the axes, channels first, as they were counted.
-    media_seconds: length of the input in time; None for images.
-    clipped: values that lay outside what the file can hold.
-    """
-
-    outputs: list[OutputFile]
-    seconds: float
-    input_shape: tuple[int, ...]
-    output_shape: tuple[int, ...]
-    media_seconds: float | None
-    clipped: int = 0
-    notes: list[str] = field(default_factory=list)
 
 
 def run_job(
-    job: Job, config: RunConfig, pipeline: Pipeline, models: Models, *, progress: Progress | None = None
+    job: Job, config: RunConfig, pipeline: Pipeline, models: Models, *, progress: Advance | None = None
 ) -> JobResult:
     """Run one input from file to files. Raises MediaError with its stage; then nothing of it is left."""
     began = time.monotonic()
+    before = _identity(job)
     with _stage(ReadError), pipeline.open(job.input, config.read, config.limits) as source:
         with _stage(ComputeError):
             model = models.for_source(source.info)
@@ -72,6 +46,7 @@ def run_job(
             finally:
                 sink.abort()
             outputs = [_verified(path) for path in paths]
+            identity = _unchanged(job, before)
             staging.commit()
     notes = sink.notes()
     if passage.clipped:
@@ -85,6 +60,7 @@ def run_job(
         media_seconds=float(passage.input_shape[1] / rate) if rate else None,
         clipped=passage.clipped,
         notes=notes,
+        input_identity=identity,
     )
 
 
@@ -92,7 +68,7 @@ class _Passage:
     """The chunks of one input on their way through the three stages."""
 
     def __init__(
-        self, source: Source, model: Model, sink: Sink, config: RunConfig, progress: Progress | None
+        self, source: Source, model: Model, sink: Sink, config: RunConfig, progress: Advance | None
     ) -> None:
         info = source.info
         self._source, self._sink, self._progress = source, sink, progress
@@ -101,6 +77,7 @@ class _Passage:
         self._clock = OutputClock(model.stride, 1 / info.rate if info.rate else Fraction(1))
         self._timed = False
         self._total = info.shape[0]
+        self._rate = info.rate
         self.input_shape: tuple[int, ...] = (info.channels, 0)
         self.output_shape: tuple[int, ...] = ()
 
@@ -126,7 +103,7 @@ class _Passage:
                 self._clock.push(chunk.times)
             samples = self._step.push(chunk.data)
             if self._progress is not None:
-                self._progress(steps, self._total)
+                self._progress(steps, self._total, float(steps / self._rate) if self._rate else None)
             return self._timestamped(samples)
 
     def _end(self) -> tuple[np.ndarray, list[Fraction] | None]:
@@ -164,6 +141,23 @@ def _observe(job: Job, config: RunConfig, pipeline: Pipeline, model: Model) -> N
         for chunk in source.chunks(model.chunk(source.info, config.chunk)):
             observer.push(chunk.data)
         observer.flush()
+
+
+def _identity(job: Job) -> dict[str, Any]:
+    """Size and time of the input; a file that is not there is told by the pipeline, in its own words."""
+    try:
+        return input_identity(job.input)
+    except OSError:
+        return {}
+
+
+def _unchanged(job: Job, before: dict[str, Any]) -> dict[str, Any]:
+    """The identity of the input that was read, with its hash. Raises ReadError where it changed meanwhile."""
+    with _stage(ReadError):
+        digest = content_hash(job.input)
+        if input_identity(job.input) != before:
+            raise ReadError(f"{job.input}: the file changed while it was read; run again once it is complete")
+    return {**before, "sha256": digest}
 
 
 def _verified(path: Path) -> OutputFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,17 +30,16 @@ class Job:
 def make_plan(config: RunConfig, pipeline: Pipeline) -> list[Job]:
     """All jobs of a run, sorted by name. Raises UsageError where there is nothing to do or outputs would
     lie on inputs."""
-    given = Path(config.input)
-    output = Path(config.output)
     root, inputs = find_inputs(config, pipeline)
     if not inputs:
         raise UsageError(
-            f"input: {given} holds nothing for the pipeline {pipeline.name}; "
+            f"input: {config.input} holds nothing for the pipeline {pipeline.name}; "
             f"it takes {' '.join(sorted(pipeline.extensions))}"
         )
-    jobs = [_job(path, root, output) for path in inputs]
+    jobs = [_job(path, root, Path(config.output)) for path in inputs]
     jobs.sort(key=lambda job: job.name)
     _refuse_overwriting(jobs)
+    _refuse_sharing(jobs)
     return jobs
 
 
@@ -53,15 +53,14 @@ def find_inputs(config: RunConfig, pipeline: Pipeline) -> tuple[Path, list[Path]
         root, files = given, list(_walk(given, output))
     elif glob.has_magic(config.input):
         root = fixed_part(config.input)
-        found = [Path(p) for p in glob.glob(config.input, recursive=True)]
-        files = [p for p in found if p.is_file() and not _hidden(p, root) and not _within(p, output)]
-        folders = [p for p in found if p.is_dir() and not _hidden(p, root) and not _within(p, output)]
-        files += [f for folder in folders for f in _walk(folder, output)]
-        files = list(dict.fromkeys(files))
+        files = list(_globbed(config.input, root, output))
     else:
         raise UsageError(f"input: {given} does not exist (paths are taken from {Path.cwd()})")
-    chosen = [f for f in files if _selected(f.relative_to(root).as_posix(), config.include, config.exclude)]
-    return root, pipeline.inputs(sorted(chosen), config.read)
+    if config.include or config.exclude:
+        files = [
+            f for f in files if _selected(f.relative_to(root).as_posix(), config.include, config.exclude)
+        ]
+    return root, pipeline.inputs(sorted(files), config.read)
 
 
 def fixed_part(pattern: str) -> Path:
@@ -80,38 +79,53 @@ def fixed_part(pattern: str) -> Path:
 
 def _job(path: Path, root: Path, output: Path) -> Job:
     relative = path.relative_to(root)
-    if relative == Path():
+    if relative == Path():  # the root itself, as a sequence of stills
         relative = Path(path.resolve().name)
     return Job(relative.as_posix(), path, output / relative)
+
+
+def _globbed(pattern: str, root: Path, output: Path) -> Iterator[Path]:
+    """What a glob matches: files, and of the folders what lies in them; each once, hidden ones left out."""
+    seen: set[Path] = set()
+    for text in glob.iglob(pattern, recursive=True):
+        path = Path(text)
+        if any(part.startswith(".") for part in path.relative_to(root).parts) or _within(path, output):
+            continue
+        for file in _walk(path, output) if path.is_dir() else [path]:
+            if file not in seen and file.is_file():
+                seen.add(file)
+                yield file
 
 
 def _walk(root: Path, output: Path) -> Iterator[Path]:
     """Files under a folder in depth, without hidden ones and without the output tree; a linked folder that
     was seen already is not entered again."""
-    seen = {os.path.realpath(root)}
+    own = _inode(output)
+    seen = {_inode(root)}
     for folder, folders, files in os.walk(root, followlinks=True):
         entered = []
         for name in sorted(folders):
-            path = Path(folder, name)
-            real = os.path.realpath(path)
-            if name.startswith(".") or real in seen or _same(path, output):
+            inode = None if name.startswith(".") else _inode(Path(folder, name))
+            if inode is None or inode == own or inode in seen:
                 continue
-            seen.add(real)
+            seen.add(inode)
             entered.append(name)
         folders[:] = entered
-        yield from (Path(folder, name) for name in sorted(files) if not name.startswith("."))
+        here = Path(folder)
+        yield from (here / name for name in files if not name.startswith("."))
 
 
-def _same(a: Path, b: Path) -> bool:
-    return os.path.realpath(a) == os.path.realpath(b)
+def _inode(path: Path) -> tuple[int, int] | None:
+    """What a folder is, whatever links lead to it; None where there is none."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
 
 
 def _within(path: Path, folder: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
-
-
-def _hidden(path: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
 def _selected(name: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
@@ -124,11 +138,25 @@ def _selected(name: str, include: Sequence[str], exclude: Sequence[str]) -> bool
 
 
 def _refuse_overwriting(jobs: Sequence[Job]) -> None:
-    inputs = {os.path.realpath(job.input): job for job in jobs}
+    """Outputs never lie on a file, nor in a folder whose stills are an input."""
+    folders = {os.path.realpath(job.input) for job in jobs if job.input.is_dir()}
     for job in jobs:
-        real = os.path.realpath(job.target)
-        if real in inputs or (job.target.exists() and not job.target.is_dir()):
+        if os.path.isfile(job.target):
+            kind = "which is a file"
+        elif folders and os.path.realpath(job.target) in folders:
+            kind = "which is an input"
+        else:
+            continue
+        raise UsageError(
+            f"output: the outputs of {job.input} would lie in {job.target}, {kind}; "
+            "choose an output folder that is not the input's own"
+        )
+
+
+def _refuse_sharing(jobs: Sequence[Job]) -> None:
+    for one, other in itertools.pairwise(jobs):
+        if one.target == other.target:
             raise UsageError(
-                f"output: the outputs of {job.input} would lie in {job.target}, which is a file; "
-                "choose an output folder that is not the input's own"
+                f"input: the outputs of {one.input} and {other.input} would lie in the same folder "
+                f"{one.target}; give the folder above as input, or rename one"
             )

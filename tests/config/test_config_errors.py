@@ -47,7 +47,7 @@ TOP = [  # a line beside a right file, and what is said of it at line 5
     ("workers: 0", "workers: got 0, expected auto or an integer >= 1"),
     (
         "executor: proces",
-        "executor: got 'proces', expected 'serial', 'process' or 'ray' (did you mean 'process'?)",
+        "executor: got 'proces', expected 'auto', 'serial', 'process' or 'ray' (did you mean 'process'?)",
     ),
     ("timeout_seconds: 0", "timeout_seconds: got 0, expected a number > 0"),
     ("timeout_seconds: .inf", "timeout_seconds: got .inf, expected a finite number"),

@@ -1,0 +1,40 @@
+"""Which executor runs a configuration's jobs, and with how many workers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+from mediaconv.config import RunConfig
+from mediaconv.run.executor import Executor, Perform
+from mediaconv.run.perform import Performer
+from mediaconv.run.process import ProcessExecutor
+from mediaconv.run.serial import SerialExecutor
+from mediaconv.run.threads import choose_workers
+
+
+def choose_executor(
+    config: RunConfig, jobs: int, make: Callable[[], Perform] | None = None
+) -> tuple[Executor, int]:
+    """The executor for that many jobs, and its most workers.
+
+    `auto` is serial for one job or one worker, else process. A job over `timeout_seconds` can only be ended
+    from outside, so serial is then one process.
+
+    make: makes what runs one job; default: what the configuration says.
+    """
+    make = make or functools.partial(Performer, config)
+    if config.executor == "ray":
+        from mediaconv.run.ray_cluster import RayExecutor
+
+        executor = RayExecutor(
+            make, workers=config.workers, options=config.ray, timeout_seconds=config.timeout_seconds
+        )
+        return executor, executor.workers
+    workers = choose_workers(jobs, config.device) if isinstance(config.workers, str) else config.workers
+    workers = 1 if config.executor == "serial" else max(1, min(workers, jobs))
+    alone = config.executor == "serial" or (config.executor == "auto" and workers == 1)
+    if alone and config.timeout_seconds is None:
+        return SerialExecutor(make), 1
+    grow = isinstance(config.workers, str)
+    return ProcessExecutor(make, workers=workers, grow=grow, timeout_seconds=config.timeout_seconds), workers

@@ -1,0 +1,94 @@
+"""What a job's outputs follow from: its input, the resolved configuration, the weights, the code's version.
+
+Not part of it: where and how jobs run (executor, workers, paths of the folders), for outputs do not depend
+on these.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from pathlib import Path
+from typing import Any
+
+import mediaconv
+from mediaconv.config import RunConfig
+from mediaconv.errors import UsageError
+from mediaconv.pipeline import GROUP
+
+WHERE_FROM = frozenset(["input", "output", "weights", "include", "exclude"])
+HOW = frozenset(["executor", "workers", "timeout_seconds", "max_failures", "ray"])
+"""Keys of a configuration that do not change an output; weights count by their content, not their path."""
+
+LIBRARIES = ("torch", "av", "numpy", "opencv-python-headless", "soundfile")
+
+
+def run_identity(config: RunConfig) -> dict[str, str]:
+    """What all jobs of a run have in common: hashes of the configuration and the weights, the code's version.
+
+    Raises UsageError for weights that cannot be read.
+    """
+    relevant = config.model_dump(mode="json", exclude=set(WHERE_FROM | HOW))
+    text = json.dumps(relevant, sort_keys=True)
+    return {
+        "config": hashlib.sha256(text.encode()).hexdigest(),
+        "weights": _weights_hash(config.weights),
+        "code": code_version(config.pipeline),
+    }
+
+
+def code_version(pipeline: str) -> str:
+    """This package's version; of a plug-in's pipeline also its own package's: `0.1.0 volumes-1.2`."""
+    for entry in entry_points(group=GROUP):
+        if entry.name == pipeline and entry.dist is not None and entry.dist.name != "mediaconv":
+            return f"{mediaconv.__version__} {entry.dist.name}-{entry.dist.version}"
+    return mediaconv.__version__
+
+
+def versions() -> dict[str, str]:
+    """Versions of what made an output, for the manifest."""
+    found = {"mediaconv": mediaconv.__version__, "python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # another build of the same library, under another name
+            continue
+    return found
+
+
+def input_identity(path: Path | str) -> dict[str, Any]:
+    """An input's size in bytes and time in ns; of a folder (a sequence of stills) those of its files.
+
+    Raises OSError.
+    """
+    stat = os.stat(path)
+    if os.path.isdir(path):
+        stats = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in _files(path)]
+        digest = hashlib.sha256(json.dumps(stats).encode()).hexdigest()
+        return {"size": sum(s[1] for s in stats), "time": digest}
+    return {"size": stat.st_size, "time": stat.st_mtime_ns}
+
+
+def content_hash(path: Path | str) -> str:
+    """sha256 of a file, or of a folder's files in name order. Raises OSError."""
+    if os.path.isdir(path):
+        parts = [f"{p.name}\0{content_hash(p)}" for p in _files(path)]
+        return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _files(folder: Path | str) -> list[Path]:
+    return sorted(p for p in Path(folder).iterdir() if p.is_file() and not p.name.startswith("."))
+
+
+def _weights_hash(path: str | None) -> str:
+    if not path:
+        return ""
+    try:
+        return content_hash(path)
+    except OSError as error:
+        raise UsageError(f"weights: {path} cannot be read: {error.strerror}") from error

@@ -1,0 +1,76 @@
+"""One job in this process, its errors as values: what every executor's workers call."""
+
+from __future__ import annotations
+
+import errno
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mediaconv.config import RunConfig
+from mediaconv.errors import MediaconvError, MediaError
+from mediaconv.run.executor import Advance
+from mediaconv.run.plan import Job
+from mediaconv.run.result import Failure, Outcome
+
+if TYPE_CHECKING:
+    from mediaconv.pipeline import Pipeline
+    from mediaconv.run.models import Models
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class Performer:
+    """Runs jobs of one configuration; the pipeline and the stack are made once and kept."""
+
+    def __init__(self, config: RunConfig) -> None:
+        from mediaconv.pipeline import find
+        from mediaconv.run.models import Models
+
+        self._config = config
+        self._pipeline: Pipeline = find(config.pipeline)
+        self._models: Models = Models(config, self._pipeline)
+
+    def __call__(self, job: Job, advance: Advance) -> Outcome:
+        """Run a job; whatever a file, a disk or a defect does wrong is in the outcome."""
+        from mediaconv.run.engine import run_job
+
+        began = time.monotonic()
+        try:
+            result = run_job(job, self._config, self._pipeline, self._models, progress=advance)
+        except Exception as error:
+            return Outcome(job, failure=failure_of(error, job), seconds=time.monotonic() - began)
+        return Outcome(job, result=result, seconds=time.monotonic() - began)
+
+
+def failure_of(error: Exception, job: Job) -> Failure:
+    """An exception as a value: a full disk stops the run, everything else is the job's own."""
+    trace = "".join(traceback.format_exception(error))
+    if any(isinstance(e, OSError) and e.errno in DISK_FULL for e in _causes(error)):
+        reason = f"the disk that holds {_existing(job.target.parent)} is full; make room, then run again"
+        return Failure("write", reason, stops_run=True, trace=trace)
+    if isinstance(error, MediaError):
+        return Failure(error.stage, str(error), trace=trace)
+    if isinstance(error, MediaconvError):
+        return Failure("run", str(error), trace=trace)
+    return Failure("run", f"{type(error).__name__}: {error} (this is a defect)", trace=trace)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The exception, and all that led to it."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        found = waiting.pop()
+        if found is not None and id(found) not in seen:
+            seen.add(id(found))
+            yield found
+            waiting += [found.__cause__, found.__context__]
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder

@@ -1,0 +1,213 @@
+"""A folder of work, from configuration to summary: lock, plan, skip what is done, run the rest, keep rows.
+
+It neither computes nor starts processes: executors do. The manifest has this one writer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mediaconv.config import RunConfig
+from mediaconv.config.dump import dump_config
+from mediaconv.errors import UsageError, WriteError
+from mediaconv.pipeline import find
+from mediaconv.run.choose import choose_executor
+from mediaconv.run.executor import Executor, Perform
+from mediaconv.run.identity import run_identity, versions
+from mediaconv.run.interrupt import ends_promptly
+from mediaconv.run.lock import FolderLock
+from mediaconv.run.manifest import DONE, FAILED, Manifest, Row, read_manifest
+from mediaconv.run.perform import DISK_FULL
+from mediaconv.run.plan import Job, make_plan
+from mediaconv.run.progress import QuietReporter, Reporter
+from mediaconv.run.result import Outcome
+from mediaconv.run.staging import clear_leftovers, remove_unfinished
+from mediaconv.run.summary import Summary
+from mediaconv.run.survey import FAILED_BEFORE, OutputTree, Survey, failed_jobs, scan_outputs, survey
+
+RUN_NAME = "run.yaml"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which inputs are run. overwrite: those that are done too; retry_failed: only those that failed last."""
+
+    overwrite: bool = False
+    retry_failed: bool = False
+
+
+RESUME = Selection()
+
+
+def survey_run(config: RunConfig, selection: Selection = RESUME) -> Survey:
+    """What `run_folder` would do now. Writes nothing; raises UsageError as that does."""
+    jobs = make_plan(config, find(config.pipeline))
+    output = Path(config.output)
+    return _surveyed(config, jobs, read_manifest(output), scan_outputs(output), selection)
+
+
+def run_folder(
+    config: RunConfig,
+    *,
+    selection: Selection = RESUME,
+    reporter: Reporter | None = None,
+    make: Callable[[], Perform] | None = None,
+) -> Summary:
+    """Run every input that is not done yet, and return when all have their rows.
+
+    make: makes what runs one job in a worker; default: what the configuration says.
+
+    Raises UsageError where nothing can be run, WriteError where the output folder's disk is full at the
+    start, and KeyboardInterrupt after a signal, with nothing partial left.
+    """
+    began = time.monotonic()
+    output = Path(config.output)
+    jobs = make_plan(config, find(config.pipeline))
+    with ExitStack() as stack:
+        run = _Run(config, output, reporter or QuietReporter())
+        stack.enter_context(ends_promptly(run.clear))
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FolderLock(output))
+            used_before = (output / RUN_NAME).exists()
+            run.manifest = stack.enter_context(Manifest(output))
+            tree = scan_outputs(output)
+            for path in tree.leftovers if used_before else []:  # in a folder new to us they are not ours
+                remove_unfinished(path)
+            _write_config(config, output)
+        except OSError as error:
+            kind = WriteError if error.errno in DISK_FULL else UsageError
+            raise kind(f"output: cannot write in {output}: {error.strerror}") from error
+        found = _surveyed(config, jobs, run.manifest.rows, tree, selection)
+        run.begin(found)
+        executor, workers = choose_executor(config, len(found.todo), make)
+        stack.callback(run.reporter.close)
+        run.reporter.begin(len(found.todo), len(found.skipped), workers)
+        run.all([job for job, _ in found.todo], executor)
+    run.summary.seconds = time.monotonic() - began
+    return run.summary
+
+
+def _surveyed(
+    config: RunConfig, jobs: Sequence[Job], rows: Mapping[str, Row], tree: OutputTree, selection: Selection
+) -> Survey:
+    if selection.retry_failed:
+        return Survey([(job, FAILED_BEFORE) for job in failed_jobs(jobs, rows)], [], {})
+    identity = run_identity(config)
+    return survey(jobs, rows, tree, Path(config.output), identity, overwrite=selection.overwrite)
+
+
+def _write_config(config: RunConfig, output: Path) -> None:
+    """`OUTPUT/run.yaml`: the resolved configuration, which runs again as it stands, from any folder."""
+    part = output / f".{RUN_NAME}.part"
+    try:
+        part.write_text(dump_config(config, base=Path.cwd()), encoding="utf-8")
+        part.replace(output / RUN_NAME)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+class _Run:
+    """One run's state: rows go to the manifest, counts to the summary, news to the reporter."""
+
+    def __init__(self, config: RunConfig, output: Path, reporter: Reporter) -> None:
+        self.reporter = reporter
+        self.summary = Summary(str(output))
+        self.manifest: Manifest
+        self._config, self._output = config, output
+        self._identity = run_identity(config)
+        self._versions = versions()
+        self._current: dict[int, Job] = {}
+
+    def begin(self, found: Survey) -> None:
+        """Count what is skipped; rows of inputs that were only touched get the new time."""
+        self.summary.skipped = len(found.skipped)
+        for name, identity in found.touched.items():
+            row = self.manifest.rows[name]
+            self.manifest.add(replace(row, identity={**row.identity, **identity}))
+
+    def all(self, jobs: Sequence[Job], executor: Executor) -> None:
+        """Run the jobs, until all have ended or the run must stop."""
+        if not jobs:
+            return
+        ended = 0
+        with closing(executor.run(jobs, self)) as outcomes:
+            for outcome in outcomes:
+                ended += 1
+                self._keep(outcome)
+                if self.summary.stopped:
+                    break
+        self.summary.left = len(jobs) - ended
+
+    def _keep(self, outcome: Outcome) -> None:
+        failure = outcome.failure
+        if failure is not None and failure.stops_run:
+            self.summary.stopped = f"{outcome.job.name}: {failure.reason}"
+            return
+        try:
+            self.manifest.add(self._row(outcome))
+        except WriteError as error:
+            self.summary.stopped = str(error)
+            return
+        self.summary.add(outcome)
+        self.reporter.ended(outcome)
+        most = self._config.max_failures
+        if most is not None and len(self.summary.failures) > most:
+            self.summary.stopped = f"more files failed than max_failures: {most} allows"
+
+    def _row(self, outcome: Outcome) -> Row:
+        common = Row(
+            input=outcome.job.name,
+            status=DONE,
+            seconds=round(outcome.seconds, 3),
+            identity=dict(self._identity),
+            versions=self._versions,
+            attempts=outcome.attempts,
+            place=outcome.place,
+        )
+        result = outcome.result
+        if result is None:
+            failure = outcome.failure
+            return replace(
+                common,
+                status=FAILED,
+                stage=failure.stage if failure else "run",
+                reason=failure.reason if failure else "no outcome",
+            )
+        folder = outcome.job.target.relative_to(self._output).as_posix()
+        return replace(
+            common,
+            outputs=[
+                {"path": f"{folder}/{file.name}", "bytes": file.bytes, "sha256": file.sha256}
+                for file in result.outputs
+            ],
+            media_seconds=result.media_seconds,
+            input_shape=list(result.input_shape),
+            output_shape=list(result.output_shape),
+            clipped=result.clipped,
+            notes=result.notes,
+            identity={**self._identity, **result.input_identity},
+        )
+
+    def clear(self) -> None:
+        """Remove what jobs under way have begun to write."""
+        for job in list(self._current.values()):
+            clear_leftovers(job.target)
+
+    def started(self, worker: int, job: Job) -> None:
+        """See Watch."""
+        self._current[worker] = job
+        self.reporter.started(worker, job)
+
+    def advanced(self, worker: int, steps: int, total: int | None, media_seconds: float | None) -> None:
+        """See Watch."""
+        self.reporter.advanced(worker, steps, total, media_seconds)
+
+    def stopped(self, worker: int) -> None:
+        """See Watch."""
+        self._current.pop(worker, None)
+        self.reporter.stopped(worker)

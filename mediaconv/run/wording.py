@@ -1,0 +1,41 @@
+"""Numbers as people read them: durations, sizes, counts. Shared by progress, summary and plan."""
+
+from __future__ import annotations
+
+UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+def duration(seconds: float) -> str:
+    """A length of time.
+
+    >>> duration(0.42), duration(75), duration(7384)
+    ('0.4 s', '1:15', '2:03:04')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def size(count: float) -> str:
+    """A number of bytes, in units of 1000.
+
+    >>> size(900), size(1234567)
+    ('900 bytes', '1.2 MB')
+    """
+    unit = UNITS[0]
+    for unit in UNITS:  # noqa: B007
+        if count < 1000:
+            break
+        count /= 1000
+    return f"{count:.0f} {unit}" if unit == UNITS[0] else f"{count:.1f} {unit}"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "file"), counted(2, "file")
+    ('1 file', '2 files')
+    """
+    return f"{count} {noun}{'' if count == 1 else 's'}"
