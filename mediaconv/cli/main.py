@@ -8,9 +8,13 @@ from typing import Annotated
 import typer
 
 from mediaconv import __version__
+from mediaconv.cli.animate import animate
+from mediaconv.cli.compare import compare
 from mediaconv.cli.configuration import schema, validate
+from mediaconv.cli.forecast import forecast
 from mediaconv.cli.kernels import kernels
 from mediaconv.cli.options import INTERRUPTED, DebugOption, ending
+from mediaconv.cli.prove import prove
 from mediaconv.cli.run import run
 from mediaconv.cli.status import status
 
@@ -39,8 +43,13 @@ def _root(
     """Convolution stacks, standard and causal, over sound, images and film."""
 
 
-for command in (run, status, validate, schema, kernels):
+COMMANDS = (run, status, validate, schema, compare, prove, animate, kernels)
+for command in COMMANDS:
     app.command()(ending(command))
+
+demo = typer.Typer(no_args_is_help=True, help="Lessons that compute what they tell.")
+demo.command()(ending(forecast))
+app.add_typer(demo, name="demo")
 
 
 def main() -> None:
