@@ -1,0 +1,128 @@
+"""Makes docs/configuration.md from the typed configuration itself, so that the two cannot differ.
+
+python docs/make_configuration.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from mediaconv import pipeline as pipelines
+from mediaconv.config.initializers import INITIALIZERS
+from mediaconv.config.layers import LAYERS
+from mediaconv.config.normalizers import NORMALIZERS
+from mediaconv.config.run_config import RayOptions, RunConfig
+from mediaconv.config.schema import config_schema
+from mediaconv.media.limits import Limits
+
+PATH = Path(__file__).with_name("configuration.md")
+HEAD = """# Configuration
+
+One YAML file describes a run. Relative paths in it, `weights` and `input` alike, are taken from the folder where
+the command runs. `--input`, `--output` and `--set key.path=value` (YAML values, list items by number) override it:
+
+    mediaconv run configs/video_causal.yaml --set stack.0.conv.kernel_size=5 --set write.lossless=true
+
+`mediaconv validate` checks a file, `mediaconv schema` prints the JSON Schema that editors complete by; the first
+line of a file names it: `# yaml-language-server: $schema=docs/schema.json`. This page is made from the program by
+`docs/make_configuration.py`.
+
+## A run
+"""
+SIZES = """
+A value per axis is one number or a list in torch's axis order: time; height, width; time, height, width. What
+`causal` means for each pipeline: `true` is `pad` for sound and film and `raster` for images; `pad` pads the past
+alone, `mask` sets future taps to zero, `raster` sets every tap after the position in reading order to zero (`{raster:
+A}` the position itself as well).
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    schema = config_schema()
+    parts = [HEAD, table(RunConfig.model_fields.items(), schema["properties"], RunConfig)]
+    for name in pipelines.names():
+        kind = pipelines.find(name)
+        if not type(kind).__module__.startswith("mediaconv."):
+            continue
+        for key, options in (("read", kind.read_options), ("write", kind.write_options)):
+            parts.append(f"\n### `{key}` of {name}\n")
+            parts.append(
+                table(options.model_fields.items(), options.model_json_schema()["properties"], options)
+            )
+    parts.append("\n### `limits` and `ray`\n")
+    for model in (Limits, RayOptions):
+        properties = schema["$defs"]["limits" if model is Limits else "ray"]["properties"]
+        parts.append(table(model.model_fields.items(), properties, model) + "\n")
+    parts.append("\n## Layers\n" + SIZES)
+    parts += named(LAYERS, schema["$defs"]["layer"])
+    parts.append("\n## Normalizers\n")
+    parts += named(NORMALIZERS, schema["$defs"]["normalizer"])
+    parts.append("\n## Initializers\n\nUnder a convolution's `init`, by torch's names.\n")
+    parts += named(INITIALIZERS, schema["$defs"]["initializer"])
+    parts.append("\nThe kernels by name are on a page of their own: [kernels.md](kernels.md).\n")
+    return "\n".join(parts)
+
+
+def named(kinds: Mapping[str, type[BaseModel]], schema: Mapping[str, Any]) -> list[str]:
+    """A section for each kind with keys of its own; those without in one list."""
+    bodies = next(option["properties"] for option in schema["anyOf"] if "properties" in option)
+    sections, bare = [], []
+    for name, kind in kinds.items():
+        about = " ".join((kind.__doc__ or "").split())
+        if kind.model_fields:
+            forms = [bodies[name], *bodies[name].get("anyOf", [])]
+            properties = next(form["properties"] for form in forms if "properties" in form)
+            sections += [f"### `{name}`\n\n{about}\n", table(kind.model_fields.items(), properties, kind), ""]
+        else:
+            bare.append(f"- `{name}`: {about}")
+    return sections + (["Without options:\n", *bare] if bare else [])
+
+
+def table(fields: Iterable[tuple[str, FieldInfo]], schema: Mapping[str, Any], model: type[BaseModel]) -> str:
+    """A row per key: what it may be, its default, what it is for."""
+    rows = ["| key | value | default | |", "|---|---|---|---|"]
+    for name, field in fields:
+        default = "required" if field.is_required() else plain(field.get_default(call_default_factory=True))
+        about = (field.description or "").replace("|", "or")
+        rows.append(f"| `{name}` | {allowed(schema.get(name, {}))} | {default} | {about} |")
+    return "\n".join(rows)
+
+
+def plain(value: Any) -> str:
+    """A default as YAML spells it; nothing where the description tells."""
+    if value is None or isinstance(value, BaseModel) or value in ((), {}):
+        return ""
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def allowed(schema: Mapping[str, Any]) -> str:
+    """What a value may be, from its JSON Schema, in few words."""
+    if "anyOf" in schema:
+        words = [allowed(option) for option in schema["anyOf"] if option.get("type") != "null"]
+        return " or ".join(dict.fromkeys(word for word in words if word))
+    if "$ref" in schema:
+        return f"a {schema['$ref'].rsplit('/', 1)[-1]}"
+    if "enum" in schema:
+        return ", ".join(f"`{str(v).lower() if isinstance(v, bool) else v}`" for v in schema["enum"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    kind = schema.get("type", "")
+    if kind == "array":
+        inner = allowed(schema.get("items", {}))
+        return f"list of {inner}" if inner else "list"
+    if kind in ("integer", "number"):
+        bounds = [f">= {schema['minimum']}"] if "minimum" in schema else []
+        bounds += [f"> {schema['exclusiveMinimum']}"] if "exclusiveMinimum" in schema else []
+        bounds += [f"<= {schema['maximum']}"] if "maximum" in schema else []
+        return " ".join([str(kind), *bounds])
+    return {"object": "mapping", "boolean": "`true`, `false`", "string": "text"}.get(str(kind), "")
+
+
+if __name__ == "__main__":
+    PATH.write_text(page())
