@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import html
 import io
 from collections.abc import Callable, Iterator, Sequence
@@ -13,13 +12,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mediaconv.draw.describe import describe
+from mediaconv.draw.figure import write
 from mediaconv.draw.frames import BUDGET, sliding
 from mediaconv.draw.movie import gif, mp4
 from mediaconv.draw.page import page
 from mediaconv.draw.picture import Picture
 from mediaconv.draw.raster import rasterize
 from mediaconv.draw.svg import svg
-from mediaconv.errors import UsageError, WriteError
+from mediaconv.errors import UsageError
 
 STRIP = 6
 """Frames of a filmstrip."""
@@ -64,17 +64,7 @@ class Animation:
             raise UsageError(
                 f"{path}: got {path.suffix or 'no extension'!r}, expected one of {', '.join(FORMATS)}"
             )
-        data = make(self, step)
-        part = path.with_name(f".{path.name}.part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(data)
-            part.replace(path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                part.unlink()
-            raise WriteError(f"{path}: cannot be written: {error.strerror or error}") from error
-        return path
+        return write(path, make(self, step))
 
     def scenes(self, count: int | None = None) -> list:
         """All frames' scenes, or `count` of them, evenly chosen."""

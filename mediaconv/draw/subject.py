@@ -25,6 +25,14 @@ CHANNELS = {1: 1, 2: 3, 3: 3}
 """Input channels where neither a file nor a shape tells them, by the number of axes."""
 
 
+DEFAULT_LENGTHS = {1: (16_000,), 2: (64, 64), 3: (16, 64, 64)}
+"""Lengths of an input where none are given."""
+
+
+_RATE_HZ = 48_000
+"""Of a sound where no file tells it: kernels with a cut-off in Hz need one; no shape depends on it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Subject:
     """A stack with what comes before it.
@@ -55,7 +63,8 @@ def subject(
     pipeline = find(config.pipeline)
     if input is None:
         count = channels or CHANNELS.get(len(pipeline.axes), 1)
-        return Subject(config, pipeline, build_stack(config, pipeline, channels=count), count)
+        stack = build_stack(config, pipeline, channels=count, rate_hz=float(_RATE_HZ))
+        return Subject(config, pipeline, stack, count)
     with pipeline.open(input, config.read, config.limits) as source:
         info = source.info
         prelude = pipeline.prelude(info, config.read)
@@ -75,6 +84,24 @@ def subject(
     else:
         notes.append(input.name)
     return Subject(config, pipeline, stack, info.channels, x, tuple(notes))
+
+
+def shape_of(config: RunConfig, input: Path) -> tuple[mnn.Sequential, list[int]]:
+    """The stack for an input file, and the (C, ...) that it gets. Raises UsageError, ReadError."""
+    pipeline = find(config.pipeline)
+    with pipeline.open(input, config.read, config.limits) as source:
+        info = source.info
+        lengths = list(info.shape)
+        if None in lengths:
+            chunks = [chunk.data.shape[:-1] for chunk in source.chunks(4096)]
+            lengths = [sum(shape[0] for shape in chunks), *chunks[0][1:]]
+        prelude = pipeline.prelude(info, config.read)
+    rate = None if info.rate is None else float(info.rate)
+    if prelude is not None:
+        rate = None if rate is None else rate / float(axis_map(prelude).stride)
+        lengths = [axis_map(prelude, axis).output_length(int(n or 0)) for axis, n in enumerate(lengths)]
+    stack = build_stack(config, pipeline, channels=info.channels, rate_hz=rate)
+    return stack, [info.channels, *(int(n or 0) for n in lengths)]
 
 
 def layer_named(stack: nn.Module, name: str | None) -> tuple[str, nn.Module]:

@@ -1,0 +1,64 @@
+"""`mediaconv receptive`: the receptive field of a configuration's stack, measured and by formula."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mediaconv.cli.options import ConfigArgument, DebugOption, JsonOption, SetOption
+
+if TYPE_CHECKING:
+    from mediaconv.draw.receptive import Cone, Reach
+
+
+def receptive(
+    config: ConfigArgument,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="a picture of the cone: .svg or .png")
+    ] = None,
+    channels: Annotated[int | None, typer.Option("--channels", help="channels of the input")] = None,
+    json: JsonOption = False,
+    set: SetOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Measure the receptive field by gradient, beside the formula's numbers; a difference is an error."""
+    import json as writer
+
+    from mediaconv.config import load_config
+    from mediaconv.draw.cone import cone_scene
+    from mediaconv.draw.figure import Figure
+    from mediaconv.draw.receptive import receptive as measured
+    from mediaconv.draw.subject import subject
+
+    made = subject(load_config(Path(config), overrides=set or []), channels=channels)
+    cones = measured(made.stack, axes=made.pipeline.axes, channels=made.channels)
+    if output is not None:
+        Figure(cone_scene(cones), label=f"receptive field of {Path(config).name}").save(output)
+    if json:
+        print(writer.dumps([_axis(cone) for cone in cones], indent=2, allow_nan=False))
+        return
+    for cone in cones:
+        print(f"{cone.axis}: {_words(cone.measured)}, measured and by formula; stride {cone.stride:g}")
+    if output is not None:
+        print(output)
+
+
+def _axis(cone: Cone) -> dict[str, Any]:
+    pairs = {"formula": cone.formula, "measured": cone.measured}
+    numbers = {name: {k: _finite(v) for k, v in vars(reach).items()} for name, reach in pairs.items()}
+    return {"axis": cone.axis, "stride": cone.stride, **numbers}
+
+
+def _finite(value: float) -> int | None:
+    return None if math.isinf(value) else int(value)
+
+
+def _words(reach: Reach) -> str:
+    numbers = {name: "all" if math.isinf(v) else str(int(v)) for name, v in vars(reach).items()}
+    return (
+        f"receptive field {numbers['receptive_field']}, look-ahead {numbers['latency']}, "
+        f"look-back {numbers['look_back']}"
+    )

@@ -1,0 +1,194 @@
+"""The trace against torch: shapes as computed, parameters, torch's own FLOP counter, memory as held."""
+
+from __future__ import annotations
+
+import json
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+import mediaconv.nn as mnn
+from mediaconv.draw.explain import explain
+from mediaconv.draw.trace import trace
+from mediaconv.draw.trace_table import trace_html, trace_json, trace_markdown, trace_text
+from mediaconv.errors import UsageError
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def film_stack():
+    inner = mnn.Sequential(
+        mnn.Conv3d(8, 8, 3, padding="same"), torch.nn.ReLU(), mnn.CausalConv3d(8, 8, 3, mode="mask")
+    )
+    return mnn.Sequential(
+        mnn.CausalConv3d(3, 8, 3, dilation=(2, 1, 1)),
+        torch.nn.ReLU(),
+        mnn.Residual(inner),
+        mnn.CausalMaxPool3d(2, 2),
+        mnn.Gated(mnn.CausalConv3d(8, 8, 3, stride=(2, 1, 1))),
+        mnn.CausalConvTranspose3d(4, 4, 4, stride=2),
+    )
+
+
+STACKS = {
+    "film": (film_stack, (3, 16, 12, 10)),
+    "sound": (
+        lambda: mnn.Sequential(
+            mnn.CausalConv1d(2, 4, 9, dilation=8, groups=2),
+            mnn.ChannelLayerNorm(4),
+            mnn.Conv1d(4, 6, 5, stride=3),
+        ),
+        (2, 400),
+    ),
+    "image": (
+        lambda: mnn.Sequential(
+            mnn.CausalConv2d(1, 4, 5, mode="raster", raster_type="A"),
+            mnn.Branches([mnn.Conv2d(4, 2, 3, padding="same"), mnn.Conv2d(4, 3, 1)], merge="concat"),
+            mnn.Upsample2d(2, "linear"),
+            mnn.ConvTranspose2d(5, 2, 3, stride=2, groups=1),
+        ),
+        (1, 11, 13),
+    ),
+    "deform": (lambda: mnn.Sequential(mnn.DeformConv2d(2, 3, 3, padding="same", offset_range=1)), (2, 9, 8)),
+}
+
+
+@pytest.fixture(params=STACKS)
+def case(request):
+    torch.manual_seed(0)
+    make, shape = STACKS[request.param]
+    return make().eval(), shape
+
+
+def outputs_of(stack, shape):
+    """Shape of every layer's output, by running it."""
+    found = {}
+    hooks = [
+        module.register_forward_hook(lambda m, a, y, name=name: found.update({name: tuple(y.shape[1:])}))
+        for name, module in stack.named_modules()
+    ]
+    stack(torch.zeros(1, *shape))
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def test_shapes_are_those_of_a_run(case):
+    stack, shape = case
+    made, run = trace(stack, shape), outputs_of(stack, shape)
+    assert {row.name: row.after for row in made.rows} == {row.name: run[row.name] for row in made.rows}
+    assert made.total.after == run[""]
+    assert made.rows[0].before == shape
+
+
+def test_multiply_adds_are_half_of_torchs_flops(case):
+    stack, shape = case
+    with FlopCounterMode(display=False) as counter:
+        stack(torch.zeros(1, *shape))
+    assert trace(stack, shape).total.multiply_adds == counter.get_total_flops() / 2 > 0
+
+
+def test_parameters_are_counted_once(case):
+    stack, shape = case
+    made = trace(stack, shape)
+    assert made.total.parameters == sum(p.numel() for p in stack.parameters())
+    assert sum(row.parameters for row in made.rows) == made.total.parameters
+
+
+def test_memory_is_measured_and_never_above_the_estimate(case):
+    stack, shape = case
+    for row in trace(stack, shape).rows:
+        estimated, measured = row.activation_bytes
+        assert estimated == measured
+        estimated, measured = row.state_bytes
+        assert measured <= estimated
+
+
+def test_state_of_a_causal_layer_is_its_past():
+    made = trace(mnn.Sequential(mnn.CausalConv1d(3, 5, 4, dilation=2)), (3, 100))
+    assert made.rows[0].state_bytes == (4 * 3 * 6, 4 * 3 * 6)
+
+
+def test_geometry_goes_on_from_the_input():
+    made = trace(film_stack(), (3, 16, 12, 10))
+    rows = {row.name: row for row in made.rows}
+    assert rows["0"].receptive_field == (5, 3, 3)
+    assert rows["2.layers.0"].receptive_field == (7, 5, 5)
+    assert rows["2.shortcut"].receptive_field == (5, 3, 3)
+    assert (rows["2"].latency, rows["2.layers.2"].look_ahead) == (1, 0)
+    assert rows["4"].stride == (4, 2, 2)
+    assert made.total.stride == (2, 1, 1)
+
+
+def test_json_is_strict_and_without_the_batch():
+    stack = mnn.Sequential(mnn.Conv1d(2, 3, 3, padding="same"), mnn.InstanceNorm1d(3), mnn.Upsample1d(2))
+    told = json.loads(json.dumps(trace_json(trace(stack, (2, 50))), allow_nan=False))
+    assert told["axes"] == ["channels", "time"]
+    assert told["input_shape"] == [2, 50]
+    assert [layer["output_shape"] for layer in told["layers"]] == [[3, 50], [3, 50], [3, 100]]
+    assert told["layers"][0]["receptive_field"] == [3]
+    assert told["layers"][1]["receptive_field"] == [None]
+    assert told["totals"]["latency"] is None
+    assert told["totals"]["stride"] == [0.5]
+    assert "2 FLOPs" in told["convention"]
+
+
+def test_too_large_an_input_is_not_run_but_estimated():
+    made = trace(mnn.Sequential(mnn.CausalConv3d(3, 64, 3)), (3, 100, 1080, 1920))
+    assert made.total.multiply_adds == 64 * 100 * 1080 * 1920 * 3 * 27
+    assert made.total.activation_bytes == (4 * 64 * 100 * 1080 * 1920, None)
+    assert "too large" in trace_text(made)
+
+
+@pytest.mark.parametrize("shape", [(3, 16), (3, 16, 0, 4), (2, 8, 8, 8)])
+def test_a_shape_that_does_not_fit_is_refused(shape):
+    with pytest.raises(UsageError, match="shape"):
+        trace(film_stack(), shape, axes=("time", "height", "width"))
+
+
+def test_explain_names_padding_and_stride_and_puts_the_numbers_in():
+    stack = mnn.Sequential(
+        mnn.CausalConv1d(1, 1, 5, stride=2, dilation=3), mnn.ConvTranspose1d(1, 1, 4, stride=2, padding=1)
+    )
+    made = trace(stack, (1, 20))
+    text = explain(made.layer("0"), made.axes)
+    assert "padding left + padding right" in text
+    assert "= floor((20 + 12 + 0 - 3 * (5 - 1) - 1) / 2) + 1 = 10" in text
+    assert "= (10 - 1) * 2 + 1 * (4 - 1) + 1 - 1 - 1 = 20" in explain(made.layer("1"), made.axes)
+    with pytest.raises(UsageError, match="the layers are 0, 1"):
+        made.layer("7")
+
+
+def test_explained_sizes_are_right_for_masked_layers():
+    made = trace(mnn.Sequential(mnn.CausalConv2d(1, 1, 5, mode="raster")), (1, 9, 9))
+    assert (
+        explain(made.layer("0"), made.axes).count("= floor((9 + 2 + 2 - 1 * (5 - 1) - 1) / 1) + 1 = 9") == 2
+    )
+
+
+@pytest.mark.parametrize("name", ["film", "image"])
+@pytest.mark.parametrize(("kind", "write"), [("txt", trace_text), ("md", trace_markdown)])
+def test_golden_text(name, kind, write):
+    """MEDIACONV_RENEW_GOLDEN=1 writes the files anew."""
+    torch.manual_seed(0)
+    make, shape = STACKS[name]
+    path = GOLDEN / f"trace_{name}.{kind}"
+    text = write(trace(make().eval(), shape))
+    if os.environ.get("MEDIACONV_RENEW_GOLDEN"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+def test_html_has_a_row_a_layer():
+    text = trace_html(film_stack(), (3, 16, 12, 10))
+    assert text.count("<tr>") == 1 + len(trace(film_stack(), (3, 16, 12, 10)).rows) + 1
+    assert "CausalConv3d" in trace_html(film_stack())
+
+
+def test_strides_below_one_are_fractions():
+    assert trace(mnn.Sequential(mnn.Upsample1d(3)), (1, 8)).total.stride == (Fraction(1, 3),)
