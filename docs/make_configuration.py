@@ -23,22 +23,23 @@ from mediaconv.media.limits import Limits
 PATH = Path(__file__).with_name("configuration.md")
 HEAD = """# Configuration
 
-One YAML file describes a run. Relative paths in it, `weights` and `input` alike, are taken from the folder where
-the command runs. `--input`, `--output` and `--set key.path=value` (YAML values, list items by number) override it:
+One YAML file describes a run. Relative paths in it, `weights` and `input` alike, are taken from the folder
+where the command runs. `--input`, `--output` and `--set key.path=value` (YAML values, list items by number)
+override it:
 
     mediaconv run configs/video_causal.yaml --set stack.0.conv.kernel_size=5 --set write.lossless=true
 
-`mediaconv validate` checks a file, `mediaconv schema` prints the JSON Schema that editors complete by; the first
-line of a file names it: `# yaml-language-server: $schema=docs/schema.json`. This page is made from the program by
-`docs/make_configuration.py`.
+`mediaconv validate` checks a file, `mediaconv schema` prints the JSON Schema that editors complete by; the
+first line of a file names it: `# yaml-language-server: $schema=docs/schema.json`. This page is made from the
+program by `docs/make_configuration.py`.
 
 ## A run
 """
 SIZES = """
-A value per axis is one number or a list in torch's axis order: time; height, width; time, height, width. What
-`causal` means for each pipeline: `true` is `pad` for sound and film and `raster` for images; `pad` pads the past
-alone, `mask` sets future taps to zero, `raster` sets every tap after the position in reading order to zero (`{raster:
-A}` the position itself as well).
+A value per axis is one number or a list in torch's axis order: time; height, width; time, height, width.
+`causal: true` is `pad` for sound and film and `raster` for images. `pad` pads the past alone, `mask` sets
+future taps to zero, `raster` sets every tap after the position in reading order to zero (`{raster: A}` the
+position itself as well).
 """
 
 

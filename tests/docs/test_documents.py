@@ -1,4 +1,4 @@
-"""What the documents say is so: code runs, links lead somewhere, pages made from the program are up to date."""
+"""What the documents say is so: code runs, links lead somewhere, pages made from it are up to date."""
 
 from __future__ import annotations
 
