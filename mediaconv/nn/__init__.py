@@ -38,6 +38,7 @@ from mediaconv.nn.pooling import (
     MaxPool3d,
 )
 from mediaconv.nn.resample import Resample
+from mediaconv.nn.reshape import Reshape
 from mediaconv.nn.resize import Upsample1d, Upsample2d, Upsample3d, UpsampleNearest
 from mediaconv.nn.shuffle import (
     ChannelShuffle,
@@ -109,6 +110,7 @@ __all__ = [
     "PixelUnshuffle3d",
     "RMSNorm",
     "Resample",
+    "Reshape",
     "Residual",
     "Sequential",
     "State",

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mediaconv.nn.geometry import AxisMap, Whole, Window, per_axis, same_padding
+from mediaconv.nn.kernels import convolve
 from mediaconv.nn.masks import causal_mask, raster_mask
 from mediaconv.nn.state import State
 from mediaconv.nn.window import Place, Windowed, pad, step_whole
@@ -95,8 +95,7 @@ class _Conv(Windowed, nn.modules.conv._ConvNd):
         if not symmetric:
             padding = [0] * self.dims
             x = pad(x, self.windows, self.padding_mode, skip=skip)
-        conv = (F.conv1d, F.conv2d, F.conv3d)[self.dims - 1]
-        return conv(x, self._used_weight(), self.bias, self.stride, padding, self.dilation, self.groups)
+        return convolve(x, self._used_weight(), self.bias, self.stride, padding, self.dilation, self.groups)
 
     def _wraps(self, axis: int) -> bool:
         window = self.windows[axis]

@@ -125,7 +125,7 @@ def _convert(module: nn.Module, path: str) -> nn.Module:
         raise unknown_layer(module, path)
     if _is_changed(module):
         raise TypeError(
-            f"{path or 'model'}: {type(module).__name__} has hooks or parametrizations that a converted layer "
+            f"{path or 'model'}: {type(module).__name__} has hooks or parametrizations, which conversion "
             "would lose: remove them first"
         )
     try:

@@ -149,6 +149,9 @@ def geometry(module: nn.Module, axis: int = 0) -> AxisMap:
     >>> geometry(Conv2d(1, 1, (3, 5), padding="same"), axis=1).receptive_field
     5
     """
+    for name, layer in leaves(module):
+        if not isinstance(layer, Streamable) and not is_pointwise(layer):
+            raise unknown_layer(layer, name)
     return axis_map(module, axis)
 
 

@@ -63,7 +63,7 @@ class _Upsample(Windowed, nn.Module):
         return x
 
     def _ends(self, place: Place, count: int) -> tuple[int, int]:
-        """First and last output, among those between the neighbours of `count` windows, that are in the signal.
+        """First and last output between the neighbours of `count` windows that lie in the signal.
 
         A standard layer's first outputs lie before its first input, and as many as make it up after its last.
         """

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.nn.items import fresh_group, item_indices, restart_items, step_groups
-from mediaconv.nn.layer import axis_map, check_eval, step
+from mediaconv.nn.layer import check_eval, geometry, step
 from mediaconv.nn.state import State
 
 
@@ -25,7 +25,7 @@ class Stream:
     """
 
     def __init__(self, module: nn.Module, axis: int) -> None:
-        self.map = axis_map(module, axis)
+        self.map = geometry(module, axis)
         check_eval(module)
         self.module = module
         self.axis = axis

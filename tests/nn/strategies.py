@@ -203,12 +203,23 @@ def deform(draw: Draw, dims: int) -> Case:
 
 
 def gated(draw: Draw, dims: int) -> Case:
-    module = nn.Gated(cls("CausalConv", dims)(2, 4, draw(st.integers(1, 3)), dilation=draw(st.integers(1, 3))))
+    module = nn.Gated(
+        cls("CausalConv", dims)(2, 4, draw(st.integers(1, 3)), dilation=draw(st.integers(1, 3)))
+    )
     return Case(module, 2, dims, causal=True)
 
 
 def activation(draw: Draw, dims: int) -> Case:
-    kinds = [tn.Tanh(), tn.GELU(), tn.SiLU(), tn.Sigmoid(), tn.Softplus(), tn.Softmax(1), tn.Identity(), nn.Gate()]
+    kinds = [
+        tn.Tanh(),
+        tn.GELU(),
+        tn.SiLU(),
+        tn.Sigmoid(),
+        tn.Softplus(),
+        tn.Softmax(1),
+        tn.Identity(),
+        nn.Gate(),
+    ]
     return Case(draw(st.sampled_from(kinds)), 2, dims, causal=True)
 
 
@@ -274,8 +285,10 @@ def stacks(draw: Draw, dims: int) -> Case:
     layers: list[tn.Module] = []
     measure, up, down = "exact", 1, 1
     for _ in range(draw(st.integers(2, 4))):
-        kind = draw(st.sampled_from(["keep", "down", "block", "block", "up", "max", "norm", "linear", "gate"]))
-        if kind in ("down", "max") and down >= 6 or kind in ("up", "linear") and up >= 4:
+        kind = draw(
+            st.sampled_from(["keep", "down", "block", "block", "up", "max", "norm", "linear", "gate"])
+        )
+        if (kind in ("down", "max") and down >= 6) or (kind in ("up", "linear") and up >= 4):
             kind = "keep"
         prefix = "Causal" if causal else ""
         if kind == "block":
@@ -290,7 +303,9 @@ def stacks(draw: Draw, dims: int) -> Case:
             layers.append(cls(f"{prefix}ConvTranspose", dims)(c, c, kernel, scale, "same"))
             up *= scale
         elif kind == "linear":
-            layers.append(cls("Upsample", dims)(2, draw(st.sampled_from(["nearest", "linear"])), causal=causal))
+            layers.append(
+                cls("Upsample", dims)(2, draw(st.sampled_from(["nearest", "linear"])), causal=causal)
+            )
             up *= 2
         elif kind == "max":
             layers.append(cls(f"{prefix}MaxPool", dims)(2, 2, "same"))

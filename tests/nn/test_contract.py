@@ -25,9 +25,7 @@ def verify(data: st.DataObject, case: Case, seed: int) -> None:
     axis = data.draw(st.integers(0, min(case.dims, 2) - 1), label="axis")
     shape, plan = data.draw(shapes_and_plans(case, axis), label="shape, plan")
     case_causal = case.causal and axis == 0
-    verify_contract(
-        case.module, shape, plan, axis=axis, causal=case_causal, measure=case.measure, seed=seed
-    )
+    verify_contract(case.module, shape, plan, axis=axis, causal=case_causal, measure=case.measure, seed=seed)
     verify_contract(case.module, shape, plan, axis=axis, dtype=torch.float32, seed=seed)
 
 
