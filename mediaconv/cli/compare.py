@@ -26,7 +26,9 @@ def compare(
     config: ConfigArgument,
     other: Annotated[
         str | None,
-        typer.Argument(metavar="[CONFIG_B]", help="the second one; without it, CONFIG's causal and standard twins"),
+        typer.Argument(
+            metavar="[CONFIG_B]", help="the second one; without it, CONFIG's causal and standard twins"
+        ),
     ] = None,
     input: InputOption = None,
     output: OutputOption = None,
@@ -59,14 +61,16 @@ def compare(
         else:
             console.print(terminal_table(row["input"], row["channels"], found))
 
-    from mediaconv.compare.table import columns
     from mediaconv.compare.report import UNITS
+    from mediaconv.compare.table import columns
 
     pipeline = find(sides[0].config.pipeline)
     found = columns(pipeline.name, [s.name for s in sides], UNITS.get(pipeline.name, ("step", "steps"))[1])
     result = run_comparison(sides, pipeline, told=told)
     for side in result.sides:
-        console.print(f"{side['label']}: {side['verdict']} ({side['facts'][0]})", markup=False, highlight=False)
+        console.print(
+            f"{side['label']}: {side['verdict']} ({side['facts'][0]})", markup=False, highlight=False
+        )
     if json:
         print(dumps(result.as_json()))
     console.print(f"report: {result.output / REPORT}", markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`mediaconv demo forecast`: the lesson about seeing the future, told on the terminal and drawn as a picture."""
+"""`mediaconv demo forecast`: the lesson about seeing the future, told on the terminal and drawn."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ The CAUSAL one moves its window back: it ends with today.
 3. Cut the series off after today, as life does, and it errs by {su:.2f} °C{verdict}.
 4. The causal stack's training error was true: {ct:.2f} °C then, {cu:.2f} °C with the future unknown.
 
-A training error is worth something only if the model cannot see what it is asked for. For a stack of your own:
+A training error is worth something only if the model cannot see what it is asked for. For your own stack:
   mediaconv prove CONFIG"""
 
 

@@ -18,7 +18,7 @@ from mediaconv.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from mediaconv.compare.prove import Leak
+    from mediaconv.compare.blame import Leak
     from mediaconv.compare.verdict import Verdict
 
 
@@ -34,7 +34,7 @@ def prove(
 ) -> int:
     """Prove that a configuration is causal, or show how far it looks ahead and which layer does it.
 
-    Exit code 0: no output depends on a later input. 1: one does. The input need not exist; nothing is written.
+    Exit code 0: no output depends on a later input. 1: one does. The input need not exist.
     """
     from mediaconv.config import load_config
 
@@ -60,15 +60,17 @@ def _told(config: str, verdict: Verdict) -> str:
         lines = [f"{config}: not causal: looks ahead {_count(verdict.look_ahead, unit)}"]
     stack = verdict.stack
     for method, steps in stack.by.items():
-        shown = "nothing later is read" if not steps else f"reads {steps:,} {unit} ahead"
+        shown = "nothing later is read" if not steps else f"reads {_count(steps, unit)} ahead"
         lines.append(f"  by {method + ':':14}{shown}")
     if stack.known:
         agrees = "agrees" if stack.agrees else "differs"
         lines.append(f"  by the formula: {_count(stack.formula, unit)}: {agrees}")
     found = verdict.files
     if found is not None:
-        what = "nothing written before a change differs" if found.causal else (
-            f"differs up to {found.look_ahead:,} {unit} before a change"
+        what = (
+            "nothing written before a change differs"
+            if found.causal
+            else (f"differs up to {_count(found.look_ahead, unit)} before a change")
         )
         where = f", cut from {found.input}" if found.input else ", of noise"
         lines.append(f"  file to file:  {what} ({len(found.changes)} changes{where})")
@@ -78,8 +80,10 @@ def _told(config: str, verdict: Verdict) -> str:
 
 
 def _leak(leak: Leak, unit: str) -> str:
-    return f"{leak.layer}, {_count(leak.look_ahead, 'of its own steps')}"
+    return f"{leak.layer}, {_count(leak.look_ahead, 'steps')} of its own input"
 
 
 def _count(steps: int | None, unit: str) -> str:
-    return "to the end of the file" if steps is None else f"{steps:,} {unit}"
+    if steps is None:
+        return "to the end of the file"
+    return f"{steps:,} {unit.removesuffix('s') if steps == 1 else unit}"

@@ -11,14 +11,15 @@ from torch import nn
 from mediaconv.nn.geometry import AxisMap, Chain
 from mediaconv.nn.layer import axis_map
 
-WIDTH, ROW, LEFT, TOP = 620, 34, 196, 44
+WIDTH, ROW, BAR, TOP = 460, 44, 20, 40
+LONGEST_LABEL = 60
 UNBOUNDED = "∞"
 PAST, NOW, FUTURE = "var(--a)", "var(--ink)", "var(--b)"
 
 
 @dataclass(frozen=True)
 class Row:
-    """After a layer: its name, and the input steps that an output has read by then, before and after its own."""
+    """After a layer: its name, and the input steps that an output has read by then, before and after it."""
 
     label: str
     back: float
@@ -37,7 +38,7 @@ def rows_of(module: nn.Module, axis: int = 0) -> list[Row]:
         maps.append(found)
         so_far: AxisMap = Chain(tuple(maps))
         if found.receptive_field > 1 or found.stride != 1:
-            rows.append(Row(describe(layer), float(so_far.look_back), float(so_far.latency)))
+            rows.append(Row(_short(layer), float(so_far.look_back), float(so_far.latency)))
     return rows or [Row("pointwise layers", 0.0, 0.0)]
 
 
@@ -54,9 +55,19 @@ def describe(layer: nn.Module) -> str:
         words[0] += f" {kernel}"
     for name in ("stride", "dilation"):
         numbers = getattr(layer, name, None)
-        if isinstance(numbers, int | tuple) and _numbers(numbers) not in ("", "1") and set(_each(numbers)) != {1}:
+        if (
+            isinstance(numbers, int | tuple)
+            and _numbers(numbers) not in ("", "1")
+            and set(_each(numbers)) != {1}
+        ):
             words.append(f"{name} {_numbers(numbers)}")
     return ", ".join(words)
+
+
+def _short(layer: nn.Module) -> str:
+    """A layer as a row names it: that it is causal is seen."""
+    text = describe(layer).removeprefix("Causal")
+    return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
 
 
 def _each(value: int | tuple) -> tuple:
@@ -75,41 +86,49 @@ def draw_stack(module: nn.Module, *, unit: str, reach: float, axis: int = 0) -> 
     """The SVG of a stack. unit: what a step is, in the plural. reach: steps that the half width stands for,
     the same for both stacks so that they can be compared."""
     rows = rows_of(module, axis)
-    height = TOP + ROW * (len(rows) + 1) + 22
-    scale = (WIDTH - LEFT - 24) / 2 / max(1.0, reach)
-    middle = LEFT + (WIDTH - LEFT) / 2
+    height = TOP + ROW * (len(rows) + 1) + 26
+    middle = WIDTH / 2
+    edge = middle - 10
+    scale = edge / max(1.0, reach)
     last = rows[-1]
     words = f"an output reads {_steps(last.back)} {unit} before and {_steps(last.ahead)} after its own"
     parts = [
         f'<svg class="stack" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{html.escape(words)}">',
-        f'<line x1="{middle}" x2="{middle}" y1="{TOP - 14}" y2="{height - 24}" stroke="{NOW}" stroke-dasharray="3 4" opacity=".6"/>',
-        f'<text x="{middle}" y="{TOP - 24}" text-anchor="middle" class="quiet">its own time</text>',
-        f'<text x="{middle - 60}" y="{TOP - 24}" text-anchor="end" class="quiet">← earlier</text>',
-        f'<text x="{middle + 60}" y="{TOP - 24}" class="quiet">later →</text>',
+        _text(middle, 14, "its own time", anchor="middle", quiet=True),
+        _text(middle - 62, 14, "← earlier", anchor="end", quiet=True),
+        _text(middle + 62, 14, "later →", quiet=True),
+        f'<line x1="{middle}" x2="{middle}" y1="22" y2="{height - 26}" stroke="{NOW}" '
+        'stroke-dasharray="3 4" opacity=".5"/>',
     ]
     for i, row in enumerate([Row("input", 0.0, 0.0), *rows]):
-        parts += _bar(row, TOP + i * ROW, middle, scale, edge=middle - LEFT - 12)
-    parts.append(f'<text x="{middle}" y="{height - 4}" text-anchor="middle">{html.escape(words)}</text></svg>')
-    return "".join(parts)
+        parts += _bar(row, TOP + i * ROW, middle, scale, edge)
+    return "".join([*parts, _text(middle, height - 6, words, anchor="middle"), "</svg>"])
 
 
-def _bar(row: Row, y: float, middle: float, scale: float, *, edge: float) -> list[str]:
+def _bar(row: Row, y: float, middle: float, scale: float, edge: float) -> list[str]:
     """One layer: its name, a bar to either side, and the numbers."""
     back, ahead = (edge if math.isinf(n) else min(edge, n * scale) for n in (row.back, row.ahead))
-    mid = y + 11
     own = max(3.0, min(10.0, scale * 0.8))
-    parts = [f'<text x="{LEFT - 14}" y="{mid + 4}" text-anchor="end">{html.escape(row.label)}</text>']
-    if back:
-        parts.append(f'<rect x="{middle - back:.1f}" y="{y}" width="{back:.1f}" height="22" rx="4" fill="{PAST}"/>')
-        parts.append(_count(f"−{_steps(row.back)}", middle - back, mid, inside=back > 46, side=-1))
-    if ahead:
-        parts.append(f'<rect x="{middle:.1f}" y="{y}" width="{ahead:.1f}" height="22" rx="4" fill="{FUTURE}"/>')
-        parts.append(_count(f"+{_steps(row.ahead)}", middle + ahead, mid, inside=ahead > 46, side=1))
-    parts.append(f'<rect x="{middle - own / 2:.1f}" y="{y - 1}" width="{own:.1f}" height="24" rx="2" fill="{NOW}"/>')
-    return parts
+    parts = [_text(4, y - 5, row.label)]
+    for width, steps, side, colour in ((back, row.back, -1, PAST), (ahead, row.ahead, 1, FUTURE)):
+        if not width:
+            continue
+        left = middle - width if side < 0 else middle
+        parts.append(
+            f'<rect x="{left:.1f}" y="{y}" width="{width:.1f}" height="{BAR}" rx="4" fill="{colour}"/>'
+        )
+        sign = "−" if side < 0 else "+"
+        parts.append(_count(f"{sign}{_steps(steps)}", middle + side * width, y + 10, width > 46, side))
+    box = f'x="{middle - own / 2:.1f}" y="{y - 1}" width="{own:.1f}" height="{BAR + 2}"'
+    return [*parts, f'<rect {box} rx="2" fill="{NOW}"/>']
 
 
-def _count(text: str, x: float, y: float, *, inside: bool, side: int) -> str:
+def _text(x: float, y: float, text: str, *, anchor: str = "start", quiet: bool = False) -> str:
+    kind = ' class="quiet"' if quiet else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{kind}>{html.escape(text)}</text>'
+
+
+def _count(text: str, x: float, y: float, inside: bool, side: int) -> str:
     """A number at a bar's end: in it where there is room."""
     place = x - 7 * side if inside else x + 6 * side
     anchor = "start" if (side < 0) == inside else "end"

@@ -34,7 +34,7 @@ class Envelope:
             self.steps_per_point *= 2
 
     def result(self) -> dict[str, list[float] | int]:
-        """`low`, `high` and `mean` of each stretch and `steps_per_point`, its length; the last may be short."""
+        """`low`, `high` and `mean` of each stretch and `steps_per_point`, its length."""
         rows = self._rows
         if len(self._loose):
             rows = np.concatenate([rows, pooled(self._loose, len(self._loose))])

@@ -3,9 +3,9 @@
 The change energy of step t is `e(t) = mean |x(t) - x(t-1)|²`; in sound it is taken per hop of 5 ms, and the
 event then set to the first sample of the change. The rise is `s(t) = log10(e(t) + ε) - log10(b(t) + ε)` with
 `b(t)` the mean of e over the four steps before and `ε` a millionth of the largest e. A step is an event where
-the robust z-score `(s - median) / max(1.4826 MAD, 0.1)` is over 5. Of those closer together than a quarter of a second (sound: 50 ms;
-without time: 4 steps) only one is kept, the first that has a twentieth of the energy of the strongest.
-Nothing here looks at an output.
+the robust z-score `(s - median) / max(1.4826 MAD, 0.1)` is over 5. Of those closer together than a quarter
+of a second (sound: 50 ms; without time: 4 steps) only one is kept, the first that has a twentieth of the
+energy of the strongest. Nothing here looks at an output.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class EventFinder:
         self._take(change)
 
     def _take(self, change: np.ndarray) -> None:
-        """Pool (energy, largest change) per step into hops; note the first sample that leaves the old level."""
+        """Pool (energy, largest change) per step into hops; note the first sample off the old level."""
         rows = np.concatenate([self._loose, change])
         whole = len(rows) // self._hop
         hops = rows[: whole * self._hop].reshape(whole, self._hop, 2)
@@ -101,6 +101,8 @@ class EventFinder:
         for strongest in sorted(chosen):
             near = found[(found <= strongest) & (found > strongest - self._gap)]
             hop = int(near[energy[near] >= START * energy[strongest]][0])
+            if hop - 1 in found:  # a change that begins at the end of a hop
+                hop -= 1
             events.append(Event(hop * self._hop + int(onset[hop]), float(z[hop]), float(energy[strongest])))
         return events
 

@@ -1,4 +1,4 @@
-"""Causality from file to file: change the input file after a time, run both, compare what was written before it.
+"""Causality from file to file: change the input file after a time, run both, compare what was written.
 
 The variants are lossless files, the outputs are the normalized values themselves (`.npy`), compared bit by
 bit: lossy encoders look ahead on their own account. Runs the real pipeline; looks at no layer.
@@ -58,7 +58,7 @@ def prove_files(
     channels: int,
     reach: int,
 ) -> FileProof | None:
-    """Run the pipeline over a file and over variants of it. None for a kind that no variant can be written of.
+    """Run the pipeline over a file and over variants of it. None where none can be written.
 
     source: an input to cut the file from; without one it is noise of `channels` channels.
     reach: steps of the input that one output reads, which makes the file long enough.
@@ -73,7 +73,9 @@ def prove_files(
     with tempfile.TemporaryDirectory(prefix="mediaconv-prove-") as folder:
         base = _run(Path(folder, "as_it_is"), data, info, lossless, pipeline)
         for i, change in enumerate(changes):
-            other = _run(Path(folder, f"changed_{i}"), _changed(data, order, change), info, lossless, pipeline)
+            other = _run(
+                Path(folder, f"changed_{i}"), _changed(data, order, change), info, lossless, pipeline
+            )
             ahead = _ahead(base, other, order, change)
             if ahead is not None and (worst is None or ahead > worst):
                 worst = ahead
@@ -146,13 +148,16 @@ def _changed(data: np.ndarray, order: Order, change: Sequence[int]) -> np.ndarra
     random = np.random.default_rng(1)
     if np.issubdtype(data.dtype, np.integer):
         top = np.iinfo(data.dtype).max
-        other = (data.astype(np.int64) + top // 2 + random.integers(0, top // 4, data.shape)) % (top + 1)
+        moved = data.astype(np.int64) + top // 2 + random.integers(0, top // 4, data.shape)
+        other = (moved % (top + 1)).astype(np.float64)
     else:
         other = random.uniform(-0.9, 0.9, data.shape)
     return np.where(later.reshape(view), other, data).astype(data.dtype)
 
 
-def _run(folder: Path, data: np.ndarray, info: SourceInfo, config: RunConfig, pipeline: Pipeline) -> np.ndarray:
+def _run(
+    folder: Path, data: np.ndarray, info: SourceInfo, config: RunConfig, pipeline: Pipeline
+) -> np.ndarray:
     """One file through the pipeline. Shape of the result: (C', n, ...)."""
     folder.mkdir()
     path = WRITERS[pipeline.name](folder, data, info)
@@ -161,7 +166,9 @@ def _run(folder: Path, data: np.ndarray, info: SourceInfo, config: RunConfig, pi
     return read_tensor(job.target / result.outputs[0].name)
 
 
-def _ahead(base: np.ndarray, other: np.ndarray, order: Order, change: Sequence[int]) -> tuple[int, ...] | None:
+def _ahead(
+    base: np.ndarray, other: np.ndarray, order: Order, change: Sequence[int]
+) -> tuple[int, ...] | None:
     """How far before the change the first differing output stands; None where none differs."""
     if base.shape != other.shape:
         return (max(1, change[0]), *change[1:])

@@ -129,7 +129,7 @@ class Lesson:
 
     persistence: error of saying that tomorrow will be as today. surprise: the least that any honest forecast
         can have, the day's own surprise and noise.
-    truth: tomorrow's temperatures of the test years. predictions: by stack and by whether the future was seen.
+    truth: tomorrow's temperatures of the test years. predictions: by stack and whether it saw the future.
     """
 
     standard: Errors

@@ -1,4 +1,4 @@
-"""The forecast lesson drawn: what each stack reads, what it foretells, and how wrong it is. Trains nothing."""
+"""The forecast lesson drawn: what each stack reads and foretells, and how wrong it is. Trains nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def plot_lesson(lesson: Lesson, path: Path) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    style = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "0"}
+    style: dict[Any, Any] = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
     with mpl.rc_context(style):
         figure = Figure(figsize=(11, 8.2), layout="constrained", facecolor="white")
         top, middle, bottom = figure.subplots(3, 1, height_ratios=[0.9, 1.6, 1.3])

@@ -84,10 +84,11 @@ def _failures(result: Comparison) -> str:
 
 def _table(first: list[str], found: list[Column], rows: list[str]) -> str:
     heads = "".join(f"<th>{html.escape(name)}</th>" for name in first)
-    heads += "".join(f'<th title="{html.escape(c.help, quote=True)}">{html.escape(c.label)}</th>' for c in found)
-    return (
-        f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+    heads += "".join(
+        f'<th title="{html.escape(c.help, quote=True)}">{html.escape(c.label)}</th>' for c in found
     )
+    head, body = f"<thead><tr>{heads}</tr></thead>", f"<tbody>{''.join(rows)}</tbody>"
+    return f'<div class="scroll"><table>{head}{body}</table></div>'
 
 
 def _card(title: str, content: str) -> str:

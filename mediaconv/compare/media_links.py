@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 INLINE_FILE_BYTES = 8 * 2**20
 INLINE_PAGE_BYTES = 48 * 2**20
-"""A file of more bytes is linked, and so is every file after which the inlined ones would be more together."""
+"""A file of more bytes is linked, and so is one with which the inlined ones would be more together."""
 
 TYPES = {
     ".mp4": "video/mp4", ".webm": "video/webm", ".mkv": "video/x-matroska", ".wav": "audio/wav",

@@ -37,9 +37,7 @@ class Pairs:
     def _pair(self) -> None:
         a, b = (np.concatenate(held, axis=1) if len(held) > 1 else held[0] for held in self._held)
         if (a.shape[0], *a.shape[2:]) != (b.shape[0], *b.shape[2:]):
-            self.mismatch = (
-                f"the outputs differ in shape: {a.shape[0]} channels of {_size(a)} and {b.shape[0]} of {_size(b)}"
-            )
+            self.mismatch = f"the outputs differ in shape: {_size(a)} and {_size(b)}"
             self._held = [[], []]
             return
         ready = min(a.shape[1], b.shape[1])
@@ -53,7 +51,7 @@ class Pairs:
 
 
 def _size(x: np.ndarray) -> str:
-    return " x ".join(str(n) for n in x.shape[2:]) or "sound"
+    return " x ".join([f"{x.shape[0]} channels", *map(str, x.shape[2:])])
 
 
 class ChannelNumbers:

@@ -21,6 +21,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+
 from mediaconv.nn.layer import axis_map
 
 if TYPE_CHECKING:
@@ -52,9 +53,7 @@ class Reach:
     def of(cls, module: nn.Module, axis: int = 0) -> Reach:
         """From the formula; an unbounded side counts as `UNBOUNDED_REACH`."""
         found = axis_map(module, axis)
-        back, ahead = (
-            UNBOUNDED_REACH if math.isinf(n) else int(n) for n in (found.look_back, found.latency)
-        )
+        back, ahead = (UNBOUNDED_REACH if math.isinf(n) else int(n) for n in (found.look_back, found.latency))
         return cls(back, ahead, found.stride)
 
     @property
@@ -104,7 +103,7 @@ class Reaction:
 
 
 def without_event(piece: np.ndarray, event: int) -> np.ndarray:
-    """The piece held still from index `event` on: what was there just before goes on, or zeros at the start."""
+    """The piece held still from index `event` on: what was there just before goes on."""
     held = piece.copy()
     held[event:] = piece[event - 1] if event else 0
     return held

@@ -30,8 +30,8 @@ MOST_AROUND = 32
 class Order:
     """What "later" means. axes: one axis is time; several are a reading order (frame, row, column).
 
-    strides: input steps an output step along each of these axes. period: outputs along the first of them after
-    which the pattern of what they read repeats itself.
+    strides: input steps an output step along each of these axes. period: outputs along the first of them
+    after which the pattern of what they read repeats itself.
     """
 
     axes: tuple[int, ...]

@@ -37,7 +37,7 @@ class Reactions:
         return pre_echo(before, after)
 
     def rows(self, side: str, channel: int) -> list[dict[str, Any]]:
-        """Of each event: its step, energy before and after, pre-echo, and the reaction around it, thinned out."""
+        """Of each event: its step, energy before and after, pre-echo, and the reaction, thinned out."""
         return [
             {
                 "step": r.event,
@@ -111,7 +111,7 @@ def _joined(held: Sequence[tuple[int, np.ndarray]], piece: Piece) -> np.ndarray:
 
 
 def windowed(data: np.ndarray, event: int) -> np.ndarray:
-    """The part of each picture where the event changes most: (n, H, W, C) or rows (n, W, C), whole if small."""
+    """The part of each picture, or of each row, where the event changes most; all of a small one."""
     if data.ndim < 3:
         return data
     change = np.abs(data[event].astype(np.float64) - data[max(0, event - 1)]).sum(-1)

@@ -1,4 +1,4 @@
-"""A comparison as one HTML page that opens without a network. Measures nothing; `page_data` is all it shows."""
+"""A comparison as one HTML page that opens without a network. Measures nothing."""
 
 from __future__ import annotations
 
@@ -108,9 +108,8 @@ def page_data(
         "input_curve": compared.input_curve,
         "events": _events(compared, sides, rate),
         "mismatch": compared.mismatch,
-        "legend": "The second is the reference of the first. " + " ".join(f"{c.label}: {c.help}." for c in found[:6]),
-        "reading": f"Layer by layer, the {many} of the input that one output has read; {sides[0]['label']} and "
-        f"{sides[1]['label']} are drawn to one scale.",
+        "legend": " ".join(f"{c.label}: {c.help}." for c in found if not c.percent),
+        "reading": f"Layer by layer, the {many} of the input that one output has read; both to one scale.",
         "footer": _footer(compared),
     }
 
@@ -123,7 +122,9 @@ def channel_rows(compared: Compared, sides: Sequence[Mapping[str, Any]]) -> list
     for i, numbers in enumerate(compared.channels):
         shift = numbers["shift_steps"]
         row: dict[str, Any] = {"channel": i, **numbers}
-        row["shift_ms"] = None if shift is None or rate is None else float(1000 * Fraction(shift) * stride / rate)
+        row["shift_ms"] = (
+            None if shift is None or rate is None else float(1000 * Fraction(shift) * stride / rate)
+        )
         for side in sides:
             row[f"pre_echo_{side['name']}"] = compared.reactions.pre_echo(side["name"], i)
         rows.append(row)
@@ -166,7 +167,9 @@ def _versions(
     return out
 
 
-def _side(side: Mapping[str, Any], compared: Compared, unit: str, sides: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _side(
+    side: Mapping[str, Any], compared: Compared, unit: str, sides: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """What the page says of one stack."""
     modules = [compared.models[s["name"]].module for s in sides]
     rows = [row for module in modules for row in rows_of(module)]
@@ -179,14 +182,19 @@ def _side(side: Mapping[str, Any], compared: Compared, unit: str, sides: Sequenc
     }
 
 
-def _events(compared: Compared, sides: Sequence[Mapping[str, Any]], rate: float | None) -> list[dict[str, Any]]:
+def _events(
+    compared: Compared, sides: Sequence[Mapping[str, Any]], rate: float | None
+) -> list[dict[str, Any]]:
     reactions = {
-        side["name"]: [compared.reactions.rows(side["name"], i) for i in range(_channels(compared, side["name"]))]
+        side["name"]: [
+            compared.reactions.rows(side["name"], i) for i in range(_channels(compared, side["name"]))
+        ]
         for side in sides
     }
     return [
         {
             "step": event.step,
+            "energy": event.energy,
             "seconds": event.step / rate if rate else None,
             "reactions": {name: [rows[k] for rows in each] for name, each in reactions.items()},
         }
@@ -218,9 +226,9 @@ def _dimensions(compared: Compared, pipeline: Pipeline) -> str:
 
 
 def _footer(compared: Compared) -> list[str]:
-    mib = 2**20
+    each, together = (size // 2**20 for size in (INLINE_FILE_BYTES, INLINE_PAGE_BYTES))
     return [
         *compared.notes,
-        f"Media of up to {INLINE_FILE_BYTES // mib} MiB each and {INLINE_PAGE_BYTES // mib} MiB together are part of this "
-        "page; longer ones are linked and must stay beside it. No request leaves the page.",
+        f"Media of up to {each} MiB each and {together} MiB together are part of this page; longer ones are "
+        "linked and must stay beside it. No request leaves the page.",
     ]

@@ -56,27 +56,27 @@ function timeline(rows, options) {
 }
 
 // How strongly both stacks react around the chosen event; before it, an honest one does not.
-function reactionChart() {
-  const width = 640, height = 250, left = 8, right = 8, top = 34, bottom = 36;
+function reactionChart(width) {
+  const height = 250, left = 8, right = 8, top = 34, bottom = 36;
   const event = data.events[state.event];
   const rows = data.sides.map((side) => ({ side, found: event.reactions[side.name][state.channel] }));
   const svg = draw("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", id: "reaction",
     "aria-label": "Reaction around the event" });
   const all = rows.flatMap((r) => r.found.offsets);
-  const reach = Math.max(4, ...all.map((o) => Math.abs(o)));
+  const reach = Math.max(4, ...all.map((o) => (o < 0 ? -o : o + 1)));
   const most = Math.max(1e-12, ...rows.flatMap((r) => r.found.reaction));
   const x = (o) => left + ((o + reach) / (2 * reach)) * (width - left - right);
   const y = (v) => top + (1 - v / most) * (height - top - bottom);
   svg.append(draw("rect", { x: left, y: top - 10, width: x(0) - left, height: height - top - bottom + 10, fill: "var(--before)", rx: 4 }));
-  svg.append(label(x(0) - 8, top - 18, "before the event", "end"), label(x(0) + 8, top - 18, "from the event on", "start"));
+  svg.append(label(x(0) - 8, top - 16, "before the event", "end"), label(x(0) + 8, top - 16, "from the event on", "start"));
   const bars = reach <= 60;
   rows.forEach((row, i) => {
     const tone = TONES[row.side.role];
     if (bars) {
-      const step = (width - left - right) / (2 * reach), wide = Math.max(1.5, step * 0.38);
+      const step = (width - left - right) / (2 * reach), wide = Math.max(1, step * 0.38);
       row.found.offsets.forEach((o, k) => {
         const h = y(0) - y(row.found.reaction[k]);
-        if (h > 0.2) svg.append(draw("rect", { x: x(o) + (i ? 0 : -wide), y: y(0) - h, width: wide, height: h, fill: tone, rx: 1,
+        if (h > 0.2) svg.append(draw("rect", { x: x(o) + step * (i ? 0.52 : 0.1), y: y(0) - h, width: wide, height: h, fill: tone, rx: 1,
           class: o < 0 ? "early" : "late", "data-side": row.side.name }));
       });
     } else {

@@ -2,6 +2,7 @@
 // State of the page, small helpers, theme and keyboard. Knows no kind of media.
 const data = JSON.parse(document.getElementById("data").textContent);
 const state = { channel: 0, event: 0, position: 0, listeners: [] };
+state.event = data.events.reduce((best, e, i) => (e.energy > data.events[best].energy ? i : best), 0);
 const TONES = { input: "var(--input)", a: "var(--a)", b: "var(--b)", difference: "var(--difference)" };
 const SVG = "http://www.w3.org/2000/svg";
 

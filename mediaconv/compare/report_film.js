@@ -122,9 +122,9 @@ function filmPlayer() {
   if (has) amplify.dispatchEvent(new Event("input"));
   const bar = make("div", { className: "bar" }, play, back, on, loop, speed, ...events, read, make("span", { className: "grow" }), channelPicker());
   const under = has ? make("label", { className: "inline" }, "Amplify the difference", amplify) : "";
-  player.nodes = [bar, grid, slider, under];
+  player.nodes = [bar, grid, under, slider];
   clock();
-  player.seek(data.events.length ? Math.max(0, data.events[0].step - 1) : 0);
+  player.seek(data.events.length ? Math.max(0, data.events[state.event].step - 1) : 0);
   window.player = player;
   return player;
 }

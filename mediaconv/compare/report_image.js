@@ -50,9 +50,8 @@ function imageViewer() {
   listen((what) => { if (what === "channel") paint(); });
   const nudge = (by) => { slider.value = Number(slider.value) + by; place(); };
   Object.assign(shortcuts, { ArrowLeft: (e) => nudge(e.shiftKey ? -100 : -10), ArrowRight: (e) => nudge(e.shiftKey ? 100 : 10) });
-  eventButton(() => {});
   paint();
   const bar = make("div", { className: "bar" }, "Left ", menus[0], "right ", menus[1], make("span", { className: "grow" }), channelPicker());
   window.viewer = { slider, box };
-  return { nodes: [bar, make("div", { style: "height:10px" }), box, slider, grid], seek: () => {} };
+  return { nodes: [bar, make("div", { style: "max-width:860px;margin:10px auto" }, box, slider), grid], seek: () => {} };
 }

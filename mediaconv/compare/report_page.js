@@ -27,8 +27,8 @@ function legend(rows) {
     make("span", { style: `--tone:${r.tone}` }, make("span", { className: "key" }), r.label)));
 }
 
-function timelineCard(player) {
-  const box = make("div");
+function timelineRows(player) {
+  const box = make("div", { id: "timeline" });
   const rows = () => {
     const curves = data.curves[state.channel] || {};
     const found = [{ curve: data.input_curve, stride: 1, tone: TONES.input, label: "input", thick: 1.5 }];
@@ -37,12 +37,14 @@ function timelineCard(player) {
   };
   const paint = () => {
     const all = rows();
-    box.replaceChildren(legend(all), timeline(all, { height: 180, label: data.level, seek: player && player.seek.bind(player) }));
-    changed("position");
+    const text = make("span", { textContent: data.level + (data.events.length ? " ▲ marks an event of the input." : "") });
+    const keys = legend(all);
+    keys.append(text);
+    box.replaceChildren(keys, timeline(all, { height: 170, label: data.level, seek: player && player.seek.bind(player) }));
   };
   listen((what) => { if (what === "channel") paint(); });
   paint();
-  return card("Timeline", make("p", { className: "soft", textContent: data.level + (data.events.length ? " ▲ marks an event of the input." : "") }), box);
+  return box;
 }
 
 function preEcho() {
@@ -55,7 +57,7 @@ function preEcho() {
   const paint = () => {
     menu.value = state.event;
     const event = data.events[state.event];
-    chart.replaceChildren(reactionChart());
+    chart.replaceChildren(reactionChart(Math.max(280, Math.min(900, chart.clientWidth || 560))));
     pair.replaceChildren(...data.sides.map((side) => {
       const found = event.reactions[side.name][state.channel];
       return make("div", { style: `--tone:${TONES[side.role]}` }, make("div", { className: "big", textContent: percent(found.pre_echo) }),
@@ -63,7 +65,6 @@ function preEcho() {
     }));
   };
   listen((what) => { if (what !== "position") paint(); });
-  paint();
   const text = "How strongly each output reacts to the event, before it and from it on: the output with the event less the output without it. The percentage is the energy before the event relative to that after it.";
   return card("Pre-echo", make("p", { className: "soft", textContent: text }),
     data.events.length > 1 ? make("div", { className: "bar" }, make("label", { className: "inline" }, "Event ", menu)) : "",
@@ -86,7 +87,7 @@ function numbers() {
 function stacks() {
   const two = make("div", { className: "two" });
   for (const side of data.sides) {
-    const drawing = make("div");
+    const drawing = make("div", { className: "scroll" });
     drawing.innerHTML = side.drawing;
     two.append(make("div", {}, make("figcaption", { style: `--tone:${TONES[side.role]}` }, make("span", { className: "dot" }), side.label), drawing));
   }
@@ -97,10 +98,13 @@ const build = data.shown && PLAYERS[data.kind];
 const player = build ? build() : null;
 page.append(verdicts());
 if (player) {
-  page.append(card("", ...player.nodes, make("div", { className: "keys" }, ...KEYS[data.kind].map(([key, text]) => make("span", {}, make("kbd", { textContent: key }), " " + text)))));
+  const under = data.kind === "audio" || !data.curves.length ? [] : [timelineRows(player)];
+  const keys = make("div", { className: "keys" }, ...KEYS[data.kind].map(([key, text]) => make("span", {}, make("kbd", { textContent: key }), " " + text)));
+  page.append(card("", ...player.nodes, ...under, keys));
+} else if (data.curves.length) {
+  page.append(card("Timeline", timelineRows(null)));
 }
-if (data.kind === "audio" || !data.channels.length) page.append(preEcho());
-else page.append(make("div", { className: "two" }, timelineCard(player), preEcho()));
-page.append(numbers(), stacks());
+page.append(preEcho(), numbers(), stacks());
 page.append(make("footer", {}, ...data.footer.map((text) => make("p", { textContent: text }))));
-changed("position");
+changed("channel");
+window.addEventListener("resize", () => changed("event"));

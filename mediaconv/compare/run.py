@@ -27,7 +27,7 @@ ROLES = ("a", "b")
 
 @dataclass
 class Comparison:
-    """What came of a comparison. files: a row an input, as in compare.json. failures: stage and reason by name."""
+    """What came of a comparison. files: a row an input. failures: stage and reason of each."""
 
     output: Path
     kind: str
@@ -114,7 +114,7 @@ def side_row(
 
 
 def reach_row(model: Model, compared: Compared) -> dict[str, Any]:
-    """Receptive field in both directions and latency, in steps of the input and in milliseconds; None: no end."""
+    """Receptive field both ways and latency, in steps of the input and milliseconds; None: no end."""
     found = axis_map(model.module, 0)
     back, ahead = (None if math.isinf(n) else int(n) for n in (found.look_back, found.latency))
     rate = compared.info.rate
@@ -134,7 +134,9 @@ def verdict_text(proof: Proof) -> str:
         return "Causal: no output depends on a later input, by gradient and by perturbation."
     if proof.look_ahead is None:
         return "Not causal: its outputs depend on the whole file, to its end."
-    count = f"{proof.look_ahead:,} {proof.unit}" if proof.look_ahead != 1 else f"1 {proof.unit.removesuffix('s')}"
+    count = (
+        f"{proof.look_ahead:,} {proof.unit}" if proof.look_ahead != 1 else f"1 {proof.unit.removesuffix('s')}"
+    )
     return f"Not causal: its outputs depend on inputs up to {count} later."
 
 
@@ -156,45 +158,50 @@ def facts(proof: Proof, reach: Mapping[str, Any], pipeline: Pipeline) -> list[st
     return found
 
 
+SIDE_KEYS = (
+    "causal", "look_ahead", "receptive_field", "receptive_field_back", "receptive_field_ahead",
+    "latency_steps", "latency_ms",
+)  # fmt: skip
+
+
 def file_row(
     job: Job, compared: Compared, sides: Sequence[Mapping[str, Any]], page: Path, output: Path
 ) -> dict[str, Any]:
-    """One input's row of compare.json."""
-    unit = {"step": "step"}
-    names = [side["name"] for side in sides]
-    rate = compared.info.rate
-    reactions = {name: compared.reactions for name in names}
-    events = [
-        {
-            **unit,
-            "step": event.step,
-            "seconds": float(event.step / rate) if rate else None,
-            "z": event.z,
-            "pre_echo": {
-                name: [reactions[name].rows(name, i)[k]["pre_echo"] for i in range(len(compared.channels))]
-                for name in names
-            },
-        }
-        for k, event in enumerate(compared.events)
-    ]
+    """One input's row of compare.json; paths are relative to the output folder."""
     return {
         "input": job.name,
         "shape": compared.input_shape,
         "output_shapes": compared.output_shapes,
         "channels": channel_rows(compared, sides),
-        "sides": {
-            side["name"]: {k: side[k] for k in (
-                "causal", "look_ahead", "receptive_field", "receptive_field_back", "receptive_field_ahead",
-                "latency_steps", "latency_ms",
-            )}
-            for side in sides
+        "sides": {side["name"]: {key: side[key] for key in SIDE_KEYS} for side in sides},
+        "events": event_rows(compared, [side["name"] for side in sides]),
+        "outputs": {
+            name: [(job.target / file).relative_to(output).as_posix() for file in version.files]
+            for name, version in compared.versions.items()
+            if version.files
         },
-        "events": events,
-        "outputs": {name: [(job.target / f).relative_to(output).as_posix() for f in v.files] for name, v in compared.versions.items()},
         "mismatch": compared.mismatch,
         "notes": compared.notes,
         "report": page.relative_to(output).as_posix(),
-    }  # fmt: skip
+    }
+
+
+def event_rows(compared: Compared, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Each event of an input with both stacks' pre-echo, a number a channel."""
+    rate = compared.info.rate
+    pre_echoes = {
+        name: [compared.reactions.rows(name, i) for i in range(compared.models[name].output_channels)]
+        for name in names
+    }
+    return [
+        {
+            "step": event.step,
+            "seconds": float(event.step / rate) if rate else None,
+            "z": event.z,
+            "pre_echo": {name: [rows[k]["pre_echo"] for rows in each] for name, each in pre_echoes.items()},
+        }
+        for k, event in enumerate(compared.events)
+    ]
 
 
 def write_tables(result: Comparison, inputs: int) -> None:

@@ -6,6 +6,7 @@ depends on the chunk and the receptive field, never on the input's length. Write
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -71,7 +72,7 @@ class Compared:
 
 
 def compare_file(job: Job, sides: Sequence[Side], pipeline: Pipeline, models: Sequence[Models]) -> Compared:
-    """Run both sides over one input and measure. Raises MediaError with its stage; then nothing is left of it."""
+    """Run both sides over one input and measure. Raises MediaError; then nothing is left of it."""
     from mediaconv.errors import ReadError, WriteError
 
     config = sides[0].config
@@ -90,8 +91,20 @@ def compare_file(job: Job, sides: Sequence[Side], pipeline: Pipeline, models: Se
             with stage(ComputeError):
                 reactions = measure_reactions(job, sides, pipeline, chosen, passage.events)
             compared = passage.result(job.name, versions, reactions)
-            staging.commit()
+            _put_in_place(staging)
     return compared
+
+
+def _put_in_place(staging: Staging) -> None:
+    """Commit; where the target holds an earlier comparison, folder by folder, each whole."""
+    if not staging.target.exists():
+        staging.commit()
+        return
+    for entry in list(staging.folder.iterdir()):
+        place = staging.target / entry.name
+        if place.is_dir():
+            shutil.rmtree(place)
+        entry.rename(place)
 
 
 def _observe(job: Job, sides: Sequence[Side], pipeline: Pipeline, models: Sequence[Model]) -> None:
@@ -127,9 +140,7 @@ class _Passage:
         self._input = input_file(pipeline, folder / "input", info)
         try:
             for side, output in zip(sides, outputs, strict=True):
-                self._files.append(
-                    OutputFiles(pipeline, folder / side.name, info, output, side.config.write)
-                )
+                self._files.append(OutputFiles(pipeline, folder / side.name, info, output, side.config.write))
         except BaseException:
             self.abort()
             raise
@@ -190,7 +201,11 @@ class _Passage:
             files.write(values[-1], times)
             before = self.output_shapes.get(side.name, (0, 0))[1]
             if samples.size or not before:
-                self.output_shapes[side.name] = (samples.shape[0], before + samples.shape[1], *samples.shape[2:])
+                self.output_shapes[side.name] = (
+                    samples.shape[0],
+                    before + samples.shape[1],
+                    *samples.shape[2:],
+                )
         self._pairs.add(values[0], values[1])
 
     def _paired(self, a: np.ndarray, b: np.ndarray) -> None:

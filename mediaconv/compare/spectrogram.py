@@ -1,4 +1,4 @@
-"""A sound as a picture of its spectrum over time, read frame by frame. A picture for the eye, not a metric."""
+"""A sound as a picture of its spectrum over time, read frame by frame. For the eye, not a metric."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def spectrogram_png(path: Path) -> bytes:
         bands = librosa.filters.mel(sr=file.samplerate, n_fft=FFT_SIZE, n_mels=BANDS)
     window = np.hanning(FFT_SIZE)[:, None]
     power = np.abs(np.fft.rfft(frames * window, axis=0) / (FFT_SIZE / 4)) ** 2
-    level = librosa.power_to_db(bands @ power / bands.sum(axis=1, keepdims=True).clip(1e-12), ref=1.0, top_db=None)
+    level = librosa.power_to_db(
+        bands @ power / bands.sum(axis=1, keepdims=True).clip(1e-12), ref=1.0, top_db=None
+    )
     shown = np.clip(1 + level / RANGE_DB, 0, 1)[::-1]
     colours = mpl.colormaps["magma"](shown, bytes=True)[..., [2, 1, 0]]
     done, encoded = cv2.imencode(".png", np.ascontiguousarray(colours))

@@ -29,7 +29,9 @@ class Column:
 def columns(kind: str, sides: Sequence[str], unit: str) -> list[Column]:
     """The columns of a kind of media. sides: names of both, the second is the reference of the metrics."""
     found = [
-        Column("mean_difference", "mean difference", "mean absolute difference; the range is 1 wide, of sound 2"),
+        Column(
+            "mean_difference", "mean difference", "mean absolute difference; the range is 1 wide, of sound 2"
+        ),
         Column("max_difference", "largest", "largest absolute difference"),
     ]
     if kind == "audio":
@@ -43,7 +45,9 @@ def columns(kind: str, sides: Sequence[str], unit: str) -> list[Column]:
             Column("ssim", "SSIM", "structural similarity, 1 is equal"),
         ]
     found += [
-        Column("shift_steps", f"best shift, {unit}", f"{sides[0]} is most like {sides[1]} moved so far later"),
+        Column(
+            "shift_steps", f"best shift, {unit}", f"{sides[0]} is most like {sides[1]} moved so far later"
+        ),
         Column("shift_ms", "best shift, ms", "the same in time"),
     ]
     for side in sides:
@@ -97,7 +101,9 @@ def csv_text(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str:
     return out.getvalue()
 
 
-def summary(rows: Sequence[Mapping[str, Any]], found: Sequence[Column]) -> dict[str, dict[str, float | int | None]]:
+def summary(
+    rows: Sequence[Mapping[str, Any]], found: Sequence[Column]
+) -> dict[str, dict[str, float | int | None]]:
     """Of each column: how many numbers there are, their mean, least, greatest and quantiles."""
     out: dict[str, dict[str, float | int | None]] = {}
     for column in found:
@@ -106,8 +112,11 @@ def summary(rows: Sequence[Mapping[str, Any]], found: Sequence[Column]) -> dict[
             out[column.key] = {"count": 0, "mean": None, "min": None, "max": None}
             out[column.key] |= {f"q{round(100 * q):02d}": None for q in QUANTILES}
             continue
-        numbers = {"count": len(values), "mean": float(values.mean()), "min": float(values.min())}
-        numbers["max"] = float(values.max())
-        quantiles = np.quantile(values, QUANTILES)
-        out[column.key] = numbers | {f"q{round(100 * q):02d}": float(v) for q, v in zip(QUANTILES, quantiles, strict=True)}
+        out[column.key] = {
+            "count": len(values),
+            "mean": float(values.mean()),
+            "min": float(values.min()),
+            "max": float(values.max()),
+            **{f"q{round(100 * q):02d}": float(np.quantile(values, q)) for q in QUANTILES},
+        }
     return out

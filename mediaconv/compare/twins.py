@@ -41,7 +41,7 @@ def twins(config: RunConfig) -> tuple[Side, Side]:
 
 
 def pair(first: RunConfig, second: RunConfig, names: tuple[str, str]) -> tuple[Side, Side]:
-    """Two configurations as they are. names: their files'. Raises UsageError where they cannot be compared."""
+    """Two configurations as they are; names: their files'. Raises UsageError where they do not fit."""
     if first.pipeline != second.pipeline:
         raise UsageError(
             f"compare: {names[0]} is for {first.pipeline} and {names[1]} for {second.pipeline}; "
@@ -64,8 +64,7 @@ def _parsed(content: dict[str, Any], name: str) -> RunConfig:
         return parse_config(yaml.safe_dump(content, sort_keys=False), name=f"the {name} twin")
     except ConfigError as error:
         raise UsageError(
-            f"compare: this configuration has no {name} twin; compare two configurations of your own instead:\n"
-            f"{error}"
+            f"compare: this configuration has no {name} twin; compare two of your own instead:\n{error}"
         ) from error
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from torch import nn
 
+from mediaconv.compare.blame import Leak
 from mediaconv.compare.files import FileProof, prove_files
 from mediaconv.compare.probe import Order
-from mediaconv.compare.prove import Leak, Proof, prove
+from mediaconv.compare.prove import Proof, prove
 from mediaconv.config import RunConfig, walk
 from mediaconv.config.layer import CausalLayer
 from mediaconv.config.run_config import render
@@ -82,7 +83,7 @@ def prove_config(config: RunConfig, pipeline: Pipeline, *, files: bool = True) -
 
 
 def prove_model(model: Model, config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> Proof:
-    """The proof of a configuration's stack, prelude included, its layers called by their place in the file."""
+    """The proof of a configuration's stack, prelude included, layers called by their place in the file."""
     return prove(
         model.module,
         channels=info.channels,
@@ -106,9 +107,9 @@ def order_axes(config: RunConfig, pipeline: Pipeline) -> tuple[int, ...]:
     """
     dims = len(pipeline.axes)
     layers = [spec for _, spec in walk(config.stack) if isinstance(spec, CausalLayer)]
-    modes = [how.mode for how in map(config.causality, layers) if how] or [
-        config.causality().mode if config.causality() else pipeline.causal_mode
-    ]
+    default = config.causality().mode if config.causality() else pipeline.causal_mode
+    modes: list[str] = [how.mode for how in map(config.causality, layers) if how]
+    modes = modes or [default]
     if "raster" in modes and dims > 1:
         return tuple(range(dims))
     axes = {spec.time_axis for spec in layers if config.causality(spec)} or {config.time_axis}

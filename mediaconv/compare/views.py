@@ -1,4 +1,4 @@
-"""Files that a browser can show: of the input, and of outputs whose own format it cannot. Computes nothing."""
+"""Files that a browser can show: of the input, and of outputs whose own format it cannot."""
 
 from __future__ import annotations
 
@@ -22,12 +22,16 @@ Times = Sequence[Fraction] | None
 
 def shown_by_browsers(options: Options, kind: str) -> bool:
     """Whether the files that these `write` options make show in a browser, one a channel."""
-    given = {name: getattr(options, name, None) for name in ("layout", "format", "codec", "lossless", "bit_depth")}
+    given = {
+        name: getattr(options, name, None) for name in ("layout", "format", "codec", "lossless", "bit_depth")
+    }
     if given["layout"] not in (None, "channels") or given["format"] not in SHOWN_FORMATS:
         return False
     if kind != "video":
         return True
-    return given["codec"] in (None, "h264", "vp9") and not given["lossless"] and given["bit_depth"] in (None, 8)
+    return (
+        given["codec"] in (None, "h264", "vp9") and not given["lossless"] and given["bit_depth"] in (None, 8)
+    )
 
 
 class OutputFiles:
@@ -127,7 +131,9 @@ class _Sound:
         self._kept = source.channels <= 2
         self._path = folder / "input.wav"
         channels = source.channels if self._kept else 1
-        self._writer = AudioWriter(self._path, rate_hz=round(source.rate or 1), format=SOUND, channels=channels)
+        self._writer = AudioWriter(
+            self._path, rate_hz=round(source.rate or 1), format=SOUND, channels=channels
+        )
 
     def write(self, raw: np.ndarray, times: Times) -> None:
         values = raw if self._kept else raw.mean(-1, keepdims=True)

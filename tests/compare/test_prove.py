@@ -1,0 +1,223 @@
+"""Proofs against layers of known reach, and against leaks planted in each place where one hides."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import mediaconv.nn as mnn
+from mediaconv.compare.prove import prove
+from mediaconv.nn.layer import Pointwise
+
+
+def proof(*layers, channels=2, dims=1, **options):
+    torch.manual_seed(0)
+    module = layers[0] if len(layers) == 1 else mnn.Sequential(*layers)
+    return prove(module, channels=channels, dims=dims, **options)
+
+
+CAUSAL = {
+    "pad": lambda: (mnn.CausalConv1d(2, 3, 5, dilation=3), nn.ReLU(), mnn.CausalConv1d(3, 2, 4, stride=2)),
+    "mask": lambda: (mnn.CausalConv1d(2, 3, 5, mode="mask"), nn.Tanh(), mnn.CausalConv1d(3, 1, 2, mode="mask")),
+    "kernel smaller than stride": lambda: (mnn.CausalConv1d(2, 2, 1, stride=3), mnn.CausalConv1d(2, 2, 2)),
+    "pool": lambda: (mnn.CausalMaxPool1d(5), mnn.CausalAvgPool1d(3, 1)),
+    "residual": lambda: (mnn.Residual(mnn.Sequential(mnn.CausalConv1d(2, 2, 3), nn.ReLU())),),
+    "norm over channels": lambda: (mnn.CausalConv1d(2, 4, 3), mnn.RMSNorm(4)),
+}
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_causal_layers_pass(name):
+    found = proof(*CAUSAL[name]())
+    assert found.causal
+    assert found.look_ahead == 0 == found.formula
+    assert set(found.by.values()) == {0}
+    assert found.leaks == []
+
+
+STANDARD = {
+    "conv": (lambda: mnn.Conv1d(2, 2, 7, padding="same"), 3),
+    "even kernel": (lambda: mnn.Conv1d(2, 2, 4, padding="same"), 2),
+    "dilated": (lambda: mnn.Conv1d(2, 2, 5, dilation=4, padding="same"), 8),
+    "strided": (lambda: mnn.Conv1d(2, 2, 5, stride=3, padding="same"), 2),
+    "max pool": (lambda: mnn.MaxPool1d(9, 1, 4), 4),
+    "two": (lambda: mnn.Sequential(mnn.Conv1d(2, 3, 3, 2, padding="same"), mnn.Conv1d(3, 2, 3, padding="same")), 3),
+    "dead in part": (lambda: mnn.Sequential(mnn.MaxPool1d(5, 1, 2), nn.ReLU(), mnn.Conv1d(2, 2, 9, padding="same")), 6),
+    "replicating": (lambda: mnn.Conv1d(2, 2, 7, padding="same", padding_mode="replicate"), 3),
+}
+
+
+@pytest.mark.parametrize("name", STANDARD)
+def test_standard_layers_fail_by_what_the_formula_says(name):
+    make, ahead = STANDARD[name]
+    found = proof(make())
+    assert not found.causal
+    assert found.look_ahead == ahead == found.formula
+    assert found.agrees
+
+
+def test_every_layer_that_looks_ahead_is_named_with_its_own_number():
+    layers = (mnn.CausalConv1d(2, 3, 5), mnn.Conv1d(3, 3, 5, padding="same"), nn.ReLU(), mnn.MaxPool1d(3, 1, 1))
+    found = proof(*layers, labels={"1": "stack[1].conv"})
+    assert found.look_ahead == 3
+    assert [(leak.layer, leak.look_ahead) for leak in found.leaks] == [
+        ("stack[1].conv (Conv1d)", 2),
+        ("3 (MaxPool1d)", 1),
+    ]
+
+
+def test_a_norm_over_time_reads_to_the_end():
+    found = proof(mnn.CausalConv1d(2, 4, 3), mnn.InstanceNorm1d(4))
+    assert not found.causal
+    assert found.look_ahead is None is found.formula
+    assert [leak.layer for leak in found.leaks] == ["1 (InstanceNorm1d)"]
+
+
+def test_circular_padding_reads_to_the_end():
+    assert proof(mnn.Conv1d(2, 2, 3, padding="same", padding_mode="circular")).look_ahead is None
+
+
+class Reflecting(nn.Module):
+    """Causal but for its padding, which shows at the start alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(2, 2, 4)
+
+    def forward(self, x):
+        return self.conv(F.pad(x, (3, 0), mode="reflect"))
+
+
+class Lying(mnn.CausalConv1d):
+    """Says that it is causal and is not."""
+
+    def forward(self, x):
+        return super().forward(F.pad(x, (0, 2)))[..., 2:]
+
+
+class LyingInChunks(mnn.CausalConv1d):
+    """Causal as a whole; in chunks it scales by the chunk's own mean."""
+
+    def step(self, x, state, *, axis, last):
+        y = super().step(x, state, axis=axis, last=last)
+        return y * (1 + y.mean()) if y.numel() else y
+
+
+class OnlyEdges(nn.Module):
+    """The last output but one reads the last input; nothing else does."""
+
+    def forward(self, x):
+        y = x.clone()
+        y[..., -2] = x[..., -2] + x[..., -1]
+        return y
+
+
+class Rounding(Pointwise, nn.Module):
+    """Has no gradient: only perturbation sees it."""
+
+    def forward(self, x):
+        return torch.round(4 * F.pad(x, (0, 1))[..., 1:])
+
+
+class Hidden(nn.Module):
+    """A dead unit unless the input is large, as with a clipped activation."""
+
+    def forward(self, x):
+        return x + F.relu(F.pad(x, (0, 3))[..., 3:] - 100)
+
+
+@pytest.mark.parametrize(
+    ("module", "ahead"),
+    [(Reflecting(), 3), (OnlyEdges(), 1), (Rounding(), 1), (Hidden(), 3)],
+    ids=lambda value: type(value).__name__,
+)
+def test_planted_leaks_are_found_and_named(module, ahead):
+    found = proof(module)
+    assert found.look_ahead == ahead
+    assert [leak.layer for leak in found.leaks] == [type(module).__name__]
+
+
+def test_a_leak_between_honest_layers_is_named():
+    torch.manual_seed(0)
+    module = nn.Sequential(mnn.CausalConv1d(2, 2, 3), Reflecting(), nn.ReLU())
+    found = prove(module, channels=2, dims=1)
+    assert [leak.layer for leak in found.leaks] == ["1 (Reflecting)"]
+
+
+def test_a_layer_that_lies_is_measured():
+    found = proof(mnn.CausalConv1d(2, 2, 3), Lying(2, 2, 3))
+    assert (found.look_ahead, found.formula, found.agrees) == (2, 0, False)
+    assert [leak.layer for leak in found.leaks] == ["1 (Lying)"]
+    assert "reads more than it says" in found.notes[0]
+
+
+def test_a_leak_in_chunks_alone_is_found():
+    found = proof(mnn.CausalConv1d(2, 2, 3), LyingInChunks(2, 2, 3))
+    assert not found.causal
+    assert [leak.layer for leak in found.leaks] == ["1 (LyingInChunks)"]
+
+
+def test_weights_that_are_zero_are_not_read():
+    layer = mnn.Conv1d(1, 1, 5, padding="same", bias=False)
+    with torch.no_grad():
+        layer.weight[..., 3:] = 0
+    found = proof(layer, channels=1)
+    assert found.causal
+    assert found.formula == 2
+    assert "are zero" in found.notes[0]
+
+
+def test_the_module_is_left_as_it_was():
+    torch.manual_seed(0)
+    module = mnn.Sequential(mnn.Conv1d(2, 2, 3, padding="same"), nn.Dropout(0.5)).train()
+    before = {k: v.clone() for k, v in module.state_dict().items()}
+    threads = torch.get_num_threads()
+    prove(module, channels=2, dims=1)
+    assert module.training
+    assert module[0].weight.dtype == torch.float32
+    assert all(torch.equal(v, before[k]) for k, v in module.state_dict().items())
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("raster_type", ["A", "B"])
+def test_raster_order_is_reading_order(raster_type):
+    honest = mnn.CausalConv2d(2, 3, (3, 5), mode="raster", raster_type=raster_type)
+    found = proof(honest, mnn.CausalConv2d(3, 2, 3, mode="raster"), dims=2, order_axes=(0, 1))
+    assert found.causal
+    leak = mnn.Conv2d(2, 2, (1, 5), padding="same")
+    found = proof(leak, dims=2, order_axes=(0, 1), axis_names=("rows", "columns"))
+    assert (found.causal, found.look_ahead, found.unit) == (False, 2, "columns")
+    found = proof(mnn.Conv2d(2, 2, (5, 3), padding="same"), dims=2, order_axes=(0, 1), axis_names=("rows", "columns"))
+    assert (found.look_ahead, found.unit, found.formula) == (2, "rows", 2)
+
+
+def test_time_along_columns():
+    layer = mnn.CausalConv2d(2, 2, (3, 5), time_axis=1)
+    assert proof(layer, dims=2, order_axes=(1,)).causal
+    assert proof(layer, dims=2, order_axes=(0,)).look_ahead == 1
+
+
+def test_film():
+    layers = (mnn.CausalConv3d(2, 3, 3, dilation=(2, 1, 1)), nn.ReLU())
+    assert proof(*layers, dims=3).causal
+    found = proof(*layers, mnn.Conv3d(3, 2, (3, 1, 1), padding="same"), dims=3)
+    assert (found.look_ahead, found.formula) == (1, 1)
+
+
+def test_block_alignment_reads_its_block():
+    found = proof(mnn.CausalConv1d(2, 2, 6, stride=3, alignment="block"))
+    assert found.look_ahead == 2 == found.formula
+
+
+def test_nothing_that_fits_is_said():
+    from mediaconv.errors import ComputeError
+
+    with pytest.raises(ComputeError, match="no input was found"):
+        prove(mnn.Conv1d(3, 1, 1), channels=2, dims=1)
+
+
+def test_unknown_modules_need_no_formula():
+    found = proof(nn.Sequential(nn.Conv1d(2, 2, 3, padding=1), nn.ReLU()))
+    assert (found.look_ahead, found.known) == (1, False)
