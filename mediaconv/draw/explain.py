@@ -16,6 +16,8 @@ def explain(row: Row, axes: Sequence[str]) -> str:
     """How a layer's output gets its size. axes: "channels" and the names of the others."""
     lines = [f"layer {row.name}: {row.layer}"]
     lines.append(f"  {axes[0]}: {row.before[0]} in, {row.after[0]} out")
+    if row.moves:
+        return "\n".join([*lines, *(f"  {line}" for line in row.moves)]) + "\n"
     mode = getattr(row.module, "padding_mode", "zeros")
     for axis, name in enumerate(axes[1:]):
         length, out = row.before[axis + 1], row.after[axis + 1]

@@ -153,13 +153,19 @@ def _middle(whole: AxisMap) -> tuple[int, int]:
     """An output whose reads lie inside the input, and the input's length."""
     margin = int(max(whole.look_back, whole.receptive_field) + whole.latency) + 2 * whole.grain
     first = math.ceil((margin + 1) / whole.stride / whole.period) * whole.period
-    return first, math.ceil((first + whole.period) * whole.stride) + margin + whole.grain
+    length = math.ceil((first + whole.period) * whole.stride) + margin + whole.grain
+    return first, _blocks(length, whole)
 
 
 def _enough(stack: nn.Sequential, axis: int) -> int:
     """A length of another axis at which some window lies inside the input."""
     across = Chain(tuple(axis_map(layer, axis) for layer in stack))
-    return 8 if across.whole else int(across.receptive_field + 2 * across.grain)
+    return _blocks(8 if across.whole else int(across.receptive_field + 2 * across.grain), across)
+
+
+def _blocks(length: int, whole: AxisMap) -> int:
+    """The next length of whole blocks, which a reshape takes alone."""
+    return -(-length // whole.grain) * whole.grain
 
 
 def _inputs(shape: Sequence[int], axis: int) -> list[Tensor]:

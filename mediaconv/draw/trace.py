@@ -33,6 +33,7 @@ class Row:
     receptive_field, stride: per axis, from the stack's input to this layer's output.
     latency: steps of the stack's input after an output's own time that it waits for, along axis 0.
     look_ahead: the layer's own, in steps of its input. parameters, multiply_adds: of the layer alone.
+    moves: what a reshape does to each axis, in words; empty for any other layer.
     state_bytes, activation_bytes: (estimated, measured); measured is None where it would be too much to run.
     """
 
@@ -49,6 +50,7 @@ class Row:
     look_ahead: Number
     state_bytes: tuple[int, int | None]
     activation_bytes: tuple[int, int | None]
+    moves: tuple[str, ...]
     module: nn.Module = field(repr=False, compare=False)
 
 
@@ -86,12 +88,12 @@ def trace(stack: nn.Module, shape: Sequence[int], *, axes: Sequence[str] | None 
             f"shape: got {list(shape)}, expected channels and {', '.join(names) or '1 to 3 axes'}"
         )
     try:
-        rows = list(_walk(stack, "", 0, tuple(shape), tuple(Chain() for _ in lengths)))
+        rows = list(_walk(stack, "", 0, tuple(shape), tuple(Chain() for _ in lengths), names))
+        cost = sum(row.multiply_adds for row in rows)
+        measured = measure(stack, shape, cost, max(math.prod(row.after) for row in rows))
     except ValueError as error:
         raise UsageError(f"shape {list(shape)}: {error}") from error
     total = rows[0]
-    cost = sum(row.multiply_adds for row in rows)
-    measured = measure(stack, shape, cost, max(math.prod(row.after) for row in rows))
     if measured is not None:
         rows = [
             replace(
@@ -125,7 +127,12 @@ def _parts(module: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 def _walk(
-    module: nn.Module, name: str, depth: int, before: tuple[int, ...], maps: tuple[AxisMap, ...]
+    module: nn.Module,
+    name: str,
+    depth: int,
+    before: tuple[int, ...],
+    maps: tuple[AxisMap, ...],
+    axes: Sequence[str],
 ) -> Iterator[Row]:
     """The module's row, then those of its parts. maps: from the stack's input to the module's, per axis."""
     own = tuple(axis_map(module, axis) for axis in range(len(maps)))
@@ -147,6 +154,7 @@ def _walk(
         look_ahead=own[0].latency,
         state_bytes=(_BYTES * _state(module, parts, before, after), None),
         activation_bytes=(_BYTES * math.prod(after), None),
+        moves=module.describe(axes) if isinstance(module, mnn.Reshape) else (),
         module=module,
     )
     if not (name and type(module) is mnn.Sequential):
@@ -154,7 +162,7 @@ def _walk(
     inner = depth + 1 if name and type(module) is not mnn.Sequential else depth
     for part, child in parts:
         path = f"{name}.{part}" if name else part
-        yield from _walk(child, path, inner, before, maps)
+        yield from _walk(child, path, inner, before, maps, axes)
         if sequence:
             before = _output(child, before)
             maps = tuple(Chain((m, axis_map(child, axis))) for axis, m in enumerate(maps))
@@ -186,4 +194,4 @@ def _kind(module: nn.Module) -> str:
         mode = getattr(module, "mode", None)
         kind = f", {mode}" if mode else ""
         return f"{name} {kernel}{kind}"
-    return name
+    return f"{name} {module.pattern.text}" if isinstance(module, mnn.Reshape) else name

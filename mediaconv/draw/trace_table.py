@@ -32,7 +32,9 @@ def trace_json(made: Trace) -> dict[str, Any]:
         "input_shape": list(made.shape),
         "convention": CONVENTION,
         "layers": [_row_json(row, made.axes) for row in made.rows],
-        "totals": {k: v for k, v in _row_json(made.total, made.axes).items() if k not in ("name", "layer")},
+        "totals": {
+            k: v for k, v in _row_json(made.total, made.axes).items() if k not in ("name", "layer", "moves")
+        },
     }
 
 
@@ -41,6 +43,7 @@ def _row_json(row: Row, axes: Sequence[str]) -> dict[str, Any]:
         "name": row.name,
         "layer": row.layer,
         "axes": list(axes),
+        "moves": list(row.moves),
         "input_shape": list(row.before),
         "output_shape": list(row.after),
         "parameters": row.parameters,
@@ -70,6 +73,8 @@ def trace_text(made: Trace, *, width: int | None = None) -> str:
     console = Console(width=width or 400, color_system=None, force_terminal=False)
     with console.capture() as captured:
         console.print(table)
+        for line in _moves(made):
+            console.print(Text(line))
         console.print(Text(_notes(made)))
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
 
@@ -83,6 +88,7 @@ def trace_markdown(made: Trace) -> str:
         f"| {' | '.join('---' if n < _LEFT else '---:' for n in range(len(_HEAD)))} |",
         *(f"| {' | '.join(_cells(row))} |" for row in (*made.rows, made.total)),
         "",
+        *_moves(made),
         _notes(made),
     ]
     return "\n".join(lines) + "\n"
@@ -125,6 +131,11 @@ def _default_shape(module: nn.Module) -> list[int]:
 def _caption(made: Trace) -> str:
     named = ", ".join(f"{axis} {n}" for axis, n in zip(made.axes, made.shape, strict=True))
     return f"input: {named}"
+
+
+def _moves(made: Trace) -> list[str]:
+    """What reshapes do to the axes, a line each."""
+    return [f"{row.name}: {'; '.join(row.moves)}" for row in made.rows if row.moves]
 
 
 def _notes(made: Trace) -> str:

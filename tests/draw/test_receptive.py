@@ -89,3 +89,11 @@ def test_the_picture_can_be_read(dilation, tmp_path):
             assert min(a[2], b[2]) <= max(a[0], b[0]) or min(a[3], b[3]) <= max(a[1], b[1])
     assert figure.save(tmp_path / "cone.svg").read_text().startswith("<svg")
     assert figure.save(tmp_path / "cone.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_blocks_of_a_reshape_are_measured_whole():
+    stack = mnn.Sequential(
+        mnn.Reshape("n c (t k) -> n (c k) t", {"k": 3}, in_channels=1), mnn.CausalConv1d(3, 1, 2)
+    )
+    (cone,) = receptive(stack, axes=["time"], channels=1)
+    assert numbers(cone.measured) == numbers(cone.formula) == (6, 2, 3)

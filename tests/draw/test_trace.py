@@ -192,3 +192,18 @@ def test_html_has_a_row_a_layer():
 
 def test_strides_below_one_are_fractions():
     assert trace(mnn.Sequential(mnn.Upsample1d(3)), (1, 8)).total.stride == (Fraction(1, 3),)
+
+
+def test_a_reshape_says_what_it_does_to_the_axes():
+    stack = mnn.Sequential(
+        mnn.Reshape("n (c k) h w -> n c h (w k)", {"k": 4}, in_channels=12), mnn.Conv2d(3, 1, 3)
+    )
+    made = trace(stack, (12, 8, 8))
+    assert made.rows[0].after == (3, 8, 32)
+    assert made.rows[0].layer == "Reshape n (c k) h w -> n c h (w k)"
+    line = "channels 12 -> 3 x 4, k = 4 moved into width"
+    assert line in explain(made.rows[0], made.axes)
+    assert line in trace_text(made)
+    assert line in trace_json(made)["layers"][0]["moves"]
+    with pytest.raises(UsageError, match="multiple"):
+        trace(mnn.Sequential(mnn.Reshape("n c (t k) -> n (c k) t", {"k": 3}, in_channels=1)), (1, 10))
