@@ -131,9 +131,6 @@ class Conv(ConvKeys):
         self._resolve_bias()
         beside = f"is given beside kernel {self.kernel.name}: give one of them"
         found += [Problem((key,), beside) for key in ("weight", "init") if getattr(self, key) is not None]
-        if self.kernel_size is not None and self.kernel.own_size:
-            text = f"got {shown(self.kernel_size)}, expected none: {self.kernel.name} has a size of its own"
-            found.append(Problem(("kernel_size",), text))
         for problem in self.kernel.problems(setting):
             place = (self.kernel.name, *problem.location) if problem.location else ()
             found.append(Problem(("kernel", *place), problem.text))

@@ -1,7 +1,8 @@
 """The names under a convolution's `kernel`: well-known kernels and their options, without their numbers.
 
-A kernel is applied to every input channel by itself, and with `mix: true` to their sum. Those with a size of
-their own (`sizes` is given) take no `kernel_size`; the others take the layer's, or a size that fits.
+A kernel is applied to every input channel by itself, and with `mix: true` to their mean. Each has a size of
+its own, which the layer's `kernel_size` replaces. On film the picture kernels (sharpen, laplacian, sobel,
+prewitt, emboss, gabor) take one frame unless told otherwise: `kernel_size` 1 x 3 x 3.
 """
 
 from __future__ import annotations
@@ -26,8 +27,7 @@ class Kernel(Named):
     """A well-known kernel."""
 
     dims: ClassVar[Sequence[int]] = (1, 2, 3)
-    own_size: ClassVar[bool] = False
-    mix: Flag = Field(default=False, description="apply to the sum of the channels, not to each by itself")
+    mix: Flag = Field(default=False, description="apply to the mean of the channels, not to each by itself")
 
     def problems(self, setting: Setting) -> list[Problem]:
         """What does not fit the pipeline's axes."""
@@ -58,22 +58,19 @@ class Gaussian(Kernel):
 
 
 class Sharpen(Kernel):
-    """The input plus `amount` times what a Laplacian finds."""
+    """The input plus `amount` times what a Laplacian finds; of film within each frame (1 x 3 x 3)."""
 
     name: ClassVar[str] = "sharpen"
-    own_size: ClassVar[bool] = True
     amount: Number = 1.0
 
 
 class Laplacian(Kernel):
-    """The second derivative, summed over the axes."""
+    """The second derivative, summed over the axes; of film within each frame (1 x 3 x 3)."""
 
     name: ClassVar[str] = "laplacian"
-    own_size: ClassVar[bool] = True
 
 
 class _Derivative(Kernel):
-    own_size: ClassVar[bool] = True
     axis: Axis | None = Field(default=None, description="x, y or t (time); default x, of sound t")
 
     def problems(self, setting: Setting) -> list[Problem]:
@@ -87,19 +84,23 @@ class _Derivative(Kernel):
 
 
 class Sobel(_Derivative):
-    """Derivative along one axis, smoothed 1-2-1 along the others."""
+    """Derivative along one axis, smoothed 1-2-1 along the others; of film by default 1 x 3 x 3,
+    along t 3 x 3 x 3.
+    """
 
     name: ClassVar[str] = "sobel"
 
 
 class Prewitt(_Derivative):
-    """Derivative along one axis, smoothed 1-1-1 along the others."""
+    """Derivative along one axis, smoothed 1-1-1 along the others; of film by default 1 x 3 x 3,
+    along t 3 x 3 x 3.
+    """
 
     name: ClassVar[str] = "prewitt"
 
 
 class Gabor(Kernel):
-    """A bank of Gabor filters over rows and columns: one output channel an orientation."""
+    """A bank of Gabor filters over rows and columns of a frame: one output channel an orientation."""
 
     name: ClassVar[str] = "gabor"
     dims: ClassVar[Sequence[int]] = (2, 3)
@@ -115,22 +116,21 @@ class Motion(Kernel):
 
     name: ClassVar[str] = "motion"
     dims: ClassVar[Sequence[int]] = (1, 3)
-    own_size: ClassVar[bool] = True
     lag: Count = Field(default=1, description="frames or samples between the two")
 
 
 class Emboss(Kernel):
-    """A relief lit from the upper left."""
+    """A relief lit from the upper left; of film within each frame (1 x 3 x 3)."""
 
     name: ClassVar[str] = "emboss"
     dims: ClassVar[Sequence[int]] = (2, 3)
-    own_size: ClassVar[bool] = True
 
 
 class _Fir(Kernel):
     dims: ClassVar[Sequence[int]] = (1,)
-    own_size: ClassVar[bool] = True
-    taps: Annotated[int, integer(3)] = Field(default=101, description="length of the filter in samples")
+    taps: Annotated[int, integer(3)] = Field(
+        default=101, description="length of the filter in samples, unless kernel_size states it"
+    )
 
 
 class LowPass(_Fir):

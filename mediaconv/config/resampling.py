@@ -8,9 +8,10 @@ from pydantic import Field
 
 from mediaconv.config.layer import CausalLayer, LayerSpec
 from mediaconv.config.padding import Padding, causal_padding_problems
-from mediaconv.config.problems import Problem, wrong
+from mediaconv.config.problems import Problem, shown, wrong
 from mediaconv.config.setting import Setting
-from mediaconv.config.values import Count, Flag, Rule, Sizes, integer, mapping_of
+from mediaconv.config.values import Count, Flag, Rule, Sizes, integer, mapping_of, per_axis
+from mediaconv.pattern import EXAMPLE, parse_pattern
 
 
 class _Pool(CausalLayer):
@@ -55,10 +56,23 @@ class PixelShuffle(LayerSpec):
 
 
 class PixelUnshuffle(LayerSpec):
-    """Positions to channels: the reverse of pixel_shuffle."""
+    """Positions to channels: the reverse of pixel_shuffle. It reads `factor` - 1 later positions."""
 
     name: ClassVar[str] = "pixel_unshuffle"
-    factor: Sizes = Field(description="factor, or one per axis")
+    factor: Sizes = Field(description="factor, or one per axis; of a causal stack 1 along time")
+
+    def problems(self, setting: Setting) -> list[Problem]:
+        found = super().problems(setting)
+        factors = per_axis(self.factor, setting.dims or 1)
+        axes = [axis for axis in _file_causal_axes(setting) if factors[axis] > 1]
+        if axes:
+            allowed = [1 if axis in axes else factor for axis, factor in enumerate(factors)]
+            names = " and ".join(setting.axes[axis] for axis in axes)
+            most = max(factors[axis] for axis in axes)
+            instead = f"factor {allowed} with a conv of stride {most} along {names}"
+            text = f"got {shown(self.factor)}, expected 1 along {names}: {_ahead(setting)}; write {instead}"
+            found.append(Problem(("factor",), text))
+        return found
 
 
 class ChannelShuffle(LayerSpec):
@@ -70,17 +84,44 @@ class ChannelShuffle(LayerSpec):
 
 def _check_pattern(value: Any, setting: Setting | None) -> str:
     if not isinstance(value, str) or value.count("->") != 1:
-        raise wrong(value, "an einops pattern, such as 'n (c k) t -> n c (t k)'")
+        raise wrong(value, f"an einops pattern, such as {EXAMPLE}")
     return value
 
 
 class Reshape(LayerSpec):
-    """einops' rearrange, by a pattern with the batch first."""
+    """einops' rearrange: parts of fixed size move between the channels and the axes."""
 
     name: ClassVar[str] = "reshape"
+    decisive: ClassVar[frozenset[str]] = frozenset({"pattern", "sizes"})
     pattern: Annotated[str, Rule(_check_pattern, {"type": "string", "pattern": "->"})] = Field(
-        description="einops pattern, such as 'n (c k) t -> n c (t k)'"
+        description="einops pattern with the batch first, such as 'n (c k) t -> n c (t k)'"
     )
     sizes: Annotated[
         dict[str, int], mapping_of(integer(1), "a mapping from names of the pattern to sizes")
     ] = Field(default_factory=dict, description="sizes of the pattern's names")
+
+    def problems(self, setting: Setting) -> list[Problem]:
+        found = super().problems(setting)
+        try:
+            pattern = parse_pattern(self.pattern, self.sizes, setting.axes)
+        except ValueError as error:
+            told, _, text = str(error).partition("sizes: ")
+            place, words = ("sizes", text) if not told else ("pattern", str(error))
+            return [*found, Problem((place,) if place in self.model_fields_set else (), words)]
+        for axis in _file_causal_axes(setting):
+            if axis < pattern.dims and pattern.looks_ahead(axis):
+                group = f"({' '.join(pattern.left[axis + 2])}) along {setting.axes[axis]}"
+                text = f"takes {group} apart: {_ahead(setting)}; use a conv with that kernel_size and stride"
+                found.append(Problem(("pattern",), text))
+        return found
+
+
+def _file_causal_axes(setting: Setting) -> tuple[int, ...]:
+    """Axes along which no layer of the file may see what comes later, unless it says so itself."""
+    if setting.causal.mode == "raster":
+        return tuple(range(setting.dims or 0))
+    return (setting.time_axis,) if setting.causal and setting.dims else ()
+
+
+def _ahead(setting: Setting) -> str:
+    return f"it reads later positions of a block, which causal {setting.causal.mode} forbids"

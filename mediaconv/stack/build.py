@@ -11,10 +11,12 @@ import torch
 from torch import nn
 
 import mediaconv.nn as mnn
-from mediaconv.config import RunConfig
+from mediaconv.config import RunConfig, walk
 from mediaconv.config import layers as specs
 from mediaconv.config.convolutions import ConvKeys
 from mediaconv.config.layer import LayerSpec
+from mediaconv.config.run_config import render
+from mediaconv.errors import UsageError
 from mediaconv.nn.layer import axis_map
 from mediaconv.pipeline import Pipeline
 from mediaconv.stack.initializers import apply_mask, generator_for, initialize, seed_parameters
@@ -39,9 +41,13 @@ def build_stack(
     )
     stack = build_sequence(config.stack, place)
     seed_parameters(stack, config.seed)
-    for laid in laid_layers(config.stack, stack, rate_hz=rate_hz):
-        if isinstance(laid.spec, ConvKeys):
-            _named_weights(laid, config.seed)
+    laid_out = laid_layers(config.stack, stack, rate_hz=rate_hz)
+    for (path, spec), laid in zip(walk(config.stack), laid_out, strict=True):
+        if isinstance(spec, ConvKeys):
+            try:
+                _named_weights(laid, config.seed)
+            except UsageError as error:
+                raise UsageError(f"{render(path)}.{spec.name}: {error}") from error
     if config.weights is not None:
         apply_weights(stack, load_weights(Path(config.weights)), config.weights)
     return stack.eval()
@@ -86,7 +92,7 @@ def _inside(spec: LayerSpec, module: nn.Module) -> Iterator[tuple[Sequence[Layer
 @torch.no_grad()
 def _named_weights(laid: LaidLayer, seed: int) -> None:
     """What the layer's own keys say of its weights: a well-known kernel, an initializer, or numbers."""
-    spec = laid.spec
+    spec: Any = laid.spec
     module: Any = laid.module
     name = laid.name
     if isinstance(module, mnn.Gate):

@@ -43,9 +43,12 @@ class Place:
         return setting.causality(spec.causal, default_mode=self.causal_mode)
 
 
+Builder = Callable[[Any, Place], torch.nn.Module]
+
+
 def build_layer(spec: LayerSpec, place: Place) -> torch.nn.Module:
     """The module of one layer, with torch's own weights. Raises UsageError naming the layer."""
-    build = _activation if isinstance(spec, Activation) else BUILDERS[type(spec)]
+    build: Builder = _activation if isinstance(spec, Activation) else BUILDERS[type(spec)]
     try:
         module = build(spec, place)
         output_channels(module, place.channels)
@@ -115,7 +118,7 @@ def _conv(spec: specs.Conv, place: Place) -> torch.nn.Module:
 def kernel_arguments(spec: specs.Conv, place: Place) -> dict[str, Any]:
     """What a well-known kernel says of its layer: size, channels, groups, and no bias unless asked for.
 
-    Each channel by itself is a grouped convolution; `mix` is a dense one over the channels' sum.
+    Each channel by itself is a grouped convolution; `mix` is a dense one over the channels' mean.
     """
     kernel = spec.kernel
     if kernel is None:
@@ -214,6 +217,10 @@ def _channel_shuffle(spec: specs.ChannelShuffle, place: Place) -> torch.nn.Modul
     return mnn.ChannelShuffle(spec.groups)
 
 
+def _reshape(spec: specs.Reshape, place: Place) -> torch.nn.Module:
+    return mnn.Reshape(spec.pattern, spec.sizes, in_channels=place.channels)
+
+
 def _batch_norm(spec: specs.BatchNorm, place: Place) -> torch.nn.Module:
     return _class("BatchNorm", place)(place.channels, eps=spec.eps, affine=spec.affine)
 
@@ -264,7 +271,7 @@ def _activation(spec: Activation, place: Place) -> torch.nn.Module:
 CHANNELWISE = ("softmax", "softmin", "log_softmax", "glu")
 """Activations over the channels of a position."""
 
-BUILDERS: dict[type[LayerSpec], Callable[[Any, Place], torch.nn.Module]] = {
+BUILDERS: dict[type[LayerSpec], Builder] = {
     specs.Conv: _conv,
     specs.ConvTranspose: _transpose,
     specs.DeformConv: _deform,
@@ -275,6 +282,7 @@ BUILDERS: dict[type[LayerSpec], Callable[[Any, Place], torch.nn.Module]] = {
     specs.PixelShuffle: _pixel_shuffle,
     specs.PixelUnshuffle: _pixel_unshuffle,
     specs.ChannelShuffle: _channel_shuffle,
+    specs.Reshape: _reshape,
     specs.BatchNorm: _batch_norm,
     specs.LayerNorm: _layer_norm,
     specs.RmsNorm: _rms_norm,

@@ -130,7 +130,7 @@ LAYERS = [  # pipeline, a stack item, what is said of it
     ("image", "{conv: {kernel: {low_pass: {cutoff_hz: 3}}}}", "which is a kernel in 1D; this pipeline's is 2D"),
     ("audio", "{conv: {kernel: low_pass}}", "stack[0].conv.kernel.low_pass.cutoff_hz: is required"),
     ("audio", "{conv: {kernel: {band_pass: {band: [3, 2]}}}}", "band_pass.band: got [3, 2], expected [low, high] in Hz with 0 < low < high"),
-    ("image", "{conv: {kernel: sobel, kernel_size: 5}}", "kernel_size: got 5, expected none: sobel has a size of its own"),
+    ("image", "{conv: {kernel: sobel, kernel_size: [5, 0]}}", "kernel_size[1]: got 0, expected an integer >= 1"),
     ("audio", "{conv: {kernel: box, init: zeros}}", "init: is given beside kernel box: give one of them"),
     ("audio", "{deform_conv: {out_channels: 1, kernel_size: 3}}", "got deform_conv, which exists in 2D or 3D; this pipeline's is 1D"),
     ("audio", "{relu: {inplace: true}}", "stack[0].relu.inplace: got an unknown key, expected none: there are no options"),
@@ -138,6 +138,14 @@ LAYERS = [  # pipeline, a stack item, what is said of it
     ("audio", "max_pool", "stack[0].max_pool.kernel_size: is required"),
     ("audio", "{upsample: {scale: 2, mode: cubic}}", "mode: got 'cubic', expected 'nearest' or 'linear'"),
     ("audio", "{reshape: {pattern: abc}}", "pattern: got 'abc', expected an einops pattern"),
+    ("image", "{pixel_unshuffle: {factor: [2]}}", "factor: got [2], expected an integer >= 1, or a list of 2 (height, width)"),
+    ("audio", "{reshape: {pattern: 'n c t -> n c c'}}", "reshape.pattern: c stands twice on the right"),
+    ("image", "{reshape: {pattern: 'n c h w -> n c w h'}}", "pattern: h, all of height, moves into width: axes cannot be swapped or merged"),
+    ("image", "{reshape: {pattern: 'n c h w -> n c (h w)'}}", "got 3 entries on the right, expected 4: batch, channels, height, width; h and w cannot be merged"),
+    ("video", "{reshape: {pattern: 'n c t h w -> n (c t) 1 h w'}}", "t, all of time, moves into channels: its length is the file's"),
+    ("audio", "{reshape: {pattern: 'n (c k) t -> n c (t k)'}}", "reshape: c and k have none: give all but one, as sizes: {k: 2}"),
+    ("audio", "{reshape: {pattern: 'n (c k) t -> n c (t k)', sizes: {j: 2}}}", "reshape.sizes: got 'j', expected names of the pattern: n, c, k, t"),
+    ("audio", "{reshape: {pattern: 'n (c k) t -> n c (t k)', sizes: {k: 0}}}", "reshape.sizes.k: got 0, expected an integer >= 1"),
     ("audio", "{residual: []}", "got [], expected a list of layers, one at least"),
     ("audio", "{residual: [relu, rleu]}", "stack[0].residual[1]: got 'rleu'"),
     ("audio", "{residual: {layers: [relu], shortcut: [{conv: {out_channels: 0, kernel_size: 1}}]}}", "stack[0].residual.shortcut[0].conv.out_channels: got 0"),
@@ -208,6 +216,36 @@ def test_more_that_causality_refuses() -> None:
         HEAD.format("image") + "causal: true\nstack:\n- deform_conv: {out_channels: 1, kernel_size: 3}\n"
     )
     assert "got raster, expected pad or false: taps that move cannot be masked" in said
+
+
+BLOCKS = [  # pipeline, causal, a layer that takes blocks apart, what is refused of it
+    ("video", "true", "pixel_unshuffle: {factor: 2}", "pixel_unshuffle.factor: got 2, expected 1 along time: it reads later positions of a block, which causal pad forbids; write factor [1, 2, 2] with a conv of stride 2 along time"),
+    ("image", "true", "pixel_unshuffle: {factor: [1, 3]}", "got [1, 3], expected 1 along width: it reads later positions of a block, which causal raster forbids; write factor [1, 1] with a conv of stride 3 along width"),
+    ("image", "pad\ntime_axis: 1", "pixel_unshuffle: {factor: [3, 2]}", "got [3, 2], expected 1 along width"),
+    ("audio", "mask", "reshape: {pattern: 'n c (t k) -> n (c k) t', sizes: {k: 2}}", "reshape.pattern: takes (t k) along time apart: it reads later positions of a block, which causal mask forbids"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pipeline", "causal", "item", "said"), BLOCKS)
+def test_blocks_are_not_taken_apart_along_a_causal_axis(
+    pipeline: str, causal: str, item: str, said: str
+) -> None:
+    assert said in only(HEAD.format(pipeline) + f"causal: {causal}\nstack:\n  - {item}\n")
+    standard = causal.replace("pad", "false").replace("true", "false").replace("mask", "false")
+    assert parse_config(HEAD.format(pipeline) + f"causal: {standard}\nstack:\n  - {item}\n").stack
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "item"),
+    [
+        ("video", "pixel_unshuffle: {factor: [1, 2, 2]}"),
+        ("video", "reshape: {pattern: 'n c t (h k) w -> n (c k) t h w', sizes: {k: 2}}"),
+        ("audio", "reshape: {pattern: 'n (c k) t -> n c (t k)', sizes: {k: 2}}"),
+        ("audio", "pixel_unshuffle: {factor: 1}"),
+    ],
+)
+def test_blocks_along_other_axes_are_free(pipeline: str, item: str) -> None:
+    assert parse_config(HEAD.format(pipeline) + f"causal: true\nstack:\n  - {item}\n").stack
 
 
 def test_minmax_is_refused_under_any_causality() -> None:
