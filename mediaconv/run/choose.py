@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 
 from mediaconv.config import RunConfig
@@ -10,7 +11,7 @@ from mediaconv.run.executor import Executor, Perform
 from mediaconv.run.perform import Performer
 from mediaconv.run.process import ProcessExecutor
 from mediaconv.run.serial import SerialExecutor
-from mediaconv.run.threads import choose_workers
+from mediaconv.run.threads import choose_workers, cores
 
 
 def choose_executor(
@@ -23,14 +24,18 @@ def choose_executor(
 
     make: makes what runs one job; default: what the configuration says.
     """
-    make = make or functools.partial(Performer, config)
     if config.executor == "ray":
         from mediaconv.run.ray_cluster import RayExecutor
 
+        far = config.model_copy(update={"weights": config.weights and os.path.abspath(config.weights)})
         executor = RayExecutor(
-            make, workers=config.workers, options=config.ray, timeout_seconds=config.timeout_seconds
+            make or functools.partial(Performer, far),
+            workers=config.workers,
+            options=config.ray,
+            timeout_seconds=config.timeout_seconds,
         )
-        return executor, executor.workers
+        return executor, config.workers if isinstance(config.workers, int) else min(jobs, cores())
+    make = make or functools.partial(Performer, config)
     workers = choose_workers(jobs, config.device) if isinstance(config.workers, str) else config.workers
     workers = 1 if config.executor == "serial" else max(1, min(workers, jobs))
     alone = config.executor == "serial" or (config.executor == "auto" and workers == 1)

@@ -60,7 +60,7 @@ def find_inputs(config: RunConfig, pipeline: Pipeline) -> tuple[Path, list[Path]
         files = [
             f for f in files if _selected(f.relative_to(root).as_posix(), config.include, config.exclude)
         ]
-    return root, pipeline.inputs(sorted(files), config.read)
+    return root, pipeline.inputs(sorted(files, key=os.fspath), config.read)
 
 
 def fixed_part(pattern: str) -> Path:

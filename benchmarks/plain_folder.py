@@ -1,0 +1,36 @@
+"""The plain script for a folder: each file read whole, convolved by torch.nn, written by OpenCV.
+
+python benchmarks/plain_folder.py INPUT_FOLDER OUTPUT_FOLDER
+"""
+
+import sys
+from pathlib import Path
+
+import cv2
+import torch
+from plain_film import main as convert_film
+
+
+def convert_image(source: Path, folder: Path, conv: torch.nn.Conv2d) -> None:
+    """One image to a gray image per channel."""
+    pixels = cv2.cvtColor(cv2.imread(str(source)), cv2.COLOR_BGR2RGB)
+    with torch.no_grad():
+        output = torch.sigmoid(conv(torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0).float() / 255))
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, channel in enumerate((output * 255).round().to(torch.uint8)[0].numpy()):
+        cv2.imwrite(f"{folder}/channel_{index}.png", channel)
+
+
+def main(source: str, folder: str) -> None:
+    """One file after another."""
+    torch.manual_seed(0)
+    conv = torch.nn.Conv2d(3, 4, 3, padding=1)
+    for path in sorted(Path(source).iterdir()):
+        if path.suffix == ".png":
+            convert_image(path, Path(folder) / path.name, conv)
+        else:
+            convert_film(str(path), f"{folder}/{path.name}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

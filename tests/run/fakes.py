@@ -1,0 +1,122 @@
+"""Jobs without media: each copies its input's bytes, turned round, so that executors are tested without torch."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from mediaconv.errors import MediaError, ReadError
+from mediaconv.run.executor import Advance, Perform
+from mediaconv.run.identity import content_hash, input_identity
+from mediaconv.run.perform import failure_of
+from mediaconv.run.plan import Job
+from mediaconv.run.result import JobResult, Outcome, OutputFile
+from mediaconv.run.staging import Staging
+
+
+@dataclass(frozen=True)
+class Reverser:
+    """Makes the function that runs a job. What an input's bytes begin with tells what happens.
+
+    die: the worker kills itself, each time. once: only the first time. hang: it never ends. bad: a file's error.
+    seconds: how long a job takes.
+    """
+
+    seconds: float = 0.0
+
+    def __call__(self) -> Perform:
+        return self._perform
+
+    def _perform(self, job: Job, advance: Advance) -> Outcome:
+        try:
+            return Outcome(job, result=self._result(job, advance), seconds=self.seconds)
+        except Exception as error:
+            return Outcome(job, failure=failure_of(error, job))
+
+    def _result(self, job: Job, advance: Advance) -> JobResult:
+        data = job.input.read_bytes()
+        with Staging(job.target) as staging:
+            path = staging.folder / "channel_0.bin"
+            path.write_bytes(data[: len(data) // 2])
+            advance(1, 2, None)
+            time.sleep(self.seconds)
+            self._misbehave(job, data)
+            path.write_bytes(data[::-1])
+            staging.commit()
+        digest = hashlib.sha256(data[::-1]).hexdigest()
+        return JobResult(
+            outputs=[OutputFile("channel_0.bin", len(data), digest)],
+            seconds=self.seconds,
+            input_shape=(1, len(data)),
+            output_shape=(1, len(data)),
+            media_seconds=None,
+            input_identity={**input_identity(job.input), "sha256": content_hash(job.input)},
+        )
+
+    def _misbehave(self, job: Job, data: bytes) -> None:
+        if data.startswith(b"bad"):
+            raise ReadError(f"{job.input}: begins with bad")
+        if data.startswith(b"hang"):
+            time.sleep(3600)
+        marker = job.input.with_name(f".{job.input.name}.died")
+        if data.startswith(b"die") or (data.startswith(b"once") and not marker.exists()):
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class Unstartable:
+    """A worker that dies before it is ready, or whose program cannot be made."""
+
+    error: str = ""
+
+    def __call__(self) -> Perform:
+        if self.error:
+            raise MediaError(self.error, stage="read")
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
+@dataclass(frozen=True)
+class Slow:
+    """The real thing, each job held up for some seconds before it begins."""
+
+    make: object
+    seconds: float
+
+    def __call__(self) -> Perform:
+        perform: Perform = self.make()  # type: ignore[operator]
+
+        def slowly(job: Job, advance: Advance) -> Outcome:
+            time.sleep(self.seconds)
+            return perform(job, advance)
+
+        return slowly
+
+
+class Diary:
+    """Watches: a line for everything that an executor tells."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple] = []
+
+    def started(self, worker: int, job: Job) -> None:
+        self.lines.append(("started", worker, job.name))
+
+    def advanced(self, worker: int, steps: int, total: int | None, media_seconds: float | None) -> None:
+        self.lines.append(("advanced", worker, steps, total))
+
+    def stopped(self, worker: int) -> None:
+        self.lines.append(("stopped", worker))
+
+
+def jobs_of(folder: Path, contents: dict[str, bytes]) -> list[Job]:
+    """Inputs with these contents, and the jobs that they are."""
+    (folder / "in").mkdir(exist_ok=True)
+    for name, data in contents.items():
+        (folder / "in" / name).write_bytes(data)
+    return [Job(name, folder / "in" / name, folder / "out" / name) for name in contents]

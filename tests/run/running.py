@@ -1,0 +1,55 @@
+"""Runs over a folder inside the test's process, and programs that are killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mediaconv.config import RunConfig, parse_config
+from mediaconv.run.runner import Selection, run_folder
+from mediaconv.run.summary import Summary
+from tests.run.trees import STACK
+
+ROOT = Path(__file__).parents[2]
+
+
+def parsed(source: Path | str, output: Path | str, **keys: Any) -> RunConfig:
+    """A configuration over a folder of images, unless keys say otherwise."""
+    given = {"pipeline": "image", "input": str(source), "output": str(output), "stack": STACK, **keys}
+    return parse_config(yaml.safe_dump(given))
+
+
+def run(
+    source: Path | str, output: Path | str, *, selection: Selection | None = None, **keys: Any
+) -> Summary:
+    """Run a folder, serially unless keys say otherwise."""
+    keys = {"executor": "serial", **keys}
+    return run_folder(parsed(source, output, **keys), selection=selection or Selection())
+
+
+def rows(output: Path) -> dict[str, dict[str, Any]]:
+    """The last row of every input, read by other code than the program's."""
+    text = (output / "manifest.jsonl").read_text()
+    assert text.endswith("\n")
+    return {row["input"]: row for row in map(json.loads, text.splitlines())}
+
+
+def start(config: Path, *options: str, cwd: Path | None = None) -> subprocess.Popen[str]:
+    """`mediaconv run CONFIG`, begun."""
+    command = [sys.executable, "-m", "mediaconv.cli.main", "run", str(config), *options]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=cwd or ROOT, env=env, stdout=pipe, stderr=pipe, text=True)
+
+
+def write_config(path: Path, source: Path, output: Path, **keys: Any) -> Path:
+    """The same as `parsed`, as a file."""
+    given = {"pipeline": "image", "input": str(source), "output": str(output), "stack": STACK, **keys}
+    path.write_text(yaml.safe_dump(given))
+    return path

@@ -1,0 +1,261 @@
+"""What is skipped, what is run again and why; and what the manifest then says."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import mediaconv
+from mediaconv.config import load_config
+from mediaconv.errors import UsageError
+from mediaconv.run.runner import Selection, run_folder, survey_run
+from mediaconv.run.status import read_status
+from tests.run.running import parsed, rows, run
+from tests.run.trees import images, outputs, unfinished
+
+COUNT = 5
+
+
+@pytest.fixture
+def done(tmp_path: Path) -> tuple[Path, Path, list[Path]]:
+    """A finished run: input folder, output folder, inputs."""
+    source, output = tmp_path / "in", tmp_path / "out"
+    inputs = images(source, COUNT)
+    summary = run(source, output)
+    assert (summary.files, summary.channels, summary.skipped, summary.exit_code) == (COUNT, 2 * COUNT, 0, 0)
+    return source, output, inputs
+
+
+def reasons(source: Path, output: Path, **keys: object) -> dict[str, str]:
+    return {job.name: reason for job, reason in survey_run(parsed(source, output, **keys)).todo}
+
+
+def test_every_input_has_a_folder_and_a_row(done: tuple[Path, Path, list[Path]]) -> None:
+    source, output, inputs = done
+    names = {path.relative_to(source).as_posix() for path in inputs}
+    assert set(outputs(output)) == {f"{name}/channel_{c}.png" for name in names for c in (0, 1)}
+    found = rows(output)
+    assert set(found) == names
+    for row in found.values():
+        assert row["status"] == "done"
+        assert row["stage"] is None
+        assert (row["input_shape"], row["output_shape"]) == ([3, 16, 16], [2, 16, 16])
+        assert row["versions"]["mediaconv"] == mediaconv.__version__
+        for file in row["outputs"]:
+            data = (output / file["path"]).read_bytes()
+            assert (file["bytes"], file["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
+
+
+def test_a_second_run_skips_all_and_leaves_every_byte(done: tuple[Path, Path, list[Path]]) -> None:
+    source, output, _ = done
+    before = {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in output.rglob("*.png")}
+    text = (output / "manifest.jsonl").read_bytes()
+    summary = run(source, output)
+    assert (summary.files, summary.skipped, summary.exit_code) == (0, COUNT, 0)
+    assert before == {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in output.rglob("*.png")}
+    assert (output / "manifest.jsonl").read_bytes() == text
+
+
+def test_run_yaml_runs_again_as_it_stands(done: tuple[Path, Path, list[Path]], tmp_path: Path) -> None:
+    source, output, _ = done
+    resolved = load_config(output / "run.yaml")
+    assert run_folder(resolved).skipped == COUNT
+    other = tmp_path / "other"
+    assert run_folder(load_config(output / "run.yaml", output=str(other))).files == COUNT
+    assert outputs(other) == outputs(output)
+
+
+def test_how_it_runs_changes_nothing(done: tuple[Path, Path, list[Path]]) -> None:
+    source, output, _ = done
+    assert reasons(source, output, executor="process", workers=2, timeout_seconds=9, max_failures=3) == {}
+
+
+def test_touched_inputs_are_compared_by_content_once(done: tuple[Path, Path, list[Path]]) -> None:
+    source, output, inputs = done
+    os.utime(inputs[0], ns=(1, 1))
+    assert run(source, output).skipped == COUNT
+    name = inputs[0].relative_to(source).as_posix()
+    assert rows(output)[name]["identity"]["time"] == 1
+    assert rows(output)[name]["status"] == "done"
+
+
+def test_changed_inputs_are_run_again(done: tuple[Path, Path, list[Path]]) -> None:
+    source, output, inputs = done
+    shutil.copyfile(inputs[1], inputs[0])  # another content, of another size or the same
+    name = inputs[0].relative_to(source).as_posix()
+    assert reasons(source, output) == {name: "input changed"}
+    summary = run(source, output)
+    assert (summary.files, summary.skipped) == (1, COUNT - 1)
+    other = inputs[1].relative_to(source)
+    for c in (0, 1):
+        file = f"channel_{c}.png"
+        assert (output / name / file).read_bytes() == (output / other / file).read_bytes()
+
+
+def test_new_inputs_and_missing_or_cut_outputs_are_run(done: tuple[Path, Path, list[Path]]) -> None:
+    source, output, inputs = done
+    before = outputs(output)
+    names = [path.relative_to(source).as_posix() for path in inputs]
+    shutil.rmtree(output / names[0])
+    (output / names[1] / "channel_1.png").unlink()
+    os.truncate(output / names[2] / "channel_0.png", 20)
+    assert reasons(source, output) == dict.fromkeys(names[:3], "outputs missing")
+    assert run(source, output).files == 3
+    assert outputs(output) == before
+    images(source / "more", 1)
+    assert list(reasons(source, output).values()) == ["new"]
+
+
+def test_changed_configuration_weights_and_version_are_run(
+    done: tuple[Path, Path, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, output, _ = done
+    assert set(reasons(source, output, seed=1).values()) == {"configuration changed"}
+    weights = tmp_path / "w.safetensors"
+    tensors = {"0.weight": torch.zeros(2, 3, 3, 3), "0.bias": torch.zeros(2)}
+    save_file(tensors, weights)
+    assert set(reasons(source, output, weights=str(weights)).values()) == {"weights changed"}
+    assert run(source, output, weights=str(weights)).files == COUNT
+    moved = weights.rename(tmp_path / "v.safetensors")
+    assert reasons(source, output, weights=str(moved)) == {}
+    save_file({**tensors, "0.bias": torch.ones(2)}, moved)
+    assert set(reasons(source, output, weights=str(moved)).values()) == {"weights changed"}
+    monkeypatch.setattr(mediaconv, "__version__", "99")
+    assert set(reasons(source, output).values()) == {"weights changed"}
+    save_file(tensors, moved)
+    assert set(reasons(source, output, weights=str(moved)).values()) == {"program's version changed"}
+
+
+def test_overwrite_runs_all_with_the_same_bytes(done: tuple[Path, Path, list[Path]]) -> None:
+    source, output, _ = done
+    before = outputs(output)
+    assert run(source, output, selection=Selection(overwrite=True)).files == COUNT
+    assert outputs(output) == before
+
+
+def test_failures_are_rows_and_are_retried(done: tuple[Path, Path, list[Path]]) -> None:
+    source, output, inputs = done
+    name = inputs[2].relative_to(source).as_posix()
+    good = inputs[2].read_bytes()
+    inputs[2].write_bytes(good[:40])
+    images(source / "new", 1)
+    summary = run(source, output)
+    assert (summary.files, summary.skipped, summary.exit_code) == (1, COUNT - 1, 1)
+    assert [failure["input"] for failure in summary.failures] == [name]
+    row = rows(output)[name]
+    assert (row["status"], row["stage"], row["outputs"]) == ("failed", "read", [])
+    assert str(inputs[2]) in row["reason"]
+    assert reasons(source, output) == {name: "failed before"}
+    images(source / "newer", 1)
+    inputs[2].write_bytes(good)
+    summary = run(source, output, selection=Selection(retry_failed=True))
+    assert (summary.files, summary.exit_code) == (1, 0)
+    assert rows(output)[name]["status"] == "done"
+    assert list(reasons(source, output).values()) == ["new"]
+
+
+def test_status_tells_done_failed_missing_and_stale(done: tuple[Path, Path, list[Path]]) -> None:
+    source, output, inputs = done
+    names = [path.relative_to(source).as_posix() for path in inputs]
+    inputs[0].write_bytes(b"no image")
+    run(source, output)
+    shutil.rmtree(output / names[1])
+    shutil.copyfile(inputs[4], inputs[2])
+    inputs[3].unlink()
+    status = read_status(output)
+    assert status.done == [names[4]]
+    assert list(status.failed) == [names[0]]
+    assert status.missing == {names[1]: "outputs missing"}
+    assert status.stale == {names[2]: "input changed", names[3]: "its input is no longer there"}
+    with pytest.raises(UsageError, match="holds no run"):
+        read_status(source)
+
+
+def test_a_torn_last_line_is_cut_off_and_its_input_run_again(done: tuple[Path, Path, list[Path]]) -> None:
+    source, output, _ = done
+    before = outputs(output)
+    manifest = output / "manifest.jsonl"
+    lines = manifest.read_bytes().splitlines(keepends=True)
+    manifest.write_bytes(b"".join(lines[:-1]) + lines[-1][:25])
+    assert run(source, output).files == 1
+    assert manifest.read_bytes().count(b"\n") == COUNT
+    assert len(rows(output)) == COUNT
+    assert outputs(output) == before
+
+
+def test_of_several_rows_the_last_counts_and_nonsense_is_refused(
+    done: tuple[Path, Path, list[Path]],
+) -> None:
+    source, output, _ = done
+    manifest = output / "manifest.jsonl"
+    first = manifest.read_text().splitlines()[0]
+    with manifest.open("a") as file:
+        file.write(first.replace('"done"', '"failed"') + "\n")
+    assert list(reasons(source, output).values()) == ["failed before"]
+    with manifest.open("a") as file:
+        file.write("[]\n" + first + "\n")
+    with pytest.raises(UsageError, match=r"manifest.jsonl:7: not a row"):
+        survey_run(parsed(source, output))
+
+
+def test_leftovers_of_a_killed_run_are_removed_and_strangers_files_stay(
+    done: tuple[Path, Path, list[Path]], tmp_path: Path
+) -> None:
+    source, output, inputs = done
+    left = output / "a" / ".x.png.part-01234567-89abcdef"
+    left.mkdir()
+    (left / ".channel_0.part.png").write_bytes(b"half")
+    (output / "notes.txt").write_text("mine")
+    run(source, output)
+    assert unfinished(output) == []
+    assert (output / "notes.txt").read_text() == "mine"
+    strange = tmp_path / "home"
+    (strange / ".download.part").mkdir(parents=True)
+    run(source, strange)
+    assert (strange / ".download.part").exists()
+
+
+def test_max_failures_ends_the_run(tmp_path: Path) -> None:
+    inputs = images(tmp_path / "in", 8)
+    for path in inputs[:6]:
+        path.write_bytes(b"broken")
+    summary = run(tmp_path / "in", tmp_path / "out", max_failures=2)
+    assert len(summary.failures) == 3
+    assert "max_failures: 2" in summary.stopped
+    assert (summary.left, summary.exit_code) == (5, 1)
+    assert run(tmp_path / "in", tmp_path / "out").files == 2
+
+
+def test_an_input_that_grows_while_it_is_read_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mediaconv.run import engine
+
+    (path,) = images(tmp_path / "in", 1)
+    verified = engine._verified
+
+    def grow(file: Path) -> object:
+        with path.open("ab") as target:
+            target.write(b"more")
+        return verified(file)
+
+    monkeypatch.setattr(engine, "_verified", grow)
+    summary = run(tmp_path / "in", tmp_path / "out")
+    assert "changed while it was read" in summary.failures[0]["reason"]
+    assert outputs(tmp_path / "out") == {}
+
+
+def test_a_hundred_thousand_finished_files_are_found_in_seconds(tmp_path: Path) -> None:
+    """A fiftieth of it here; benchmarks/folders.py measures the whole."""
+    from benchmarks.folders import finished_tree
+
+    config = finished_tree(tmp_path, 2_000)
+    began = time.monotonic()
+    found = survey_run(config)
+    assert (len(found.todo), len(found.skipped)) == (0, 2_000)
+    assert time.monotonic() - began < 2
