@@ -15,13 +15,16 @@ from mediaconv.cli.forecast import forecast
 from mediaconv.cli.kernels import kernels
 from mediaconv.cli.options import INTERRUPTED, DebugOption, ending
 from mediaconv.cli.prove import prove
+from mediaconv.cli.receptive import receptive
 from mediaconv.cli.run import run
 from mediaconv.cli.status import status
+from mediaconv.cli.trace import trace
 
 app = typer.Typer(
     name="mediaconv",
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     help="Convolution stacks, standard and causal, over sound, images and film.",
 )
@@ -43,7 +46,7 @@ def _root(
     """Convolution stacks, standard and causal, over sound, images and film."""
 
 
-COMMANDS = (run, status, validate, schema, compare, prove, animate, kernels)
+COMMANDS = (run, status, validate, schema, compare, prove, animate, trace, receptive, kernels)
 for command in COMMANDS:
     app.command()(ending(command))
 
