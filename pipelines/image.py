@@ -13,7 +13,7 @@ from mediaconv.errors import WriteError
 from mediaconv.media.grid import tile
 from mediaconv.media.image import IMAGE_SUFFIXES, read_image
 from mediaconv.media.image_writer import write_image
-from mediaconv.media.limits import Limits
+from mediaconv.media.limits import Limits, PictureSize, check_pixels
 from mediaconv.media.samples import SampleFormat
 from mediaconv.pipeline import Chunk, Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
 from mediaconv.sinks import FileSink, TensorSink, Times, channel_views, check_tensor_format, merged_view
@@ -25,7 +25,7 @@ class ImageRead(Options):
     color: Literal["rgb", "gray", "rgba"] | None = Field(
         None, description="channels to read; default: the file's own. rgb drops alpha without blending"
     )
-    size: tuple[int, int] | None = Field(None, description="width and height in pixels to scale to")
+    size: PictureSize | None = Field(None, description="width and height in pixels to scale to")
 
 
 class ImageWrite(Options):
@@ -53,6 +53,8 @@ class ImageWrite(Options):
 
 class _ImageSource(Source):
     def __init__(self, path: Path, options: ImageRead, limits: Limits) -> None:
+        if options.size is not None:
+            check_pixels(path, *options.size, limits)
         image = read_image(path, color=options.color, size=options.size, limits=limits)
         self._data = image.data
         height, width, channels = image.data.shape

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from mediaconv.errors import WriteError
 from mediaconv.media.grid import tile
 from mediaconv.media.image import IMAGE_SUFFIXES
-from mediaconv.media.limits import Limits
+from mediaconv.media.limits import Limits, PictureSize, check_pixels
 from mediaconv.media.samples import SampleFormat
 from mediaconv.media.sequence import DEFAULT_FPS, SequenceReader
 from mediaconv.media.video import VIDEO_SUFFIXES, VideoReader
@@ -26,7 +26,7 @@ from mediaconv.sinks import FileSink, TensorSink, Times, channel_views, check_te
 class VideoRead(Options):
     """How a film is read."""
 
-    size: tuple[int, int] | None = Field(None, description="width and height in pixels to scale to")
+    size: PictureSize | None = Field(None, description="width and height in pixels to scale to")
     fps: Fraction | None = Field(None, gt=0, description="frames a second; default: the file's frame times")
     color: Literal["rgb", "gray", "rgba"] = Field("rgb", description="channels that a frame is decoded to")
     start_seconds: float = Field(0.0, ge=0, description="where in the file to begin")
@@ -100,6 +100,8 @@ class VideoPipeline(Pipeline):
         return sorted({f.parent for f in files if f.suffix.lower() in IMAGE_SUFFIXES})
 
     def open(self, path: Path, options: VideoRead, limits: Limits) -> Source:  # type: ignore[override]
+        if options.size is not None:
+            check_pixels(path, *options.size, limits)
         if options.sequence:
             stills = [f for f in path.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and f.name[0] != "."]
             reader: VideoReader | SequenceReader = SequenceReader(

@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from mediaconv.errors import ReadError
+
+MAX_SIDE = 2**16 - 1
+"""Largest width or height that a picture is scaled to: no common image format stores a longer side."""
+
+
+def _check_size(value: Any) -> Any:
+    sides = value if isinstance(value, list | tuple) else ()
+    if len(sides) != 2 or not all(type(side) is int and 1 <= side <= MAX_SIDE for side in sides):
+        raise ValueError(f"expected [width, height] in pixels, integers from 1 to {MAX_SIDE}")
+    return value
+
+
+_Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
+PictureSize = Annotated[tuple[_Side, _Side], BeforeValidator(_check_size)]
+"""The type of a `size` option: width and height in pixels."""
 
 
 class Limits(BaseModel):
