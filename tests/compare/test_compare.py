@@ -1,0 +1,185 @@
+"""`mediaconv compare` from configuration to files: numbers against what was written, read by other means."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import av
+import cv2
+import numpy as np
+import pytest
+import soundfile
+import yaml
+from skimage.metrics import structural_similarity
+
+CONFIGS = "configs"
+
+
+def strict(path):
+    return json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} in {path.name}"))
+
+
+def frames(path):
+    with av.open(str(path)) as film:
+        return np.stack([f.to_ndarray(format="gray") for f in film.decode(video=0)])
+
+
+@pytest.fixture(scope="module")
+def film(root, tmp_path_factory):
+    """The lightning, small and lossless, compared."""
+    import subprocess
+    import sys
+
+    out = tmp_path_factory.mktemp("film")
+    words = ["compare", root / CONFIGS / "video_causal.yaml", "--input", root / "data/video/lightning.mp4"]
+    words += ["--output", out, "--set", "read.size=[64, 36]", "--set", "write={lossless: true}"]
+    done = subprocess.run([sys.executable, "-m", "mediaconv.cli.main", *map(str, words)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return out, done.stdout
+
+
+def test_film_numbers_are_those_of_the_files(film):
+    out, _ = film
+    row = strict(out / "compare.json")["files"][0]
+    for i, numbers in enumerate(row["channels"]):
+        a, b, d = (frames(out / row["outputs"][name][i]) for name in ("causal", "standard", "difference"))
+        assert a.shape == (48, 36, 64)
+        difference = np.abs(a.astype(float) - b) / 255
+        # the stored values are divided by 255 in float32
+        assert numbers["mean_difference"] == pytest.approx(difference.mean(), abs=1e-7)
+        assert numbers["max_difference"] == pytest.approx(difference.max(), abs=1e-6)
+        assert numbers["psnr_db"] == pytest.approx(-10 * np.log10((difference**2).mean()), abs=1e-5)
+        ssim = [structural_similarity(x / 255, y / 255, data_range=1.0) for x, y in zip(a, b, strict=True)]
+        assert numbers["ssim"] == pytest.approx(np.mean(ssim), abs=1e-6)
+        middle = 127.5 + (a.astype(float) - b) / 2
+        assert np.abs(d - middle).max() <= 0.51
+        assert numbers["shift_steps"] == 4
+        assert numbers["shift_ms"] == pytest.approx(4000 / 24)
+        assert numbers["pre_echo_causal"] == 0
+        assert numbers["pre_echo_standard"] > 0
+
+
+def test_film_is_proven_and_measured_both_ways(film):
+    out, told = film
+    row = strict(out / "compare.json")["files"][0]
+    assert row["sides"]["causal"]["causal"] is True
+    assert row["sides"]["causal"]["latency_steps"] == 0
+    assert row["sides"]["causal"]["receptive_field_back"] == 8
+    standard = row["sides"]["standard"]
+    assert (standard["causal"], standard["look_ahead"], standard["receptive_field"]) == (False, 4, 9)
+    assert standard["latency_ms"] == pytest.approx(4000 / 24)
+    assert [event["step"] for event in row["events"]] == [20]
+    assert "pre-echo standard" in told
+    assert "Causal: no output depends on a later input" in told
+
+
+def test_the_page_holds_all_it_shows(film):
+    out, _ = film
+    page = (out / "report.html").read_text()
+    assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
+    assert "https://" not in page
+    assert page.count("data:video/mp4;base64,") == 1 + 3 * 4
+    assert (out / "lightning.mp4/causal/view/channel_0.mp4").is_file()
+
+
+def test_causal_film_is_dark_before_the_lightning_and_standard_is_not(film):
+    out, _ = film
+    folder = out / "lightning.mp4"
+    quiet, early = slice(9, 14), slice(16, 20)
+    for side, reacts in (("causal", False), ("standard", True)):
+        film_ = frames(folder / side / "channel_0.mp4").astype(float).mean((1, 2))
+        assert (np.abs(film_[early] - film_[quiet].mean()).max() > 3) == reacts
+
+
+def test_sound_numbers_are_those_of_the_files(root, tmp_path, mediaconv):
+    mediaconv(
+        "compare", root / CONFIGS / "audio_causal.yaml", "-i", root / "data/audio/melody_clap.wav", "-o", tmp_path / "o",
+        "--set", "read.start_seconds=2", "--quiet",
+    )  # fmt: skip
+    row = strict(tmp_path / "o/compare.json")["files"][0]
+    for i, numbers in enumerate(row["channels"]):
+        a, b, d = (soundfile.read(tmp_path / "o" / row["outputs"][n][i])[0] for n in ("causal", "standard", "difference"))
+        assert numbers["mean_difference"] == pytest.approx(np.abs(a - b).mean(), rel=1e-5)  # float32 division
+        assert numbers["snr_db"] == pytest.approx(10 * np.log10((b**2).sum() / ((a - b) ** 2).sum()), abs=1e-4)
+        assert np.abs(d - (a - b) / 2).max() <= 2**-15
+        assert numbers["shift_steps"] == 2180
+        assert numbers["pre_echo_causal"] == 0 < numbers["pre_echo_standard"]
+    assert any(abs(event["seconds"] - 0.4) < 1e-3 for event in row["events"])
+
+
+def test_a_folder_has_an_index_csv_and_a_summary(tmp_path, mediaconv, config):
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "in/деep er"
+    folder.mkdir(parents=True)
+    for i in range(3):
+        picture = rng.integers(0, 60, (40, 30), np.uint8)
+        picture[20:] += np.uint8(100 + 20 * i)
+        cv2.imwrite(str(folder / f"{i}.png"), picture)
+    (folder / "bad.png").write_bytes(b"not a picture")
+    stack = [{"conv": {"out_channels": 2, "kernel_size": 5}}]
+    path = config(pipeline="image", input="in", output="o", causal="pad", stack=stack)
+    done = mediaconv("compare", path, "--json", code=1)
+    told = json.loads(done.stdout)
+    assert [f["input"] for f in told["files"]] == [f"деep er/{i}.png" for i in range(3)]
+    assert [f["input"] for f in told["failures"]] == ["деep er/bad.png"]
+    out = tmp_path / "o-compare"
+    assert strict(out / "compare.json") == told
+    rows = list(csv.DictReader((out / "channels.csv").open(encoding="utf-8")))
+    assert len(rows) == 6
+    means = [float(row["mean_difference"]) for row in rows]
+    summary = {row["metric"]: row for row in csv.DictReader((out / "summary.csv").open(encoding="utf-8"))}
+    assert float(summary["mean_difference"]["mean"]) == pytest.approx(np.mean(means), rel=1e-12)
+    assert float(summary["mean_difference"]["q75"]) == pytest.approx(np.quantile(means, 0.75), rel=1e-12)
+    assert told["summary"]["pre_echo_causal"]["max"] == 0
+    index = (out / "report.html").read_text(encoding="utf-8")
+    for file in told["files"]:
+        assert (out / file["report"]).is_file()
+        assert file["input"] in index
+    assert "bad.png" in index
+
+
+def test_two_configurations_of_unequal_shape_are_told_apart(tmp_path, mediaconv, config):
+    cv2.imwrite(str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 255, (30, 30, 3), np.uint8))
+    keys = {"pipeline": "image", "input": "a.png", "output": "o"}
+    a = config("a.yaml", **keys, stack=[{"conv": {"out_channels": 2, "kernel_size": 3}}])
+    b = config("b.yaml", **keys, stack=[{"conv": {"out_channels": 2, "kernel_size": 3, "stride": 2}}])
+    done = mediaconv("compare", a, b, "-o", "o2")
+    row = strict(tmp_path / "o2/compare.json")["files"][0]
+    assert "differ in shape" in row["mismatch"]
+    assert row["channels"] == []
+    assert (tmp_path / "o2/a.png/a/channel_0.png").is_file()
+    assert (tmp_path / "o2/a.png/b/channel_1.png").is_file()
+    assert "differ in shape" in done.stdout
+
+
+def test_equal_configurations_differ_by_nothing(tmp_path, mediaconv, config):
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).uniform(-0.1, 0.1, 5000), 8000)
+    keys = {"pipeline": "audio", "input": "a.wav", "output": "o"}
+    a = config("a.yaml", **keys, stack=[{"conv": {"out_channels": 1, "kernel_size": 3}}])
+    b = config("b.yaml", **keys, stack=[{"conv": {"out_channels": 1, "kernel_size": 3}}])
+    for _ in range(2):  # the second time over the first one's files
+        mediaconv("compare", a, b, "-o", "o")
+    row = strict(tmp_path / "o/compare.json")["files"][0]["channels"][0]
+    assert (row["mean_difference"], row["max_difference"], row["snr_db"], row["shift_steps"]) == (0, 0, None, 0)
+
+
+def test_prove_is_usable_in_ci(tmp_path, mediaconv, config):
+    stack = [{"conv": {"out_channels": 1, "kernel_size": 5}}]
+    path = config(pipeline="audio", input="none.wav", output="o", causal=True, stack=stack)
+    assert json.loads(mediaconv("prove", path, "--json").stdout)["causal"] is True
+    done = mediaconv("prove", path, "--json", "--set", "causal=false", code=1)
+    told = json.loads(done.stdout)
+    assert (told["causal"], told["look_ahead"]) == (False, 2)
+    done = mediaconv("prove", path, "--set", "causal=false", code=1)
+    assert "looks ahead 2 samples" in done.stdout
+    assert "stack[0].conv" in done.stdout
+    assert not (tmp_path / "o").exists()
+    mediaconv("prove", path, "--set", "causal=perhaps", code=2)
+
+
+def test_the_shipped_causal_configurations_are_causal(root, mediaconv):
+    for path in sorted((root / CONFIGS).glob("*_causal.yaml")):
+        if yaml.safe_load(path.read_text())["pipeline"] == "audio":
+            continue  # the same as the others, and slow
+        mediaconv("prove", path, "--no-files", cwd=root)

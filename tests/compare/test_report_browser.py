@@ -1,0 +1,280 @@
+"""The report in a real Chromium: it plays, stays in step, swipes, asks the network for nothing, and looks right."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.long]
+
+BLUE, ORANGE = (0, 105, 168), (200, 80, 10)
+
+
+@pytest.fixture(scope="module")
+def reports(root, tmp_path_factory):
+    """A report of each kind, by its kind."""
+    out = tmp_path_factory.mktemp("reports")
+    for kind, media in (("video", "video/lightning.mp4"), ("audio", "audio/melody_clap.wav"), ("image", "image")):
+        words = [sys.executable, "-m", "mediaconv.cli.main", "compare", root / f"configs/{kind}_causal.yaml"]
+        words += ["--input", root / "data" / media, "--output", out / kind, "--quiet"]
+        subprocess.run(list(map(str, words)), check=True)
+    return out
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, as the system has it or as playwright brings it."""
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as playwright:
+        path = shutil.which("chromium") or shutil.which("google-chrome")
+        flags = ["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
+        try:
+            running = playwright.chromium.launch(executable_path=path, args=flags)
+        except api.Error as error:
+            pytest.skip(f"no Chromium: {str(error).splitlines()[0]}")
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def visit(browser, request):
+    """Opens a page offline; at the end its console must be clean and nothing may have left it."""
+    contexts, said, asked = [], [], []
+
+    def go(path, *, width=1280, height=900, dark=False, allowed=()):
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", offline=True
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        own = path.resolve().as_uri()
+        page.on("request", lambda r: asked.append(r.url) if not own_request(r.url, own, allowed) else None)
+        page.goto(own)
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert said == []
+    assert asked == []
+
+
+def own_request(url, own, allowed):
+    return url == own or url.startswith(("data:", "blob:")) or any(part in url for part in allowed)
+
+
+def pixels(page, selector):
+    """What is seen of an element, RGB."""
+    png = page.locator(selector).first.screenshot()
+    return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].astype(int)
+
+
+def near(picture, colour, tolerance=30):
+    return np.abs(picture - np.array(colour)).max(-1) < tolerance
+
+
+def loaded(page):
+    page.wait_for_function(
+        "[...document.querySelectorAll('video')].length === 4 && "
+        "[...document.querySelectorAll('video')].every(v => v.readyState >= 3 && !v.seeking)"
+    )
+
+
+def times(page):
+    return page.evaluate("[...document.querySelectorAll('video')].map(v => v.currentTime)")
+
+
+def test_films_play_h264_in_step(visit, reports):
+    page = visit(reports / "video/report.html")
+    loaded(page)
+    assert page.evaluate("[...document.querySelectorAll('video')].map(v => [v.videoWidth, v.error])") == [[320, None]] * 4
+    page.keyboard.press("Home")
+    loaded(page)
+    page.click("#play")
+    spreads, seen = [], []
+    for _ in range(12):
+        page.wait_for_timeout(100)
+        now = times(page)
+        spreads.append(max(now) - min(now))
+        seen.append(now[0])
+    page.click("#play")
+    loaded(page)
+    assert seen[-1] > seen[0] + 0.4
+    assert max(spreads) < 1 / 24
+    now = times(page)
+    assert max(now) == min(now)
+
+
+def test_a_slider_a_key_and_a_click_move_all(visit, reports):
+    page = visit(reports / "video/report.html")
+    loaded(page)
+    for frame in (0, 31, 47):
+        page.evaluate(f"slider.value = {frame}; slider.dispatchEvent(new Event('input'))")
+        loaded(page)
+        assert times(page) == pytest.approx([(frame + 0.5) / 24] * 4, abs=1e-3)
+        assert f"frame {frame}" in page.inner_text("#clock")
+    page.keyboard.press("ArrowLeft")
+    loaded(page)
+    assert times(page) == pytest.approx([46.5 / 24] * 4, abs=1e-3)
+    page.keyboard.press("Shift+ArrowLeft")
+    loaded(page)
+    assert times(page) == pytest.approx([36.5 / 24] * 4, abs=1e-3)
+    box = page.locator("#timeline svg").bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 10.5 / 48, box["y"] + 60)
+    loaded(page)
+    assert times(page) == pytest.approx([10.5 / 24] * 4, abs=1e-3)
+    page.keyboard.press("e")
+    loaded(page)
+    assert times(page) == pytest.approx([20.5 / 24] * 4, abs=1e-3)
+
+
+def test_a_loop_begins_again(visit, reports):
+    page = visit(reports / "video/report.html")
+    loaded(page)
+    page.click("#loop")
+    page.evaluate("player.seek(42)")
+    loaded(page)
+    page.click("#play")
+    page.wait_for_function("state.position < 30", timeout=20000)
+    assert page.evaluate("player.playing")
+
+
+def test_before_the_lightning_only_the_standard_film_is_bright(visit, reports):
+    page = visit(reports / "video/report.html")
+
+    def look(frame, name):
+        page.evaluate(f"player.seek({frame})")
+        loaded(page)
+        page.wait_for_timeout(150)
+        return pixels(page, f"video[data-version={name}]")
+
+    for name, changes in (("input", False), ("causal", False), ("standard", True)):
+        quiet, early = look(12, name), look(18, name)
+        assert quiet.std() > 3
+        assert (np.abs(early.mean() - quiet.mean()) > 4) == changes, name
+    assert look(21, "input").mean() > look(18, "input").mean() + 10
+
+
+def test_channels_are_picked(visit, reports):
+    page = visit(reports / "video/report.html")
+    loaded(page)
+    before = pixels(page, "video[data-version=causal]")
+    page.click("#channel button:nth-child(3)")
+    loaded(page)
+    page.wait_for_timeout(150)
+    assert np.abs(pixels(page, "video[data-version=causal]") - before).mean() > 2
+    assert times(page) == pytest.approx([19.5 / 24] * 4, abs=1e-3)
+    assert page.get_attribute("tbody tr:nth-child(3)", "class") == "chosen"
+    page.keyboard.press("c")
+    assert page.evaluate("state.channel") == 3
+
+
+@pytest.mark.parametrize("kind", ["video", "audio"])
+def test_pre_echo_is_seen_at_a_glance(visit, reports, kind):
+    page = visit(reports / kind / "report.html")
+    page.wait_for_selector("#reaction")
+    seen = pixels(page, "#reaction")
+    height, width = seen.shape[:2]
+    before = seen[int(0.2 * height) : int(0.78 * height), : width // 2 - 6]
+    after = seen[int(0.2 * height) : int(0.78 * height), width // 2 + 6 :]
+    assert near(before, ORANGE).mean() > 0.01
+    assert near(before, BLUE).sum() == 0
+    assert near(after, BLUE).mean() > 0.01
+    assert page.inner_text(".big >> nth=0") == "0 %"
+
+
+def test_sound_is_heard_and_switched_at_the_same_place(visit, reports):
+    page = visit(reports / "audio/report.html")
+    page.wait_for_function("player.players.every(a => a.readyState >= 2)")
+    page.keyboard.press("1")
+    page.evaluate("player.seek(1.0)")
+    page.click("#play")
+    page.wait_for_function("player.players[0].currentTime > 1.2")
+    page.keyboard.press("3")
+    page.wait_for_timeout(300)
+    state = page.evaluate("player.players.map(a => [a.paused, a.currentTime])")
+    assert [paused for paused, _ in state] == [True, True, False, True]
+    assert state[2][1] > 1.2
+    page.click("#play")
+    left = page.evaluate("parseFloat(document.querySelector('.head').style.left)")
+    assert left == pytest.approx(100 * page.evaluate("player.players[2].currentTime") / 4, abs=1)
+    page.click("#loop")
+    assert page.evaluate("player.loop")[0] == pytest.approx(1.8)
+
+
+def test_the_silence_before_the_clap_is_silent_in_causal_alone(visit, reports):
+    page = visit(reports / "audio/report.html")
+    page.wait_for_function("[...document.images].every(i => i.complete && i.naturalWidth > 100)")
+    heights = {}
+    for i, name in ((1, "causal"), (2, "standard")):
+        seen = pixels(page, f".track >> nth={i}")
+        wave = seen[:82, int(seen.shape[1] * 2.32 / 4) : int(seen.shape[1] * 2.385 / 4)]
+        colour = BLUE if name == "causal" else ORANGE
+        heights[name] = near(wave, colour, 60).sum(0).mean()
+    assert heights["causal"] < 3 < 8 < heights["standard"]
+
+
+def test_images_are_swiped(visit, reports):
+    page = visit(reports / "image/lighthouse.png/report.html")
+    page.wait_for_function("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+
+    def at(part):
+        page.evaluate(f"viewer.slider.value = {part}; viewer.slider.dispatchEvent(new Event('input'))")
+        return pixels(page, "#swipe")
+
+    left, right, middle = at(1000), at(0), at(500)
+    half = left.shape[1] // 2
+    assert np.abs(left - right).mean() > 20
+    assert np.abs(middle[60:, 10 : half - 10] - left[60:, 10 : half - 10]).mean() < 1
+    assert np.abs(middle[60:, half + 10 : -10] - right[60:, half + 10 : -10]).mean() < 1
+    box = page.locator("#swipe").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 4, box["y"] + 100)
+    assert int(page.evaluate("viewer.slider.value")) == pytest.approx(250, abs=3)
+
+
+@pytest.mark.parametrize("name", ["video/report.html", "audio/report.html", "image/report.html", "image/lighthouse.png/report.html"])
+def test_pages_fit_a_phone_and_follow_the_theme(visit, reports, name):
+    phone = visit(reports / name, width=360, height=740)
+    assert phone.evaluate("document.documentElement.scrollWidth") == 360
+    text = phone.evaluate("[...document.querySelectorAll('p, td, button, select')].map(n => parseFloat(getComputedStyle(n).fontSize))")
+    assert min(text) >= 13
+    light, dark = pixels(phone, "body"), pixels(visit(reports / name, dark=True), "body")
+    assert light[5, 5].min() > 230
+    assert dark[5, 5].max() < 40
+    phone.click("#theme")
+    assert pixels(phone, "body")[5, 5].max() < 40
+
+
+def test_the_index_leads_to_every_page(visit, reports):
+    page = visit(reports / "image/report.html", allowed=["report.html"])
+    page.click("text=lighthouse.png")
+    page.wait_for_selector("#swipe")
+    assert "lighthouse.png" in page.title()
+
+
+def test_long_media_are_linked_and_play(visit, reports, root, tmp_path):
+    """The same page with a limit that no film is under."""
+    text = (reports / "video/report.html").read_text()
+    folder = reports / "video/lightning.mp4"
+    from mediaconv.compare.media_links import MediaLinks, data_address
+
+    links = MediaLinks(reports / "video/linked.html", file_bytes=1000)
+    for path in folder.rglob("*.mp4"):
+        address, linked = links.address(path)
+        assert linked
+        assert address.startswith("lightning.mp4/")
+        text = text.replace(data_address(path.read_bytes(), "video/mp4"), address)
+    assert "video/mp4;base64" not in text
+    (reports / "video/linked.html").write_text(text)
+    page = visit(reports / "video/linked.html", allowed=["lightning.mp4/"])
+    loaded(page)
+    page.evaluate("player.seek(5)")
+    loaded(page)
+    assert times(page) == pytest.approx([5.5 / 24] * 4, abs=1e-3)

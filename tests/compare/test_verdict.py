@@ -1,0 +1,145 @@
+"""Configurations judged: stack and files together, with leaks outside the stack."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from mediaconv.compare.strict import dumps
+from mediaconv.compare.verdict import prove_config
+from mediaconv.config import parse_config
+from mediaconv.pipeline import find
+
+SOUND = """
+pipeline: audio
+input: {input}
+output: out
+causal: true
+stack:
+  - conv: {{out_channels: 2, kernel_size: 5, dilation: 2}}
+  - relu
+  - conv: {{out_channels: 1, kernel_size: 3}}
+"""
+
+
+@pytest.fixture
+def sound(tmp_path):
+    path = tmp_path / "in.wav"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, (3000, 2)), 8000, subtype="PCM_24")
+    return path
+
+
+def judge(text, *overrides, files=True):
+    config = parse_config(text, overrides=overrides)
+    return prove_config(config, find(config.pipeline), files=files)
+
+
+def test_a_causal_sound_passes_in_its_stack_and_in_its_files(sound):
+    found = judge(SOUND.format(input=sound))
+    assert found.causal
+    assert found.look_ahead == 0
+    assert found.files.causal
+    assert found.files.input == "in.wav"
+    assert len(found.files.changes) == 4
+    assert found.notes == []
+
+
+def test_a_standard_sound_fails_by_the_formula_in_both(sound):
+    found = judge(SOUND.format(input=sound), "causal=false")
+    assert not found.causal
+    assert found.look_ahead == found.formula == found.files.look_ahead == 4 + 1
+    assert [leak.layer for leak in found.leaks] == ["stack[0].conv (Conv1d)", "stack[2].conv (Conv1d)"]
+
+
+def test_resampling_looks_ahead_and_is_named(sound):
+    found = judge(SOUND.format(input=sound), "read.sample_rate=4000")
+    assert not found.causal
+    assert found.look_ahead == found.formula > 0
+    assert [leak.layer for leak in found.leaks] == ["read.sample_rate (Resample)"]
+    assert not found.files.causal
+
+
+def test_a_norm_in_a_standard_file_with_causal_layers_is_named(sound):
+    text = SOUND.format(input=sound).replace("causal: true", "causal: false").replace("dilation: 2", "causal: true")
+    found = judge(text.replace("  - relu", "  - instance_norm"), "stack.2.conv.causal=true")
+    assert found.look_ahead is None
+    assert [leak.layer for leak in found.leaks] == ["stack[1].instance_norm (InstanceNorm1d)"]
+    assert not found.files.causal
+
+
+def test_minmax_reads_the_whole_file_first(sound):
+    found = judge(SOUND.format(input=sound), "causal=false", "normalize=minmax")
+    assert found.look_ahead is None
+    assert "normalize.minmax" in found.leaks[-1].layer
+
+
+def test_no_input_is_needed():
+    found = judge(SOUND.format(input="nowhere.wav"))
+    assert found.causal
+    assert found.files.input is None
+    assert judge(SOUND.format(input="nowhere.wav"), files=False).files is None
+
+
+def test_residual_layers_are_named_by_their_place(sound):
+    text = SOUND.format(input=sound).replace(
+        "  - relu", "  - residual: [{conv: {out_channels: 2, kernel_size: 3, causal: false}}]"
+    )
+    found = judge(text, files=False)
+    assert [leak.layer for leak in found.leaks] == ["stack[1].residual.layers[0].conv (Conv1d)"]
+    assert found.look_ahead == 1
+
+
+IMAGE = """
+pipeline: image
+input: nowhere
+output: out
+causal: {causal}
+stack:
+  - conv: {{out_channels: 2, kernel_size: [3, 5]}}
+  - relu
+"""
+
+
+@pytest.mark.parametrize("causal", ["true", "pad", "mask", "{raster: A}"])
+def test_images_are_causal_in_the_order_that_their_mode_means(causal):
+    found = judge(IMAGE.format(causal=causal))
+    assert found.causal
+    assert found.files.causal
+
+
+def test_a_standard_image_looks_ahead_by_rows():
+    found = judge(IMAGE.format(causal="false"))
+    assert (found.causal, found.look_ahead, found.unit) == (False, 1, "rows")
+    assert found.files.look_ahead == 1
+
+
+def test_time_along_columns_is_judged_along_columns():
+    found = judge(IMAGE.format(causal="pad"), "time_axis=1")
+    assert found.causal
+    assert found.files.causal
+
+
+def test_film_in_files():
+    text = """
+pipeline: video
+input: nowhere
+output: out
+causal: true
+stack:
+  - conv: {out_channels: 1, kernel_size: 3, stride: [2, 1, 1]}
+"""
+    assert judge(text).causal
+    found = judge(text, "causal=false")
+    assert found.look_ahead == found.files.look_ahead == 1
+    assert found.unit == "frames"
+
+
+def test_json_is_strict_and_says_what_matters_first(sound):
+    found = judge(SOUND.format(input=sound), "causal=false", "normalize=minmax", files=False)
+    told = json.loads(dumps(found.as_json()), parse_constant=lambda name: pytest.fail(name))
+    assert list(told)[:2] == ["causal", "look_ahead"]
+    assert told["causal"] is False
+    assert told["look_ahead"] is None
