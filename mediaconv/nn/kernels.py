@@ -57,7 +57,7 @@ def folded_conv3d(
     dilation: Sequence[int],
     groups: int,
 ) -> Tensor:
-    """conv3d without padding in time, as one conv2d for each output frame over its input frames as channels."""
+    """conv3d without padding in time: for each output frame a conv2d over its input frames as channels."""
     n, c, t, h, w = x.shape
     depth = weight.shape[2]
     reach = (depth - 1) * dilation[0] + 1

@@ -80,7 +80,7 @@ def split(x: Tensor, plan: Sequence[int], axis: int) -> list[Tensor]:
 
 
 def close(ours: Tensor, whole: Tensor, tolerance: float | None, what: str) -> None:
-    """Require equality within the tolerance of the type, relative to the largest value of the whole output."""
+    """Require equality within the type's tolerance, relative to the largest value of the whole output."""
     require(
         ours.shape == whole.shape, f"{what}: shape {tuple(ours.shape)}, on the whole {tuple(whole.shape)}"
     )
@@ -115,9 +115,7 @@ def check_chunks(
         outputs.append(s.push(chunk))
         received += chunk.shape[axis + 2]
         given += outputs[-1].shape[axis + 2]
-        require(
-            given >= due(s, received), f"{given} outputs after {received} inputs, {due(s, received)} are due"
-        )
+        require(given >= due(s, received), f"{given} outputs after {received} inputs: they are late")
     outputs.append(s.flush())
     close(torch.cat(outputs, axis + 2), whole, tolerance, "chunks")
     require(all(map(torch.equal, before, chunks)), "a chunk was changed in place")
@@ -134,7 +132,7 @@ def due(s: Stream, received: int) -> int:
 def check_saved(
     module: nn.Module, chunks: Sequence[Tensor], whole: Tensor, axis: int, tolerance: float | None
 ) -> None:
-    """A stream saved to bytes in the middle and put back goes on as if nothing had happened; so does a copy."""
+    """A stream that is saved in the middle and put back goes on as if nothing had happened; so does a copy."""
     middle = (len(chunks) + 1) // 2
     first = stream(module, axis=axis)
     start = [first.push(chunk) for chunk in chunks[:middle]]

@@ -1,0 +1,38 @@
+"""The public names, and what importing them costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import ModuleType
+
+from torch import nn
+
+import mediaconv.nn
+
+
+def test_all_lists_every_public_name() -> None:
+    values = vars(mediaconv.nn).items()
+    public = {n for n, value in values if not n.startswith("_") and not isinstance(value, ModuleType)}
+    assert public == set(mediaconv.nn.__all__)
+    assert list(mediaconv.nn.__all__) == sorted(mediaconv.nn.__all__)
+
+
+def test_every_public_name_is_documented() -> None:
+    assert [name for name in mediaconv.nn.__all__ if not getattr(mediaconv.nn, name).__doc__] == []
+
+
+def test_torchaudio_is_imported_only_by_a_resample() -> None:
+    code = (
+        "import sys, mediaconv.nn as nn; before = 'torchaudio' in sys.modules; nn.Resample(3, 2); "
+        "print(before, 'torchaudio' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
+
+
+def test_every_layer_streams() -> None:
+    exported = [getattr(mediaconv.nn, name) for name in mediaconv.nn.__all__]
+    kinds = [k for k in exported if isinstance(k, type) and issubclass(k, nn.Module)]
+    assert len(kinds) > 50
+    assert [k.__name__ for k in kinds if not issubclass(k, mediaconv.nn.Streamable)] == []
