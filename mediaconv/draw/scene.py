@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -130,6 +131,8 @@ def number(value: float) -> str:
     ['3', '−2', '0.12', '−12.3', '123', '1e6', '−0.012', '1e−4']
     """
     size = abs(value)
+    if not math.isfinite(value):
+        return str(value).replace("-", "−")
     if size >= 1e5 or 0 < size < 0.0005:
         text = f"{value:.0e}".replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")
     elif value == int(value):

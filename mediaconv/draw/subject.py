@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -161,17 +162,15 @@ def _read(source: object, wanted: Sequence[int | None] | None) -> tuple[Tensor, 
     most = None if wanted is None else wanted[0]
     parts: list[Tensor] = []
     count, cut = 0, False
-    for chunk in source.chunks(most or 4096):  # type: ignore[attr-defined]
-        data = torch.from_numpy(chunk.data.copy()).to(torch.float32)
-        for axis, limit in enumerate(wanted[1:] if wanted else (), start=1):
-            cut = cut or (limit is not None and data.shape[axis] > limit)
-            data = data.narrow(axis, 0, min(data.shape[axis], limit or data.shape[axis]))
-        if most is not None and count + len(data) > most:
-            cut = True
-            data = data[: most - count]
-        if not len(data) and most is not None:
+    size = {1: 65_536, 2: 512, 3: 8}[len(source.info.shape)]  # type: ignore[attr-defined]
+    for chunk in source.chunks(min(size, most or size)):  # type: ignore[attr-defined]
+        whole = chunk.data
+        limits = [None if most is None else most - count, *(wanted[1:] if wanted else ())]
+        data = whole[tuple(slice(limit) for limit in limits)]
+        cut = cut or data.shape != whole.shape
+        if not len(data) and len(whole):
             break
-        parts.append(data)
+        parts.append(torch.from_numpy(data.astype(np.float32)))
         count += len(data)
     x = torch.cat(parts) / source.info.scale  # type: ignore[attr-defined]
     return x.movedim(-1, 0).contiguous(), cut
