@@ -13,8 +13,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.memory import PeakMemory
 from benchmarks.table import Table
-from mediaconv.run.memory import PeakMemory
 
 RATE = 25
 PAIR_FRAMES = 48

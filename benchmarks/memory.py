@@ -1,37 +1,12 @@
-"""Memory of a running process: how the C library returns it, and how much a tree of processes held.
-
-Nothing here limits memory; `mediaconv.run.chunking` does, by the size of a chunk.
-"""
+"""How much memory a tree of processes holds, and held at most. Measures; it limits nothing."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import threading
 from types import TracebackType
 
 import psutil
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-KEEP_BYTES = 1 << 30
-LARGE_BYTES = 1 << 29
-
-
-def keep_freed_memory() -> bool:
-    """Let glibc keep large freed blocks for the next chunk. Returns False where there is no glibc.
-
-    By default every block over 128 KiB (it adapts up to 32 MiB) is mapped afresh and unmapped when freed:
-    each chunk's arrays are zeroed and faulted in page by page by the kernel, which took half of all CPU
-    time of a plain script. With both thresholds high a block is faulted in once. Process-wide; call it once,
-    early. The arrays of a run are of few sizes, so what is kept is reused and the peak hardly grows.
-    """
-    try:
-        libc = ctypes.CDLL(None)
-        libc.gnu_get_libc_version  # noqa: B018 - only glibc has it
-        mallopt = libc.mallopt
-    except (OSError, AttributeError, TypeError):
-        return False
-    return bool(mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)) and bool(mallopt(M_TRIM_THRESHOLD, KEEP_BYTES))
 
 
 def tree_rss_bytes(pid: int | None = None) -> int:

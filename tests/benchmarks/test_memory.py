@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from mediaconv.run.memory import PeakMemory, keep_freed_memory, tree_rss_bytes
+from benchmarks.memory import PeakMemory, tree_rss_bytes
 
 
 def test_the_peak_sees_memory_that_was_given_back():
@@ -31,10 +31,3 @@ def test_a_process_that_is_gone_holds_nothing():
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     assert tree_rss_bytes(child.pid) == 0
-
-
-def test_keeping_freed_memory_is_told():
-    script = "import sys; from mediaconv.run.memory import keep_freed_memory as k; print(k())"
-    expected = "True" if sys.platform == "linux" else "False"
-    assert subprocess.check_output([sys.executable, "-c", script], text=True).strip() in (expected, "False")
-    assert isinstance(keep_freed_memory(), bool)
