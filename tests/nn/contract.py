@@ -132,7 +132,7 @@ def due(s: Stream, received: int) -> int:
 def check_saved(
     module: nn.Module, chunks: Sequence[Tensor], whole: Tensor, axis: int, tolerance: float | None
 ) -> None:
-    """A stream that is saved in the middle and put back goes on as if nothing had happened; so does a copy."""
+    """A stream saved in the middle and put back goes on as if nothing had happened; so does its copy."""
     middle = (len(chunks) + 1) // 2
     first = stream(module, axis=axis)
     start = [first.push(chunk) for chunk in chunks[:middle]]
