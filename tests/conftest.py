@@ -20,6 +20,17 @@ MEDIA = ROOT.parent / "shared" / "media"
 torch.set_num_threads(2)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--renew-golden` writes golden texts anew instead of comparing with them."""
+    parser.addoption("--renew-golden", action="store_true", help="write golden texts anew")
+
+
+@pytest.fixture
+def renew_golden(request: pytest.FixtureRequest) -> bool:
+    """Whether golden texts are to be written anew."""
+    return bool(request.config.getoption("--renew-golden"))
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository."""

@@ -18,6 +18,12 @@ from mediaconv.nn.state import State
 class Sequential(Composite, nn.Sequential):
     """torch.nn.Sequential that streams; the same keys ("0.weight", ...)."""
 
+    def _repr_html_(self) -> str:
+        """The trace of the stack, for notebooks."""
+        from mediaconv.draw.trace_table import trace_html  # drawing is loaded only where it is shown
+
+        return trace_html(self)
+
     def axis_map(self, axis: int) -> AxisMap:
         return Chain(tuple(axis_map(layer, axis) for layer in self))
 

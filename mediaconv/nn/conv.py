@@ -255,24 +255,26 @@ def _check_causal(
             f"padding_mode {padding_mode} reads the future at the start of a causal layer; "
             "use zeros or replicate"
         )
-    causal_axis(time_axis, dims, padding)
+    causal_axes(time_axis, dims, padding)
     if mode == "raster" and not (
         padding == "same" or (not isinstance(padding, str | int) and set(padding) == {"same"})
     ):
         raise ValueError(f"padding: got {padding!r}; mode raster is causal along every axis, use 'same'")
 
 
-def causal_axis(time_axis: int, dims: int, padding: Padding) -> int:
-    """The causal axis, checked. Raises ValueError where it is not there or its padding is a number."""
-    if not 0 <= time_axis < dims:
-        raise ValueError(f"time_axis: got {time_axis}, expected 0 to {dims - 1}")
+def causal_axes(time_axis: Ints, dims: int, padding: Padding = "same") -> tuple[int, ...]:
+    """The causal axes, checked. Raises ValueError where one is not there or its padding is a number."""
+    axes = (time_axis,) if isinstance(time_axis, int) else tuple(time_axis)
     each = [padding] * dims if isinstance(padding, str | int) else list(padding)
-    if len(each) == dims and not isinstance(each[time_axis], str):
-        raise ValueError(
-            f"padding: got {each[time_axis]!r} on causal axis {time_axis}, whose padding follows from "
-            "the kernel; use 'same'"
-        )
-    return time_axis
+    for axis in axes:
+        if not 0 <= axis < dims:
+            raise ValueError(f"time_axis: got {time_axis}, expected 0 to {dims - 1}")
+        if len(each) == dims and not isinstance(each[axis], str):
+            raise ValueError(
+                f"padding: got {each[axis]!r} on causal axis {axis}, whose padding follows from the kernel; "
+                "use 'same'"
+            )
+    return axes
 
 
 class Conv1d(_Standard, nn.Conv1d):

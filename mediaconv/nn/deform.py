@@ -21,7 +21,7 @@ from mediaconv.nn.conv import (
     Conv3d,
     Ints,
     Padding,
-    causal_axis,
+    causal_axes,
     causal_window,
     standard_windows,
 )
@@ -55,7 +55,7 @@ class _Deform(Windowed, nn.modules.conv._ConvNd):
         self.offset_groups, self.modulation, self.time_axis = offset_groups, modulation, time_axis
         windows = standard_windows(self.kernel_size, self.stride, self.dilation, padding)
         if self.causal:
-            causal_axis(time_axis, self.dims, padding)
+            causal_axes(time_axis, self.dims, padding)
             w = windows[time_axis]
             windows[time_axis] = causal_window(w.kernel, w.step, w.dilation, mode="pad")
         self.taps = tuple(windows)

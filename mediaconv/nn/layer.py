@@ -122,8 +122,8 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def is_pointwise(module: nn.Module) -> bool:
-    """Whether a plain torch module needs no state (softmax, log-softmax and GLU only over channels)."""
-    if isinstance(module, nn.Softmax | nn.LogSoftmax | nn.GLU):
+    """Whether a plain torch module needs no state (softmax and its kin and GLU only over channels)."""
+    if isinstance(module, nn.Softmax | nn.Softmin | nn.LogSoftmax | nn.GLU):
         return module.dim == 1
     if type(module) in BATCH_NORMS:
         return module.running_mean is not None  # type: ignore[union-attr]

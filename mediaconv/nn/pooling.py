@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mediaconv.nn.conv import Ints, Padding, causal_axis, causal_window, standard_windows
+from mediaconv.nn.conv import Ints, Padding, causal_axes, causal_window, standard_windows
 from mediaconv.nn.geometry import per_axis
 from mediaconv.nn.window import Place, Windowed, pad
 
@@ -30,11 +30,12 @@ class _Pool(Windowed, nn.Module):
         self.padding = padding
         self.windows = tuple(standard_windows(self.kernel_size, self.stride, self.dilation, padding))
 
-    def _make_causal(self, time_axis: int) -> None:
-        self.time_axis = causal_axis(time_axis, self.dims, self.padding)
+    def _make_causal(self, time_axis: Ints) -> None:
+        self.time_axis = time_axis
         windows = list(self.windows)
-        w = windows[time_axis]
-        windows[time_axis] = causal_window(w.kernel, w.step, w.dilation, mode="pad")
+        for axis in causal_axes(time_axis, self.dims, self.padding):
+            w = windows[axis]
+            windows[axis] = causal_window(w.kernel, w.step, w.dilation, mode="pad")
         self.windows = tuple(windows)
 
     def _make_ceil(self, ceil_mode: bool) -> None:
@@ -137,7 +138,7 @@ class _CausalMaxPool(_MaxPool):
         return_indices: bool = False,
         ceil_mode: bool = False,
         *,
-        time_axis: int = 0,
+        time_axis: Ints = 0,
     ) -> None:
         super().__init__(kernel_size, stride, padding, dilation, return_indices)
         self._make_causal(time_axis)
@@ -154,7 +155,7 @@ class _CausalAvgPool(_AvgPool):
         count_include_pad: bool = True,
         divisor_override: int | None = None,
         *,
-        time_axis: int = 0,
+        time_axis: Ints = 0,
     ) -> None:
         super().__init__(kernel_size, stride, padding, False, count_include_pad, divisor_override)
         self._make_causal(time_axis)
@@ -164,7 +165,7 @@ class _CausalAvgPool(_AvgPool):
 _CAUSAL_DOC = """Causal {what}: no output reads an input after its own time.
 
     Arguments as torch.nn.{name}, and:
-    time_axis: the causal axis, padded by e-1 on the left alone; the others follow `padding`.
+    time_axis: the causal axis, or axes, padded by e-1 on the left alone; the others follow `padding`.
 
     Shape: {shape}, ceil(length / stride) along the causal axis.
     """

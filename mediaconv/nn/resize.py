@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mediaconv.nn.conv import Ints
+from mediaconv.nn.conv import Ints, causal_axes
 from mediaconv.nn.geometry import AxisMap, Interpolated, Transposed, Window, per_axis
 from mediaconv.nn.layer import Streamable
 from mediaconv.nn.state import State
@@ -22,7 +22,7 @@ class _Upsample(Windowed, nn.Module):
     padding_mode = "replicate"
 
     def __init__(
-        self, scale: Ints, mode: str = "nearest", *, causal: bool = False, time_axis: int = 0
+        self, scale: Ints, mode: str = "nearest", *, causal: bool = False, time_axis: Ints = 0
     ) -> None:
         super().__init__()
         self.scale = per_axis(scale, self.dims, "scale")
@@ -30,10 +30,9 @@ class _Upsample(Windowed, nn.Module):
             raise ValueError(f"scale: got {self.scale}, expected whole numbers of at least 1")
         if mode not in MODES:
             raise ValueError(f"mode: got {mode!r}, expected one of {', '.join(MODES)}")
-        if not 0 <= time_axis < self.dims:
-            raise ValueError(f"time_axis: got {time_axis}, expected 0 to {self.dims - 1}")
+        axes = causal_axes(time_axis, self.dims)
         self.mode, self.causal, self.time_axis = mode, causal, time_axis
-        self._causal_axes = [causal and axis == time_axis for axis in range(self.dims)]
+        self._causal_axes = [causal and axis in axes for axis in range(self.dims)]
         self.windows = tuple(
             Window(1) if s == 1 or mode == "nearest" else Window(2, left=1, right=0 if c else 1)
             for s, c in zip(self.scale, self._causal_axes, strict=True)
@@ -155,7 +154,7 @@ class Upsample1d(_Upsample):
 class Upsample2d(_Upsample):
     """Images upsampled by whole factors, nearest or linear (bilinear); `scale` is one number or (H, W).
 
-    causal, time_axis: as `Upsample1d`, along one axis.
+    causal, time_axis: as `Upsample1d`, along one axis or several.
 
     Shape: (N, C, H, W) to (N, C, H * scale, W * scale).
     """
@@ -166,7 +165,7 @@ class Upsample2d(_Upsample):
 class Upsample3d(_Upsample):
     """Film upsampled by whole factors, nearest or linear (trilinear); `scale` is one number or (T, H, W).
 
-    causal, time_axis: as `Upsample1d`, along one axis.
+    causal, time_axis: as `Upsample1d`, along one axis or several.
 
     Shape: (N, C, T, H, W) to (N, C, T * scale, H * scale, W * scale).
     """

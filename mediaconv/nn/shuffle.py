@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from mediaconv.nn.conv import Ints
+from mediaconv.nn.conv import Ints, causal_axes
 from mediaconv.nn.geometry import AxisMap, Transposed, Window, per_axis
 from mediaconv.nn.layer import Pointwise, Streamable
 from mediaconv.nn.state import State
@@ -65,13 +65,12 @@ class _PixelShuffle(Streamable, _Factors):
 class _PixelUnshuffle(Windowed, _Factors):
     """Blocks of positions become channels; a last block that is not whole is filled with zeros."""
 
-    def __init__(self, factor: Ints, *, causal: bool = False, time_axis: int = 0) -> None:
+    def __init__(self, factor: Ints, *, causal: bool = False, time_axis: Ints = 0) -> None:
         super().__init__(factor)
-        if not 0 <= time_axis < self.dims:
-            raise ValueError(f"time_axis: got {time_axis}, expected 0 to {self.dims - 1}")
+        axes = causal_axes(time_axis, self.dims)
         self.causal, self.time_axis = causal, time_axis
         self.windows = tuple(
-            Window(f, f, left=f - 1) if causal and axis == time_axis else Window(f, f, right=f - 1)
+            Window(f, f, left=f - 1) if causal and axis in axes else Window(f, f, right=f - 1)
             for axis, f in enumerate(self.factor)
         )
 

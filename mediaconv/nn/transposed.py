@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mediaconv.nn.conv import Ints, Padding, causal_axis
+from mediaconv.nn.conv import Ints, Padding, causal_axes
 from mediaconv.nn.geometry import AxisMap, Transposed, per_axis
 from mediaconv.nn.layer import Streamable
 from mediaconv.nn.state import State
@@ -197,7 +197,7 @@ class _CausalTranspose(_StandardTranspose):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         *,
-        time_axis: int = 0,
+        time_axis: Ints = 0,
     ) -> None:
         super().__init__(
             in_channels,
@@ -213,10 +213,11 @@ class _CausalTranspose(_StandardTranspose):
             device,
             dtype,
         )
-        self.time_axis = causal_axis(time_axis, self.dims, padding)
+        self.time_axis = time_axis
         maps = list(self.maps)
-        m = maps[time_axis]
-        maps[time_axis] = Transposed(m.kernel, m.step, m.dilation, 0, m.extent - m.step)
+        for axis in causal_axes(time_axis, self.dims, padding):
+            m = maps[axis]
+            maps[axis] = Transposed(m.kernel, m.step, m.dilation, 0, m.extent - m.step)
         self.maps = tuple(maps)
 
     def extra_repr(self) -> str:
@@ -232,7 +233,7 @@ _DOC = """Transposed convolution of {what}; torch's arguments, and `padding="sam
 _CAUSAL_DOC = """Causal transposed convolution of {what}: output j reads inputs up to j // stride.
 
     Arguments as torch.nn.ConvTranspose{dims}d, and:
-    time_axis: the causal axis, with T * stride outputs; the others follow `padding`.
+    time_axis: the causal axis, or axes, with T * stride outputs; the others follow `padding`.
 
     Shape: {shape}.
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -172,13 +171,13 @@ def test_explained_sizes_are_right_for_masked_layers():
 
 @pytest.mark.parametrize("name", ["film", "image"])
 @pytest.mark.parametrize(("kind", "write"), [("txt", trace_text), ("md", trace_markdown)])
-def test_golden_text(name, kind, write):
-    """MEDIACONV_RENEW_GOLDEN=1 writes the files anew."""
+def test_golden_text(name, kind, write, renew_golden):
+    """--renew-golden writes the files anew."""
     torch.manual_seed(0)
     make, shape = STACKS[name]
     path = GOLDEN / f"trace_{name}.{kind}"
     text = write(trace(make().eval(), shape))
-    if os.environ.get("MEDIACONV_RENEW_GOLDEN"):
+    if renew_golden:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
     assert text == path.read_text(encoding="utf-8")
@@ -207,3 +206,8 @@ def test_a_reshape_says_what_it_does_to_the_axes():
     assert line in trace_json(made)["layers"][0]["moves"]
     with pytest.raises(UsageError, match="multiple"):
         trace(mnn.Sequential(mnn.Reshape("n c (t k) -> n (c k) t", {"k": 3}, in_channels=1)), (1, 10))
+
+
+def test_a_stack_shows_its_trace_in_a_notebook():
+    stack = film_stack()
+    assert stack._repr_html_() == trace_html(stack)

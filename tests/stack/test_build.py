@@ -157,6 +157,20 @@ def test_kernels_keep_channels_apart_unless_mixed():
     assert stack_of(2, {"conv": {"kernel": {"box": {"mix": True}}}}, channels=3)(x).shape[1] == 1
 
 
+@pytest.mark.parametrize("name", ["max_pool", "avg_pool", "upsample", "conv_transpose"])
+def test_what_has_no_taps_to_mask_looks_back_along_every_axis_in_raster_order(name):
+    module = stack_of(2, {name: NEEDS[name]}, causal=True)
+    x = torch.randn(1, 8, 6, 7, dtype=torch.float64, requires_grad=True)
+    y = module.double()(x)
+    for row in range(y.shape[2]):
+        for column in range(y.shape[3]):
+            (gradient,) = torch.autograd.grad(y[:, :, row, column].sum(), x, retain_graph=True)
+            read = gradient.abs().sum(dim=(0, 1)).nonzero().tolist()
+            stride = [axis_map(module, axis).stride for axis in range(2)]
+            now = [int(row * stride[0]), int(column * stride[1])]
+            assert all(position <= now for position in read)
+
+
 def test_layers_that_do_not_fit_are_named():
     conv = {"conv": {"out_channels": 4, "kernel_size": 1}}
     with pytest.raises(UsageError, match=r"stack\[1\].*got 5, but what comes before gives 4"):
