@@ -1,24 +1,60 @@
-"""`mediaconv validate` and `mediaconv schema`: a configuration checked, and what one may hold."""
+"""`mediaconv validate` and `mediaconv schema`: configurations checked, and what one may hold."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from mediaconv.cli.options import ConfigArgument, DebugOption, InputOption, OutputOption, SetOption
+import typer
+
+from mediaconv.cli.options import DebugOption, InputOption, OutputOption, SetOption
+from mediaconv.errors import UsageError
+
+ConfigsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="CONFIG...", help="YAML files; relative paths in them count from the current folder"
+    ),
+]
 
 
 def validate(
-    config: ConfigArgument,
+    configs: ConfigsArgument,
     input: InputOption = None,
     output: OutputOption = None,
     set: SetOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Check a configuration without running it; all its errors are shown at once."""
+    """Check configurations without running them; all errors are shown at once.
+
+    The stack is built too, for the first input: weights that do not fit are found here.
+    """
+    problems = []
+    for config in configs:
+        try:
+            _check(config, overrides=set or [], input=input, output=output)
+        except UsageError as error:
+            problems.append(str(error))
+    if problems:
+        raise UsageError("\n".join(problems))
+
+
+def _check(config: str, *, overrides: list[str], input: str | None, output: str | None) -> None:
     from mediaconv.config import load_config
 
-    checked = load_config(Path(config), overrides=set or [], input=input, output=output)
-    print(f"{config}: valid ({checked.pipeline}, {len(checked.stack)} layers)")
+    checked = load_config(Path(config), overrides=overrides, input=input, output=output)
+    from mediaconv.run.rehearsal import rehearse
+
+    try:
+        found = rehearse(checked)
+    except UsageError as error:
+        lines = str(error).splitlines()
+        raise UsageError("\n".join(f"{config}: {line}" for line in lines)) from error
+    layers = f"{len(checked.stack)} layer{'s' if len(checked.stack) > 1 else ''}"
+    channels = ", {} -> {} channels".format(*found.channels) if found.channels else ""
+    print(f"{config}: valid ({checked.pipeline}, {layers}{channels})")
+    for text in found.unchecked:
+        print(f"{config}: not checked: {text}")
 
 
 def schema(debug: DebugOption = False) -> None:
