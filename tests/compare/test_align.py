@@ -43,7 +43,9 @@ def test_the_sums_are_those_of_numpy():
     finder.add(a[123:], b[123:])
     found = finder.result()
     da, db = np.diff(a, prepend=a[0]), np.diff(b, prepend=b[0])
-    scores = np.correlate(da, db, "full")[len(b) - 1 - 20 : len(b) + 20] / np.linalg.norm(da) / np.linalg.norm(db)
+    scores = (
+        np.correlate(da, db, "full")[len(b) - 1 - 20 : len(b) + 20] / np.linalg.norm(da) / np.linalg.norm(db)
+    )
     assert found.steps == int(np.argmax(scores)) - 20
     assert found.correlation == pytest.approx(scores.max(), rel=1e-9)  # FFT against direct sums
 

@@ -34,7 +34,9 @@ def film(root, tmp_path_factory):
     out = tmp_path_factory.mktemp("film")
     words = ["compare", root / CONFIGS / "video_causal.yaml", "--input", root / "data/video/lightning.mp4"]
     words += ["--output", out, "--set", "read.size=[64, 36]", "--set", "write={lossless: true}"]
-    done = subprocess.run([sys.executable, "-m", "mediaconv.cli.main", *map(str, words)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "mediaconv.cli.main", *map(str, words)], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     return out, done.stdout
 
@@ -99,9 +101,14 @@ def test_sound_numbers_are_those_of_the_files(root, tmp_path, mediaconv):
     )  # fmt: skip
     row = strict(tmp_path / "o/compare.json")["files"][0]
     for i, numbers in enumerate(row["channels"]):
-        a, b, d = (soundfile.read(tmp_path / "o" / row["outputs"][n][i])[0] for n in ("causal", "standard", "difference"))
+        a, b, d = (
+            soundfile.read(tmp_path / "o" / row["outputs"][n][i])[0]
+            for n in ("causal", "standard", "difference")
+        )
         assert numbers["mean_difference"] == pytest.approx(np.abs(a - b).mean(), rel=1e-5)  # float32 division
-        assert numbers["snr_db"] == pytest.approx(10 * np.log10((b**2).sum() / ((a - b) ** 2).sum()), abs=1e-4)
+        assert numbers["snr_db"] == pytest.approx(
+            10 * np.log10((b**2).sum() / ((a - b) ** 2).sum()), abs=1e-4
+        )
         assert np.abs(d - (a - b) / 2).max() <= 2**-15
         assert numbers["shift_steps"] == 2180
         assert numbers["pre_echo_causal"] == 0 < numbers["pre_echo_standard"]
@@ -161,7 +168,12 @@ def test_equal_configurations_differ_by_nothing(tmp_path, mediaconv, config):
     for _ in range(2):  # the second time over the first one's files
         mediaconv("compare", a, b, "-o", "o")
     row = strict(tmp_path / "o/compare.json")["files"][0]["channels"][0]
-    assert (row["mean_difference"], row["max_difference"], row["snr_db"], row["shift_steps"]) == (0, 0, None, 0)
+    assert (row["mean_difference"], row["max_difference"], row["snr_db"], row["shift_steps"]) == (
+        0,
+        0,
+        None,
+        0,
+    )
 
 
 def test_prove_is_usable_in_ci(tmp_path, mediaconv, config):

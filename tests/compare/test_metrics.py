@@ -1,4 +1,4 @@
-"""Metrics against scikit-image, librosa and closed forms; however the stream is cut, the numbers are the same."""
+"""Metrics against scikit-image, librosa and closed forms, however the stream is cut."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from mediaconv.compare.metrics import FFT_SIZE, HOP, METRICS, Difference, film_metrics, image_metrics, sound_metrics
+from mediaconv.compare.metrics import (
+    FFT_SIZE,
+    HOP,
+    METRICS,
+    Difference,
+    film_metrics,
+    image_metrics,
+    sound_metrics,
+)
 
 RNG = np.random.default_rng(0)
 CUTS = [(1, 1, 1), (3, 50), (1000,), (0, 17, 0, 2)]
@@ -81,7 +89,11 @@ def test_a_factor_of_two_is_six_decibels():
 def test_equal_outputs_differ_by_nothing_and_have_no_infinite_number(kind):
     from mediaconv.compare.metrics import plain_metrics
 
-    x = RNG.random((10, 9, 9)) if kind in ("video", "volume") else RNG.random((300, 9) if kind == "image" else 5000)
+    x = (
+        RNG.random((10, 9, 9))
+        if kind in ("video", "volume")
+        else RNG.random((300, 9) if kind == "image" else 5000)
+    )
     found = feed(METRICS.get(kind, plain_metrics)(), x, x, (100,))
     assert found["mean_difference"] == found["max_difference"] == 0
     assert found.get("psnr_db") is None

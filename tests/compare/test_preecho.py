@@ -62,7 +62,9 @@ def test_of_many_events_the_strongest_are_kept_in_order():
 
 
 def step_of(module):
-    return lambda: TorchStep(module, make_normalizer("none", signal_range=(-1e9, 1e9)), SampleFormat(32, floating=True))
+    return lambda: TorchStep(
+        module, make_normalizer("none", signal_range=(-1e9, 1e9)), SampleFormat(32, floating=True)
+    )
 
 
 def conv(kernel, *, causal, **options):
@@ -77,9 +79,7 @@ def echo(module, x, at, **options):
     reach = Reach.of(module)
     piece = piece_around(at, [reach])
     data = x[piece.start : piece.stop]
-    return reaction(
-        step_of(module), data, piece, stride=reach.stride, width=reach.receptive_field, **options
-    )
+    return reaction(step_of(module), data, piece, stride=reach.stride, width=reach.receptive_field, **options)
 
 
 @pytest.mark.parametrize("chunk", [0, 1, 4])
@@ -116,7 +116,9 @@ def test_a_causal_stack_has_exactly_none_whatever_goes_on(mode, stride):
     found = echo(stack, x, 201)
     assert found.before.tolist() == [0.0, 0.0, 0.0]
     assert (found.after > 0).all()
-    standard = mnn.Sequential(mnn.Conv1d(2, 4, 5, dilation=3, padding="same"), mnn.Conv1d(4, 3, 4, stride, padding="same"))
+    standard = mnn.Sequential(
+        mnn.Conv1d(2, 4, 5, dilation=3, padding="same"), mnn.Conv1d(4, 3, 4, stride, padding="same")
+    )
     assert (echo(standard, x, 201).before > 0).all()
 
 

@@ -20,7 +20,11 @@ def proof(*layers, channels=2, dims=1, **options):
 
 CAUSAL = {
     "pad": lambda: (mnn.CausalConv1d(2, 3, 5, dilation=3), nn.ReLU(), mnn.CausalConv1d(3, 2, 4, stride=2)),
-    "mask": lambda: (mnn.CausalConv1d(2, 3, 5, mode="mask"), nn.Tanh(), mnn.CausalConv1d(3, 1, 2, mode="mask")),
+    "mask": lambda: (
+        mnn.CausalConv1d(2, 3, 5, mode="mask"),
+        nn.Tanh(),
+        mnn.CausalConv1d(3, 1, 2, mode="mask"),
+    ),
     "kernel smaller than stride": lambda: (mnn.CausalConv1d(2, 2, 1, stride=3), mnn.CausalConv1d(2, 2, 2)),
     "pool": lambda: (mnn.CausalMaxPool1d(5), mnn.CausalAvgPool1d(3, 1)),
     "residual": lambda: (mnn.Residual(mnn.Sequential(mnn.CausalConv1d(2, 2, 3), nn.ReLU())),),
@@ -43,8 +47,14 @@ STANDARD = {
     "dilated": (lambda: mnn.Conv1d(2, 2, 5, dilation=4, padding="same"), 8),
     "strided": (lambda: mnn.Conv1d(2, 2, 5, stride=3, padding="same"), 2),
     "max pool": (lambda: mnn.MaxPool1d(9, 1, 4), 4),
-    "two": (lambda: mnn.Sequential(mnn.Conv1d(2, 3, 3, 2, padding="same"), mnn.Conv1d(3, 2, 3, padding="same")), 3),
-    "dead in part": (lambda: mnn.Sequential(mnn.MaxPool1d(5, 1, 2), nn.ReLU(), mnn.Conv1d(2, 2, 9, padding="same")), 6),
+    "two": (
+        lambda: mnn.Sequential(mnn.Conv1d(2, 3, 3, 2, padding="same"), mnn.Conv1d(3, 2, 3, padding="same")),
+        3,
+    ),
+    "dead in part": (
+        lambda: mnn.Sequential(mnn.MaxPool1d(5, 1, 2), nn.ReLU(), mnn.Conv1d(2, 2, 9, padding="same")),
+        6,
+    ),
     "replicating": (lambda: mnn.Conv1d(2, 2, 7, padding="same", padding_mode="replicate"), 3),
 }
 
@@ -59,7 +69,12 @@ def test_standard_layers_fail_by_what_the_formula_says(name):
 
 
 def test_every_layer_that_looks_ahead_is_named_with_its_own_number():
-    layers = (mnn.CausalConv1d(2, 3, 5), mnn.Conv1d(3, 3, 5, padding="same"), nn.ReLU(), mnn.MaxPool1d(3, 1, 1))
+    layers = (
+        mnn.CausalConv1d(2, 3, 5),
+        mnn.Conv1d(3, 3, 5, padding="same"),
+        nn.ReLU(),
+        mnn.MaxPool1d(3, 1, 1),
+    )
     found = proof(*layers, labels={"1": "stack[1].conv"})
     assert found.look_ahead == 3
     assert [(leak.layer, leak.look_ahead) for leak in found.leaks] == [
@@ -189,7 +204,9 @@ def test_raster_order_is_reading_order(raster_type):
     leak = mnn.Conv2d(2, 2, (1, 5), padding="same")
     found = proof(leak, dims=2, order_axes=(0, 1), axis_names=("rows", "columns"))
     assert (found.causal, found.look_ahead, found.unit) == (False, 2, "columns")
-    found = proof(mnn.Conv2d(2, 2, (5, 3), padding="same"), dims=2, order_axes=(0, 1), axis_names=("rows", "columns"))
+    found = proof(
+        mnn.Conv2d(2, 2, (5, 3), padding="same"), dims=2, order_axes=(0, 1), axis_names=("rows", "columns")
+    )
     assert (found.look_ahead, found.unit, found.formula) == (2, "rows", 2)
 
 

@@ -57,7 +57,11 @@ def test_the_causal_twin_keeps_each_layers_own_mode():
 
 @pytest.mark.parametrize(
     ("line", "why"),
-    [("normalize: minmax", "minmax"), ("  - instance_norm", "instance_norm"), ("  - conv: {out_channels: 1, kernel_size: 3, padding: 2}", "padding")],
+    [
+        ("normalize: minmax", "minmax"),
+        ("  - instance_norm", "instance_norm"),
+        ("  - conv: {out_channels: 1, kernel_size: 3, padding: 2}", "padding"),
+    ],
 )
 def test_what_has_no_causal_twin_is_said(line, why):
     text = TEXT.format(causal="false", inner="false") + line + "\n"

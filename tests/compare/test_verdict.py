@@ -63,7 +63,11 @@ def test_resampling_looks_ahead_and_is_named(sound):
 
 
 def test_a_norm_in_a_standard_file_with_causal_layers_is_named(sound):
-    text = SOUND.format(input=sound).replace("causal: true", "causal: false").replace("dilation: 2", "causal: true")
+    text = (
+        SOUND.format(input=sound)
+        .replace("causal: true", "causal: false")
+        .replace("dilation: 2", "causal: true")
+    )
     found = judge(text.replace("  - relu", "  - instance_norm"), "stack.2.conv.causal=true")
     assert found.look_ahead is None
     assert [leak.layer for leak in found.leaks] == ["stack[1].instance_norm (InstanceNorm1d)"]
