@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -43,7 +43,7 @@ class SourceInfo:
     scale: raw samples divided by it lie in [0, 1] (pictures) or [-1, 1] (sound).
     rate: steps of the stream axis a second; None where the axis is not time.
     bit_depth: bits of a stored sample.
-    detail: what the pipeline's own sink needs to know of the source (codec, rotation, path, ...).
+    detail: what the pipeline's own sink asks of its own source; nobody else reads it.
     """
 
     channels: int
@@ -52,7 +52,7 @@ class SourceInfo:
     rate: Fraction | None = None
     bit_depth: int = 8
     floating: bool = False
-    detail: dict[str, object] = field(default_factory=dict)
+    detail: Any = None
 
 
 @dataclass(frozen=True, repr=False)

@@ -7,9 +7,10 @@ A sink writes under names that start with a dot and contain `.part`, and gives t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from operator import itemgetter
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +21,8 @@ from mediaconv.media.tensor import TensorWriter
 from mediaconv.pipeline import Sink
 
 Times = Sequence[Fraction] | None
+View = Callable[[np.ndarray], np.ndarray]
+"""From samples (C, n, ...) to what one file's writer takes."""
 
 
 class Writer(Protocol):
@@ -46,7 +49,7 @@ class FileSink(Sink):
         self,
         folder: Path,
         format: SampleFormat,
-        views: dict[str, Callable[[np.ndarray], np.ndarray]],
+        views: Mapping[str, View],
         open_writer: Callable[[Path], Writer],
         *,
         notes: Callable[[], list[str]] = list,
@@ -122,9 +125,9 @@ def part_path(path: Path) -> Path:
     return path.with_name(f".{path.stem}.part{path.suffix}")
 
 
-def channel_views(channels: int, suffix: str) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+def channel_views(channels: int, suffix: str) -> dict[str, View]:
     """One file a channel: `channel_0.png`, `channel_1.png`, ..."""
-    return {f"channel_{c}.{suffix}": lambda samples, c=c: samples[c] for c in range(channels)}
+    return {f"channel_{c}.{suffix}": itemgetter(c) for c in range(channels)}
 
 
 def merged_view(samples: np.ndarray) -> np.ndarray:

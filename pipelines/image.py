@@ -16,7 +16,7 @@ from mediaconv.media.image_writer import write_image
 from mediaconv.media.limits import Limits, PictureSize, check_pixels
 from mediaconv.media.samples import SampleFormat
 from mediaconv.pipeline import Chunk, Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
-from mediaconv.sinks import FileSink, TensorSink, Times, channel_views, check_tensor_format, merged_view
+from mediaconv.sinks import FileSink, TensorSink, Times, View, channel_views, check_tensor_format, merged_view
 
 
 class ImageRead(Options):
@@ -135,7 +135,7 @@ class ImagePipeline(Pipeline):
         if options.layout == "rgb":
             if output.channels != 3:
                 raise WriteError(f"layout rgb needs 3 output channels, the stack gives {output.channels}")
-            views = {f"rgb.{suffix}": merged_view}
+            views: dict[str, View] = {f"rgb.{suffix}": merged_view}
         else:
             views = channel_views(output.channels, suffix)
         return FileSink(folder, SampleFormat(stored), views, lambda path: _ImageWriter(path, options))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -18,9 +19,10 @@ from mediaconv.media.samples import SampleFormat
 from mediaconv.media.sequence import DEFAULT_FPS, SequenceReader
 from mediaconv.media.video import VIDEO_SUFFIXES, VideoReader
 from mediaconv.media.video_codecs import PRESETS
+from mediaconv.media.video_info import VideoInfo
 from mediaconv.media.video_writer import VideoWriter
 from mediaconv.pipeline import Chunk, Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
-from mediaconv.sinks import FileSink, TensorSink, Times, channel_views, check_tensor_format, merged_view
+from mediaconv.sinks import FileSink, TensorSink, Times, View, channel_views, check_tensor_format, merged_view
 
 
 class VideoRead(Options):
@@ -42,7 +44,9 @@ class VideoWrite(Options):
     )
     codec: Literal["h264", "vp9", "ffv1"] | None = Field(None, description="default follows from the format")
     crf: int | None = Field(None, ge=0, le=63, description="constant rate factor; lower is better and larger")
-    preset: Literal[PRESETS] = Field("ultrafast", description="x264's; the default puts speed before size")
+    preset: Literal[PRESETS] = Field(  # type: ignore[valid-type]
+        "ultrafast", description="x264's; the default puts speed before size"
+    )
     lossless: bool = Field(False, description="decoded pixels equal the quantized values exactly")
     bit_depth: Literal[8, 10, 16] = Field(8, description="bits of a stored pixel; 16 needs ffv1 in mkv")
     layout: Literal["channels", "rgb", "grid", "tensor"] = Field(
@@ -56,6 +60,15 @@ class VideoWrite(Options):
         return self
 
 
+@dataclass(frozen=True)
+class _Origin:
+    """What the sink asks of the film it came from."""
+
+    path: Path
+    read: VideoRead
+    info: VideoInfo
+
+
 class _VideoSource(Source):
     def __init__(self, reader: VideoReader | SequenceReader, path: Path, options: VideoRead) -> None:
         self._reader = reader
@@ -66,13 +79,7 @@ class _VideoSource(Source):
             scale=255.0 if info.bit_depth == 8 else 65535.0,
             rate=info.rate,
             bit_depth=info.bit_depth,
-            detail={
-                "path": path,
-                "read": options,
-                "has_sound": info.has_sound,
-                "time_base": info.time_base,
-                "sample_aspect_ratio": info.sample_aspect_ratio,
-            },
+            detail=_Origin(path, options, info),
         )
 
     def chunks(self, size: int) -> Iterator[Chunk]:
@@ -141,7 +148,7 @@ class _FilmSink(FileSink):
         if options.layout == "rgb":
             if output.channels != 3:
                 raise WriteError(f"layout rgb needs 3 output channels, the stack gives {output.channels}")
-            views = {f"rgb.{suffix}": merged_view}
+            views: dict[str, View] = {f"rgb.{suffix}": merged_view}
         elif options.layout == "grid":
             views = {f"grid.{suffix}": tile}
         else:
@@ -181,14 +188,14 @@ class _FilmWriter:
 
     def _start(self, frames: np.ndarray) -> VideoWriter:
         options, source, ratio = self._options, self._source, self._output.ratio
-        detail = source.detail
+        film: VideoInfo = source.detail.info
         writer = VideoWriter(
             self._path,
             width=frames.shape[2],
             height=frames.shape[1],
-            time_base=detail["time_base"] / ratio[0].numerator,
+            time_base=film.time_base / ratio[0].numerator,
             rate=(source.rate or Fraction(DEFAULT_FPS)) * ratio[0],
-            sample_aspect_ratio=detail["sample_aspect_ratio"] * ratio[1] / ratio[2],
+            sample_aspect_ratio=film.sample_aspect_ratio * ratio[1] / ratio[2],
             channels=3 if frames.ndim == 4 else 1,
             codec=options.codec or ("ffv1" if options.bit_depth == 16 else None),
             crf=options.crf,
@@ -201,14 +208,14 @@ class _FilmWriter:
         return writer
 
     def _copy_sound(self, writer: VideoWriter) -> None:
-        read = self._source.detail["read"]
-        if not self._source.detail["has_sound"]:
+        origin: _Origin = self._source.detail
+        if not origin.info.has_sound:
             self._remarks.append("sound: keep: the source has no sound")
             return
         remark = writer.copy_sound(
-            self._source.detail["path"],
-            start_seconds=read.start_seconds,
-            duration_seconds=read.duration_seconds,
+            origin.path,
+            start_seconds=origin.read.start_seconds,
+            duration_seconds=origin.read.duration_seconds,
         )
         if remark:
             self._remarks.append(remark)

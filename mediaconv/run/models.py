@@ -11,7 +11,7 @@ from mediaconv.config import RunConfig
 from mediaconv.media.samples import SampleFormat
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.layer import axis_map, output_channels
-from mediaconv.normalize import make_normalizer
+from mediaconv.normalize import MinMax, make_normalizer
 from mediaconv.pipeline import Pipeline, SourceInfo
 from mediaconv.run.compute import ComputeStep, RangeObserver, choose_chunk, make_step, pick_device
 from mediaconv.stack.build import build_stack
@@ -48,7 +48,7 @@ class Model:
     @property
     def needs_range(self) -> bool:
         """Whether the normalizer must see the whole output first."""
-        return self._config.normalize.name == "minmax"
+        return self._normalizer.two_passes
 
     def chunk(self, info: SourceInfo, chunk: int | str) -> int:
         """Steps of a chunk: as configured, or what fits the memory budget."""
@@ -60,6 +60,8 @@ class Model:
 
     def observer(self, info: SourceInfo) -> RangeObserver:
         """A first pass over one input, which tells the normalizer its output's range."""
+        if not isinstance(self._normalizer, MinMax):
+            raise TypeError(f"{self._normalizer.name} needs no first pass")
         return RangeObserver(
             self.module,
             self._normalizer,
