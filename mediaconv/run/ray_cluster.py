@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,7 @@ NODE_ATTEMPTS = 5
 """How often a job is begun whose machine is lost, which is hardly the job's fault."""
 TICK_SECONDS = 0.5
 CANCEL_SECONDS = 1.0
+REACH_SECONDS = 5.0
 CAPACITY_SECONDS = 5.0
 """How old the count of the cluster's resources may be."""
 
@@ -201,13 +203,21 @@ def _imported() -> Any:
     return ray
 
 
+def _reach(address: str) -> None:
+    """Raises OSError where nothing listens at `host:port`: Ray would try for minutes."""
+    host, colon, port = address.rpartition("//")[2].rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
+
+
 def _connect(ray: Any, address: str | None) -> None:
     quiet = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}
     try:
         if address is None:
             ray.init(num_cpus=cores(), **quiet)
         else:
+            _reach(address)
             ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         text = str(error).strip().splitlines()[0]
         raise UsageError(f"ray: no cluster at {address or 'this machine'}: {text}") from error

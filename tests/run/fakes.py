@@ -1,4 +1,4 @@
-"""Jobs without media: each copies its input's bytes, turned round, so that executors are tested without torch."""
+"""Jobs without media: each copies its input's bytes, turned round: executors are tested without torch."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from mediaconv.run.staging import Staging
 class Reverser:
     """Makes the function that runs a job. What an input's bytes begin with tells what happens.
 
-    die: the worker kills itself, each time. once: only the first time. hang: it never ends. bad: a file's error.
-    seconds: how long a job takes.
+    die: the worker kills itself, each time. once: only the first time. hang: it never ends.
+    bad: a file's error. seconds: how long a job takes.
     """
 
     seconds: float = 0.0

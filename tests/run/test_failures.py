@@ -1,4 +1,4 @@
-"""Folders in which things go wrong: broken files, a full disk, killed workers, a worker's plug-in that crashes."""
+"""Folders in which things go wrong: broken files, a full disk, a plug-in that crashes its worker."""
 
 from __future__ import annotations
 

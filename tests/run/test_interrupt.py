@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: within two seconds, status 130, no process and nothing partial left; then it goes on."""
+"""Ctrl-C and SIGTERM: within two seconds, status 130, no process and nothing partial left."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def test_closing_early_ends_all_workers_with_nothing_partial(tmp_path: Path) -> 
 
 def test_workers_that_never_start_are_an_error_not_a_loop(tmp_path: Path) -> None:
     jobs = jobs_of(tmp_path, GOOD)
-    with pytest.raises(MediaconvError, match="3 workers in a row could not start.*SIGKILL"):
+    with pytest.raises(MediaconvError, match=r"3 workers in a row could not start.*SIGKILL"):
         list(ProcessExecutor(Unstartable(), workers=1).run(jobs, Diary()))
     with pytest.raises(MediaconvError, match="no such thing"):
         list(ProcessExecutor(Unstartable("no such thing"), workers=1).run(jobs, Diary()))

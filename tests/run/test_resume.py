@@ -64,7 +64,7 @@ def test_a_second_run_skips_all_and_leaves_every_byte(done: tuple[Path, Path, li
 
 
 def test_run_yaml_runs_again_as_it_stands(done: tuple[Path, Path, list[Path]], tmp_path: Path) -> None:
-    source, output, _ = done
+    _, output, _ = done
     resolved = load_config(output / "run.yaml")
     assert run_folder(resolved).skipped == COUNT
     other = tmp_path / "other"
@@ -208,7 +208,7 @@ def test_of_several_rows_the_last_counts_and_nonsense_is_refused(
 def test_leftovers_of_a_killed_run_are_removed_and_strangers_files_stay(
     done: tuple[Path, Path, list[Path]], tmp_path: Path
 ) -> None:
-    source, output, inputs = done
+    source, output, _ = done
     left = output / "a" / ".x.png.part-01234567-89abcdef"
     left.mkdir()
     (left / ".channel_0.part.png").write_bytes(b"half")

@@ -1,0 +1,155 @@
+"""Ray: a local cluster as users start it, and one of several nodes of which one is lost without grace."""
+
+from __future__ import annotations
+
+import functools
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from mediaconv.errors import UsageError
+from mediaconv.run.choose import choose_executor
+from mediaconv.run.perform import Performer
+from mediaconv.run.runner import run_folder
+from tests.run.fakes import Reverser, Slow, jobs_of
+from tests.run.running import ROOT, parsed, rows, run, start, write_config
+from tests.run.trees import images, outputs, unfinished
+
+ray = pytest.importorskip("ray", reason="needs the extra: pip install 'mediaconv[ray]'")
+pytestmark = [pytest.mark.ray, pytest.mark.long]
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A head without CPUs for jobs, and two nodes of one CPU; `address` is its address."""
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # the nodes' workers unpickle what tests define
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    found.add_node(num_cpus=1)
+    found.add_node(num_cpus=1)
+    found.wait_for_nodes()
+    yield found
+    ray.shutdown()
+    found.shutdown()
+
+
+def test_a_node_lost_mid_run_costs_nothing(cluster: Any, tmp_path: Path) -> None:
+    source, output = tmp_path / "in", tmp_path / "out"
+    images(source, 24)
+    config = parsed(source, output, executor="ray", ray={"address": cluster.address})
+    lost: list[str] = []
+
+    def lose_one() -> None:
+        """Once both nodes have ended a job, the processes of one are killed,"""
+        until = time.monotonic() + 120
+        while time.monotonic() < until:
+            path = output / "manifest.jsonl"
+            known = rows(output) if path.exists() and path.stat().st_size else {}
+            if len({row["place"] for row in known.values()}) == 2:
+                break
+            time.sleep(0.05)
+        node = next(iter(cluster.worker_nodes))
+        lost.append(f"node {node.node_id}")
+        cluster.remove_node(node, allow_graceful=False)
+
+    thread = threading.Thread(target=lose_one)
+    thread.start()
+    summary = run_folder(config, make=Slow(functools.partial(Performer, config), 0.5))
+    thread.join()
+    assert (summary.files, summary.exit_code) == (24, 0)
+    run(source, tmp_path / "serial")
+    assert outputs(output) == outputs(tmp_path / "serial")
+    assert unfinished(output) == []
+    again = [row for row in rows(output).values() if row["attempts"] > 1]
+    assert again
+    assert all(row["place"] != lost[0] for row in again)
+    assert summary.retried >= 1
+
+
+def test_a_job_that_kills_its_worker_is_tried_twice_and_others_go_on(cluster: Any, tmp_path: Path) -> None:
+    contents = {"x.bin": b"die", "once.bin": b"once", **{f"{i}.bin": b"%d" % i for i in range(4)}}
+    jobs = jobs_of(tmp_path, contents)
+    config = parsed(tmp_path, tmp_path / "out", executor="ray", ray={"address": cluster.address})
+    executor, _ = choose_executor(config, len(jobs), Reverser())
+    found = {o.job.name: o for o in executor.run(jobs, _Nobody())}
+    assert set(found) == set(contents)
+    failure = found["x.bin"].failure
+    assert failure is not None
+    assert (failure.stage, found["x.bin"].attempts) == ("run", 2)
+    assert str(tmp_path / "in" / "x.bin") in failure.reason
+    assert found["once.bin"].result is not None
+    assert found["once.bin"].attempts == 2
+    assert unfinished(tmp_path / "out") == []
+
+
+def test_a_job_over_its_time_is_ended(cluster: Any, tmp_path: Path) -> None:
+    jobs = jobs_of(tmp_path, {"x.bin": b"hang", "y.bin": b"quick"})
+    keys = {"executor": "ray", "ray": {"address": cluster.address}, "timeout_seconds": 2}
+    executor, _ = choose_executor(parsed(tmp_path, tmp_path / "out", **keys), len(jobs), Reverser())
+    found = {o.job.name: o for o in executor.run(jobs, _Nobody())}
+    failure = found["x.bin"].failure
+    assert failure is not None
+    assert "timeout_seconds: 2" in failure.reason
+    assert found["y.bin"].result is not None
+    assert unfinished(tmp_path / "out") == []
+
+
+def test_the_program_starts_a_local_cluster_and_shuts_it_down(tmp_path: Path) -> None:
+    source, output = tmp_path / "in", tmp_path / "out"
+    images(source, 6)
+    inputs = sorted(source.rglob("*.png"))
+    inputs[0].write_bytes(b"no image")
+    config = write_config(tmp_path / "c.yaml", source, output)
+    process = start(config, "--executor", "ray", cwd=tmp_path)
+    out, errors = process.communicate(timeout=120)
+    assert process.returncode == 1, errors
+    assert "5 files" in out
+    assert "Traceback" not in errors
+    run(source, tmp_path / "serial")
+    assert outputs(output) == outputs(tmp_path / "serial")
+    (failed,) = [row for row in rows(output).values() if row["status"] == "failed"]
+    assert failed["stage"] == "read"
+    assert all(row["place"].startswith("node ") for row in rows(output).values())
+
+
+def test_an_interrupt_ends_a_ray_run(tmp_path: Path) -> None:
+    source, output = tmp_path / "in", tmp_path / "out"
+    images(source, 4, side=3000)
+    layers = [
+        {"conv": {"out_channels": 32, "kernel_size": 9}},
+        {"conv": {"out_channels": 2, "kernel_size": 9}},
+    ]
+    process = start(write_config(tmp_path / "c.yaml", source, output, stack=layers), "--executor", "ray")
+    until = time.monotonic() + 60
+    while not unfinished(output) and time.monotonic() < until:
+        time.sleep(0.05)
+    family = psutil.Process(process.pid).children(recursive=True)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert time.monotonic() - began < 2
+    assert process.returncode == 130
+    assert unfinished(output) == []
+    assert psutil.wait_procs(family, timeout=10)[1] == []
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "auto", "nonsense"])
+def test_no_cluster_at_an_address_is_said(address: str, tmp_path: Path) -> None:
+    images(tmp_path / "in", 1)
+    with pytest.raises(UsageError, match=f"no cluster at {address}"):
+        run(tmp_path / "in", tmp_path / "out", executor="ray", ray={"address": address})
+
+
+class _Nobody:
+    def started(self, *told: object) -> None:
+        """Nobody watches."""
+
+    advanced = stopped = started
