@@ -59,7 +59,7 @@ def prove(
     axis_names: of all axes, for the report.
     labels: what the layers are called, by their path in the module ("0.layers.1").
 
-    Raises ComputeError where no input was found that the module takes.
+    Raises UsageError where no input was found that the module takes.
 
     >>> from mediaconv.nn import CausalConv1d, Conv1d
     >>> prove(CausalConv1d(1, 1, 5), channels=1, dims=1).causal

@@ -196,9 +196,10 @@ class _Passage:
         for side, files, clock, samples, format in zip(
             self._sides, self._files, self._clocks, stored, self._formats, strict=True
         ):
-            values.append(samples if format.floating else samples / np.float32(format.factor))
+            exact = np.float64 if format.bits > 24 else np.float32
+            values.append(samples if format.floating else samples / exact(format.factor))
             times = clock.take(samples.shape[1]) if self._timed else None
-            files.write(values[-1], times)
+            files.write(values[-1], times, samples)
             before = self.output_shapes.get(side.name, (0, 0))[1]
             if samples.size or not before:
                 self.output_shapes[side.name] = (

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.compare.probe import Function, Order, Reads, exact_copy, measure, open_copy
-from mediaconv.errors import ComputeError
+from mediaconv.errors import UsageError
 from mediaconv.nn import stream
 from mediaconv.nn.layer import axis_map
 
@@ -135,7 +135,7 @@ def _open(setting: Setting, sizes: Sequence[int]) -> list[Tensor]:
 
 
 def _sizes(module: nn.Module, setting: Setting, length: int) -> tuple[int, ...]:
-    """Lengths of all axes: the order's first as asked, the others small. Raises ComputeError."""
+    """Lengths of all axes: the order's first as asked, the others small. Raises UsageError."""
     copy = exact_copy(module)
     reason = ""
     for side in SIDES:
@@ -148,7 +148,7 @@ def _sizes(module: nn.Module, setting: Setting, length: int) -> tuple[int, ...]:
             continue
         if y.numel() and (setting.dims == 1 or min(y.shape[2:]) > 1 or side == SIDES[-1]):
             return sizes
-    raise ComputeError(f"no input was found that the stack takes, up to {SIDES[-1]} pixels a side{reason}")
+    raise UsageError(f"no input was found that the stack takes, up to {SIDES[-1]} pixels a side{reason}")
 
 
 def _stride(module: nn.Module, axis: int, sizes: Sequence[int]) -> Fraction:
@@ -195,7 +195,7 @@ def first_ahead(reads: Reads, setting: Setting) -> tuple[int | None, int]:
 
 
 def example(module: nn.Module, setting: Setting) -> Tensor:
-    """An input that the module takes: zeros. Raises ComputeError where none was found."""
+    """An input that the module takes: zeros. Raises UsageError where none was found."""
     sizes = _sizes(module, setting, _length(module, setting))
     return torch.zeros(1, setting.channels, *sizes, dtype=torch.float64)
 

@@ -17,7 +17,7 @@ from mediaconv.compare.prove import Proof, prove
 from mediaconv.config import RunConfig, walk
 from mediaconv.config.layer import CausalLayer
 from mediaconv.config.run_config import render
-from mediaconv.errors import UsageError
+from mediaconv.errors import MediaError, ReadError, UsageError
 from mediaconv.nn.layer import axis_map
 from mediaconv.pipeline import Pipeline, SourceInfo
 from mediaconv.run.models import Model
@@ -26,6 +26,8 @@ from mediaconv.stack.build import laid_layers
 
 CHANNELS = {1: 1, 2: 3, 3: 3}
 """Of an input that is not there, by number of axes."""
+TRIED = 5
+"""Inputs that are tried before it is given up to read one."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,7 @@ def prove_config(config: RunConfig, pipeline: Pipeline, *, files: bool = True) -
     files: also from file to file, through the real pipeline.
     Raises UsageError where the configuration cannot be built.
     """
-    source = first_input(config, pipeline)
-    info = _info(config, pipeline, source)
+    source, info = first_input(config, pipeline)
     model = Model(config, pipeline, info)
     proof = prove_model(model, config, pipeline, info)
     axes = order_axes(config, pipeline)
@@ -78,7 +79,12 @@ def prove_config(config: RunConfig, pipeline: Pipeline, *, files: bool = True) -
         order = Order(axes, tuple(axis_map(model.module, a).stride for a in axes))
         reach = axis_map(model.module, axes[0]).receptive_field
         steps = 64 if math.isinf(reach) else int(reach)
-        found = prove_files(config, pipeline, order, source=source, channels=info.channels, reach=steps)
+        try:
+            found = prove_files(
+                config, pipeline, order, source=source, channels=info.channels, reach=steps
+            )
+        except MediaError as error:
+            raise UsageError(f"file to file could not be tried: {error.stage}: {error}") from error
     return _verdict(config, proof, found, pipeline)
 
 
@@ -116,23 +122,24 @@ def order_axes(config: RunConfig, pipeline: Pipeline) -> tuple[int, ...]:
     return (max(axes),)
 
 
-def first_input(config: RunConfig, pipeline: Pipeline) -> Path | None:
-    """The first input of a configuration; None where there is none: a proof needs none."""
+def first_input(config: RunConfig, pipeline: Pipeline) -> tuple[Path | None, SourceInfo]:
+    """The first input that can be read and what is known of it; a stand-in where there is none.
+
+    A proof needs no input: a stand-in has the channels that the stack's first layer takes.
+    """
     try:
         _, inputs = find_inputs(config, pipeline)
     except UsageError:
-        return None
-    return inputs[0] if inputs else None
-
-
-def _info(config: RunConfig, pipeline: Pipeline, source: Path | None) -> SourceInfo:
-    """What is known of the input, or a stand-in with the channels that the stack's first layer takes."""
-    if source is not None:
-        with pipeline.open(source, config.read, config.limits) as opened:
-            return opened.info
+        inputs = []
+    for path in inputs[:TRIED]:
+        try:
+            with pipeline.open(path, config.read, config.limits) as opened:
+                return path, opened.info
+        except ReadError:
+            continue
     dims = len(pipeline.axes)
     stated = next((n for _, s in walk(config.stack) if (n := getattr(s, "in_channels", None))), None)
-    return SourceInfo(
+    return None, SourceInfo(
         channels=stated or CHANNELS.get(dims, 1),
         shape=(None,) * dims,
         scale=1.0 if dims == 1 else 255.0,

@@ -52,11 +52,11 @@ class OutputFiles:
             self.main.abort()
             raise
 
-    def write(self, values: np.ndarray, times: Times) -> None:
-        """Append values, (C, n, ...), in the signal's range."""
+    def write(self, values: np.ndarray, times: Times, stored: np.ndarray | None = None) -> None:
+        """Append values, (C, n, ...), in the signal's range; `stored`: the same as `main` stores them."""
         if not values.size:
             return
-        self.main.write(self.main.format.quantize(values), times)
+        self.main.write(self.main.format.quantize(values) if stored is None else stored, times)
         if self._view is not None:
             self._view.write(self._view.format.quantize(values), times)
 

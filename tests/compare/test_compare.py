@@ -95,10 +95,8 @@ def test_causal_film_is_dark_before_the_lightning_and_standard_is_not(film):
 
 
 def test_sound_numbers_are_those_of_the_files(root, tmp_path, mediaconv):
-    mediaconv(
-        "compare", root / CONFIGS / "audio_causal.yaml", "-i", root / "data/audio/melody_clap.wav", "-o", tmp_path / "o",
-        "--set", "read.start_seconds=2", "--quiet",
-    )  # fmt: skip
+    words = [root / CONFIGS / "audio_causal.yaml", "-i", root / "data/audio/melody_clap.wav", "-o", "o"]
+    mediaconv("compare", *words, "--set", "read.start_seconds=2", "--quiet")
     row = strict(tmp_path / "o/compare.json")["files"][0]
     for i, numbers in enumerate(row["channels"]):
         a, b, d = (

@@ -229,9 +229,9 @@ def test_block_alignment_reads_its_block():
 
 
 def test_nothing_that_fits_is_said():
-    from mediaconv.errors import ComputeError
+    from mediaconv.errors import UsageError
 
-    with pytest.raises(ComputeError, match="no input was found"):
+    with pytest.raises(UsageError, match="no input was found"):
         prove(mnn.Conv1d(3, 1, 1), channels=2, dims=1)
 
 
