@@ -29,7 +29,9 @@ class VideoRead(Options):
     """How a film is read."""
 
     size: PictureSize | None = Field(None, description="width and height in pixels to scale to")
-    fps: Fraction | None = Field(None, gt=0, description="frames a second; default: the file's frame times")
+    fps: Fraction | None = Field(
+        None, gt=Fraction(0), description="frames a second; default: the file's frame times"
+    )
     color: Literal["rgb", "gray", "rgba"] = Field("rgb", description="channels that a frame is decoded to")
     start_seconds: float = Field(0.0, ge=0, description="where in the file to begin")
     duration_seconds: float | None = Field(None, gt=0, description="how much to read; default: to the end")

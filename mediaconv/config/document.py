@@ -1,7 +1,7 @@
 """YAML text -> plain values, and the line of each. Knows nothing of what the keys mean.
 
 Stricter than YAML where YAML lets mistakes pass: a key given twice, NaN and infinity, tags, aliases that
-grow without end. `1e-3` is a number, as in YAML 1.2, and a date is text.
+grow without end. As in YAML 1.2, `1e-3` is a number, `010` is ten, and a date or a time of day is text.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from mediaconv.errors import ConfigError
 MAX_NODES = 200_000
 MAX_DEPTH = 200
 _LARGEST = 2**63 - 1
+_LEADING_ZERO = re.compile(r"^[-+]?0[0-9_]+$")
 _FLOAT = re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
 
 
@@ -91,6 +92,8 @@ def _explained(error: yaml.MarkedYAMLError) -> str:
         return "got a tab, expected spaces: YAML takes no tabs for indentation"
     if "single document" in str(error.context or ""):
         return "got a second document after '---', expected one"
+    if "scanning an alias" in str(error.context or "") or "cannot start any token" in problem:
+        return "not valid YAML: put text that begins with one of * & @ % in quotes"
     context = f" ({' '.join(error.context.split())})" if error.context and error.problem else ""
     return f"not valid YAML: {problem}{context}"
 
@@ -173,8 +176,12 @@ class _Reader:
         if kind not in ("null", "bool", "int", "float"):
             self._problem(location, f"got the tag {one_line(node.tag)}, expected a value without one")
             return node.value
+        if kind in ("int", "float") and ":" in node.value:
+            return node.value
         try:
             value = self._construct.construct_object(node)
+            if kind == "int" and _LEADING_ZERO.match(node.value):
+                value = int(node.value.replace("_", ""))
         except (ValueError, KeyError, IndexError, OverflowError, yaml.YAMLError):
             return node.value
         if isinstance(value, float) and as_number(value) is None:

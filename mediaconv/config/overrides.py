@@ -21,6 +21,8 @@ def override(document: Document, option: str) -> None:
     parts = [part.strip() for part in re.sub(r"\[(-?\d+)\]", r".\1", path).split(".")]
     if not sign or not all(parts):
         raise ConfigError(f"{place}: got {shown(option)}, expected key.path=value, such as seed=1")
+    if text.lstrip().startswith("*"):
+        text = f"'{text.strip()}'"  # a pattern: there is nothing that an alias could stand for
     given = read_document(text, name=place, numbered=False)
     set_value(document, parts, given.value, place)
     prefix = _locate(document.value, parts)
@@ -39,11 +41,13 @@ def set_value(document: Document, parts: list[str], value: Any, place: str) -> N
         if i == len(parts) - 1:
             holder[key] = value
             break
+        if isinstance(holder, dict) and key not in holder:
+            document.places[location] = place
         holder[key] = _opened(holder.get(key) if isinstance(holder, dict) else holder[key], parts[i + 1])
         if not isinstance(holder[key], dict | list):
-            raise ConfigError(
-                f"{place}: {one_line('.'.join(parts[: i + 1]))} is {shown(holder[key])}, which has no keys"
-            )
+            above = one_line(".".join(parts[: i + 1]))
+            said = f"{above} is {shown(holder[key])}, which has no keys; set it whole: {above}=VALUE"
+            raise ConfigError(f"{place}: {said}")
         holder = holder[key]
     for known in [known for known in document.places if known[: len(location)] == location]:
         del document.places[known]
@@ -63,7 +67,8 @@ def _key(holder: Any, part: str, location: Location, place: str) -> str | int:
         return part
     if re.fullmatch(r"\d{1,9}", part) and int(part) < len(holder):
         return int(part)
-    allowed = f"a number from 0 to {len(holder) - 1}" if holder else "nothing: the list is empty"
+    numbers = "0" if len(holder) == 1 else f"a number from 0 to {len(holder) - 1}"
+    allowed = numbers if holder else "nothing: the list is empty"
     raise ConfigError(f"{place}: {'.'.join(map(str, location))}: got {part!r}, expected {allowed}")
 
 

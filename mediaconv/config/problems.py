@@ -126,8 +126,10 @@ def _expected(kind: str, item: dict[str, Any], context: dict[str, Any]) -> str:
     }
     if kind in bounds:
         key, sign = bounds[kind]
-        noun = "an integer" if isinstance(item["input"], int) else "a number"
-        return f"{noun} {sign} {context[key]}"
+        bound = context[key]
+        whole = isinstance(item["input"], int) and isinstance(bound, int)
+        shown_bound = f"{bound:g}" if isinstance(bound, float) else bound
+        return f"{'an integer' if whole else 'a number'} {sign} {shown_bound}"
     for prefix, words in _KINDS.items():
         if kind.startswith(prefix):
             return words
@@ -138,6 +140,7 @@ def _expected(kind: str, item: dict[str, Any], context: dict[str, Any]) -> str:
 _KINDS = {
     "int_": "an integer",
     "float_": "a number",
+    "fraction_": "a number, or a fraction such as 24000/1001",
     "finite_number": "a finite number",
     "bool_": "true or false",
     "string_type": "text",

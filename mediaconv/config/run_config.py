@@ -47,7 +47,7 @@ def _check_device(value: Any, setting: Setting | None) -> str:
     kind, _, index = value.partition(":")
     if value in _DEVICES or (kind == "cuda" and index.isascii() and index.isdigit()):
         return value
-    raise wrong(value, words, hint=nearest(value, _DEVICES))
+    raise wrong(value, words, hint=nearest("cuda" if kind == "gpu" else value, _DEVICES))
 
 
 def _check_pipeline(value: Any, setting: Setting | None) -> str:

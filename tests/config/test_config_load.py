@@ -293,3 +293,16 @@ def test_many_alias_nodes_are_limited() -> None:
 def test_reading_a_configuration_imports_no_torch() -> None:
     code = "import sys, mediaconv.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_numbers_are_those_of_yaml_1_2() -> None:
+    text = "pipeline: audio\ninput: 12:30\noutput: 1:30:00\nseed: 010\nchunk: 0x10\nstack: [relu]\n"
+    config = parse_config(text)
+    assert (config.input, config.output) == ("12:30", "1:30:00")
+    assert (config.seed, config.chunk) == (10, 16)
+
+
+def test_a_pattern_in_an_override_needs_no_quotes() -> None:
+    text = "pipeline: audio\ninput: in\noutput: out\nstack: [relu]\n"
+    assert parse_config(text, overrides=["include=*.wav"]).include == ("*.wav",)
+    assert parse_config(text, overrides=["include=['*.wav', b*]"]).include == ("*.wav", "b*")
