@@ -102,7 +102,7 @@ def causal_conv(draw: Draw, dims: int) -> Case:
 
 def block_conv(draw: Draw, dims: int) -> Case:
     stride = draw(st.integers(1, 3))
-    kernel = draw(st.integers(stride, stride + 2))
+    kernel = draw(st.integers(1, stride + 2))
     module = cls("CausalConv", dims)(2, 2, kernel, stride, alignment="block")
     return Case(module, 2, dims)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -73,8 +74,9 @@ def test_detach_ends_the_graph() -> None:
     assert gradient is None
 
 
-def test_a_chunk_may_be_overwritten_after_its_push() -> None:
-    module, x = deep().double(), noise(1, 2, 12)
+@pytest.mark.parametrize("make", [deep, lambda: nn.Conv1d(2, 2, 4), lambda: nn.GroupNorm(1, 2)])
+def test_a_chunk_may_be_overwritten_after_its_push(make: Callable[[], tn.Module]) -> None:
+    module, x = make().double(), noise(1, 2, 12)
     s, outputs, buffer = nn.stream(module), [], torch.empty(1, 2, 3, dtype=torch.float64)
     with torch.no_grad():
         for chunk in x.split(3, 2):
