@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as jsonlib
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,7 +12,7 @@ from mediaconv.cli.options import DebugOption, JsonOption
 
 
 def status(
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="the output folder of a run")],
+    output: Annotated[str, typer.Argument(metavar="OUTPUT", help="the output folder of a run")],
     json: JsonOption = False,
     debug: DebugOption = False,
 ) -> int:

@@ -7,10 +7,12 @@ import os
 from collections.abc import Callable
 
 from mediaconv.config import RunConfig
+from mediaconv.errors import UsageError
 from mediaconv.run.executor import Executor, Perform
 from mediaconv.run.perform import Performer
 from mediaconv.run.process import ProcessExecutor
 from mediaconv.run.serial import SerialExecutor
+from mediaconv.run.storage import IN_PROCESS
 from mediaconv.run.threads import choose_workers, cores
 
 
@@ -24,6 +26,10 @@ def choose_executor(
 
     make: makes what runs one job; default: what the configuration says.
     """
+    if any(path.startswith(f"{IN_PROCESS}://") for path in (config.input, config.output)):
+        if config.executor in ("process", "ray") or config.timeout_seconds is not None:
+            raise UsageError(f"executor: {IN_PROCESS}:// is seen by one process only; use executor: serial")
+        return SerialExecutor(make or functools.partial(Performer, config)), 1
     if config.executor == "ray":
         from mediaconv.run.ray_cluster import RayExecutor
 

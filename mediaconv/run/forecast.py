@@ -6,11 +6,10 @@ temporary folder. Nothing is written to the output folder.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,12 @@ from mediaconv.config import RunConfig
 from mediaconv.errors import MediaconvError
 from mediaconv.pipeline import find
 from mediaconv.run.choose import choose_executor
-from mediaconv.run.identity import input_identity
 from mediaconv.run.manifest import DONE, Row, read_manifest
+from mediaconv.run.output import open_output
 from mediaconv.run.plan import Job
 from mediaconv.run.runner import RESUME, Selection, survey_run
 from mediaconv.run.survey import Survey
+from mediaconv.run.transfer import identity_of, localized
 from mediaconv.run.wording import counted, duration, size
 
 TRIAL_SECONDS = 3.0
@@ -56,11 +56,11 @@ class Forecast:
 
     def lines(self) -> list[str]:
         """For people."""
-        found = [f"{job.input} -> {job.target}{os.sep}  ({reason})" for job, reason in self.found.todo]
+        found = [f"{job.origin} -> {job.destination}/  ({reason})" for job, reason in self.found.todo]
         if len(self.found.skipped) > SHOWN:
             found.append(f"{counted(len(self.found.skipped), 'file')} skipped (done and unchanged)")
         else:
-            found += [f"{job.input}: skipped (done and unchanged)" for job in self.found.skipped]
+            found += [f"{job.origin}: skipped (done and unchanged)" for job in self.found.skipped]
         total = f"{counted(len(self.found.todo), 'file')} to run, {len(self.found.skipped)} skipped"
         if self.seconds is not None and self.bytes is not None:
             total += (
@@ -79,7 +79,8 @@ def forecast(config: RunConfig, selection: Selection = RESUME) -> Forecast:
     if not jobs:
         return Forecast(found, config.output, 0, 0.0, 0, "nothing is left to do")
     _, workers = choose_executor(config, len(jobs))
-    rows = [row for row in read_manifest(Path(config.output)).values() if row.status == DONE]
+    with open_output(config.output, write=False) as output:
+        rows = [row for row in read_manifest(output.folder).values() if row.status == DONE]
     weights = {job.name: _bytes(job) for job in jobs}
     try:
         rate = _from_rows(rows) or _from_trial(config, jobs, weights)
@@ -123,7 +124,7 @@ def _from_trial(config: RunConfig, jobs: Sequence[Job], weights: dict[str, int])
     job = sorted(jobs, key=lambda job: weights[job.name])[len(jobs) // 2]
     weight = max(1, weights[job.name])
     with tempfile.TemporaryDirectory(prefix="mediaconv-") as folder:
-        trial = Job(job.name, job.input, Path(folder) / "trial")
+        trial = replace(job, target=Path(folder) / "trial", target_url="")
         fraction, began = 1.0, time.monotonic()
 
         def advance(steps: int, total: int | None, media_seconds: float | None) -> None:
@@ -133,7 +134,8 @@ def _from_trial(config: RunConfig, jobs: Sequence[Job], weights: dict[str, int])
                 raise _EnoughError(str(_written(Path(folder))))
 
         try:
-            run_job(trial, config, pipeline, models, progress=advance)
+            with localized(trial) as local:
+                run_job(local, config, pipeline, models, progress=advance)
             written = _written(Path(folder))
         except MediaconvError as error:
             if not isinstance(error.__cause__, _EnoughError):
@@ -150,10 +152,10 @@ def _written(folder: Path) -> int:
 
 def _bytes(job: Job) -> int:
     try:
-        return int(input_identity(job.input)["size"])
+        return int(identity_of(job)["size"])
     except OSError:
         return 0
 
 
 def _told(job: Job, reason: str) -> dict[str, str]:
-    return {"input": str(job.input), "outputs": str(job.target), "reason": reason}
+    return {"input": job.origin, "outputs": job.destination, "reason": reason}

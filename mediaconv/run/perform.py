@@ -6,6 +6,7 @@ import errno
 import time
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from mediaconv.errors import MediaconvError, MediaError
 from mediaconv.run.executor import Advance
 from mediaconv.run.plan import Job
 from mediaconv.run.result import Failure, Outcome
+from mediaconv.run.transfer import identity_of, localized
 
 if TYPE_CHECKING:
     from mediaconv.pipeline import Pipeline
@@ -39,7 +41,10 @@ class Performer:
 
         began = time.monotonic()
         try:
-            result = run_job(job, self._config, self._pipeline, self._models, progress=advance)
+            before = identity_of(job) if job.input_url else {}
+            with localized(job) as local:
+                result = run_job(local, self._config, self._pipeline, self._models, progress=advance)
+            result = replace(result, input_identity={**result.input_identity, **before})
         except Exception as error:
             return Outcome(job, failure=failure_of(error, job), seconds=time.monotonic() - began)
         return Outcome(job, result=result, seconds=time.monotonic() - began)
@@ -53,6 +58,8 @@ def failure_of(error: Exception, job: Job) -> Failure:
         return Failure("write", reason, stops_run=True, trace=trace)
     if isinstance(error, MediaError):
         return Failure(error.stage, str(error), trace=trace)
+    if isinstance(error, FileNotFoundError):  # of other storage; local files are the pipeline's to tell
+        return Failure("read", f"{job.origin}: no such file", trace=trace)
     if isinstance(error, MediaconvError):
         return Failure("run", str(error), trace=trace)
     return Failure("run", f"{type(error).__name__}: {error} (this is a defect)", trace=trace)

@@ -7,12 +7,13 @@ import glob
 import itertools
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mediaconv.config import RunConfig
 from mediaconv.errors import UsageError
 from mediaconv.pipeline import Pipeline
+from mediaconv.run.storage import is_remote, list_files
 
 
 @dataclass(frozen=True)
@@ -20,25 +21,51 @@ class Job:
     """One input and the folder that its outputs go to: OUTPUT/a/b/clip.mp4/ for ROOT/a/b/clip.mp4.
 
     name: the input's path below the root, with forward slashes; unique in a run.
+    input_url, target_url: where these really lie, when that is other storage; `input` and `target` are then
+        where they are while the job runs.
     """
 
     name: str
     input: Path
     target: Path
+    input_url: str = ""
+    target_url: str = ""
+
+    @property
+    def origin(self) -> str:
+        """The input as a user knows it."""
+        return self.input_url or str(self.input)
+
+    @property
+    def destination(self) -> str:
+        """The folder of the outputs as a user knows it."""
+        return self.target_url or str(self.target)
 
 
-def make_plan(config: RunConfig, pipeline: Pipeline) -> list[Job]:
-    """All jobs of a run, sorted by name. Raises UsageError where there is nothing to do or outputs would
-    lie on inputs."""
-    root, inputs = find_inputs(config, pipeline)
-    if not inputs:
+def make_plan(config: RunConfig, pipeline: Pipeline, *, folder: Path | None = None) -> list[Job]:
+    """All jobs of a run, sorted by name.
+
+    folder: where outputs are written on this machine; default: the configuration's `output`.
+
+    Raises UsageError where there is nothing to do or outputs would lie on inputs.
+    """
+    folder = Path(config.output) if folder is None else folder
+    if is_remote(config.input):
+        jobs = [_remote_job(path, url, folder) for path, url in _find_remote(config, pipeline)]
+    else:
+        root, inputs = find_inputs(config, pipeline)
+        jobs = [_job(path, root, folder) for path in inputs]
+    if not jobs:
         raise UsageError(
             f"input: {config.input} holds nothing for the pipeline {pipeline.name}; "
             f"it takes {' '.join(sorted(pipeline.extensions))}"
         )
-    jobs = [_job(path, root, Path(config.output)) for path in inputs]
     jobs.sort(key=lambda job: job.name)
-    _refuse_overwriting(jobs)
+    if is_remote(config.output):
+        base = config.output.rstrip("/")
+        jobs = [replace(job, target_url=f"{base}/{job.name}") for job in jobs]
+    elif not is_remote(config.input):
+        _refuse_overwriting(jobs)
     _refuse_sharing(jobs)
     return jobs
 
@@ -82,6 +109,21 @@ def _job(path: Path, root: Path, output: Path) -> Job:
     if relative == Path():  # the root itself, as a sequence of stills
         relative = Path(path.resolve().name)
     return Job(relative.as_posix(), path, output / relative)
+
+
+def _find_remote(config: RunConfig, pipeline: Pipeline) -> Iterator[tuple[Path, str]]:
+    """Inputs on other storage: each one's path below the root, and its URL."""
+    root, names = list_files(config.input)
+    own = config.output.rstrip("/").removeprefix(root + "/") + "/"
+    names = [name for name in names if not name.startswith(own)]
+    chosen = [Path(name) for name in names if _selected(name, config.include, config.exclude)]
+    for path in pipeline.inputs(chosen, config.read):
+        yield path, root if path == Path() else f"{root}/{path.as_posix()}"
+
+
+def _remote_job(path: Path, url: str, output: Path) -> Job:
+    relative = Path(url.rpartition("/")[2]) if path == Path() else path
+    return Job(relative.as_posix(), path, output / relative, input_url=url)
 
 
 def _globbed(pattern: str, root: Path, output: Path) -> Iterator[Path]:

@@ -236,7 +236,7 @@ class _Pool:
             self._waiting.append(job)
             return
         times = {1: "once", 2: "twice"}.get(ATTEMPTS, f"{ATTEMPTS} times")
-        reason = f"{job.input}: its worker process {end}; it was tried {times}"
+        reason = f"{job.origin}: its worker process {end}; it was tried {times}"
         yield self._ended(worker, self._failed(worker, job, reason))
 
     def _end_late_jobs(self) -> Iterator[Outcome]:
@@ -249,7 +249,7 @@ class _Pool:
             self._workers.remove(worker)
             worker.end()
             clear_leftovers(worker.job.target)
-            reason = f"{worker.job.input}: took longer than timeout_seconds: {self._timeout:g}; it was ended"
+            reason = f"{worker.job.origin}: took longer than timeout_seconds: {self._timeout:g}; it was ended"
             yield self._ended(worker, self._failed(worker, worker.job, reason))
 
     def _failed(self, worker: _Worker, job: Job, reason: str) -> Outcome:

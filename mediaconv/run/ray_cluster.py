@@ -152,7 +152,7 @@ class _Flight:
                 self._waiting.append(job)
                 return
             what = str(error).strip().splitlines()[0]
-            reason = f"{job.input}: its Ray worker was lost; it was tried {begun} times ({what})"
+            reason = f"{job.origin}: its Ray worker was lost; it was tried {begun} times ({what})"
             outcome = Outcome(job, failure=Failure("run", reason))
         yield replace(outcome, job=job, attempts=begun)
 

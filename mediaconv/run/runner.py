@@ -19,17 +19,15 @@ from mediaconv.run.choose import choose_executor
 from mediaconv.run.executor import Executor, Perform
 from mediaconv.run.identity import run_identity, versions
 from mediaconv.run.interrupt import ends_promptly
-from mediaconv.run.lock import FolderLock
 from mediaconv.run.manifest import DONE, FAILED, Manifest, Row, read_manifest
+from mediaconv.run.output import RUN_NAME, open_output
 from mediaconv.run.perform import DISK_FULL
 from mediaconv.run.plan import Job, make_plan
 from mediaconv.run.progress import QuietReporter, Reporter
 from mediaconv.run.result import Outcome
-from mediaconv.run.staging import clear_leftovers, remove_unfinished
+from mediaconv.run.staging import clear_leftovers
 from mediaconv.run.summary import Summary
-from mediaconv.run.survey import FAILED_BEFORE, OutputTree, Survey, failed_jobs, scan_outputs, survey
-
-RUN_NAME = "run.yaml"
+from mediaconv.run.survey import FAILED_BEFORE, OutputTree, Survey, failed_jobs, survey
 
 
 @dataclass(frozen=True)
@@ -45,9 +43,10 @@ RESUME = Selection()
 
 def survey_run(config: RunConfig, selection: Selection = RESUME) -> Survey:
     """What `run_folder` would do now. Writes nothing; raises UsageError as that does."""
-    jobs = make_plan(config, find(config.pipeline))
-    output = Path(config.output)
-    return _surveyed(config, jobs, read_manifest(output), scan_outputs(output), selection)
+    with open_output(config.output, write=False) as output:
+        jobs = make_plan(config, find(config.pipeline), folder=output.folder)
+        rows = read_manifest(output.folder)
+        return _surveyed(config, jobs, rows, output.scan(), output.folder, selection)
 
 
 def run_folder(
@@ -65,24 +64,26 @@ def run_folder(
     start, and KeyboardInterrupt after a signal, with nothing partial left.
     """
     began = time.monotonic()
-    output = Path(config.output)
     jobs = make_plan(config, find(config.pipeline))
     with ExitStack() as stack:
-        run = _Run(config, output, reporter or QuietReporter())
+        run = _Run(config, reporter or QuietReporter())
         stack.enter_context(ends_promptly(run.clear))
         try:
-            output.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(FolderLock(output))
-            used_before = (output / RUN_NAME).exists()
-            run.manifest = stack.enter_context(Manifest(output))
-            tree = scan_outputs(output)
+            output = stack.enter_context(open_output(config.output, write=True))
+            used_before = (output.folder / RUN_NAME).exists()
+            run.manifest = stack.enter_context(Manifest(output.folder))
+            tree = output.scan()
             for path in tree.leftovers if used_before else []:  # in a folder new to us they are not ours
-                remove_unfinished(path)
-            _write_config(config, output)
+                output.remove(path)
+            _write_config(config, output.folder)
         except OSError as error:
             kind = WriteError if error.errno in DISK_FULL else UsageError
-            raise kind(f"output: cannot write in {output}: {error.strerror}") from error
-        found = _surveyed(config, jobs, run.manifest.rows, tree, selection)
+            raise kind(f"output: cannot write in {config.output}: {error.strerror or error}") from error
+        run.send = output.send
+        stack.callback(output.send)
+        if output.folder != Path(config.output):
+            jobs = [replace(job, target=output.folder / job.name) for job in jobs]
+        found = _surveyed(config, jobs, run.manifest.rows, tree, output.folder, selection)
         run.begin(found)
         executor, workers = choose_executor(config, len(found.todo), make)
         stack.callback(run.reporter.close)
@@ -93,12 +94,17 @@ def run_folder(
 
 
 def _surveyed(
-    config: RunConfig, jobs: Sequence[Job], rows: Mapping[str, Row], tree: OutputTree, selection: Selection
+    config: RunConfig,
+    jobs: Sequence[Job],
+    rows: Mapping[str, Row],
+    tree: OutputTree,
+    folder: Path,
+    selection: Selection,
 ) -> Survey:
     if selection.retry_failed:
         return Survey([(job, FAILED_BEFORE) for job in failed_jobs(jobs, rows)], [], {})
     identity = run_identity(config)
-    return survey(jobs, rows, tree, Path(config.output), identity, overwrite=selection.overwrite)
+    return survey(jobs, rows, tree, folder, identity, overwrite=selection.overwrite)
 
 
 def _write_config(config: RunConfig, output: Path) -> None:
@@ -114,11 +120,13 @@ def _write_config(config: RunConfig, output: Path) -> None:
 class _Run:
     """One run's state: rows go to the manifest, counts to the summary, news to the reporter."""
 
-    def __init__(self, config: RunConfig, output: Path, reporter: Reporter) -> None:
+    manifest: Manifest
+    send: Callable[..., None]
+
+    def __init__(self, config: RunConfig, reporter: Reporter) -> None:
         self.reporter = reporter
-        self.summary = Summary(str(output))
-        self.manifest: Manifest
-        self._config, self._output = config, output
+        self.summary = Summary(config.output)
+        self._config = config
         self._identity = run_identity(config)
         self._versions = versions()
         self._current: dict[int, Job] = {}
@@ -150,6 +158,7 @@ class _Run:
             return
         try:
             self.manifest.add(self._row(outcome))
+            self.send(now=False)
         except WriteError as error:
             self.summary.stopped = str(error)
             return
@@ -178,11 +187,10 @@ class _Run:
                 stage=failure.stage if failure else "run",
                 reason=failure.reason if failure else "no outcome",
             )
-        folder = outcome.job.target.relative_to(self._output).as_posix()
         return replace(
             common,
             outputs=[
-                {"path": f"{folder}/{file.name}", "bytes": file.bytes, "sha256": file.sha256}
+                {"path": f"{outcome.job.name}/{file.name}", "bytes": file.bytes, "sha256": file.sha256}
                 for file in result.outputs
             ],
             media_seconds=result.media_seconds,

@@ -9,7 +9,8 @@ from typing import Any
 from mediaconv.config import load_config
 from mediaconv.errors import UsageError
 from mediaconv.run.manifest import read_manifest
-from mediaconv.run.runner import RUN_NAME, survey_run
+from mediaconv.run.output import RUN_NAME, open_output
+from mediaconv.run.runner import survey_run
 from mediaconv.run.survey import FAILED_BEFORE, NEW, OUTPUTS_GONE
 
 SHOWN = 20
@@ -51,18 +52,20 @@ class Status:
         return [*found, f"{self.output}: {', '.join(f'{count} {key}' for key, count in counts.items())}"]
 
 
-def read_status(output: Path) -> Status:
+def read_status(where: str | Path) -> Status:
     """Compare an output folder with its manifest, its run.yaml and the inputs as they are now.
 
     Raises UsageError where the folder holds no run.
     """
-    if not (output / RUN_NAME).exists():
-        raise UsageError(
-            f"{output}: holds no run (no {RUN_NAME}); give the `output` of a configuration that was run"
-        )
-    config = load_config(output / RUN_NAME, output=str(output))
-    status = Status(str(output))
-    rows = read_manifest(output)
+    where = str(where)
+    with open_output(where, write=False) as output:
+        if not (output.folder / RUN_NAME).exists():
+            raise UsageError(
+                f"{where}: holds no run (no {RUN_NAME}); give the `output` of a configuration that was run"
+            )
+        config = load_config(output.folder / RUN_NAME, output=where)
+        rows = read_manifest(output.folder)
+    status = Status(where)
     found = survey_run(config)
     status.done = [job.name for job in found.skipped]
     for job, reason in found.todo:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mediaconv.run.identity import content_hash, input_identity
+from mediaconv.errors import ReadError
 from mediaconv.run.manifest import DONE, Row
 from mediaconv.run.plan import Job
 from mediaconv.run.staging import is_unfinished
+from mediaconv.run.transfer import content_of, identity_of
 
 NEW, FAILED_BEFORE, OUTPUTS_GONE, OVERWRITE = "new", "failed before", "outputs missing", "--overwrite"
 INPUT_CHANGED = "input changed"
@@ -125,13 +126,13 @@ def _input_reason(job: Job, row: Row, touched: dict[str, dict[str, Any]]) -> str
     """Compared by size and time, and where only the time differs by content."""
     known = row.identity
     try:
-        now = input_identity(job.input)
+        now = identity_of(job)
         if now["size"] == known.get("size"):
             if now["time"] == known.get("time"):
                 return None
-            if content_hash(job.input) == known.get("sha256"):
+            if content_of(job) == known.get("sha256"):
                 touched[job.name] = now
                 return None
-    except OSError:
+    except (OSError, ReadError):
         return INPUT_CHANGED  # the job tells what is wrong with it
     return INPUT_CHANGED

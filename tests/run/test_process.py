@@ -91,7 +91,7 @@ def test_a_job_over_its_time_is_ended_and_not_tried_again(tmp_path: Path) -> Non
 
 def test_closing_early_ends_all_workers_with_nothing_partial(tmp_path: Path) -> None:
     before = children()
-    jobs = jobs_of(tmp_path, {"a.bin": b"quick", "b.bin": b"hang", "c.bin": b"hang", "d.bin": b"hang"})
+    jobs = jobs_of(tmp_path, {"b.bin": b"hang", "a.bin": b"quick", "c.bin": b"hang"})
     found = ProcessExecutor(Reverser(), workers=2).run(jobs, Diary())
     assert next(found).job.name == "a.bin"
     until = time.monotonic() + 10

@@ -1,0 +1,136 @@
+"""Inputs and outputs by URL: fsspec's memory and local file systems, compared with plain paths."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+from mediaconv.errors import UsageError
+from mediaconv.run.forecast import forecast
+from mediaconv.run.perform import Performer
+from mediaconv.run.runner import run_folder
+from mediaconv.run.status import read_status
+from tests.run.fakes import Slow
+from tests.run.running import parsed, rows, run
+from tests.run.trees import images, outputs, unfinished
+
+COUNT = 5
+
+
+@pytest.fixture
+def memory() -> Iterator[Any]:
+    """fsspec's store in this process, empty."""
+    store = fsspec.filesystem("memory")
+    store.store.clear()
+    store.pseudo_dirs[:] = [""]
+    yield store
+    store.store.clear()
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """A folder of images and what a run over plain paths makes of them."""
+    images(tmp_path / "in", COUNT)
+    run(tmp_path / "in", tmp_path / "plain")
+    return tmp_path / "in", outputs(tmp_path / "plain")
+
+
+def test_memory_to_memory(memory: Any, plain: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+    source, expected = plain
+    memory.put(f"{source}/", "/bucket/in/", recursive=True)
+    where = ("memory://bucket/in", "memory://bucket/out")
+    assert run(*where).files == COUNT
+    memory.get("/bucket/out/", f"{tmp_path}/back/", recursive=True)
+    assert outputs(tmp_path / "back") == expected
+    assert len(rows(tmp_path / "back")) == COUNT
+    assert (tmp_path / "back" / "run.yaml").read_text().count("memory://bucket/") == 2
+    assert unfinished(tmp_path / "back") == []
+    assert (run(*where).skipped, run(*where, executor="auto").files) == (COUNT, 0)
+    assert len(read_status(where[1]).done) == COUNT
+    assert forecast(parsed(*where, seed=1)).found.todo[0][1] == "configuration changed"
+
+
+def test_memory_resumes_what_is_missing_and_changed(memory: Any, plain: tuple[Path, dict[str, str]]) -> None:
+    source, _ = plain
+    memory.put(f"{source}/", "/in/", recursive=True)
+    where = ("memory://in", "memory://out")
+    run(*where)
+    names = sorted(rows_in(memory))
+    memory.rm(f"/out/{names[0]}/channel_1.png")
+    memory.pipe(f"/in/{names[1]}", memory.cat(f"/in/{names[2]}"))
+    memory.pipe(f"/in/{names[3]}", b"no image")
+    memory.pipe("/out/a/.x.png.part-01234567-89abcdef/channel_0.png", b"half")
+    summary = run(*where)
+    assert (summary.files, summary.skipped) == (2, COUNT - 3)
+    (failure,) = summary.failures
+    assert (failure["input"], failure["stage"]) == (names[3], "read")
+    assert not [path for path in memory.find("/out") if ".part" in path]
+    assert memory.cat(f"/out/{names[1]}/channel_0.png") == memory.cat(f"/out/{names[2]}/channel_0.png")
+
+
+def rows_in(memory: Any) -> list[str]:
+    import json
+
+    return [json.loads(line)["input"] for line in memory.cat("/out/manifest.jsonl").splitlines()]
+
+
+@pytest.mark.parametrize("which", ["input", "output", "both"])
+def test_local_files_by_url_in_processes(
+    which: str, plain: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    source, expected = plain
+    output = tmp_path / "out"
+    given = (
+        f"file://{source}" if which != "output" else source,
+        f"file://{output}" if which != "input" else output,
+    )
+    assert run(*given, executor="process", workers=1).files == COUNT
+    assert outputs(output) == expected
+    assert unfinished(output) == []
+    assert run(*given).skipped == COUNT
+
+
+def test_globs_single_files_and_nothing(memory: Any, plain: tuple[Path, dict[str, str]]) -> None:
+    source, _ = plain
+    memory.put(f"{source}/", "/in/", recursive=True)
+    memory.pipe("/in/a/.hidden.png", b"hidden")
+    below = [path for path in memory.find("/in/a") if "hidden" not in path]
+    assert run("memory://in/a/*.png", "memory://out1").files == sum(p.count("/") == 3 for p in below)
+    assert run("memory://in/a", "memory://out2").files == len(below)
+    assert run(f"memory:/{below[0]}", "memory://out3").files == 1
+    with pytest.raises(UsageError, match="memory://nowhere does not exist"):
+        run("memory://nowhere", "memory://out4")
+    with pytest.raises(UsageError, match="executor: serial"):
+        run("memory://in", "memory://out5", executor="process")
+    with pytest.raises(UsageError, match="cannot be opened by fsspec"):
+        run("nosuch://in", "memory://out6")
+
+
+def test_outputs_inside_the_input_are_no_inputs(memory: Any, plain: tuple[Path, dict[str, str]]) -> None:
+    source, _ = plain
+    memory.put(f"{source}/", "/in/", recursive=True)
+    assert run("memory://in", "memory://in/out").files == COUNT
+    assert run("memory://in", "memory://in/out").skipped == COUNT
+
+
+def test_a_killed_job_leaves_nothing_on_the_storage(
+    plain: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    """A job that is ended while it waits with its input at hand."""
+    source, _ = plain
+    config = parsed(
+        f"file://{source}", f"file://{tmp_path}/out", executor="process", workers=1, timeout_seconds=0.3
+    )
+    summary = run_folder(config, make=Slow(functools.partial(Performer, config), 1.0))
+    assert len(summary.failures) == COUNT
+    assert outputs(tmp_path / "out") == {}
+    assert (
+        os.listdir(tmp_path / "out") == ["manifest.jsonl", "run.yaml"]
+        or len(os.listdir(tmp_path / "out")) == 2
+    )
