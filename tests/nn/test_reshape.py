@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import einops
 import numpy as np
 import pytest
@@ -153,3 +156,12 @@ def test_inputs_of_other_shapes_are_refused():
     with pytest.raises(ValueError, match=r"got shape \(1, 4, 3, 3\), expected 3 axes"):
         module(torch.zeros(1, 4, 3, 3))
     assert module(torch.zeros(1, 4, 0)).shape == (1, 2, 0)
+
+
+def test_the_patterns_in_the_docs_stream():
+    page = (Path(__file__).parents[2] / "docs" / "axes.md").read_text()
+    patterns = re.findall(r"^\| `([^`]+->[^`]+)` \|", page, re.M)
+    assert len(patterns) == 4
+    for pattern in patterns:
+        sizes = {name: 2 for name in "kabg" if re.search(rf"\b{name}\b", pattern)}
+        assert Reshape(pattern, sizes, in_channels=4).sizes["c"] in (2, 4)
