@@ -46,6 +46,7 @@ def compare(
 
     from mediaconv.compare.run import REPORT
     from mediaconv.compare.run import compare as run_comparison
+    from mediaconv.compare.session import time_axis
     from mediaconv.compare.strict import dumps
     from mediaconv.compare.table import terminal_table
     from mediaconv.pipeline import find
@@ -61,11 +62,12 @@ def compare(
         else:
             console.print(terminal_table(row["input"], row["channels"], found))
 
-    from mediaconv.compare.report import UNITS
+    from mediaconv.compare.report import unit_names
     from mediaconv.compare.table import columns
 
     pipeline = find(sides[0].config.pipeline)
-    found = columns(pipeline.name, [s.name for s in sides], UNITS.get(pipeline.name, ("step", "steps"))[1])
+    unit = unit_names(pipeline.name, time_axis(sides[0], pipeline))[1]
+    found = columns(pipeline.name, [s.name for s in sides], unit)
     result = run_comparison(sides, pipeline, told=told)
     for side in result.sides:
         console.print(

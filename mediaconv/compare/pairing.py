@@ -58,10 +58,12 @@ class ChannelNumbers:
     """All that is measured of one channel of two outputs: metrics, the best shift, curves for the chart.
 
     kind: the pipeline's name. reach: shifts are looked for up to so many steps.
+    by_columns: time runs along the second axis; then the whole channel is held, which is one image.
     Values are in the signal's range, (n, ...).
     """
 
-    def __init__(self, kind: str, *, reach: int) -> None:
+    def __init__(self, kind: str, *, reach: int, by_columns: bool = False) -> None:
+        self._held: list[tuple[np.ndarray, np.ndarray]] | None = [] if by_columns else None
         self._metrics = METRICS.get(kind, plain_metrics)()
         self._shift = ShiftFinder(reach)
         self._curves = {name: Envelope() for name in ("a", "b", "difference")}
@@ -69,12 +71,23 @@ class ChannelNumbers:
     def add(self, a: np.ndarray, b: np.ndarray) -> None:
         """Append steps of both."""
         self._metrics.add(a, b)
+        if self._held is None:
+            self._follow(a, b)
+        else:
+            self._held.append((a, b))
+
+    def _follow(self, a: np.ndarray, b: np.ndarray) -> None:
+        """Take steps in the order of time."""
         self._shift.add(a, b)
         for name, x in (("a", a), ("b", b), ("difference", a - b)):
             self._curves[name].add(x)
 
     def numbers(self) -> dict[str, float | None]:
         """Metrics, `shift_steps` (positive: the first output comes later) and `shift_correlation`."""
+        if self._held:
+            a, b = (np.concatenate(parts).swapaxes(0, 1) for parts in zip(*self._held, strict=True))
+            self._held = []
+            self._follow(a, b)
         found = self._shift.result()
         return {
             **self._metrics.result(),

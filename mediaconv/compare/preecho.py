@@ -117,6 +117,7 @@ def reaction(
     stride: Fraction,
     width: int,
     chunk: int = 0,
+    axis: int = 0,
 ) -> Reaction:
     """Run a piece with and without its event and measure where the outputs differ.
 
@@ -125,11 +126,14 @@ def reaction(
     stride: input steps an output. width: W, in input steps.
     chunk: steps pushed at a time; 0 takes the whole piece. The event always begins a chunk, so that an output
         that waits for nothing later is computed from the same chunk in both runs.
+    axis: of `data` and of the outputs' axes, which is time; the piece is cut along it, and it is the axis of
+        chunks only where it is 0.
     """
     event = piece.event - piece.start
-    size = chunk or len(data)
-    with_event = _run(make_step(), data, event, size)
-    without = _run(make_step(), without_event(data, event), event, size)
+    cuts = sorted({*range(0, len(data), chunk or len(data)), len(data), *(() if axis else (event,))})
+    other = without_event(data.swapaxes(0, axis), event).swapaxes(0, axis)
+    with_event = _run(make_step(), data, cuts).swapaxes(1, axis + 1)
+    without = _run(make_step(), other, cuts).swapaxes(1, axis + 1)
     count = with_event.shape[1]
     offsets = np.array([math.floor(j * stride) for j in range(count)]) + piece.start - piece.event
     kept = np.abs(offsets + 0.5) <= width
@@ -138,9 +142,8 @@ def reaction(
     return Reaction(piece.event, offsets[kept], energy[:, kept])
 
 
-def _run(step: Step, data: np.ndarray, event: int, chunk: int) -> np.ndarray:
-    """The outputs for one piece, (C', n, ...)."""
-    cuts = sorted({*range(0, len(data), chunk), event, len(data)})
+def _run(step: Step, data: np.ndarray, cuts: Sequence[int]) -> np.ndarray:
+    """The outputs for one piece, (C', n, ...), its chunks between the cuts."""
     parts = [step.push(data[lo:hi]) for lo, hi in pairwise(cuts)]
     return np.concatenate([*parts, step.flush()], axis=1)
 

@@ -63,24 +63,35 @@ def peaks(offsets: np.ndarray, values: np.ndarray) -> list[tuple[int, float]]:
 
 
 def measure_reactions(
-    job: Job, sides: Sequence[Side], pipeline: Pipeline, models: Sequence[Model], events: Sequence[Event]
+    job: Job,
+    sides: Sequence[Side],
+    pipeline: Pipeline,
+    models: Sequence[Model],
+    events: Sequence[Event],
+    *,
+    axis: int = 0,
 ) -> Reactions:
-    """Run both stacks over a piece around each event, with and without it."""
+    """Run both stacks over a piece around each event, with and without it.
+
+    axis: which is time; along another than the first the whole input is held, which is one image.
+    """
     if not events:
         return Reactions({side.name: [] for side in sides})
-    reaches = [Reach.of(model.module) for model in models]
+    reaches = [Reach.of(model.module, axis) for model in models]
     width = max(r.receptive_field for r in reaches)
     pieces = [piece_around(event.step, reaches) for event in events]
     found: dict[str, list[Reaction]] = {side.name: [] for side in sides}
     with pipeline.open(job.input, sides[0].config.read, sides[0].config.limits) as source:
         size = min(m.chunk(source.info, s.config.chunk) for m, s in zip(models, sides, strict=True))
-        for piece, data in cut(source.chunks(size), pieces):
-            part = windowed(data, piece.event - piece.start)
-            for side, model in zip(sides, models, strict=True):
+        chunks: Iterable[Chunk] = source.chunks(size)
+        if axis:
+            chunks = [Chunk(np.concatenate([c.data for c in chunks]).swapaxes(0, axis))]
+        for piece, data in cut(chunks, pieces):
+            part = windowed(data, piece.event - piece.start).swapaxes(0, axis)
+            for side, model, reach in zip(sides, models, reaches, strict=True):
                 make = partial(model.step, source.info, FLOATS)
-                found[side.name].append(
-                    reaction(make, part, piece, stride=model.stride, width=width, chunk=size)
-                )
+                options = {"width": width, "chunk": size, "axis": axis}
+                found[side.name].append(reaction(make, part, piece, stride=reach.stride, **options))
     return Reactions(found)
 
 

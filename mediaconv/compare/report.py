@@ -81,8 +81,8 @@ def page_data(
     links: MediaLinks,
 ) -> dict[str, Any]:
     """Everything the page shows, as JSON knows it."""
-    one, many = UNITS.get(pipeline.name, ("step", "steps"))
-    steps = compared.input_shape[1]
+    one, many = unit_names(pipeline.name, compared.axis)
+    steps = compared.input_shape[1 + compared.axis]
     rate = float(compared.info.rate) if compared.info.rate else None
     times = uneven(compared.times, rate)
     height, width = (compared.input_shape[-2:]) if len(compared.input_shape) > 2 else (1, 1)
@@ -99,7 +99,7 @@ def page_data(
         "ratio": width / height,
         "width": width,
         "range": pipeline.signal_range,
-        "level": _level(pipeline.name),
+        "level": f"Mean brightness of every {one}." if pipeline.name != "audio" else "Mean level.",
         "sides": [_side(side, compared, many, sides) for side in sides],
         "versions": versions,
         "channels": channel_rows(compared, sides),
@@ -114,10 +114,15 @@ def page_data(
     }
 
 
+def unit_names(kind: str, axis: int = 0) -> tuple[str, str]:
+    """What a step of the time axis is called, one and many."""
+    return ("column", "columns") if axis else UNITS.get(kind, ("step", "steps"))
+
+
 def channel_rows(compared: Compared, sides: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The numbers of each channel, with the shift in milliseconds and both pre-echoes."""
     rate = compared.info.rate
-    stride = compared.models[sides[0]["name"]].stride
+    stride = compared.models[sides[0]["name"]].maps[compared.axis].stride
     rows = []
     for i, numbers in enumerate(compared.channels):
         shift = numbers["shift_steps"]
@@ -172,13 +177,14 @@ def _side(
 ) -> dict[str, Any]:
     """What the page says of one stack."""
     modules = [compared.models[s["name"]].module for s in sides]
-    rows = [row for module in modules for row in rows_of(module)]
+    axis = compared.axis
+    rows = [row for module in modules for row in rows_of(module, axis)]
     finite = [n for row in rows for n in (row.back, row.ahead) if n != float("inf")]
     model = compared.models[side["name"]]
     return {
         **{key: side[key] for key in ("name", "role", "label", "verdict", "facts")},
-        "stride": model.stride,
-        "drawing": draw_stack(model.module, unit=unit, reach=max([1.0, *finite])),
+        "stride": model.maps[axis].stride,
+        "drawing": draw_stack(model.module, unit=unit, reach=max([1.0, *finite]), axis=axis),
     }
 
 
@@ -204,12 +210,6 @@ def _events(
 
 def _channels(compared: Compared, name: str) -> int:
     return compared.models[name].output_channels
-
-
-def _level(kind: str) -> str:
-    if kind == "video":
-        return "Mean brightness of every frame."
-    return "Mean brightness of every row." if kind == "image" else "Mean level of every stretch."
 
 
 def _dimensions(compared: Compared, pipeline: Pipeline) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mediaconv.compare.prove import Proof
-from mediaconv.compare.report import UNITS, channel_rows, write_page
-from mediaconv.compare.session import Compared, compare_file
+from mediaconv.compare.report import channel_rows, unit_names, write_page
+from mediaconv.compare.session import Compared, compare_file, time_axis
 from mediaconv.compare.strict import dumps
 from mediaconv.compare.table import Column, columns, csv_text, summary
 from mediaconv.compare.twins import Side
@@ -68,7 +68,7 @@ def compare(
     output = Path(config.output)
     models = [Models(side.config, pipeline) for side in sides]
     names = [side.name for side in sides]
-    found = columns(pipeline.name, names, UNITS.get(pipeline.name, ("step", "steps"))[1])
+    found = columns(pipeline.name, names, unit_names(pipeline.name, time_axis(sides[0], pipeline))[1])
     result = Comparison(output, pipeline.name, found)
     proofs: dict[int, Proof] = {}
     for job in jobs:
@@ -109,13 +109,13 @@ def side_row(
         "leaks": proof.leaks,
         **reach,
         "verdict": verdict_text(proof),
-        "facts": facts(proof, reach, pipeline),
+        "facts": facts(proof, reach, unit_names(pipeline.name, compared.axis)[1]),
     }
 
 
 def reach_row(model: Model, compared: Compared) -> dict[str, Any]:
     """Receptive field both ways and latency, in steps of the input and milliseconds; None: no end."""
-    found = axis_map(model.module, 0)
+    found = axis_map(model.module, compared.axis)
     back, ahead = (None if math.isinf(n) else int(n) for n in (found.look_back, found.latency))
     rate = compared.info.rate
     return {
@@ -140,9 +140,8 @@ def verdict_text(proof: Proof) -> str:
     return f"Not causal: its outputs depend on inputs up to {count} later."
 
 
-def facts(proof: Proof, reach: Mapping[str, Any], pipeline: Pipeline) -> list[str]:
+def facts(proof: Proof, reach: Mapping[str, Any], unit: str) -> list[str]:
     """Latency, receptive field and who looks ahead, in words."""
-    unit = UNITS.get(pipeline.name, ("step", "steps"))[1]
     steps, ms = reach["latency_steps"], reach["latency_ms"]
     if steps is None:
         latency = "latency: the whole file"

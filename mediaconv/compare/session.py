@@ -21,6 +21,7 @@ from mediaconv.compare.pairing import ChannelNumbers, Pairs
 from mediaconv.compare.preecho import Reach
 from mediaconv.compare.reactions import Reactions, measure_reactions
 from mediaconv.compare.twins import Side
+from mediaconv.compare.verdict import order_axes
 from mediaconv.compare.views import OutputFiles, input_file
 from mediaconv.errors import ComputeError
 from mediaconv.pipeline import Chunk, OutputInfo, Pipeline, Source, SourceInfo
@@ -48,14 +49,16 @@ class SideFiles:
 
 @dataclass(frozen=True)
 class Compared:
-    """Everything known of one input after both stacks ran over it. Steps are of the input's stream axis.
+    """Everything known of one input after both stacks ran over it. Steps are of the input, along `axis`.
 
+    axis: which is time.
     versions: "input", both sides' names and "difference", to their files, relative to the job's target.
     times: of each input frame in seconds; empty where the rate says it all.
     channels: the numbers of each channel. curves: of each channel, for charts. mismatch: why there are none.
     """
 
     name: str
+    axis: int
     info: SourceInfo
     input_shape: tuple[int, ...]
     output_shapes: dict[str, tuple[int, ...]]
@@ -89,7 +92,8 @@ def compare_file(job: Job, sides: Sequence[Side], pipeline: Pipeline, models: Se
             finally:
                 passage.abort()
             with stage(ComputeError):
-                reactions = measure_reactions(job, sides, pipeline, chosen, passage.events)
+                events, axis = passage.events, passage.axis
+                reactions = measure_reactions(job, sides, pipeline, chosen, events, axis=axis)
             compared = passage.result(job.name, versions, reactions)
             _put_in_place(staging)
     return compared
@@ -119,6 +123,12 @@ def _observe(job: Job, sides: Sequence[Side], pipeline: Pipeline, models: Sequen
             observer.flush()
 
 
+def time_axis(side: Side, pipeline: Pipeline) -> int:
+    """The axis along which events are looked for: time; the rows under reading order."""
+    axes = order_axes(side.config, pipeline)
+    return axes[0] if len(axes) == 1 else 0
+
+
 class _Passage:
     """The chunks of one input on their way through both stacks into files and numbers."""
 
@@ -134,6 +144,8 @@ class _Passage:
         info = source.info
         self._source, self._pipeline, self._sides, self._models = source, pipeline, sides, models
         self._outputs, self._folder = outputs, folder
+        self.axis = time_axis(sides[0], pipeline)
+        self._columns: list[np.ndarray] = []
         self._chunk = min(m.chunk(info, s.config.chunk) for m, s in zip(models, sides, strict=True))
         self._files: list[OutputFiles] = []
         self._difference: OutputFiles | None = None
@@ -163,6 +175,8 @@ class _Passage:
         """Everything, from the first chunk to the last: decoding and encoding beside the computation."""
         flow(self._read(), self._compute, self._end, self._write)
         self._pairs.finish()
+        if self._columns:
+            self._follow(np.concatenate(self._columns).swapaxes(0, self.axis))
         self.events = self._finder.result()
 
     def _read(self) -> Iterator[Chunk]:
@@ -175,9 +189,16 @@ class _Passage:
         with stage(ComputeError):
             steps = self.input_shape[1] + len(chunk.data)
             self.input_shape = (chunk.data.shape[-1], steps, *chunk.data.shape[1:-1])
-            self._finder.add(chunk.data)
-            self._input_curve.add(chunk.data / self._source.info.scale)
+            if self.axis:
+                self._columns.append(chunk.data)
+            else:
+                self._follow(chunk.data)
             return chunk, [step.push(chunk.data) for step in self._steps]
+
+    def _follow(self, raw: np.ndarray) -> None:
+        """Take input steps in the order of time."""
+        self._finder.add(raw)
+        self._input_curve.add(raw / self._source.info.scale)
 
     def _end(self) -> tuple[Chunk | None, list[np.ndarray]]:
         with stage(ComputeError):
@@ -214,7 +235,8 @@ class _Passage:
         if not a.shape[1]:
             return
         if not self._numbers:
-            self._numbers = [ChannelNumbers(self._pipeline.name, reach=self._reach()) for _ in a]
+            options: dict[str, Any] = {"reach": self._reach(), "by_columns": self.axis > 0}
+            self._numbers = [ChannelNumbers(self._pipeline.name, **options) for _ in a]
             info, output = self._source.info, self._outputs[0]
             folder, write = self._folder / DIFFERENCE, self._sides[0].config.write
             self._difference = OutputFiles(self._pipeline, folder, info, output, write)
@@ -226,7 +248,7 @@ class _Passage:
             self._difference.write(middle + (a - b) / 2, times)
 
     def _reach(self) -> int:
-        fields = sum(Reach.of(model.module).receptive_field for model in self._models)
+        fields = sum(Reach.of(model.module, self.axis).receptive_field for model in self._models)
         return min(LONGEST_SHIFT.get(self._pipeline.name, SHIFT_STEPS), max(8, fields))
 
     def finish(self) -> dict[str, SideFiles]:
@@ -254,6 +276,7 @@ class _Passage:
         numbers = [] if mismatch and not self._numbers else self._numbers
         return Compared(
             name=name,
+            axis=self.axis,
             info=self._source.info,
             input_shape=self.input_shape,
             output_shapes=self.output_shapes,

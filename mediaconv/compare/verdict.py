@@ -80,9 +80,7 @@ def prove_config(config: RunConfig, pipeline: Pipeline, *, files: bool = True) -
         reach = axis_map(model.module, axes[0]).receptive_field
         steps = 64 if math.isinf(reach) else int(reach)
         try:
-            found = prove_files(
-                config, pipeline, order, source=source, channels=info.channels, reach=steps
-            )
+            found = prove_files(config, pipeline, order, source=source, channels=info.channels, reach=steps)
         except MediaError as error:
             raise UsageError(f"file to file could not be tried: {error.stage}: {error}") from error
     return _verdict(config, proof, found, pipeline)
@@ -109,12 +107,14 @@ def units(pipeline: Pipeline) -> tuple[str, ...]:
 def order_axes(config: RunConfig, pipeline: Pipeline) -> tuple[int, ...]:
     """Which axes make the order: all of them under `raster` (reading order), otherwise the one that is time.
 
-    A standard configuration is judged by what its pipeline calls causal.
+    A standard configuration is judged by what its pipeline calls causal, or along its own `time_axis`.
     """
     dims = len(pipeline.axes)
     layers = [spec for _, spec in walk(config.stack) if isinstance(spec, CausalLayer)]
     default = config.causality().mode if config.causality() else pipeline.causal_mode
     modes: list[str] = [how.mode for how in map(config.causality, layers) if how]
+    if not modes and config.time_axis:
+        return (config.time_axis,)
     modes = modes or [default]
     if "raster" in modes and dims > 1:
         return tuple(range(dims))

@@ -193,3 +193,19 @@ def test_the_shipped_causal_configurations_are_causal(root, mediaconv):
         if yaml.safe_load(path.read_text())["pipeline"] == "audio":
             continue  # the same as the others, and slow
         mediaconv("prove", path, "--no-files", cwd=root)
+
+
+def test_along_columns_everything_is_found_along_columns(tmp_path, mediaconv, config):
+    picture = np.random.default_rng(0).integers(0, 40, (30, 80), np.uint8)
+    picture[:, 50:] += 120
+    cv2.imwrite(str(tmp_path / "a.png"), picture)
+    stack = [{"conv": {"out_channels": 2, "kernel_size": [3, 7], "dilation": [1, 2]}}]
+    path = config(pipeline="image", input="a.png", output="o", causal="pad", time_axis=1, stack=stack)
+    mediaconv("compare", path, "-o", "o")
+    row = strict(tmp_path / "o/compare.json")["files"][0]
+    assert [event["step"] for event in row["events"]] == [50]
+    for numbers in row["channels"]:
+        assert numbers["shift_steps"] == 6
+        assert numbers["pre_echo_causal"] == 0 < numbers["pre_echo_standard"]
+    assert row["sides"]["causal"]["receptive_field_back"] == 12
+    assert row["sides"]["standard"]["look_ahead"] == 6
