@@ -22,12 +22,13 @@ def main() -> None:
     """Compare the samples, photograph the reports, draw the lesson."""
     with tempfile.TemporaryDirectory() as folder:
         for kind, media in MEDIA.items():
-            run("compare", f"configs/{kind}_causal.yaml", "-i", f"data/{media}", "-o", Path(folder, kind), "-q")
+            config, out = f"configs/{kind}_causal.yaml", Path(folder, kind)
+            run("compare", config, "-i", f"data/{media}", "-o", out, "-q")
         run("demo", "forecast", "-o", Path(folder, "forecast"), "-q")
         shutil.copy(Path(folder, "forecast/forecast.png"), IMAGES / "causality-forecast.png")
         with sync_playwright() as playwright:
-            chromium = shutil.which("chromium")
-            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+            path, flags = shutil.which("chromium"), ["--no-sandbox", "--disable-gpu"]
+            browser = playwright.chromium.launch(executable_path=path, args=flags)
             for kind in MEDIA:
                 page = browser.new_page(viewport={"width": 1100, "height": 900}, color_scheme="light")
                 page.goto(Path(folder, kind, "report.html").as_uri())
