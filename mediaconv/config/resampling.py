@@ -8,9 +8,9 @@ from pydantic import Field
 
 from mediaconv.config.layer import CausalLayer, LayerSpec
 from mediaconv.config.padding import Padding, causal_padding_problems
-from mediaconv.config.problems import Problem, shown, wrong
+from mediaconv.config.problems import Problem, wrong
 from mediaconv.config.setting import Setting
-from mediaconv.config.values import Count, Flag, Rule, Sizes, integer, mapping_of, per_axis
+from mediaconv.config.values import Count, Flag, Rule, Sizes, integer, mapping_of
 from mediaconv.pattern import EXAMPLE, parse_pattern
 
 
@@ -55,24 +55,11 @@ class PixelShuffle(LayerSpec):
     factor: Sizes = Field(description="factor, or one per axis")
 
 
-class PixelUnshuffle(LayerSpec):
-    """Positions to channels: the reverse of pixel_shuffle. It reads `factor` - 1 later positions."""
+class PixelUnshuffle(CausalLayer):
+    """Positions to channels: the reverse of pixel_shuffle. Causal, a block ends at its output's position."""
 
     name: ClassVar[str] = "pixel_unshuffle"
-    factor: Sizes = Field(description="factor, or one per axis; of a causal stack 1 along time")
-
-    def problems(self, setting: Setting) -> list[Problem]:
-        found = super().problems(setting)
-        factors = per_axis(self.factor, setting.dims or 1)
-        axes = [axis for axis in _file_causal_axes(setting) if factors[axis] > 1]
-        if axes:
-            allowed = [1 if axis in axes else factor for axis, factor in enumerate(factors)]
-            names = " and ".join(setting.axes[axis] for axis in axes)
-            most = max(factors[axis] for axis in axes)
-            instead = f"factor {allowed} with a conv of stride {most} along {names}"
-            text = f"got {shown(self.factor)}, expected 1 along {names}: {_ahead(setting)}; write {instead}"
-            found.append(Problem(("factor",), text))
-        return found
+    factor: Sizes = Field(description="factor, or one per axis")
 
 
 class ChannelShuffle(LayerSpec):

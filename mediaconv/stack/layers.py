@@ -210,7 +210,9 @@ def _pixel_shuffle(spec: specs.PixelShuffle, place: Place) -> torch.nn.Module:
 
 
 def _pixel_unshuffle(spec: specs.PixelUnshuffle, place: Place) -> torch.nn.Module:
-    return _class("PixelUnshuffle", place)(spec.factor)
+    how = place.causality(spec)
+    axes = _time_axes(spec, how, place)
+    return _class("PixelUnshuffle", place)(spec.factor, causal=bool(how), time_axis=axes)
 
 
 def _channel_shuffle(spec: specs.ChannelShuffle, place: Place) -> torch.nn.Module:

@@ -222,9 +222,6 @@ def test_more_that_causality_refuses() -> None:
 
 
 BLOCKS = [  # pipeline, causal, a layer that takes blocks apart, what is refused of it
-    ("video", "true", "pixel_unshuffle: {factor: 2}", "pixel_unshuffle.factor: got 2, expected 1 along time: it reads later positions of a block, which causal pad forbids; write factor [1, 2, 2] with a conv of stride 2 along time"),
-    ("image", "true", "pixel_unshuffle: {factor: [1, 3]}", "got [1, 3], expected 1 along width: it reads later positions of a block, which causal raster forbids; write factor [1, 1] with a conv of stride 3 along width"),
-    ("image", "pad\ntime_axis: 1", "pixel_unshuffle: {factor: [3, 2]}", "got [3, 2], expected 1 along width"),
     ("audio", "mask", "reshape: {pattern: 'n c (t k) -> n (c k) t', sizes: {k: 2}}", "reshape.pattern: takes (t k) along time apart: it reads later positions of a block, which causal mask forbids"),
 ]  # fmt: skip
 
@@ -241,10 +238,8 @@ def test_blocks_are_not_taken_apart_along_a_causal_axis(
 @pytest.mark.parametrize(
     ("pipeline", "item"),
     [
-        ("video", "pixel_unshuffle: {factor: [1, 2, 2]}"),
         ("video", "reshape: {pattern: 'n c t (h k) w -> n (c k) t h w', sizes: {k: 2}}"),
         ("audio", "reshape: {pattern: 'n (c k) t -> n c (t k)', sizes: {k: 2}}"),
-        ("audio", "pixel_unshuffle: {factor: 1}"),
     ],
 )
 def test_blocks_along_other_axes_are_free(pipeline: str, item: str) -> None:

@@ -56,8 +56,6 @@ def test_every_layer_by_its_name_streams_exactly(name, dims, causal):
         pytest.skip(f"{name} does not exist there: its refusal is tested with the configuration")
     if causal and name == "deform_conv" and dims == 2:
         pytest.skip("raster order cannot mask taps that move: refused, tested below")
-    if causal and name == "pixel_unshuffle":
-        pytest.skip("it reads later positions of a block: its refusal is tested with the configuration")
     torch.manual_seed(0)
     needs = {**NEEDS, "reshape": {"pattern": RESHAPES[dims], "sizes": {"k": 2}}}
     module = stack_of(dims, {name: needs.get(name, {})}, causal=causal)
@@ -157,7 +155,7 @@ def test_kernels_keep_channels_apart_unless_mixed():
     assert stack_of(2, {"conv": {"kernel": {"box": {"mix": True}}}}, channels=3)(x).shape[1] == 1
 
 
-@pytest.mark.parametrize("name", ["max_pool", "avg_pool", "upsample", "conv_transpose"])
+@pytest.mark.parametrize("name", ["max_pool", "avg_pool", "upsample", "conv_transpose", "pixel_unshuffle"])
 def test_what_has_no_taps_to_mask_looks_back_along_every_axis_in_raster_order(name):
     module = stack_of(2, {name: NEEDS[name]}, causal=True)
     x = torch.randn(1, 8, 6, 7, dtype=torch.float64, requires_grad=True)
