@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mediaconv.run.executor import Watch
 from mediaconv.run.plan import Job
 from mediaconv.run.result import Outcome
-from mediaconv.run.wording import counted, duration
+from mediaconv.run.wording import counted, duration, speed
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -37,7 +37,7 @@ class _Current:
     """What one worker does now."""
 
     job: Job
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=lambda: time.monotonic())
     steps: int = 0
     total: int | None = None
     media_seconds: float | None = None
@@ -53,7 +53,7 @@ class _Current:
         found = []
         if self.media_seconds is not None:
             of = f" of {duration(self.media_seconds / self.fraction)}" if self.fraction else ""
-            found += [f"{duration(self.media_seconds)}{of}", f"{self.media_seconds / spent:.2g} x real time"]
+            found += [f"{duration(self.media_seconds)}{of}", speed(self.media_seconds, spent)]
         elif self.fraction:
             found.append(f"{self.fraction:.0%}")
         if 0 < self.fraction < 1 and spent > 1:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mediaconv.run.result import Outcome
-from mediaconv.run.wording import counted, duration
+from mediaconv.run.wording import counted, duration, speed
 
 SHOWN = 20
 """Failures and notes that a summary for people lists; the manifest has all."""
@@ -79,9 +79,8 @@ class Summary:
         """For people."""
         first = f"{counted(self.files, 'file')}, {counted(self.channels, 'channel')}"
         if self.media_seconds:
-            speed = self.media_seconds / max(self.seconds, 1e-6)
             first += f", {duration(self.media_seconds)} of media in {duration(self.seconds)}"
-            first += f" ({speed:.2g} x real time)" if speed < 10 else f" ({speed:.0f} x real time)"
+            first += f" ({speed(self.media_seconds, self.seconds)})"
         else:
             first += f" in {duration(self.seconds)}"
         if self.skipped:

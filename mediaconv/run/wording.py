@@ -1,4 +1,4 @@
-"""Numbers as people read them: durations, sizes, counts. Shared by progress, summary and plan."""
+"""Numbers as people read them: durations, sizes, speeds, counts. Shared by progress, summary and plan."""
 
 from __future__ import annotations
 
@@ -30,6 +30,16 @@ def size(count: float) -> str:
             break
         count /= 1000
     return f"{count:.0f} {unit}" if unit == UNITS[0] else f"{count:.1f} {unit}"
+
+
+def speed(media_seconds: float, seconds: float) -> str:
+    """How fast media went by.
+
+    >>> speed(3, 40), speed(600, 5)
+    ('0.075 x real time', '120 x real time')
+    """
+    rate = media_seconds / max(seconds, 1e-6)
+    return f"{rate:.2g} x real time" if rate < 10 else f"{rate:.0f} x real time"
 
 
 def counted(count: int, noun: str) -> str:
