@@ -119,6 +119,7 @@ def test_the_grain_of_strides_on_strides() -> None:
     assert nn.geometry(nn.Sequential(up, down)).grain == 3
     assert nn.geometry(nn.Sequential(up, nn.CausalConv1d(1, 1, 2, 4))).grain == 2
     assert nn.geometry(nn.Sequential(down, up, down)).grain == 9
+    assert nn.geometry(nn.Residual(down, nn.Conv1d(1, 1, 1, 3))).grain == 3
 
 
 def test_padding_is_read_at_the_ends_only() -> None:
