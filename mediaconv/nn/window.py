@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mediaconv.nn.geometry import AxisMap, Window
+from mediaconv.nn.kernels import memory_format
 from mediaconv.nn.layer import Streamable
 from mediaconv.nn.state import State
 
@@ -154,7 +155,7 @@ def _check_padding(window: Window, received: int, padding_mode: str) -> None:
 def _constant(like: Tensor, size: int, dim: int, value: float) -> Tensor:
     shape = list(like.shape)
     shape[dim] = size
-    return like.new_full(shape, value)
+    return like.new_full(shape, value).contiguous(memory_format=memory_format(like))
 
 
 def _pad_start(held: Tensor, window: Window, dim: int, mode: str, value: float) -> Tensor:

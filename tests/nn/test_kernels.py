@@ -1,7 +1,8 @@
-"""The folded kernel equals torch's conv3d, and the choice between them does not show."""
+"""Each way to compute a convolution equals torch's, and the choice between them does not show."""
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import pytest
@@ -33,7 +34,70 @@ def test_frames_large_enough_are_folded_with_the_same_result() -> None:
     module = nn.CausalConv3d(2, 3, 3)
     x = torch.randn(1, 2, 5, 40, 40)
     with torch.inference_mode():
-        assert kernels._folding_pays(x, (0, 1, 1))
+        assert kernels._folding_pays(x, module.weight)
         y = run(nn.stream(module), x.split(1, 2))
         theirs = F.conv3d(F.pad(x, (1, 1, 1, 1, 2, 0)), module.weight, module.bias)
     torch.testing.assert_close(y, theirs, rtol=0, atol=1e-6 * float(theirs.abs().max()))
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("bias", [False, True])
+def test_columns_are_conv1d(batch: int, bias: bool) -> None:
+    for k, stride, dilation in itertools.product((1, 2, 5), (1, 3), (2, 7)):
+        x = torch.randn(batch, 4, 40, dtype=torch.float64)
+        w = torch.randn(6, 4, k, dtype=torch.float64, requires_grad=True)
+        b = torch.randn(6, dtype=torch.float64) if bias else None
+        ours = kernels.column_conv1d(x, w, b, stride, dilation)
+        theirs = F.conv1d(x, w, b, stride, 0, dilation)
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+        weights = torch.randn_like(ours)
+        gradients = [torch.autograd.grad((y * weights).sum(), w)[0] for y in (ours, theirs)]
+        torch.testing.assert_close(*gradients, rtol=0, atol=1e-11)
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="oneDNN is not in this torch")
+@pytest.mark.parametrize(
+    ("module", "shape"),
+    [
+        # more products an output than two libraries may add up to within 1e-6
+        (nn.Conv1d(512, 64, 7, padding=3), (1, 512, 300)),
+        (nn.CausalConv2d(64, 32, 5), (1, 64, 40, 30)),
+        (nn.CausalConv3d(64, 32, 3), (1, 64, 12, 20, 20)),
+    ],
+)
+def test_long_sums_are_the_same_in_short_chunks(
+    module: nn.Conv1d | nn.CausalConv2d | nn.CausalConv3d, shape: tuple[int, ...]
+) -> None:
+    x = torch.randn(shape)
+    with torch.inference_mode():
+        y = run(nn.stream(module), x.split(1, 2))
+        whole = module(x)
+        theirs = F.conv3d if x.ndim == 5 else F.conv2d if x.ndim == 4 else F.conv1d
+        pads = [n for w in reversed(module.windows) for n in (w.left, w.right)]
+        exact = copy.deepcopy(module).double()
+        expected = theirs(F.pad(x, pads).double(), exact.weight, exact.bias)
+    torch.testing.assert_close(y, whole, rtol=0, atol=1e-7 * float(whole.abs().max()))
+    # a sum of thousands of float32 products, against its value
+    torch.testing.assert_close(y.double(), expected, rtol=0, atol=5e-6 * float(expected.abs().max()))
+
+
+def test_gradients_are_torchs_whichever_way_is_taken() -> None:
+    module = nn.CausalConv3d(12, 3, 3)
+    x = torch.randn(1, 12, 4, 9, 8)
+    y = run(nn.stream(module), x.split(1, 2))
+    theirs = F.conv3d(F.pad(x, (1, 1, 1, 1, 2, 0)), module.weight, module.bias)
+    weights = torch.randn_like(theirs)
+    ours, expected = (torch.autograd.grad((v * weights).sum(), module.weight)[0] for v in (y, theirs))
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+
+
+def test_an_output_has_the_memory_format_of_its_input() -> None:
+    for channels in (2, 12):
+        module = nn.CausalConv3d(channels, 4, 3)
+        with torch.inference_mode():
+            for layout in (torch.contiguous_format, torch.channels_last_3d):
+                x = torch.randn(1, channels, 6, 40, 40).contiguous(memory_format=layout)
+                assert module(x).is_contiguous(memory_format=layout)
+                streamed = nn.stream(module)
+                for chunk in x.split(2, 2):
+                    assert streamed.push(chunk).is_contiguous(memory_format=layout)
