@@ -20,7 +20,7 @@ from mediaconv.pipeline import Pipeline
 
 SCRIPTS = ("core", "charts", "film", "sound", "image", "page")
 POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "img-src 'self' data: file:; media-src 'self' data: file:"
 )
 """The page may load what lies in it or beside it, and nothing else."""

@@ -26,8 +26,7 @@ from mediaconv.compare.views import OutputFiles, input_file
 from mediaconv.errors import ComputeError
 from mediaconv.pipeline import Chunk, OutputInfo, Pipeline, Source, SourceInfo
 from mediaconv.run.clock import OutputClock
-from mediaconv.run.engine import _stage as stage
-from mediaconv.run.engine import output_info
+from mediaconv.run.engine import output_info, stage
 from mediaconv.run.flow import flow
 from mediaconv.run.models import Model, Models
 from mediaconv.run.plan import Job

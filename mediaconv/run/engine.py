@@ -31,13 +31,13 @@ def run_job(
     """Run one input from file to files. Raises MediaError with its stage; then nothing of it is left."""
     began = time.monotonic()
     before = _identity(job)
-    with _stage(ReadError), pipeline.open(job.input, config.read, config.limits) as source:
-        with _stage(ComputeError):
+    with stage(ReadError), pipeline.open(job.input, config.read, config.limits) as source:
+        with stage(ComputeError):
             model = models.for_source(source.info)
             output = output_info(model, source.info)
             if model.needs_range:
                 _observe(job, config, pipeline, model)
-        with _stage(WriteError), Staging(job.target) as staging:
+        with stage(WriteError), Staging(job.target) as staging:
             sink = pipeline.create(staging.folder, source.info, output, config.write)
             try:
                 passage = _Passage(source, model, sink, config, progress)
@@ -91,11 +91,11 @@ class _Passage:
         flow(self._read(), self._compute, self._end, self._write)
 
     def _read(self) -> Iterator[Chunk]:
-        with _stage(ReadError):
+        with stage(ReadError):
             yield from self._source.chunks(self._chunk)
 
     def _compute(self, chunk: Chunk) -> tuple[np.ndarray, list[Fraction] | None]:
-        with _stage(ComputeError):
+        with stage(ComputeError):
             steps = self.input_shape[1] + len(chunk.data)
             self.input_shape = (chunk.data.shape[-1], steps, *chunk.data.shape[1:-1])
             if chunk.times is not None:
@@ -107,14 +107,14 @@ class _Passage:
             return self._timestamped(samples)
 
     def _end(self) -> tuple[np.ndarray, list[Fraction] | None]:
-        with _stage(ComputeError):
+        with stage(ComputeError):
             return self._timestamped(self._step.flush())
 
     def _timestamped(self, samples: np.ndarray) -> tuple[np.ndarray, list[Fraction] | None]:
         return samples, self._clock.take(samples.shape[1]) if self._timed else None
 
     def _write(self, item: tuple[np.ndarray, list[Fraction] | None]) -> None:
-        with _stage(WriteError):
+        with stage(WriteError):
             samples, times = item
             before = self.output_shape[1] if self.output_shape else 0
             self.output_shape = (samples.shape[0], before + samples.shape[1], *samples.shape[2:])
@@ -153,7 +153,7 @@ def _identity(job: Job) -> dict[str, Any]:
 
 def _unchanged(job: Job, before: dict[str, Any]) -> dict[str, Any]:
     """The identity of the input that was read, with its hash. Raises ReadError where it changed meanwhile."""
-    with _stage(ReadError):
+    with stage(ReadError):
         digest = content_hash(job.input)
         if input_identity(job.input) != before:
             raise ReadError(f"{job.input}: the file changed while it was read; run again once it is complete")
@@ -167,7 +167,7 @@ def _verified(path: Path) -> OutputFile:
 
 
 @contextmanager
-def _stage(kind: type[ReadError | ComputeError | WriteError]) -> Iterator[None]:
+def stage(kind: type[ReadError | ComputeError | WriteError]) -> Iterator[None]:
     """Errors of libraries inside become errors of this stage; ours, which tell theirs, pass."""
     try:
         yield
