@@ -35,6 +35,9 @@ class Watch(Protocol):
     def stopped(self, worker: int) -> None:
         """A worker has no job now: it ended, or is to be tried again."""
 
+    def lost(self, job: Job, reason: str) -> None:
+        """The worker of a job was lost; the job will be begun once more."""
+
 
 class Executor(Protocol):
     """Runs jobs."""

@@ -233,6 +233,7 @@ class _Pool:
         clear_leftovers(job.target)
         if self._begun[job.name] < ATTEMPTS:
             self._watch.stopped(worker.index)
+            self._watch.lost(job, f"its worker process {end}")
             self._waiting.append(job)
             return
         times = {1: "once", 2: "twice"}.get(ATTEMPTS, f"{ATTEMPTS} times")

@@ -87,6 +87,10 @@ class QuietReporter:
         """See Watch."""
         self.current.pop(worker, None)
 
+    def lost(self, job: Job, reason: str) -> None:
+        """See Watch."""
+        self.say(f"trying again: {job.name}: {reason}")
+
     def ended(self, outcome: Outcome) -> None:
         """See Reporter."""
         if outcome.failure is None:

@@ -148,10 +148,11 @@ class _Flight:
             ) from error
         except errors.RayError as error:
             clear_leftovers(job.target)
+            what = str(error).strip().splitlines()[0]
             if begun < (NODE_ATTEMPTS if _is_node_loss(error) else ATTEMPTS):
+                self._watch.lost(job, f"its Ray worker was lost ({what})")
                 self._waiting.append(job)
                 return
-            what = str(error).strip().splitlines()[0]
             reason = f"{job.origin}: its Ray worker was lost; it was tried {begun} times ({what})"
             outcome = Outcome(job, failure=Failure("run", reason))
         yield replace(outcome, job=job, attempts=begun)
@@ -184,6 +185,9 @@ class _Nobody:
         """See Watch."""
 
     def stopped(self, worker: int) -> None:
+        """See Watch."""
+
+    def lost(self, job: Job, reason: str) -> None:
         """See Watch."""
 
     def ignored(self, steps: int, total: int | None, media_seconds: float | None) -> None:

@@ -46,7 +46,7 @@ def survey_run(config: RunConfig, selection: Selection = RESUME) -> Survey:
     with open_output(config.output, write=False) as output:
         jobs = make_plan(config, find(config.pipeline), folder=output.folder)
         rows = read_manifest(output.folder)
-        return _surveyed(config, jobs, rows, output.scan(), output.folder, selection)
+        return _surveyed(jobs, rows, output.scan(), output.folder, run_identity(config), selection)
 
 
 def run_folder(
@@ -65,8 +65,9 @@ def run_folder(
     """
     began = time.monotonic()
     jobs = make_plan(config, find(config.pipeline))
+    identity = run_identity(config)
     with ExitStack() as stack:
-        run = _Run(config, reporter or QuietReporter())
+        run = _Run(config, identity, reporter or QuietReporter())
         stack.enter_context(ends_promptly(run.clear))
         try:
             output = stack.enter_context(open_output(config.output, write=True))
@@ -83,7 +84,7 @@ def run_folder(
         stack.callback(output.send)
         if output.folder != Path(config.output):
             jobs = [replace(job, target=output.folder / job.name) for job in jobs]
-        found = _surveyed(config, jobs, run.manifest.rows, tree, output.folder, selection)
+        found = _surveyed(jobs, run.manifest.rows, tree, output.folder, identity, selection)
         run.begin(found)
         executor, workers = choose_executor(config, len(found.todo), make)
         stack.callback(run.reporter.close)
@@ -94,16 +95,15 @@ def run_folder(
 
 
 def _surveyed(
-    config: RunConfig,
     jobs: Sequence[Job],
     rows: Mapping[str, Row],
     tree: OutputTree,
     folder: Path,
+    identity: Mapping[str, str],
     selection: Selection,
 ) -> Survey:
     if selection.retry_failed:
         return Survey([(job, FAILED_BEFORE) for job in failed_jobs(jobs, rows)], [], {})
-    identity = run_identity(config)
     return survey(jobs, rows, tree, folder, identity, overwrite=selection.overwrite)
 
 
@@ -123,11 +123,11 @@ class _Run:
     manifest: Manifest
     send: Callable[..., None]
 
-    def __init__(self, config: RunConfig, reporter: Reporter) -> None:
+    def __init__(self, config: RunConfig, identity: dict[str, str], reporter: Reporter) -> None:
         self.reporter = reporter
         self.summary = Summary(config.output)
         self._config = config
-        self._identity = run_identity(config)
+        self._identity = identity
         self._versions = versions()
         self._current: dict[int, Job] = {}
 
@@ -214,6 +214,10 @@ class _Run:
     def advanced(self, worker: int, steps: int, total: int | None, media_seconds: float | None) -> None:
         """See Watch."""
         self.reporter.advanced(worker, steps, total, media_seconds)
+
+    def lost(self, job: Job, reason: str) -> None:
+        """See Watch."""
+        self.reporter.lost(job, reason)
 
     def stopped(self, worker: int) -> None:
         """See Watch."""

@@ -85,6 +85,8 @@ class Summary:
             first += f" in {duration(self.seconds)}"
         if self.skipped:
             first += f"; {self.skipped} skipped (done already)"
+        if self.retried:
+            first += f"; {self.retried} tried again after a lost worker"
         if self.failures:
             first += f"; {len(self.failures)} failed"
         found = [first, *self._noted()]

@@ -110,6 +110,9 @@ class Diary:
     def advanced(self, worker: int, steps: int, total: int | None, media_seconds: float | None) -> None:
         self.lines.append(("advanced", worker, steps, total))
 
+    def lost(self, job: Job, reason: str) -> None:
+        self.lines.append(("lost", job.name, reason))
+
     def stopped(self, worker: int) -> None:
         self.lines.append(("stopped", worker))
 

@@ -183,5 +183,6 @@ def test_a_plug_in_that_crashes_costs_its_file_alone(tmp_path: Path, monkeypatch
     assert "crash.png" in failed["reason"]
     assert "SIGSEGV" in failed["reason"]
     assert failed["reason"] in errors
+    assert f"trying again: {failed['input']}: its worker process was killed by SIGSEGV" in errors
     assert len(outputs(output)) == 6
     assert next(iter(found.values()))["identity"]["code"].endswith("crasher-1.0")

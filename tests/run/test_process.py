@@ -69,9 +69,10 @@ def test_a_worker_that_kills_itself_costs_its_job_after_a_second_try(tmp_path: P
 
 
 def test_a_job_whose_worker_died_once_is_done_by_another(tmp_path: Path) -> None:
-    found, _ = run(tmp_path, {**GOOD, "x.bin": b"once"})
+    found, diary = run(tmp_path, {**GOOD, "x.bin": b"once"})
     assert found["x.bin"].result is not None
     assert found["x.bin"].attempts == 2
+    assert ("lost", "x.bin", "its worker process was killed by SIGKILL (out of memory?)") in diary.lines
     assert (tmp_path / "out" / "x.bin" / "channel_0.bin").read_bytes() == b"ecno"
     assert unfinished(tmp_path / "out") == []
 

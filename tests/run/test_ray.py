@@ -152,4 +152,4 @@ class _Nobody:
     def started(self, *told: object) -> None:
         """Nobody watches."""
 
-    advanced = stopped = started
+    advanced = stopped = lost = started
