@@ -12,6 +12,7 @@ from mediaconv.cli.animate import animate
 from mediaconv.cli.compare import compare
 from mediaconv.cli.configuration import schema, validate
 from mediaconv.cli.forecast import forecast
+from mediaconv.cli.inspect import inspect
 from mediaconv.cli.kernels import kernels
 from mediaconv.cli.options import INTERRUPTED, DebugOption, ending
 from mediaconv.cli.prove import prove
@@ -46,7 +47,7 @@ def _root(
     """Convolution stacks, standard and causal, over sound, images and film."""
 
 
-COMMANDS = (run, status, validate, schema, compare, prove, animate, trace, receptive, kernels)
+COMMANDS = (run, status, validate, schema, compare, prove, animate, trace, inspect, receptive, kernels)
 for command in COMMANDS:
     app.command()(ending(command))
 

@@ -1,0 +1,67 @@
+"""`mediaconv inspect`: a stack taken apart over files, as one HTML page and as PNG pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mediaconv.cli.options import ConfigArgument, DebugOption, QuietOption, SetOption
+
+
+def inspect(
+    config: ConfigArgument,
+    input: Annotated[
+        list[str] | None,
+        typer.Option("--input", "-i", metavar="FILE", help="a media file; give several for a batch"),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="HTML", help="the page to write; default: inspect.html"),
+    ] = None,
+    png: Annotated[
+        str | None, typer.Option("--png", metavar="DIR", help="write PNG pictures there too")
+    ] = None,
+    start: Annotated[int, typer.Option("--start", help="first frame or sample looked at")] = 0,
+    frames: Annotated[
+        int | None,
+        typer.Option("--frames", help="frames or samples looked at; default: 24 frames, 32768 samples"),
+    ] = None,
+    set: SetOption = None,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Show a stack from inside: kernels, feature maps, sums and values of every layer."""
+    from mediaconv.config import load_config
+    from mediaconv.draw.inspect import inspect_config
+    from mediaconv.errors import UsageError
+    from mediaconv.pipeline import find
+    from mediaconv.run.plan import find_inputs
+
+    if output is not None and Path(output).suffix.lower() not in (".html", ".htm"):
+        raise UsageError(
+            f"output: got {output!r}, expected a file ending in .html (for pictures give --png DIR)"
+        )
+    checked = load_config(Path(config), overrides=set or [])
+    if input:
+        paths = [Path(path) for path in input]
+    else:
+        _, inputs = find_inputs(checked, find(checked.pipeline))
+        if not inputs:
+            raise UsageError(
+                f"input: {checked.input} holds nothing for {checked.pipeline}; give --input FILE"
+            )
+        paths = inputs[:1]
+    found = inspect_config(checked, paths, start=start, steps=frames)
+    written = []
+    if output is not None or png is None:
+        written.append(str(found.save(output or "inspect.html")))
+    if png is not None:
+        written.append(f"{len(found.save_pngs(png))} pictures in {png}")
+    if quiet:
+        return
+    flags = sum(len({flag.channel for flag in node.stats.flags}) for node in found.nodes)
+    print(f"{', '.join(written)}: {len(found.nodes) - 1} layers, {flags} channels pointed out")
+    for note in found.notes:
+        print(f"note: {note}")

@@ -1,0 +1,300 @@
+"""An inspection as PNG pictures, a few for every layer: maps, kernels, values, sums, paths, before and after.
+
+File names begin with the place in the stack: `03_2.layers.0_conv_maps.png`. Blue is below zero, orange above.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from mediaconv.draw.inspect_data import tick_label
+from mediaconv.draw.inspect_record import Node
+from mediaconv.draw.inspect_sheets import envelope, from_gray
+from mediaconv.draw.inspect_sums import Kept
+from mediaconv.draw.palette import LIGHT, rgb
+from mediaconv.errors import WriteError
+
+if TYPE_CHECKING:
+    from mediaconv.draw.inspect import Inspection
+
+CELL = 132
+MAX_COLUMNS = 6
+GAP = 8
+DPI = 100
+
+
+def write_pngs(found: Inspection, folder: Path) -> list[Path]:
+    """Write the pictures of every node into a folder, which is made. Raises WriteError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return [path for node in found.nodes for path in _of_node(found, node, folder)]
+    except OSError as error:
+        raise WriteError(f"{folder}: cannot be written: {error.strerror or error}") from error
+
+
+def _of_node(found: Inspection, node: Node, folder: Path) -> list[Path]:
+    stem = f"{node.id:02d}_{node.name}" + ("" if node.title == node.name else f"_{node.title}")
+    stem = re.sub(r"[^\w.]+", "_", stem)
+    drawings: dict[str, Callable[[], Any]] = {
+        "maps": lambda: _maps(found, node),
+        "values": lambda: _values(node),
+    }
+    if node.kernels is not None:
+        drawings["kernels"] = lambda: _kernels(node)
+    if node.sums:
+        drawings["sums"] = lambda: _sums(node)
+    if node.paths:
+        drawings["paths"] = lambda: _paths(found, node)
+    source = None if node.source is None else found.nodes[node.source]
+    if source is not None and node.kind == "layer" and source.lengths != node.lengths:
+        drawings["before_after"] = lambda: _side_by_side(
+            found, [("before", source, 0), ("after", node, 0)], f"{_name(node)}: before and after"
+        )
+    written = []
+    for kind, draw in drawings.items():
+        path = folder / f"{stem}_{kind}.png"
+        figure = draw()
+        figure.savefig(path, dpi=DPI, metadata={"Software": None})
+        written.append(path)
+    return written
+
+
+def _name(node: Node) -> str:
+    return node.title if node.title == node.name else f"{node.name} {node.title}"
+
+
+def _colours(values: np.ndarray, most: float) -> np.ndarray:
+    """Signed values to colours, (H, W, 3) uint8: paper at 0, blue below, orange above, gray for nan."""
+    t = np.nan_to_num(values / most if most else values * 0.0).clip(-1, 1)[..., None]
+    paper, below, above = (np.array(rgb(LIGHT[k]), np.float64) for k in ("paper", "now", "leak"))
+    out = np.where(t < 0, paper + (below - paper) * -t, paper + (above - paper) * t)
+    out[np.isnan(values)] = rgb(LIGHT["masked"])
+    return np.rint(out).astype(np.uint8)
+
+
+def _enlarged(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    grows = height >= picture.shape[0]
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_NEAREST if grows else cv2.INTER_AREA)
+
+
+def _mosaic(
+    cells: Sequence[Sequence[np.ndarray | None]], rows: Sequence[str], columns: Sequence[str], title: str
+) -> Any:
+    """A figure of pictures (h, w, 3) in rows and columns with their labels."""
+    from matplotlib.figure import Figure
+
+    shapes = [c.shape[:2] for row in cells for c in row if c is not None]
+    high, wide = max(s[0] for s in shapes), max(s[1] for s in shapes)
+    left, top = 8 * max(map(len, rows), default=0) + 14, 58
+    width = left + len(columns) * (wide + GAP) + 8
+    width, height = max(width, 8 * len(title) + 20, 260), top + len(rows) * (high + GAP) + 6
+    sheet = np.full((height, width, 3), 255, np.uint8)
+    for r, row in enumerate(cells):
+        for c, cell in enumerate(row):
+            if cell is None:
+                continue
+            y, x = top + r * (high + GAP), left + c * (wide + GAP)
+            h, w = cell.shape[:2]
+            sheet[y - 1 : y + h + 1, x - 1 : x + w + 1] = rgb(LIGHT["line"])
+            sheet[y : y + h, x : x + w] = cell
+    figure = Figure(figsize=(width / DPI, height / DPI))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.imshow(sheet, interpolation="nearest", aspect="auto", extent=(0, width, height, 0))
+    axes.axis("off")
+    style: dict[str, Any] = {"color": LIGHT["ink"], "fontsize": 9, "va": "center"}
+    axes.text(8, 16, title, fontweight="bold", **{**style, "fontsize": 10.5})
+    for c, text in enumerate(columns):
+        axes.text(left + c * (wide + GAP) + wide / 2, top - 13, text, ha="center", **style)
+    for r, text in enumerate(rows):
+        axes.text(left - 8, top + r * (high + GAP) + high / 2, text, ha="right", **style)
+    return figure
+
+
+def _curves(rows: Sequence[tuple[str, np.ndarray]], title: str, together: bool = False) -> Any:
+    """A figure of curves one below the other; (2, n) lowest and highest values each."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 0.6 + 0.62 * len(rows)))
+    axes = figure.add_axes((0.13, 0.03, 0.85, 1 - 0.42 / (0.6 + 0.62 * len(rows)) - 0.03))
+    most = max((float(np.nanmax(np.abs(c), initial=0)) for _, c in rows), default=0.0)
+    for i, (_, curve) in enumerate(rows):
+        size = most if together else float(np.nanmax(np.abs(curve), initial=0))
+        low, high = curve / (2.1 * size or 1) - i
+        x = (np.arange(curve.shape[1]) + 0.5) / curve.shape[1]
+        axes.fill_between(x, low, high, color=LIGHT["now"], linewidth=0.8)
+        axes.axhline(-i, color=LIGHT["line"], linewidth=0.6, zorder=0)
+    axes.set_yticks([-i for i in range(len(rows))], [label for label, _ in rows], fontsize=9)
+    axes.set_xticks([])
+    axes.set_xlim(0, 1)
+    axes.set_ylim(-len(rows) + 0.45, 0.55)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    figure.text(
+        0.02, 1 - 0.22 / (0.6 + 0.62 * len(rows)), title, fontweight="bold", fontsize=10.5, va="center"
+    )
+    return figure
+
+
+def _values_of(node: Node, file: int, channel: int, column: int = 0) -> np.ndarray:
+    """A map as the page holds it: (h, w), or the envelope (2, n) of a curve."""
+    sheet, (low, high) = node.sheets[file], node.ranges[channel]
+    if len(node.lengths) == 1:
+        return from_gray(np.vstack([sheet.tile(2 * channel, 0), sheet.tile(2 * channel + 1, 0)]), low, high)
+    return from_gray(sheet.tile(channel, column), low, high)
+
+
+def _places(found: Inspection, node: Node) -> list[tuple[int, int, str]]:
+    """File, column of its sheet and label of the pictures drawn, evenly chosen where there are many."""
+    every = []
+    for file, steps in enumerate(node.sheets):
+        who = found.clips[file].name[:18] if len(node.sheets) > 1 else ""
+        for column in range(steps.columns):
+            when = ""
+            if found.axes == 3:
+                tick = max(
+                    (t for t in found.ticks[file] if math.floor(t / node.stride) >= node.steps[file][column]),
+                    default=None,
+                    key=lambda t: -t,
+                )
+                when = tick_label(found, file, found.ticks[file][-1] if tick is None else tick).split(" · ")[
+                    0
+                ]
+            every.append((file, column, " ".join(filter(None, [who, when]))))
+    count = min(len(every), MAX_COLUMNS)
+    return [every[i * len(every) // count] for i in range(count)]
+
+
+def _maps(found: Inspection, node: Node) -> Any:
+    title = f"{_name(node)}: maps, {node.channels} × {' × '.join(map(str, node.lengths))}"
+    flagged = {f.channel: f.kind for f in reversed(node.stats.flags)}
+    labels = [f"{c}" + (f" {flagged[c]}" if c in flagged else "") for c in range(node.shown)]
+    if len(node.lengths) == 1:
+        rows = [
+            (f"{clip.name[:9]} {labels[c]}" if len(found.clips) > 1 else labels[c], _values_of(node, i, c))
+            for i, clip in enumerate(found.clips)
+            for c in range(node.shown)
+        ]
+        return _curves(rows, title)
+    places = _places(found, node)
+    cells = [[_picture(node, file, c, column) for file, column, _ in places] for c in range(node.shown)]
+    return _mosaic(cells, labels, [label for *_, label in places], title)
+
+
+def _picture(
+    node: Node, file: int, channel: int, column: int, longest: int = CELL, most: float = 0.0
+) -> np.ndarray:
+    values = _values_of(node, file, channel, column)
+    coloured = _colours(values, most or max(map(abs, node.ranges[channel])))
+    factor = longest / max(values.shape)
+    return _enlarged(
+        coloured, max(1, round(values.shape[0] * factor)), max(1, round(values.shape[1] * factor))
+    )
+
+
+def _values(node: Node) -> Any:
+    from matplotlib.figure import Figure
+
+    stats = node.stats
+    figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+    axes = figure.add_subplot()
+    edges = stats.edges if stats.edges[0] < stats.edges[-1] else stats.edges + np.array([-0.5, 0.5])
+    axes.stairs(stats.counts.sum(0), edges, fill=True, color=LIGHT["masked"], label="all channels")
+    for c in range(min(node.shown, 8)):
+        axes.stairs(stats.counts[c], edges, linewidth=1.1, label=f"channel {c}")
+    for end in stats.ends:
+        if edges[0] <= end.value <= edges[-1]:
+            axes.axvline(end.value, color=LIGHT["leak"], linestyle="--", linewidth=1)
+    axes.set_yscale("symlog", linthresh=1)
+    axes.set_title(f"{_name(node)}: values", fontsize=10.5, fontweight="bold", loc="left")
+    axes.set_ylabel("count")
+    axes.legend(fontsize=7, ncols=2, frameon=False)
+    return figure
+
+
+def _kernels(node: Node) -> Any:
+    kernels = node.kernels
+    if kernels is None:
+        raise TypeError(f"{node.name} has no kernels")
+    weight = np.where(kernels.mask, kernels.weight, np.nan)
+    most = float(np.nanmax(np.abs(weight), initial=0))
+    cells = [[_kernel_picture(kernel, most) for kernel in row] for row in weight]
+    grouped = len({tuple(row) for row in kernels.inputs.tolist()}) > 1
+    columns = [f"{i} of group" if grouped else f"in {c}" for i, c in enumerate(kernels.inputs[0])]
+    title = f"{_name(node)}: kernels, ±{most:.3g}" + (", gray: masked" if not kernels.mask.all() else "")
+    return _mosaic(cells, [f"out {o}" for o in range(len(cells))], columns, title)
+
+
+def _kernel_picture(kernel: np.ndarray, most: float) -> np.ndarray:
+    """One kernel, its frames from left to right."""
+    flat = kernel.reshape(1, -1) if kernel.ndim == 1 else kernel
+    frames = flat[None] if flat.ndim == 2 else flat
+    size = max(2, min(14, 120 // max(frames.shape[1:])))
+    drawn = [_enlarged(_colours(f, most), f.shape[0] * size, f.shape[1] * size) for f in frames]
+    gap = np.full((drawn[0].shape[0], 4, 3), 255, np.uint8)
+    return np.hstack([part for d in drawn for part in (d, gap)][:-1])
+
+
+def _sums(node: Node) -> Any:
+    sums = node.sums[0]
+    plan = sums.plan
+    rows: list[list[tuple[str, Kept]]] = []
+    for i, channel in enumerate(plan.outputs):
+        row = [(f"in {c}", kept) for c, kept in zip(plan.shown[i], sums.shares[i], strict=True)]
+        rest = sums.rest[i]
+        row += [] if rest is None else [("others", rest)]
+        rows.append([*row, (f"sum {channel}", sums.total[i]), (f"layer {channel}", sums.output[i])])
+    difference = max(s.difference for s in node.sums)
+    title = f"{_name(node)}: sums over input channels; largest difference {difference:.2g}"
+    if sums.total[0].pictures.shape[0] == 1 and len(node.lengths) == 1:
+        flat = [(label, envelope(kept.pictures[0])) for row in rows[:4] for label, kept in row]
+        return _curves(flat, title, together=True)
+    cells: list[list[np.ndarray | None]] = []
+    for row in rows:
+        middle = [kept.pictures[len(kept.pictures) // 2] for _, kept in row]
+        most = max(float(np.nanmax(np.abs(m), initial=0)) for m in middle)
+        factor = 96 / max(middle[0].shape)
+        size = [max(1, round(n * factor)) for n in middle[0].shape]
+        cells.append([_enlarged(_colours(m.astype(np.float64), most), *size) for m in middle])
+    grouped = len(set(plan.shown)) > 1
+    columns = [
+        label if not grouped or k >= len(rows[0]) - 2 else f"share {k}"
+        for k, (label, _) in enumerate(rows[0])
+    ]
+    columns[-2:] = ["sum + bias", "layer"]
+    return _mosaic(cells, [f"out {o}" for o in plan.outputs], columns, title)
+
+
+def _paths(found: Inspection, node: Node) -> Any:
+    of = [(label.split(" (")[0], found.nodes[id]) for label, id in node.paths]
+    result = {"add": "sum", "mul": "product", "concat": "concatenation"}[node.merge]
+    title = f"{_name(node)}: the paths and their {result}"
+    if node.merge == "concat":
+        shown = [(label, n, c) for label, n in of for c in range(min(n.shown, 4))]
+        return _side_by_side(found, shown, title)
+    return _side_by_side(
+        found, [*((label, n, 0) for label, n in of), (result, node, 0)], title, together=True
+    )
+
+
+def _side_by_side(
+    found: Inspection, what: Sequence[tuple[str, Node, int]], title: str, together: bool = False
+) -> Any:
+    """Maps of several nodes in the first file's middle; pictures at one scale, a pixel as large in each."""
+    if len(what[0][1].lengths) == 1:
+        return _curves(
+            [(f"{label} {c}", _values_of(n, 0, c)) for label, n, c in what], title, together=together
+        )
+    largest = max(max(n.lengths[-2:]) for _, n, _ in what)
+    most = max(max(map(abs, n.ranges[c])) for _, n, c in what) if together else 0.0
+    cells = []
+    for _, n, c in what:
+        longest = max(4, round(2 * CELL * max(n.lengths[-2:]) / largest))
+        cells.append(_picture(n, 0, c, n.sheets[0].columns // 2, longest, most))
+    return _mosaic([cells], [""], [f"{label}, channel {c}" for label, _, c in what], title)

@@ -1,0 +1,188 @@
+"""The page of `inspect` in a real browser: time and batch moved, channels chosen, themes, a clean console."""
+
+from __future__ import annotations
+
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+import soundfile
+
+from mediaconv.draw.inspect import inspect_config
+from mediaconv.draw.inspect_sheets import from_gray
+from tests.draw.test_inspect import blocks, settings
+
+pytestmark = [pytest.mark.browser, pytest.mark.long]
+
+PIXEL = """([selector, x, y]) => Array.from(document.querySelector(selector).getContext('2d')
+    .getImageData(x, y, 1, 1).data.slice(0, 3))"""
+ALL = "selector => document.querySelector(selector).toDataURL()"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium installed")
+    with sync_api.sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    """The page over a batch of two films of six frames, each frame of one brightness."""
+    folder = tmp_path_factory.mktemp("films")
+    paths = []
+    for name, base in (("a", 20), ("b", 140)):
+        (folder / name).mkdir()
+        for i in range(6):
+            frame = np.full((16, 20, 3), base + 15 * i, np.uint8)
+            frame[4:8, 4:8] = 255 - frame[4:8, 4:8]
+            cv2.imwrite(str(folder / name / f"{i}.png"), frame)
+        paths.append(folder / name)
+    found = inspect_config(settings("video", blocks(), paths[0], causal=True), paths)
+    return found, found.save(folder / "film.html")
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sounds")
+    t = np.arange(3000) / 8000
+    soundfile.write(folder / "s.wav", np.sin(2 * np.pi * 300 * t) * t / t.max() * 0.8, 8000)
+    found = inspect_config(settings("audio", blocks(), folder / "s.wav"), [folder / "s.wav"])
+    return found, found.save(folder / "sound.html")
+
+
+def opened(browser, path, **options):
+    page = browser.new_page(**({"viewport": {"width": 1280, "height": 900}} | options))
+    problems = []
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on(
+        "request",
+        lambda request: None if request.url.startswith(("file:", "data:")) else problems.append(request.url),
+    )
+    page.goto(path.as_uri())
+    page.wait_for_selector("#node-0[data-drawn]")
+    return page, problems
+
+
+def settled(page, node, state):
+    page.wait_for_selector(f"#node-{node}[data-drawn='{state}']")
+
+
+def scroll_through(page):
+    for card in page.locator("section.card[data-node]").all():
+        card.scroll_into_view_if_needed()
+        page.wait_for_function(
+            "id => document.getElementById(id).dataset.drawn", arg=card.get_attribute("id")
+        )
+
+
+def test_slider_keys_and_batch_show_the_values_of_that_frame(browser, film):
+    found, path = film
+    page, problems = opened(browser, path)
+    node = found.nodes[0]
+
+    def shown(file, step):
+        """What the gray input map must show at its corner: the page's own ramp from lowest to highest."""
+        low, high = node.ranges[0]
+        value = from_gray(node.sheets[file].tile(0, step), low, high)[0, 0]
+        return round(255 * (value - low) / (high - low))
+
+    big = "#node-0 canvas.big"
+    for file, step in ((0, 0), (0, 3)):
+        page.locator("#time").fill(str(step))
+        settled(page, 0, f"{file}/{step}")
+        assert page.evaluate(PIXEL, [big, 0, 0]) == [pytest.approx(shown(file, step), abs=1)] * 3
+    page.keyboard.press("ArrowRight")
+    settled(page, 0, "0/4")
+    assert page.locator("#clock").text_content().startswith("frame 4")
+    page.locator("#batch").fill("1")
+    settled(page, 0, "1/4")
+    assert page.evaluate(PIXEL, [big, 0, 0]) == [pytest.approx(shown(1, 4), abs=1)] * 3
+    page.locator("h1").click()
+    page.keyboard.press("Home")
+    settled(page, 0, "1/0")
+    page.keyboard.press("[")
+    settled(page, 0, "0/0")
+    page.keyboard.press(" ")
+    page.wait_for_function("Number(document.getElementById('time').value) >= 2")
+    page.keyboard.press(" ")
+    assert problems == []
+
+
+def test_a_chosen_channel_is_shown_in_every_part(browser, film):
+    found, path = film
+    page, problems = opened(browser, path)
+    page.locator("#node-1").scroll_into_view_if_needed()
+    settled(page, 1, "0/0")
+    before = {name: page.evaluate(ALL, f"#node-1 {name}") for name in ("canvas.big", ".equation canvas.map")}
+    histogram = page.locator("#node-1 svg.chart").inner_html()
+    page.locator("#node-1 .tile[data-channel='2']").click()
+    page.wait_for_function("document.querySelector('#node-1 figcaption b').textContent === 'channel 2'")
+    assert "Channel 2 is the sum" in page.locator("#node-1").inner_text()
+    assert page.locator("#node-1 svg.chart").inner_html() != histogram
+    for name, picture in before.items():
+        assert page.evaluate(ALL, f"#node-1 {name}") != picture
+    sums = found.nodes[1].sums
+    text = page.locator("#node-1 .proof").inner_text().replace("−", "-")
+    stated = float(text.split("Largest difference ")[1].split()[0])
+    assert stated == pytest.approx(max(s.difference for s in sums), rel=0.01)
+    assert problems == []
+
+
+def test_everything_is_drawn_and_nothing_leaves_the_page(browser, film, sound):
+    for _, path in (film, sound):
+        page, problems = opened(browser, path)
+        scroll_through(page)
+        text = page.locator("main").inner_text()
+        for words in (
+            "path: layers",
+            "path: shortcut",
+            "The paths and their sum",
+            "Before and after",
+            "Kernels",
+        ):
+            assert words in text
+        assert not any(defect in text for defect in ("object", "undefined", "NaN"))
+        assert problems == []
+        page.close()
+
+
+def test_curves_move_with_the_slider_and_zoom(browser, sound):
+    _, path = sound
+    page, problems = opened(browser, path)
+    first = page.evaluate(ALL, "#node-0 canvas.big")
+    page.locator("#time").fill("200")
+    settled(page, 0, "0/200")
+    second = page.evaluate(ALL, "#node-0 canvas.big")
+    page.locator("#zoom").select_option("16")
+    page.wait_for_timeout(100)
+    third = page.evaluate(ALL, "#node-0 canvas.big")
+    assert len({first, second, third}) == 3
+    assert page.locator("#clock").text_content() == "sample 1,500 · 0.1875 s"
+    assert problems == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_light_and_dark_follow_the_system_and_the_button(browser, film, scheme):
+    page, problems = opened(browser, film[1], color_scheme=scheme)
+    light = "parseInt(getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]) > 128"
+    assert page.evaluate(light) == (scheme == "light")
+    page.keyboard.press("t")
+    assert page.evaluate(light) == (scheme == "dark")
+    assert problems == []
+
+
+def test_readable_on_a_phone(browser, film, sound):
+    for _, path in (film, sound):
+        page, problems = opened(browser, path, viewport={"width": 390, "height": 800})
+        scroll_through(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert problems == []
+        page.close()
