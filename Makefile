@@ -102,7 +102,7 @@ torture: $(TESTING) ## kills runs at random moments, a hundred times for each ki
 
 .PHONY: fuzz
 fuzz: $(TESTING) ## searches for stacks that do not stream exactly, until stopped
-	MEDIACONV_FUZZ=1 $(BIN)/python -m pytest tests/nn -k fuzz -o timeout=0 $(PYTEST_ARGS)
+	$(BIN)/python -m tests.nn.fuzz
 
 .PHONY: bench
 bench: $(BENCHING) ## the figures of the README, on this machine
