@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -67,6 +68,9 @@ def _code(act: Callable[[], int | None]) -> int:
         return INTERRUPTED
     except typer.Exit as done:
         return done.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has left
+        return 1
     except MediaconvError as error:
         return _failed(error, str(error), error.exit_code)
     except Exception as error:
