@@ -26,7 +26,7 @@ def inspect(
     start: Annotated[int, typer.Option("--start", help="first frame or sample looked at")] = 0,
     frames: Annotated[
         int | None,
-        typer.Option("--frames", help="frames or samples looked at; default: 24 frames, 32768 samples"),
+        typer.Option("--frames", help="frames or samples looked at; default: 24 frames, 16384 samples"),
     ] = None,
     set: SetOption = None,
     quiet: QuietOption = False,

@@ -22,6 +22,7 @@ from mediaconv.draw.inspect_budget import MAX_SHOWN, choose_scale
 from mediaconv.draw.inspect_clip import Clip, read_clip
 from mediaconv.draw.inspect_follow import follow
 from mediaconv.draw.inspect_record import Flow, Node, Recorder
+from mediaconv.draw.inspect_sheets import MAX_COLUMNS
 from mediaconv.draw.inspect_window import Survey, choose_part
 from mediaconv.errors import UsageError, WriteError
 from mediaconv.nn.layer import axis_map
@@ -29,7 +30,7 @@ from mediaconv.normalize import make_normalizer
 from mediaconv.pipeline import Pipeline, SourceInfo, find
 from mediaconv.stack.build import build_stack, laid_layers
 
-STEPS = {1: 32768, 3: 24}
+STEPS = {1: 16384, 3: 24}
 """Steps looked at unless asked otherwise, by the number of axes; pictures are looked at whole."""
 MAX_TICKS = 24
 """Steps of film that a page shows."""
@@ -237,6 +238,12 @@ def _limits(
             )
         if axes == 3 and len(stands) < count:
             notes.append(f"{who}{len(stands)} of these {count} frames are shown; numbers are of all")
+    longest = max(n.lengths[0] for n in nodes)
+    if axes == 1 and longest > MAX_COLUMNS:
+        notes.append(
+            f"curves of more than {MAX_COLUMNS} samples are drawn by the lowest and highest of every few; "
+            "for single samples give fewer (--frames)"
+        )
     many = [n for n in nodes if n.channels > MAX_SHOWN]
     if many:
         notes.append(f"of layers with more channels the first {MAX_SHOWN} are shown; numbers are of all")

@@ -29,7 +29,7 @@ let theme = {};
 function readTheme() {
   const style = getComputedStyle(document.documentElement);
   theme = {};
-  for (const name of ["zero", "plus", "plus-end", "minus", "minus-end", "nan", "ink", "soft", "hair", "now", "card", "sunk", "masked", "masked-edge", "used-edge", "hist"]) {
+  for (const name of ["zero", "plus", "plus-end", "minus", "minus-end", "nan", "ink", "soft", "hair", "now", "card", "sunk", "masked", "masked-edge", "here", "hist"]) {
     theme[name] = style.getPropertyValue("--" + name).trim();
   }
   theme.rgb = name => [1, 3, 5].map(i => parseInt(theme[name].slice(i, i + 2), 16));

@@ -100,8 +100,7 @@ def _sheet(found: Inspection, node: Node, i: int) -> dict[str, Any]:
     made["at"] = [_column(steps, math.floor(tick / node.stride)) for tick in found.ticks[i]]
     made["lengths"] = list(node.sizes[i])
     if len(node.lengths) == 1:
-        clip = found.clips[i]
-        made["samples"] = math.ceil(clip.stop / node.stride) - math.floor(clip.start / node.stride)
+        made["samples"] = node.sizes[i][0]
     return made
 
 

@@ -46,7 +46,7 @@ function drawCurve(canvas, sheet, row, range, limit, height = 52, colour = "now"
     for (let i = first; i <= last; i++) { context.beginPath(); context.arc(x(i), y(value(0, i)), 2.4, 0, 7); context.fill(); }
   }
   const here = (at - from) / (to - from) * width;
-  context.strokeStyle = theme["used-edge"]; context.lineWidth = 1.5;
+  context.strokeStyle = theme.here; context.lineWidth = 1.5;
   context.beginPath(); context.moveTo(here, 0); context.lineTo(here, height); context.stroke();
 }
 function drawNodeCurve(canvas, node, channel, height) {

@@ -49,7 +49,7 @@ function controls() {
     batchBar.append(el("label", {class: "grow"}, "Batch", batch, el("select", {id: "file", "aria-label": "file", onchange: e => setFile(Number(e.target.value))},
       D.files.map((f, i) => el("option", {value: i}, f.name)))));
   }
-  if (curves) more.append(choice("Zoom", "zoom", [1, 4, 16, 64, 256].map(z => [z, `${z}×`]), v => { S.zoom = Number(v); }));
+  if (curves) more.append(choice("Zoom", "zoom", [1, 4, 16, 64].filter(z => z === 1 || D.nodes[0].sheets[0].w / z >= 40).map(z => [z, `${z}×`]), v => { S.zoom = Number(v); }));
   else more.append(choice("Colours", "colours", [["signed", "blue − 0 + orange"], ["gray", "gray"]], v => { S.colours = v; }));
   more.append(choice("Scale", "scale", [["channel", "each channel"], ["layer", "whole layer"], ...(curves ? [] : [["moment", "this picture"]])], v => { S.scale = v; }),
     choice("Counts", "counts", [["log", "logarithmic"], ["linear", "linear"]], v => { S.counts = v; }));

@@ -16,7 +16,7 @@ function histogram(node) {
       bars(stats.total, share, "var(--hist)", 0), bars(stats.counts[channel], 1, "var(--leak)", n > 1 ? 1.8 : 40),
       el("line", {x1: 0, x2: W, y1: floor, y2: floor, stroke: "var(--soft)"}));
     for (const end of stats.ends.filter(end => end >= low && end <= high && high > low)) {
-      svg.append(el("line", {x1: x(end), x2: x(end), y1: 4, y2: floor, stroke: "var(--used-edge)", "stroke-dasharray": "4 3", "stroke-width": 1.5}));
+      svg.append(el("line", {x1: x(end), x2: x(end), y1: 4, y2: floor, stroke: "var(--here)", "stroke-dasharray": "4 3", "stroke-width": 1.5}));
     }
     const label = (at, text, anchor) => el("text", {x: at, y: H - 6, "text-anchor": anchor}, text);
     svg.append(label(0, number(low), "start"));

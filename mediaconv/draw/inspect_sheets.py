@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-MAX_COLUMNS = 2048
+MAX_COLUMNS = 4096
 """Columns of a curve."""
 
 
