@@ -86,13 +86,14 @@ def continually(module: continual.CoModule, chunk: int, *, end: bool) -> Run:
 
 def temporally(convolutions: Sequence[TemporalConv1d], chunk: int) -> Run:
     """pytorch-tcn: streaming inference."""
+    relu = nn.ReLU()
 
     def run(x: Tensor) -> Iterator[Tensor]:
         for convolution in convolutions:
             convolution.reset_buffer()
         for piece in x.split(chunk, 2):
             for convolution in convolutions:
-                piece = torch.relu(convolution(piece, inference=True))
+                piece = relu(convolution(piece, inference=True))
             yield piece
 
     return run

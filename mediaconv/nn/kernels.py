@@ -8,6 +8,7 @@ does not depend on the length wherever that would show. On other devices, and un
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -36,14 +37,16 @@ def convolve(
     groups: int,
 ) -> Tensor:
     """Convolution with torch's arguments, in one, two or three dimensions."""
-    if _is_ours(x, weight, groups):
-        if x.ndim == 5 and _folding_pays(x, weight):
+    products = math.prod(weight.shape[1:])
+    questionable = products > MANY_PRODUCTS or x.ndim == 5 or dilation[0] > 1
+    if questionable and _is_ours(x, weight, groups):
+        if x.ndim == 5 and _folding_pays(x, products):
             if padding[0]:
                 x, padding = F.pad(x, (0, 0, 0, 0, padding[0], padding[0])), (0, *padding[1:])
             return folded_conv3d(x, weight, bias, stride, padding, dilation, groups)
-        if x.ndim == 3 and dilation[0] > 1 and groups == 1 and not padding[0] and _columns_pay(x, weight):
+        if x.ndim == 3 and groups == 1 and not padding[0] and _columns_pay(x, products):
             return column_conv1d(x, weight, bias, stride[0], dilation[0])
-        if (x.ndim == 5 or weight[0].numel() > MANY_PRODUCTS) and _onednn_takes(x, weight):
+        if (x.ndim == 5 or products > MANY_PRODUCTS) and _onednn_takes(x):
             return torch.mkldnn_convolution(x, weight, bias, padding, stride, dilation, groups)
     conv = (F.conv1d, F.conv2d, F.conv3d)[weight.ndim - 3]
     return conv(x, weight, bias, stride, padding, dilation, groups)
@@ -52,38 +55,38 @@ def convolve(
 def _is_ours(x: Tensor, weight: Tensor, groups: int) -> bool:
     """Whether there is a choice; shapes that do not fit are left to torch and its messages."""
     return (
-        x.device.type == "cpu"
+        x.is_cpu
         and not torch.compiler.is_compiling()
         and x.ndim == weight.ndim
         and x.shape[1] == weight.shape[1] * groups
+        and x.dtype == weight.dtype
         and x.numel() > 0
     )
 
 
-def _onednn_takes(x: Tensor, weight: Tensor) -> bool:
+def _onednn_takes(x: Tensor) -> bool:
     """Whether torch would give a long input like this one to oneDNN."""
     return (
-        x.dtype == weight.dtype == torch.float32
+        x.dtype == torch.float32
         and torch.backends.mkldnn.is_available()
         and bool(torch.backends.mkldnn.enabled)
         and not torch.is_autocast_enabled("cpu")
     )
 
 
-def _folding_pays(x: Tensor, weight: Tensor) -> bool:
+def _folding_pays(x: Tensor, products: int) -> bool:
     n, c, t, h, w = x.shape
     if h * w < FRAME:
         return False
-    if not _onednn_takes(x, weight):
+    if not _onednn_takes(x):
         return c <= FEW_CHANNELS or n * c * t * h <= SLOW_BELOW
-    few = c <= FEW_CHANNELS and weight[0].numel() <= FEW_PRODUCTS
+    few = c <= FEW_CHANNELS and products <= FEW_PRODUCTS
     return few and memory_format(x) == torch.contiguous_format
 
 
-def _columns_pay(x: Tensor, weight: Tensor) -> bool:
-    if x.numel() > SLOW_BELOW or weight[0].numel() > MANY_PRODUCTS:
-        return False
-    return x.dtype == weight.dtype and x.dtype in (torch.float32, torch.float64)
+def _columns_pay(x: Tensor, products: int) -> bool:
+    short = x.numel() <= SLOW_BELOW and products <= MANY_PRODUCTS
+    return short and x.dtype in (torch.float32, torch.float64)
 
 
 def column_conv1d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, dilation: int) -> Tensor:

@@ -59,11 +59,11 @@ class Windowed(Streamable):
         return window_state()
 
     def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:
-        window, counts = self.windows[axis], state.counts
+        windows, window, counts = self.windows, self.windows[axis], state.counts
 
         def apply(held: Tensor) -> Tensor:
             place = Place(axis, counts["emitted"], counts["received"] if last else None)
-            if vanishes(self.windows, held, axis):
+            if len(windows) > 1 and vanishes(windows, held, axis):
                 count = (held.shape[axis + 2] - window.extent) // window.step + 1
                 return self.empty_output(held, axis, self.outputs_of(place, count))
             return self.apply_windows(held, place)
@@ -90,7 +90,7 @@ def step_window(
     begins (past its end where the stride is larger than the kernel). `apply` gets exactly the inputs of
     whole windows and must not pad along this axis.
     """
-    dim = axis + 2
+    dim, step, extent = axis + 2, window.step, window.extent
     counts = state.counts
     counts["received"] += x.shape[dim]
     held = state.tensors.get("buffer")
@@ -104,23 +104,25 @@ def step_window(
         held = _pad_start(held, window, dim, padding_mode, padding_value)
         counts["start"] = max(0, -window.left)
         counts["started"] = 1
+    start, length = counts["start"], held.shape[dim]
     if last:
         count = window.output_length(counts["received"]) - counts["emitted"]
-        missing = counts["start"] + (count - 1) * window.step + window.extent - held.shape[dim]
+        missing = start + (count - 1) * step + extent - length
         if count > 0 and missing > 0:
             held = _pad_end(held, missing, window, counts["received"], dim, padding_mode, padding_value)
+            length = held.shape[dim]
     else:
-        room = held.shape[dim] + min(0, window.right) - counts["start"] - window.extent
-        count = room // window.step + 1 if room >= 0 else 0
-    start = counts["start"]
+        room = length + min(0, window.right) - start - extent
+        count = room // step + 1 if room >= 0 else 0
     y = None
     if count > 0:
-        y = apply(held.narrow(dim, start, (count - 1) * window.step + window.extent))
-        start += count * window.step
+        read = (count - 1) * step + extent
+        y = apply(held if read == length else held.narrow(dim, start, read))
+        start += count * step
         counts["emitted"] += count
     keep = _inputs_to_end(window, padding_mode)
-    cut = max(0, min(start, held.shape[dim] - keep))
-    state.tensors["buffer"] = held.narrow(dim, cut, held.shape[dim] - cut).clone()
+    cut = max(0, min(start, length - keep))
+    state.tensors["buffer"] = held.narrow(dim, cut, length - cut).clone()
     counts["start"] = start - cut
     return y
 
@@ -139,7 +141,7 @@ def _inputs_to_start(window: Window, padding_mode: str) -> int:
 
 def _inputs_to_end(window: Window, padding_mode: str) -> int:
     """Last inputs that the right padding is made of, kept though no window reads them any more."""
-    if window.right <= 0 or padding_mode == "zeros":
+    if padding_mode == "zeros" or window.right <= 0:
         return 0
     return window.right + 1 if padding_mode == "reflect" else 1
 
@@ -208,10 +210,10 @@ def window_padding(window: Window, length: int) -> tuple[int, int]:
 
 def vanishes(windows: Sequence[Window], x: Tensor, skip: int | None = None) -> bool:
     """Whether an input is too short for any output along some axis other than `skip`."""
-    return any(
-        axis != skip and w.output_length(length) == 0
-        for axis, (w, length) in enumerate(zip(windows, x.shape[2:], strict=True))
-    )
+    for axis, window in enumerate(windows):
+        if axis != skip and window.output_length(x.shape[axis + 2]) == 0:
+            return True
+    return False
 
 
 def pad(
