@@ -8,6 +8,7 @@ from torch import nn
 
 from mediaconv.draw.frames import is_causal, is_transposed, tap_mask
 from mediaconv.draw.reach import reaches
+from mediaconv.nn.conv import causal_axes
 
 _WORDS = (("kernel", "kernel_size"), ("stride", "stride"), ("dilation", "dilation"))
 
@@ -26,7 +27,8 @@ def describe(layer: nn.Module) -> tuple[str, str]:
         name += f" (raster, type {layer.raster_type})"
     elif is_causal(layer):
         time = {2: ("rows", "columns")}.get(len(kernel))
-        where = f", time along the {time[int(layer.time_axis)]}" if time else ""  # type: ignore[arg-type]
+        axes = [time[axis] for axis in causal_axes(layer.time_axis, 2)] if time else []  # type: ignore[arg-type]
+        where = f", time along the {' and '.join(axes)}" if axes else ""
         name += f" ({mode or 'causal'}{where})"
     parts = [f"{word} {_times(getattr(layer, key))}" for word, key in _WORDS]
     parts.append(f"{'cut' if is_transposed(layer) else 'padding'} {_padding_text(layer)}")

@@ -271,7 +271,9 @@ def order_of(layer: nn.Module) -> Order | None:
         return Order(axis=None, now=layer.raster_type == "B")
     if not is_causal(layer):
         return None if len(layer.kernel_size) == 2 else Order(axis=0)  # type: ignore[arg-type]
-    axis = int(layer.time_axis)  # type: ignore[arg-type]
+    if not isinstance(layer.time_axis, int):
+        return Order(axis=None, now=True)
+    axis = layer.time_axis
     block = getattr(layer, "alignment", "strict") == "block"
     return Order(axis=axis, slack=int(layer.stride[axis]) - 1 if block else 0)  # type: ignore[index]
 

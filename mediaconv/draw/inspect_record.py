@@ -262,7 +262,7 @@ def _path_label(part: str) -> str:
 
 
 def _detail(module: nn.Module) -> str:
-    if slides(module) and not isinstance(getattr(module, "time_axis", 0), tuple):
+    if slides(module):
         return " · ".join(describe(module))
     inside = module.extra_repr()
     return f"{type(module).__name__}({inside})" if inside else type(module).__name__

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from mediaconv import nn as layers
 from mediaconv.draw.demo import demo_input, demo_layer
-from mediaconv.draw.frames import Order, sliding
+from mediaconv.draw.describe import describe
+from mediaconv.draw.frames import Order, order_of, sliding
 from mediaconv.errors import UsageError
 
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -255,3 +256,9 @@ def test_demo_refuses_by_name():
         demo_layer("conv1d", causal="raster")
     with pytest.raises(UsageError, match="expected one of false, pad"):
         demo_layer("conv1d", causal="yes")
+
+
+def test_a_layer_that_looks_back_along_both_axes_is_drawn_in_raster_order():
+    layer = layers.CausalConvTranspose2d(1, 1, 3, stride=2, time_axis=(0, 1))
+    assert "time along the rows and columns" in describe(layer)[0]
+    assert order_of(layer) == Order(axis=None, now=True)
