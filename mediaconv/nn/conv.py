@@ -68,13 +68,14 @@ class _Conv(Windowed, nn.modules.conv._ConvNd):
 
     def _register_mask(self, mask: Tensor | None) -> None:
         nn.Module.register_buffer(self, "_mask", mask, persistent=False)  # type: ignore[arg-type]
+        self._masked = mask is not None  # plain, and so quicker to ask in every step than a buffer
 
     def masked_weight(self) -> Tensor:
         """The weight as it is used: masked taps zero, whatever the parameter holds. Shape as `weight`."""
         return self.weight if self._mask is None else self.weight.masked_fill(~self._mask, 0)
 
     def _used_weight(self) -> Tensor:
-        if self._mask is None:
+        if not self._masked:
             return self.weight
         return self.masked_weight()[(slice(None), slice(None), *self._taps)]
 
@@ -87,14 +88,14 @@ class _Conv(Windowed, nn.modules.conv._ConvNd):
 
     def apply_windows(self, x: Tensor, place: Place | None) -> Tensor:
         skip = None if place is None else place.axis
-        symmetric = self.padding_mode == "zeros"
-        padding = []
-        for axis, w in enumerate(self.windows):
-            padding.append(0 if axis == skip else w.left)
-            symmetric = symmetric and (axis == skip or w.left == w.right >= 0)
-        if not symmetric:
-            padding = [0] * self.dims
-            x = pad(x, self.windows, self.padding_mode, skip=skip)
+        padding = [0] * self.dims
+        if skip is None or self.dims > 1:
+            others = [(axis, w) for axis, w in enumerate(self.windows) if axis != skip]
+            if self.padding_mode == "zeros" and all(w.left == w.right >= 0 for _, w in others):
+                for axis, w in others:
+                    padding[axis] = w.left
+            else:
+                x = pad(x, self.windows, self.padding_mode, skip=skip)
         return convolve(x, self._used_weight(), self.bias, self.stride, padding, self.dilation, self.groups)
 
     def _wraps(self, axis: int) -> bool:
@@ -110,8 +111,8 @@ class _Conv(Windowed, nn.modules.conv._ConvNd):
         return self.out_channels
 
     def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:
-        if not self._wraps(axis):
-            return super().step(x, state, axis=axis, last=last)
+        if self.padding_mode != "circular" or not self._wraps(axis):
+            return Windowed.step(self, x, state, axis=axis, last=last)
         y = step_whole(x, state, self.forward, axis=axis, last=last)
         return self.empty_output(x, axis) if y is None else y
 

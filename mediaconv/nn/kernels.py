@@ -38,8 +38,8 @@ def convolve(
 ) -> Tensor:
     """Convolution with torch's arguments, in one, two or three dimensions."""
     products = math.prod(weight.shape[1:])
-    questionable = products > MANY_PRODUCTS or x.ndim == 5 or dilation[0] > 1
-    if questionable and _is_ours(x, weight, groups):
+    choice = products > MANY_PRODUCTS or x.ndim == 5 or dilation[0] > 1
+    if choice and _is_ours(x, weight, groups):
         if x.ndim == 5 and _folding_pays(x, products):
             if padding[0]:
                 x, padding = F.pad(x, (0, 0, 0, 0, padding[0], padding[0])), (0, *padding[1:])
@@ -53,7 +53,7 @@ def convolve(
 
 
 def _is_ours(x: Tensor, weight: Tensor, groups: int) -> bool:
-    """Whether there is a choice; shapes that do not fit are left to torch and its messages."""
+    """Whether it is ours to choose; shapes that do not fit are left to torch and its messages."""
     return (
         x.is_cpu
         and not torch.compiler.is_compiling()

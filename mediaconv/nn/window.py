@@ -120,8 +120,7 @@ def step_window(
         y = apply(held if read == length else held.narrow(dim, start, read))
         start += count * step
         counts["emitted"] += count
-    keep = _inputs_to_end(window, padding_mode)
-    cut = max(0, min(start, length - keep))
+    cut = max(0, min(start, length - _inputs_to_end(window, padding_mode)))
     state.tensors["buffer"] = held.narrow(dim, cut, length - cut).clone()
     counts["start"] = start - cut
     return y
