@@ -73,7 +73,7 @@ def _find(name: str) -> Pipeline:
     return KINDS[name]()
 
 
-@pytest.fixture(autouse=True, scope="package")
+@pytest.fixture(autouse=True, scope="module")
 def _fake_pipelines() -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipelines, "find", _find)
