@@ -6,7 +6,7 @@ import json
 
 import pytest
 import yaml
-from test_config_load import GOOD
+from tests.config.test_config_load import GOOD
 
 from mediaconv.config import LAYERS, config_schema, dump_config, parse_config
 from mediaconv.config.document import Loader
