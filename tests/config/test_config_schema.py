@@ -6,11 +6,11 @@ import json
 
 import pytest
 import yaml
-from tests.config.test_config_load import GOOD
 
 from mediaconv.config import LAYERS, config_schema, dump_config, parse_config
 from mediaconv.config.document import Loader
 from mediaconv.config.normalizers import NORMALIZERS
+from tests.config.test_config_load import GOOD
 
 jsonschema = pytest.importorskip("jsonschema")
 
