@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mediaconv.config import RunConfig
 from mediaconv.errors import MediaconvError, MediaError
 from mediaconv.run.executor import Advance
+from mediaconv.run.loading import uncollected
 from mediaconv.run.plan import Job
 from mediaconv.run.result import Failure, Outcome
 from mediaconv.run.transfer import identity_of, localized
@@ -28,22 +29,23 @@ class Performer:
     """Runs jobs of one configuration; the pipeline and the stack are made once and kept."""
 
     def __init__(self, config: RunConfig) -> None:
-        from mediaconv.pipeline import find
-        from mediaconv.run.models import Models
+        with uncollected():
+            from mediaconv.pipeline import find
+            from mediaconv.run.engine import run_job
+            from mediaconv.run.models import Models
 
+        self._run_job = run_job
         self._config = config
         self._pipeline: Pipeline = find(config.pipeline)
         self._models: Models = Models(config, self._pipeline)
 
     def __call__(self, job: Job, advance: Advance) -> Outcome:
         """Run a job; whatever a file, a disk or a defect does wrong is in the outcome."""
-        from mediaconv.run.engine import run_job
-
         began = time.monotonic()
         try:
             before = identity_of(job) if job.input_url else {}
             with localized(job) as local:
-                result = run_job(local, self._config, self._pipeline, self._models, progress=advance)
+                result = self._run_job(local, self._config, self._pipeline, self._models, progress=advance)
             result = replace(result, input_identity={**result.input_identity, **before})
         except Exception as error:
             return Outcome(job, failure=failure_of(error, job), seconds=time.monotonic() - began)
