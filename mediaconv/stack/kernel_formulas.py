@@ -10,11 +10,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import Literal
 
 import numpy as np
 
 from mediaconv.config import kernels as specs
 from mediaconv.config.kernels import AXES_OF, Kernel
+
+FirKind = Literal["lowpass", "highpass", "bandpass"]
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,7 @@ def band_pass(spec: specs.BandPass, axes: Axes, rate_hz: float | None) -> np.nda
 
 
 def _fir(
-    spec: Kernel, axes: Axes, rate_hz: float | None, cutoff: float | tuple[float, float], kind: str
+    spec: Kernel, axes: Axes, rate_hz: float | None, cutoff: float | tuple[float, float], kind: FirKind
 ) -> np.ndarray:
     """Windowed sinc (Hamming) of an odd number of taps, so that it delays by whole samples.
 
