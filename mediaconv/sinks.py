@@ -16,6 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
+from mediaconv.errors import UsageError
 from mediaconv.media.samples import SampleFormat
 from mediaconv.media.tensor import TensorWriter
 from mediaconv.pipeline import Sink
@@ -140,4 +141,9 @@ def check_tensor_format(layout: str, format: str | None) -> None:
     is_tensor = format in ("npy", "safetensors")
     if format is not None and is_tensor != (layout == "tensor"):
         allowed = "npy or safetensors" if layout == "tensor" else "a media format, or layout: tensor"
-        raise ValueError(f"format {format} does not fit layout {layout}: expected {allowed}")
+        raise ValueError(f"format: got {format}, which does not fit layout {layout}; expected {allowed}")
+
+
+def rgb_refusal(channels: int) -> UsageError:
+    """Why `layout: rgb` cannot be had of so many output channels."""
+    return UsageError(f"write.layout: rgb needs 3 output channels, the stack gives {channels}")

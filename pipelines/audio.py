@@ -48,9 +48,7 @@ class AudioWrite(Options):
     def _fits(self) -> AudioWrite:
         check_tensor_format(self.layout, self.format)
         if self.format == "flac" and self.bit_depth in (32, "float"):
-            raise ValueError(
-                f"bit_depth {self.bit_depth}: flac stores 16 or 24 bits; expected one of these, or wav"
-            )
+            raise ValueError(f"bit_depth: got {self.bit_depth}, expected 16 or 24 in flac, or format: wav")
         return self
 
 

@@ -16,7 +16,19 @@ from mediaconv.media.image_writer import write_image
 from mediaconv.media.limits import Limits, PictureSize, check_pixels
 from mediaconv.media.samples import SampleFormat
 from mediaconv.pipeline import Chunk, Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
-from mediaconv.sinks import FileSink, TensorSink, Times, View, channel_views, check_tensor_format, merged_view
+from mediaconv.sinks import (
+    FileSink,
+    TensorSink,
+    Times,
+    View,
+    channel_views,
+    check_tensor_format,
+    merged_view,
+    rgb_refusal,
+)
+
+_DEEP = ("png", "tiff", "tif")
+"""Formats that hold 16 bits."""
 
 
 class ImageRead(Options):
@@ -31,8 +43,8 @@ class ImageRead(Options):
 class ImageWrite(Options):
     """How images are written."""
 
-    format: Literal["png", "jpg", "tiff", "webp", "npy", "safetensors"] | None = Field(
-        None, description="default png, and npy for layout tensor"
+    format: Literal["png", "jpg", "jpeg", "tiff", "tif", "webp", "npy", "safetensors"] | None = Field(
+        None, description="the suffix of the files; default png, and npy for layout tensor"
     )
     bit_depth: Literal[8, 16] | None = Field(None, description="bits of a sample; default: as the source")
     quality: int | None = Field(None, ge=1, le=100, description="of jpg and webp")
@@ -44,10 +56,12 @@ class ImageWrite(Options):
     @model_validator(mode="after")
     def _fits(self) -> ImageWrite:
         check_tensor_format(self.layout, self.format)
-        if self.lossless and self.format == "jpg":
-            raise ValueError("lossless: jpg cannot be; expected png, tiff or webp")
-        if self.bit_depth == 16 and self.format in ("jpg", "webp"):
-            raise ValueError(f"bit_depth 16: {self.format} stores 8 bits; expected png or tiff")
+        if self.lossless and self.format in ("jpg", "jpeg"):
+            raise ValueError(
+                f"lossless: got true, {self.format} cannot be; expected format png, tiff or webp"
+            )
+        if self.bit_depth == 16 and self.format not in (None, *_DEEP):
+            raise ValueError(f"bit_depth: got 16, {self.format} stores 8 bits; expected format png or tiff")
         return self
 
 
@@ -124,7 +138,7 @@ class ImagePipeline(Pipeline):
         if options.layout == "tensor":
             return TensorSink(folder, options.format or "npy")
         suffix = options.format or "png"
-        stored = options.bit_depth or (16 if source.bit_depth > 8 and suffix in ("png", "tiff") else 8)
+        stored = options.bit_depth or (16 if source.bit_depth > 8 and suffix in _DEEP else 8)
         if options.layout == "grid":
             return FileSink(
                 folder,
@@ -134,7 +148,7 @@ class ImagePipeline(Pipeline):
             )
         if options.layout == "rgb":
             if output.channels != 3:
-                raise WriteError(f"layout rgb needs 3 output channels, the stack gives {output.channels}")
+                raise rgb_refusal(output.channels)
             views: dict[str, View] = {f"rgb.{suffix}": merged_view}
         else:
             views = channel_views(output.channels, suffix)

@@ -18,11 +18,20 @@ from mediaconv.media.limits import Limits, PictureSize, check_pixels
 from mediaconv.media.samples import SampleFormat
 from mediaconv.media.sequence import DEFAULT_FPS, SequenceReader
 from mediaconv.media.video import VIDEO_SUFFIXES, VideoReader
-from mediaconv.media.video_codecs import PRESETS
+from mediaconv.media.video_codecs import PRESETS, Wish, choose, codec_for
 from mediaconv.media.video_info import VideoInfo
 from mediaconv.media.video_writer import VideoWriter
 from mediaconv.pipeline import Chunk, Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
-from mediaconv.sinks import FileSink, TensorSink, Times, View, channel_views, check_tensor_format, merged_view
+from mediaconv.sinks import (
+    FileSink,
+    TensorSink,
+    Times,
+    View,
+    channel_views,
+    check_tensor_format,
+    merged_view,
+    rgb_refusal,
+)
 
 
 class VideoRead(Options):
@@ -59,7 +68,34 @@ class VideoWrite(Options):
     @model_validator(mode="after")
     def _fits(self) -> VideoWrite:
         check_tensor_format(self.layout, self.format)
+        if self.layout != "tensor":
+            self._check_codec()
         return self
+
+    @property
+    def stored_codec(self) -> str | None:
+        """The codec asked for, or the one that the bit depth needs; None: the format's own."""
+        return self.codec or ("ffv1" if self.bit_depth == 16 else None)
+
+    def _check_codec(self) -> None:
+        """Raises ValueError where no file can be as these options want it, whatever the film."""
+        suffix = f".{self.format or 'mp4'}"
+        if self.bit_depth == 16 and self.codec is None and self.format != "mkv":
+            raise ValueError(f"bit_depth: got 16, expected 8 or 10 in {suffix}; 16 needs format: mkv")
+        wish = Wish(
+            width=2,
+            height=2,
+            channels=3 if self.layout == "rgb" else 1,
+            bit_depth=self.bit_depth,
+            lossless=self.lossless or self.codec == "ffv1",
+            crf=self.crf,
+            preset=self.preset,
+            threads=1,
+        )
+        try:
+            choose(codec_for(suffix, self.stored_codec), wish)
+        except WriteError as error:
+            raise ValueError(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -149,7 +185,7 @@ class _FilmSink(FileSink):
         suffix = options.format or "mp4"
         if options.layout == "rgb":
             if output.channels != 3:
-                raise WriteError(f"layout rgb needs 3 output channels, the stack gives {output.channels}")
+                raise rgb_refusal(output.channels)
             views: dict[str, View] = {f"rgb.{suffix}": merged_view}
         elif options.layout == "grid":
             views = {f"grid.{suffix}": tile}
@@ -199,7 +235,7 @@ class _FilmWriter:
             rate=(source.rate or Fraction(DEFAULT_FPS)) * ratio[0],
             sample_aspect_ratio=film.sample_aspect_ratio * ratio[1] / ratio[2],
             channels=3 if frames.ndim == 4 else 1,
-            codec=options.codec or ("ffv1" if options.bit_depth == 16 else None),
+            codec=options.stored_codec,
             crf=options.crf,
             preset=options.preset,
             lossless=options.lossless,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mediaconv.cli.options import DebugOption, InputOption, OutputOption, SetOption
 from mediaconv.errors import UsageError
+
+if TYPE_CHECKING:
+    from mediaconv.config import RunConfig
 
 ConfigsArgument = Annotated[
     list[str],
@@ -48,13 +51,19 @@ def _check(config: str, *, overrides: list[str], input: str | None, output: str 
     try:
         found = rehearse(checked)
     except UsageError as error:
-        lines = str(error).splitlines()
-        raise UsageError("\n".join(f"{config}: {line}" for line in lines)) from error
+        raise UsageError(
+            "\n".join(_placed(line, checked, config) for line in str(error).splitlines())
+        ) from error
     layers = f"{len(checked.stack)} layer{'s' if len(checked.stack) > 1 else ''}"
     channels = ", {} -> {} channels".format(*found.channels) if found.channels else ""
     print(f"{config}: valid ({checked.pipeline}, {layers}{channels})")
     for text in found.unchecked:
         print(f"{config}: not checked: {text}")
+
+
+def _placed(line: str, config: RunConfig, name: str) -> str:
+    placed = config.placed(line)
+    return placed if placed != line else f"{name}: {line}"
 
 
 def schema(debug: DebugOption = False) -> None:

@@ -6,12 +6,16 @@ import functools
 import os
 import sys
 import traceback
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mediaconv.errors import MediaconvError
+from mediaconv.errors import MediaconvError, UsageError
+
+if TYPE_CHECKING:
+    from mediaconv.config import RunConfig
 
 INTERRUPTED = 130
 
@@ -48,6 +52,15 @@ def debug_wanted() -> bool:
 DebugOption = Annotated[
     bool, typer.Option("--debug", help="show tracebacks of errors", is_eager=True, callback=_remember)
 ]
+
+
+@contextmanager
+def placing(config: RunConfig) -> Iterator[None]:
+    """Errors about a key of a configuration that is in use: they get the key's file and line."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(config.placed(str(error))) from error
 
 
 def ending(command: Callable[..., int | None]) -> Callable[..., None]:

@@ -18,6 +18,7 @@ from mediaconv.cli.options import (
     QuietOption,
     SetOption,
     debug_wanted,
+    placing,
 )
 
 
@@ -86,9 +87,9 @@ def run(
     selection = Selection(overwrite=overwrite, retry_failed=retry_failed)
     if dry_run:
         return _dry_run(resolved, selection, json=json, quiet=quiet)
-    summary = run_folder(
-        resolved, selection=selection, reporter=make_reporter(quiet=quiet, traces=debug_wanted())
-    )
+    reporter = make_reporter(quiet=quiet, traces=debug_wanted())
+    with placing(resolved):
+        summary = run_folder(resolved, selection=selection, reporter=reporter)
     if json:
         print(jsonlib.dumps(summary.as_json(), indent=2))
     elif not quiet:
@@ -101,7 +102,8 @@ def run(
 def _dry_run(config: Any, selection: Any, *, json: bool, quiet: bool) -> int:
     from mediaconv.run.forecast import forecast
 
-    found = forecast(config, selection)
+    with placing(config):
+        found = forecast(config, selection)
     if json:
         print(jsonlib.dumps(found.as_json(), indent=2))
     elif not quiet:

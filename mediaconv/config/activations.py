@@ -1,15 +1,19 @@
 """The activations: torch.nn's, by torch's names in lower case, with torch's options and defaults.
 
-Softmax, log_softmax, softmin and glu work over the channels.
+Softmax, log_softmax, softmin and glu work over the channels, torch's `dim: 1`.
 """
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
-from pydantic import create_model
+from pydantic import Field, create_model
 
 from mediaconv.config.layer import LayerSpec
+from mediaconv.config.problems import Problem
+from mediaconv.config.setting import Setting
 from mediaconv.config.values import Count, NonNegative, Number, Positive
 
 
@@ -19,6 +23,24 @@ class Activation(LayerSpec):
     torch_name: ClassVar[str]
     """The class in torch.nn."""
 
+    def problems(self, setting: Setting) -> list[Problem]:
+        found = super().problems(setting)
+        for low, high, words, in_order in _ORDERED:
+            if hasattr(self, low) and not in_order(getattr(self, low), getattr(self, high)):
+                text = f"got {getattr(self, high):g}, expected {words} {low}, {getattr(self, low):g}"
+                found.append(Problem((high,), text))
+        return found
+
+
+_ORDERED: tuple[tuple[str, str, str, Callable[[float, float], bool]], ...] = (
+    ("min_val", "max_val", "more than", operator.lt),
+    ("lower", "upper", "at least", operator.le),
+)
+"""Options of which torch takes only one order."""
+
+_OVER_CHANNELS: dict[str, tuple[Any, Any]] = {
+    "dim": (Literal[1], Field(default=1, description="the channels: other axes would need the whole file"))
+}
 
 _OPTIONS: dict[str, tuple[str, dict[str, tuple[Any, Any]]]] = {
     "relu": ("ReLU", {}),
@@ -44,10 +66,10 @@ _OPTIONS: dict[str, tuple[str, dict[str, tuple[Any, Any]]]] = {
     "hardshrink": ("Hardshrink", {"lambd": (NonNegative, 0.5)}),
     "softshrink": ("Softshrink", {"lambd": (NonNegative, 0.5)}),
     "threshold": ("Threshold", {"threshold": (Number, ...), "value": (Number, ...)}),
-    "softmax": ("Softmax", {}),
-    "softmin": ("Softmin", {}),
-    "log_softmax": ("LogSoftmax", {}),
-    "glu": ("GLU", {}),
+    "softmax": ("Softmax", _OVER_CHANNELS),
+    "softmin": ("Softmin", _OVER_CHANNELS),
+    "log_softmax": ("LogSoftmax", _OVER_CHANNELS),
+    "glu": ("GLU", _OVER_CHANNELS),
     "identity": ("Identity", {}),
 }
 

@@ -34,6 +34,10 @@ def _merged(problems: list[Problem], value: Any) -> list[Problem]:
     choices: dict[Location, dict[str, None]] = {}
     for problem in problems:
         known = _known_part(problem.location, value)
+        key, told, reason = problem.text.partition(": ")
+        if not problem.location and told and key in value:  # a check of the whole that says of which key
+            kept.append(Problem((key,), reason))
+            continue
         rest = problem.location[len(known) :]
         if not rest or (problem.missing and len(rest) == 1):
             kept.append(problem)

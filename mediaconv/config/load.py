@@ -89,7 +89,7 @@ def _checked(document: Document) -> RunConfig:
     except RecursionError:
         raise ConfigError(f"{document.place(())}: layers nested too deeply") from None
     if not problems:
-        return config
+        return config.standing_at(document.places)
     unread = {problem.location for problem in document.problems}
     lines = [_placed(document, p) for p in problems if p in document.problems or p.location not in unread]
     raise ConfigError(

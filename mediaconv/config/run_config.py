@@ -9,6 +9,7 @@ from pydantic import (
     BaseModel,
     Field,
     ModelWrapValidatorHandler,
+    PrivateAttr,
     ValidationError,
     ValidationInfo,
     model_validator,
@@ -19,7 +20,8 @@ from mediaconv.config.foreign import parse_foreign
 from mediaconv.config.layer import CausalLayer, LayerSpec, TimeAxis
 from mediaconv.config.layers import Layers, walk
 from mediaconv.config.normalizers import MinMax, NormalizeField, Sigmoid, minmax_refusal
-from mediaconv.config.problems import Problem, failure, listed, one_line, wrong
+from mediaconv.config.places import Places
+from mediaconv.config.problems import Location, Problem, failure, listed, one_line, wrong
 from mediaconv.config.section import Section
 from mediaconv.config.setting import Causality, Setting, causality, check_causal
 from mediaconv.config.values import (
@@ -167,6 +169,8 @@ class RunConfig(Section):
         default_factory=RayOptions, description="for executor ray"
     )
 
+    _places: Places = PrivateAttr(default_factory=Places)
+
     @model_validator(mode="wrap")
     @classmethod
     def _with_setting(cls, value: Any, handler: ModelWrapValidatorHandler[Any], info: ValidationInfo) -> Any:
@@ -182,6 +186,16 @@ class RunConfig(Section):
         if isinstance(self.normalize, MinMax) and causal is not None:
             raise failure([Problem(("normalize",), minmax_refusal(f"{render(causal)} being causal"))])
         return self
+
+    def standing_at(self, places: Mapping[Location, str]) -> RunConfig:
+        """The same configuration, its keys at these places."""
+        found = self.model_copy()
+        found._places = Places(places, frozenset(type(self).model_fields))
+        return found
+
+    def placed(self, message: str) -> str:
+        """What was found wrong after the configuration was read, with the file and line of its key."""
+        return self._places.put_before(message)
 
     def causality(self, spec: LayerSpec | None = None) -> Causality:
         """How the file's default, or one layer, is causal, with `true` and missing keys looked up."""

@@ -86,7 +86,7 @@ def parse_named(value: Any, kinds: Mapping[str, type[N]], noun: str, setting: Se
     """
     if isinstance(value, Named) and kinds.get(value.name) is type(value):
         return value  # type: ignore[return-value]
-    spelt, body = _split(value, noun)
+    spelt, body = _split(value, noun, kinds)
     kind = {name.replace("_", ""): kind for name, kind in kinds.items()}.get(spelt.replace("_", ""))
     if kind is None:
         raise wrong(spelt, f"one of the {noun}s: {listed(kinds)}", hint=nearest(spelt, kinds))
@@ -98,18 +98,18 @@ def parse_named(value: Any, kinds: Mapping[str, type[N]], noun: str, setting: Se
         raise failure(below(error, spelt)) from None
 
 
-def _split(value: Any, noun: str) -> tuple[str, Any]:
+def _split(value: Any, noun: str, kinds: Iterable[str]) -> tuple[str, Any]:
     """The name and what stands below it."""
     if isinstance(value, str):
         return value, None
     if not isinstance(value, Mapping) or not value:
         raise wrong(value, f"a {noun} by its name, or {{name: {{option: value}}}}")
     if len(value) > 1:
-        keys = listed(one_line(str(key)) for key in value)
-        raise wrong(
-            value,
-            f"one {noun} with its options indented below it, not the keys {keys} side by side",
-        )
+        keys = [str(key) for key in value]
+        hint = "" if keys[1] in kinds else nearest(keys[1], kinds)
+        text = f"got the keys {listed(map(one_line, keys))} side by side, expected one {noun} "
+        text += f"with its options indented below it{hint}"
+        raise failure([Problem((keys[1],), text)])
     ((name, body),) = value.items()
     if not isinstance(name, str):
         raise wrong(name, f"a {noun} by its name")

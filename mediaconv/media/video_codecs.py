@@ -47,6 +47,20 @@ class Encoding:
     pad: bool = False
 
 
+def codec_for(suffix: str, codec: str | None) -> str:
+    """The codec of a film with that suffix (`.mp4`), where none is named its own. Raises WriteError."""
+    if suffix not in CONTAINERS:
+        raise WriteError(
+            f"format: got {suffix or 'no suffix'!r}, expected one of {', '.join(CONTAINERS)}"
+            + nearest(suffix, CONTAINERS)
+        )
+    if codec is not None and codec not in HOLDS[suffix]:
+        raise WriteError(
+            f"codec: got {codec!r}, {suffix} holds {', '.join(HOLDS[suffix])}{nearest(codec, HOLDS[suffix])}"
+        )
+    return codec or DEFAULT_CODEC[suffix]
+
+
 def choose(codec: str, wish: Wish) -> Encoding:
     """Settings of the encoder `codec` for a wish. Raises WriteError where it cannot be had."""
     rule = CODECS.get(codec)

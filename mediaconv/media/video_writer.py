@@ -18,11 +18,11 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange
 
-from mediaconv.errors import WriteError, nearest
+from mediaconv.errors import WriteError
 from mediaconv.media.files import one_line
 from mediaconv.media.frame_packer import FramePacker
 from mediaconv.media.sound import SoundCopy
-from mediaconv.media.video_codecs import CONTAINERS, DEFAULT_CODEC, DEFAULT_PRESET, HOLDS, Wish, choose
+from mediaconv.media.video_codecs import CONTAINERS, DEFAULT_PRESET, Wish, choose, codec_for
 from mediaconv.media.video_info import STATED_SIZE
 
 DEFAULT_RATE = Fraction(25)
@@ -67,7 +67,7 @@ class VideoWriter:
     ) -> None:
         self._path = Path(path)
         suffix = self._path.suffix.lower()
-        codec = _codec_for(suffix, codec)
+        codec = codec_for(suffix, codec)
         wish = Wish(
             width,
             height,
@@ -254,19 +254,6 @@ def clock_of(rate: Fraction) -> Fraction:
     Fraction(1, 360000)
     """
     return Fraction(1, math.lcm(FINE_CLOCK, rate.numerator))
-
-
-def _codec_for(suffix: str, codec: str | None) -> str:
-    if suffix not in CONTAINERS:
-        raise WriteError(
-            f"format: got {suffix or 'no suffix'!r}, expected one of {', '.join(CONTAINERS)}"
-            + nearest(suffix, CONTAINERS)
-        )
-    if codec is not None and codec not in HOLDS[suffix]:
-        raise WriteError(
-            f"codec: got {codec!r}, {suffix} holds {', '.join(HOLDS[suffix])}{nearest(codec, HOLDS[suffix])}"
-        )
-    return codec or DEFAULT_CODEC[suffix]
 
 
 def _check_on_disk(path: Path) -> None:

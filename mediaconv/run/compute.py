@@ -185,8 +185,9 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0].partition(". ")[0]
         raise UsageError(
-            f"device: got {name!r}, which is not usable here ({str(error).splitlines()[0]}); use auto or cpu"
+            f"device: got {name!r}, which is not usable here ({reason}); use auto or cpu"
         ) from error
     return device
 

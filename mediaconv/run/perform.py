@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mediaconv.config import RunConfig
-from mediaconv.errors import MediaconvError, MediaError
+from mediaconv.errors import MediaconvError, MediaError, UsageError
 from mediaconv.run.executor import Advance
 from mediaconv.run.loading import uncollected
 from mediaconv.run.plan import Job
@@ -48,7 +48,10 @@ class Performer:
                 result = self._run_job(local, self._config, self._pipeline, self._models, progress=advance)
             result = replace(result, input_identity={**result.input_identity, **before})
         except Exception as error:
-            return Outcome(job, failure=failure_of(error, job), seconds=time.monotonic() - began)
+            failure = failure_of(error, job)
+            if failure.unfit:
+                failure = replace(failure, reason=self._config.placed(failure.reason))
+            return Outcome(job, failure=failure, seconds=time.monotonic() - began)
         return Outcome(job, result=result, seconds=time.monotonic() - began)
 
 
@@ -58,12 +61,13 @@ def failure_of(error: Exception, job: Job) -> Failure:
     if any(isinstance(e, OSError) and e.errno in DISK_FULL for e in _causes(error)):
         reason = f"the disk that holds {_existing(job.target.parent)} is full; make room, then run again"
         return Failure("write", reason, stops_run=True, trace=trace)
+    unfit = any(isinstance(e, UsageError) for e in _causes(error))
     if isinstance(error, MediaError):
-        return Failure(error.stage, str(error), trace=trace)
+        return Failure(error.stage, str(error), unfit=unfit, trace=trace)
     if isinstance(error, FileNotFoundError):  # of other storage; local files are the pipeline's to tell
         return Failure("read", f"{job.origin}: no such file", trace=trace)
     if isinstance(error, MediaconvError):
-        return Failure("run", str(error), trace=trace)
+        return Failure("run", str(error), unfit=unfit, trace=trace)
     return Failure("run", f"{type(error).__name__}: {error} (this is a defect)", trace=trace)
 
 

@@ -43,12 +43,14 @@ class Failure:
 
     stage: read, compute, write, or run (the worker died, or took too long).
     stops_run: no other job can do better: the disk is full.
+    unfit: the configuration does not fit the input (or itself): the input may be all right.
     trace: the traceback, for `--debug`.
     """
 
     stage: str
     reason: str
     stops_run: bool = False
+    unfit: bool = False
     trace: str = ""
 
 

@@ -19,6 +19,7 @@ class Summary:
 
     files: inputs converted. channels: files that they became. media_seconds: length of the inputs in time.
     notes: what a user should know (a rounded rate, clipped values), with the input's name.
+    unfit: failures for which the configuration is to blame, not the file.
     stopped: why the run ended early, or nothing; left: inputs that it therefore did not end.
     """
 
@@ -32,6 +33,7 @@ class Summary:
     retried: int = 0
     failures: list[dict[str, str]] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
+    unfit: int = 0
     left: int = 0
     stopped: str = ""
 
@@ -40,6 +42,7 @@ class Summary:
         self.retried += outcome.attempts - 1
         if outcome.failure is not None:
             failure = outcome.failure
+            self.unfit += failure.unfit
             self.failures.append(
                 {"input": outcome.job.name, "stage": failure.stage, "reason": failure.reason}
             )
@@ -53,7 +56,13 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """0, or 1 where something failed or the run was stopped."""
+        """0, or 1 where something failed or the run was stopped; 2 where the configuration fits no input."""
+        if (
+            self.failures
+            and self.unfit == len(self.failures)
+            and not (self.files or self.skipped or self.left)
+        ):
+            return 2
         return 1 if self.failures or self.stopped else 0
 
     def as_json(self) -> dict[str, Any]:

@@ -55,6 +55,10 @@ def build_layer(spec: LayerSpec, place: Place) -> torch.nn.Module:
         for axis in range(place.dims):
             axis_map(module, axis)
     except (ValueError, RuntimeError, TypeError) as error:
+        if "allocate memory" in str(error):
+            raise UsageError(
+                f"{place.path}.{spec.name}: its weight does not fit in this machine's memory"
+            ) from error
         raise UsageError(f"{place.path}.{spec.name}: {error}") from error
     return module
 
@@ -265,13 +269,17 @@ def _dropout(spec: specs.Dropout, place: Place) -> torch.nn.Module:
 
 def _activation(spec: Activation, place: Place) -> torch.nn.Module:
     options = {name: getattr(spec, name) for name in type(spec).model_fields}
-    if spec.name in CHANNELWISE:
-        options["dim"] = 1
+    parameters = options.get("num_parameters", 1)
+    if parameters not in (1, place.channels):
+        raise ValueError(
+            f"num_parameters: got {parameters}, expected 1, or one per channel: {place.channels}"
+        )
+    if spec.name == "glu" and place.channels % 2:
+        raise ValueError(
+            f"got {place.channels} channels, expected an even number: half of them gate the others"
+        )
     return getattr(torch.nn, spec.torch_name)(**options)
 
-
-CHANNELWISE = ("softmax", "softmin", "log_softmax", "glu")
-"""Activations over the channels of a position."""
 
 BUILDERS: dict[type[LayerSpec], Builder] = {
     specs.Conv: _conv,

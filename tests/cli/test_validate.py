@@ -78,10 +78,12 @@ MISFITS = [  # a stack for three channels, more keys, what is said
         "stack[0].reshape: pattern 'n (c k) h w -> n c (h k) w': got 3 channels, expected a multiple of 2",
     ),
     ([{"conv": {"out_channels": 4, "kernel_size": 30, "padding": "valid"}}], {}, "leaves no output"),
-    ([CONV], {"write": {"layout": "rgb"}}, "layout rgb needs 3 output channels, the stack gives 4"),
+    ([CONV], {"write": {"layout": "rgb"}}, "write.layout: rgb needs 3 output channels, the stack gives 4"),
     ([CONV], {"weights": "none.safetensors"}, "weights: none.safetensors: no such file"),
     ([{"conv": {"kernel": "box", "kernel_size": 3, "out_channels": 2}}], {}, "out_channels: got 2, but one"),
     ([{"conv": {"kernel": "sobel", "kernel_size": 1}}], {}, "stack[0].conv: sobel: kernel_size along x: got"),
+    (["glu"], {}, "stack[0].glu: got 3 channels, expected an even number"),
+    ([{"prelu": {"num_parameters": 8}}], {}, "stack[0].prelu: num_parameters: got 8, expected 1, or one per"),
     ([CONV], {"read": {"size": [0, 5]}}, "got [0, 5]: expected [width, height] in pixels, integers from 1"),
 ]  # fmt: skip
 
@@ -135,7 +137,7 @@ def test_all_files_are_checked_and_all_errors_told(mediaconv, config, image):
     assert [line.partition(": ")[0] for line in found.stdout.splitlines()] == [str(good)]
     assert "(did you mean 'relu'?)" in found.stderr
     assert "(did you mean 'seed'?)" in found.stderr
-    assert "misfit.yaml: stack[0].group_norm" in found.stderr
+    assert "misfit.yaml:5: stack[0].group_norm" in found.stderr
     assert len(found.stderr.splitlines()) == 3
 
 

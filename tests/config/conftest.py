@@ -29,7 +29,7 @@ class Write(Options):
     @model_validator(mode="after")
     def _fits(self) -> Write:
         if self.lossless and self.crf:
-            raise ValueError("crf 5: lossless has none; leave one of them out")
+            raise ValueError("crf: got 5, lossless has none; leave one of them out")
         return self
 
 

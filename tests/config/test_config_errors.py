@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,7 @@ TOP = [  # a line beside a right file, and what is said of it at line 5
     ("include: *.mp4", "not valid YAML: put text that begins with one of * & @ % in quotes"),
     ("read: {start_seconds: -1}", "read.start_seconds: got -1, expected a number >= 0"),
     ("write: {bit_depth: 9}", "write.bit_depth: got 9, expected 8, 16 or 'float'"),
-    ("write: {crf: 5, lossless: true}", "write: crf 5: lossless has none; leave one of them out"),
+    ("write: {crf: 5, lossless: true}", "write.crf: got 5, lossless has none; leave one of them out"),
     (
         "normalize: sigmod",
         "normalize: got 'sigmod', expected one of the normalizers: sigmoid, tanh, clip, minmax, none (did",
@@ -155,7 +156,7 @@ LAYERS = [  # pipeline, a stack item, what is said of it
     ("audio", "{branches: [[relu], [{gelu: {approximate: tahn}}]]}", "stack[0].branches[1][0].gelu.approximate: got 'tahn', expected 'none' or 'tanh' (did"),
     ("audio", "{branches: {paths: [[relu]], merge: ad}}", "merge: got 'ad', expected 'add', 'concat' or 'mul' (did you mean 'add'?)"),
     ("audio", "{branches: [relu]}", "stack[0].branches[0]: got 'relu', expected a list of layers"),
-    ("audio", "{conv: , out_channels: 3}", "expected one layer with its options indented below it, not the keys conv, out_channels"),
+    ("audio", "{conv: , out_channels: 3}", "stack[0].out_channels: got the keys conv, out_channels side by side, expected one layer with its options indented below it"),
     ("audio", "{gated: {kernel_size: 3}}", "stack[0].gated.out_channels: is required"),
     ("audio", "{conv_transpose: {out_channels: 1, kernel_size: 2, padding_mode: reflect}}", "expected zeros: a transposed layer has no other"),
     ("video", "{conv: {out_channels: 1, kernel_size: 3, time_axis: 1}}", "time_axis: got 1, expected 0: it is a choice in 2D alone; here time is axis 0, time"),
@@ -361,6 +362,7 @@ OVERRIDES = [
     ("input.a=3", "--set input.a=3: input is 'in', which has no keys; set it whole: input=VALUE"),
     ("stack.0.conv.kernel_size=0", "stack[0].conv.kernel_size: got 0, expected an integer >= 1"),
     ("stack.0.conv={out_channels: 0, kernel_size: 3}", "stack[0].conv.out_channels: got 0"),
+    ("stack.0.cnv.kernel_size=5", "stack[0].cnv: got the keys conv, cnv side by side, expected one layer with its options indented below it (did you mean 'conv'?)"),
     ("stack=[relu", "--set stack=[relu: not valid YAML"),
 ]  # fmt: skip
 
@@ -376,3 +378,18 @@ def test_an_override_is_named_where_it_is_wrong(option: str, said: str) -> None:
 def test_input_and_output_of_the_command_are_named() -> None:
     text = HEAD.format("audio") + "stack: [relu]\n"
     assert only(text, input=" ") == "--input  : input: got ' ', expected a file, a folder or a glob"
+
+
+def test_what_is_found_later_gets_its_place() -> None:
+    text = HEAD.format("audio") + "stack:\n- relu\n- residual:\n  - conv: {out_channels: 1, kernel_size: 1}\n"
+    found = parse_config(text, name="x.yaml", overrides=["device=cpu"])
+    for config in (found, pickle.loads(pickle.dumps(found)), found.model_copy(update={"seed": 3})):
+        assert config.placed("input: in does not exist") == "x.yaml:2: input: in does not exist"
+        layer = "stack[1].residual.layers[0].conv: in_channels: got 2"
+        assert config.placed(layer) == f"x.yaml:7: {layer}"
+        assert (
+            config.placed("device: got cpu\nweights: w")
+            == "--set device=cpu: device: got cpu\nx.yaml:1: weights: w"
+        )
+        assert config.placed("in.wav: is empty") == "in.wav: is empty"
+    assert found == parse_config("\n\n" + text, overrides=["device=cpu"])

@@ -201,6 +201,7 @@ def test_all_activations_of_the_registry_are_torchs() -> None:
     from mediaconv.config.activations import ACTIVATIONS
 
     needs = {"threshold": {"threshold": 1.0, "value": 2.0}}
+    needs |= {name: {"dim": 1} for name in ("softmax", "softmin", "log_softmax", "glu")}
     for name, kind in ACTIVATIONS.items():
         spec = kind(**needs.get(name, {}))
         module = getattr(torch.nn, spec.torch_name)(**spec.options)

@@ -1,0 +1,54 @@
+"""Where each key of a checked configuration stands, for what is found wrong only later.
+
+That a stack fits its input, its weights and itself is known when it is built. Such errors begin with the key
+they are about (`stack[1].conv: ...`), as those of the file do; here they get its file and line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from mediaconv.config.problems import Location
+
+_KEY = re.compile(r"[A-Za-z_]\w*((\.[A-Za-z_]\w*)|(\[\d+\]))*(?=: )")
+_PART = re.compile(r"[A-Za-z_]\w*|\d+")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Places by location. Two configurations are equal wherever their keys stand.
+
+    keys: those that a configuration may have at its top.
+    """
+
+    known: Mapping[Location, str] = field(default_factory=dict, compare=False)
+    keys: frozenset[str] = field(default=frozenset(), compare=False)
+
+    def put_before(self, message: str) -> str:
+        """A message, each line that begins with a key preceded by the place of it.
+
+        >>> places = Places({(): "x.yaml:1", ("stack", 1): "x.yaml:5"}, frozenset({"stack"}))
+        >>> places.put_before("stack[1].conv: got 3")
+        'x.yaml:5: stack[1].conv: got 3'
+        >>> places.put_before("a.wav: no such file")
+        'a.wav: no such file'
+        """
+        return "\n".join(self._line(line) for line in message.splitlines())
+
+    def _line(self, line: str) -> str:
+        found = _KEY.match(line)
+        parts = [int(part) if part.isdigit() else part for part in _PART.findall(found[0])] if found else []
+        if not parts or parts[0] not in self.keys:
+            return line
+        place = self._place(parts)
+        return f"{place}: {line}" if place else line
+
+    def _place(self, parts: Iterable[str | int]) -> str:
+        """Of the nearest part that has one; what a short spelling leaves out (`layers`) is passed over."""
+        location: Location = ()
+        for part in parts:
+            if (*location, part) in self.known:
+                location = (*location, part)
+        return self.known.get(location, "")
