@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mediaconv.compare.probe import exact_copy
 from mediaconv.compare.trial import Setting, example, first_ahead, formula_of, measured
+from mediaconv.errors import UsageError
 from mediaconv.nn.layer import Streamable, leaves
 
 
@@ -26,30 +27,67 @@ class Leak:
     formula: int | None
 
 
+CHANNELS_FIRST = ("conv", "pooling", "instancenorm", "padding", "upsampling")
+"""Modules of torch.nn whose layers take (N, C, ...); in others, such as Linear, time may be another axis."""
+
+Shapes = tuple[tuple[int, ...], tuple[int, ...]]
+"""Of what went into a layer and of what came out."""
+
+
 def blame(module: nn.Module, setting: Setting, labels: Mapping[str, str]) -> list[Leak]:
     """Every layer that looks ahead when it is run alone; the module itself where none of its layers does."""
-    seen: dict[str, tuple[int, ...]] = {}
+    seen: dict[str, Shapes] = {}
     copy = exact_copy(module)
     parts = list(_layers(copy))
-    hooks = [layer.register_forward_hook(_remember(seen, name)) for name, layer in parts]
+    inner = {name: list(_inside(layer, name)) for name, layer in parts}
+    watched = [*parts, *(part for found in inner.values() for part in found)]
+    hooks = [layer.register_forward_hook(_remember(seen, name)) for name, layer in watched]
     try:
         run_once(copy, setting)
     finally:
         for hook in hooks:
             hook.remove()
-    leaks = []
-    for name, layer in parts:
-        if name not in seen or len(seen[name]) != setting.dims + 2:
-            continue
-        leak = _leak_of(
-            layer, Setting(seen[name][1], setting.dims, setting.order_axes), _label(name, layer, labels)
+
+    def leak_of(name: str, layer: nn.Module) -> Leak | None:
+        taken, _ = seen.get(name, ((), ()))
+        if len(taken) != setting.dims + 2:
+            return None
+        return _leak_of(
+            layer, Setting(taken[1], setting.dims, setting.order_axes), _label(name, layer, labels)
         )
+
+    def keeps_time(name: str) -> bool:
+        """What shortens time may pad elsewhere: alone, its outputs stand at other times than in the model."""
+        taken, given = seen.get(name, ((), ()))
+        place = setting.order_axes[0] + 2
+        return len(taken) == len(given) == setting.dims + 2 and given[place] >= taken[place]
+
+    leaks: list[Leak] = []
+    for name, layer in parts:
+        leak = leak_of(name, layer)
         if leak is not None:
-            leaks.append(leak)
+            leaks += _innermost([part for part in inner[name] if keeps_time(part[0])], leak_of) or [leak]
     if leaks:
         return leaks
     own = _leak_of(copy, setting, f"{type(module).__name__} as a whole: none of its layers alone")
     return [own] if own is not None else []
+
+
+def _innermost(
+    parts: Sequence[tuple[str, nn.Module]], leak_of: Callable[[str, nn.Module], Leak | None]
+) -> list[Leak]:
+    """The leaks of the smallest parts that look ahead when they are run alone."""
+    found: dict[str, Leak] = {}
+    for name, layer in reversed(parts):  # what is inside a part comes after it
+        if any(deeper.startswith(f"{name}.") for deeper in found):
+            continue
+        try:
+            leak = leak_of(name, layer)
+        except (UsageError, RuntimeError, ValueError):  # it may want more than a tensor, or a fixed size
+            continue
+        if leak is not None:
+            found[name] = leak
+    return list(found.values())[::-1]
 
 
 def _layers(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
@@ -61,15 +99,26 @@ def _layers(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]
         yield from _layers(child, f"{name}.{part}" if name else part)
 
 
+def _inside(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
+    """The parts, at any depth, of a layer that holds them in a way of its own, if they may be run alone."""
+    if isinstance(module, Streamable):
+        return
+    for path, part in module.named_modules():
+        home = type(part).__module__
+        of_torch = home.startswith("torch.nn") and not isinstance(part, nn.GroupNorm)
+        if path and not (of_torch and home.rpartition(".")[2] not in CHANNELS_FIRST):
+            yield (f"{name}.{path}" if name else path), part
+
+
 def run_once(copy: nn.Module, setting: Setting) -> None:
     with torch.no_grad():
         copy(example(copy, setting))
 
 
-def _remember(seen: dict[str, tuple[int, ...]], name: str) -> Callable[..., None]:
+def _remember(seen: dict[str, Shapes], name: str) -> Callable[..., None]:
     def hook(module: nn.Module, args: tuple, output: object) -> None:
         if args and isinstance(args[0], Tensor):
-            seen[name] = tuple(args[0].shape)
+            seen[name] = tuple(args[0].shape), tuple(output.shape) if isinstance(output, Tensor) else ()
 
     return hook
 

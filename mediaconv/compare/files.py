@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -38,12 +38,16 @@ class FileProof:
     """What the written files say.
 
     causal: nothing written before a change differs. look_ahead: the most steps before a change at which a
-    written value differs. changes: where the input was changed, in steps along the order's axes.
+    written value differs, along `axis`, the first of the order along which there are any.
+    scale: steps of the file for one that the stack takes, where reading changes the rate or the size.
+    changes: where the input was changed, in steps along the order's axes.
     shape: of the input file that was tried, without channels. input: the file it was cut from, or None.
     """
 
     causal: bool
     look_ahead: int
+    axis: int
+    scale: Fraction
     changes: tuple[tuple[int, ...], ...]
     shape: tuple[int, ...]
     input: str | None
@@ -65,12 +69,19 @@ def prove_files(
     """
     if pipeline.name not in WRITERS:
         return None
-    data, info = _material(config, pipeline, source, channels, reach)
-    data = data.copy()
-    lossless = _settings(config, pipeline)
-    changes = _changes(data.shape, order, CHUNKS[data.ndim - 1])
+    dims = len(pipeline.axes)
+    if source is not None and source.is_dir():
+        source = None
+    lossless = _settings(config, pipeline, scaled=source is not None and (len(order.axes) > 1 or dims == 2))
+    data, info = _material(lossless, pipeline, source, channels, reach)
     worst: tuple[int, ...] | None = None
     with tempfile.TemporaryDirectory(prefix="mediaconv-prove-") as folder:
+        scales = _scales(Path(folder, "probe"), data, info, lossless, pipeline)
+        scale = scales[order.axes[0]]
+        order = replace(
+            order, strides=tuple(s * scales[a] for a, s in zip(order.axes, order.strides, strict=True))
+        )
+        changes = _changes(data.shape, order, max(1, math.floor(CHUNKS[data.ndim - 1] * scale)))
         base = _run(Path(folder, "as_it_is"), data, info, lossless, pipeline)
         for i, change in enumerate(changes):
             other = _run(
@@ -79,19 +90,26 @@ def prove_files(
             ahead = _ahead(base, other, order, change)
             if ahead is not None and (worst is None or ahead > worst):
                 worst = ahead
-    found = next((steps for steps in worst or () if steps), 0)
+    steps = zip(order.axes, worst or (), strict=False)
+    axis, found = next(((a, n) for a, n in steps if n), (order.axes[0], 0))
     return FileProof(
         causal=found <= 0,
         look_ahead=max(0, found),
+        axis=axis,
+        scale=scale,
         changes=tuple(changes),
         shape=data.shape[:-1],
         input=source.name if source else None,
     )
 
 
-def _settings(config: RunConfig, pipeline: Pipeline) -> RunConfig:
-    """The configuration for the proof: the whole variant, in small chunks, to lossless files, on the CPU."""
-    whole = {"start_seconds": 0.0, "duration_seconds": None, "sequence": False}
+def _settings(config: RunConfig, pipeline: Pipeline, *, scaled: bool) -> RunConfig:
+    """The configuration for the proof: the whole variant, in small chunks, to lossless files, on the CPU.
+
+    scaled: whether pictures are scaled as in a run: in reading order, what is scaled reads what comes later.
+    """
+    whole: dict[str, object] = {"start_seconds": 0.0, "duration_seconds": None, "sequence": False}
+    whole |= {} if scaled else {"size": None}
     known = {k: v for k, v in whole.items() if k in type(config.read).model_fields}
     return config.model_copy(
         update={
@@ -103,13 +121,26 @@ def _settings(config: RunConfig, pipeline: Pipeline) -> RunConfig:
     )
 
 
+def _scales(
+    folder: Path, data: np.ndarray, info: SourceInfo, config: RunConfig, pipeline: Pipeline
+) -> list[Fraction]:
+    """Steps of the file a step of what the stack takes, along each axis: `read` may change rate and size."""
+    folder.mkdir()
+    with pipeline.open(WRITERS[pipeline.name](folder, data, info), config.read, config.limits) as opened:
+        taken = opened.info
+    scales = [Fraction(n, m or n) for n, m in zip(data.shape[:-1], taken.shape, strict=True)]
+    if info.rate and taken.rate:
+        scales[0] = info.rate / taken.rate
+    return scales
+
+
 def _material(
     config: RunConfig, pipeline: Pipeline, source: Path | None, channels: int, reach: int
 ) -> tuple[np.ndarray, SourceInfo]:
     """The steps to try, (n, ..., C), from the beginning of an input, repeated where it is short; or noise."""
     dims = len(pipeline.axes)
     wanted = min(LONGEST[dims], max(SHORTEST[dims], 2 * reach + SHORTEST[dims]))
-    if source is None or source.is_dir():
+    if source is None:
         rate = Fraction(config.read.fps or 25) if dims == 3 else Fraction(22050)
         sides = (LARGEST_SIDE,) * (dims - 1)
         info = SourceInfo(channels, (wanted, *sides), 255.0 if dims > 1 else 1.0, rate if dims != 2 else None)
@@ -120,9 +151,13 @@ def _material(
         return random.uniform(-0.5, 0.5, shape).astype(np.float32), info
     with pipeline.open(source, pipeline.read_options(), config.limits) as opened:
         chunk = 4096 if dims == 1 else 8
-        parts = [c.data for c in islice(opened.chunks(chunk), -(-wanted // chunk))]
+        most = None if dims == 2 else -(-wanted // chunk)
+        parts = [c.data.copy() for c in islice(opened.chunks(chunk), most)]
         info = opened.info
-    data = np.concatenate(parts)[:wanted]
+    data = np.concatenate(parts)
+    if dims == 2 and config.read.size:  # by how much it is scaled depends on all of it
+        return data, info
+    data = data[:wanted]
     for axis in range(1, dims):
         data = data.take(range(min(LARGEST_SIDE, data.shape[axis])), axis=axis)
     repeats = -(-wanted // len(data)) if dims != 2 else 1

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, product
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,8 @@ SHORTEST = {1: 60, 2: 24, 3: 24}
 """Fewest steps of the order's first axis that are tried, by the number of axes."""
 MULTIPLE = 12
 """Lengths are multiples of it, so that layers that fold 2, 3 or 4 steps into one take them."""
+FOLDS = (5, 16, 64, 256)
+"""A length that is refused is tried again as the next multiple of these."""
 SIDES = (6, 8, 12, 16, 24, 32, 48, 64)
 LONGEST = 2**17
 
@@ -79,7 +81,8 @@ def _at_length(
 ) -> tuple[Reads, tuple[int, ...], tuple[int, ...]]:
     """Measure the module as it is and with open weights, whole and in chunks."""
     sizes = _sizes(module, setting, length)
-    strides = tuple(_stride(module, a, sizes) for a in setting.order_axes)
+    length = sizes[setting.order_axes[0]]
+    strides = tuple(_stride(module, a, (setting.channels, *sizes)) for a in setting.order_axes)
     order = Order(setting.order_axes, strides, strides[0].denominator)
     seams = (length // 3, length // 3 + 1, length // 2, 3 * length // 4)
     found = Reads(ahead={"gradient": None, "perturbation": None})
@@ -135,36 +138,42 @@ def _open(setting: Setting, sizes: Sequence[int]) -> list[Tensor]:
 
 
 def _sizes(module: nn.Module, setting: Setting, length: int) -> tuple[int, ...]:
-    """Lengths of all axes: the order's first as asked, the others small. Raises UsageError."""
+    """Lengths of all axes: the first of the order as asked or a little more, the others small.
+
+    Raises UsageError where the module takes none.
+    """
     copy = exact_copy(module)
     reason = ""
-    for side in SIDES:
-        sizes = tuple(length if a == setting.order_axes[0] else side for a in range(setting.dims))
+    for side, steps in product(SIDES if setting.dims > 1 else SIDES[-1:], _lengths(length)):
+        sizes = tuple(steps if a == setting.order_axes[0] else side for a in range(setting.dims))
         try:
             with torch.no_grad():
                 y = copy(torch.zeros(1, setting.channels, *sizes, dtype=torch.float64))
         except (ValueError, RuntimeError) as error:
-            reason = f": {str(error).splitlines()[0]}"
+            reason = reason or f": {str(error).splitlines()[0]}"
             continue
+        if not isinstance(y, Tensor) or y.ndim != setting.dims + 2:
+            shape = f"a tensor of shape {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
+            raise UsageError(f"the stack returned {shape}, expected a tensor with {setting.dims + 2} axes")
         if y.numel() and (setting.dims == 1 or min(y.shape[2:]) > 1 or side == SIDES[-1]):
             return sizes
-    raise UsageError(f"no input was found that the stack takes, up to {SIDES[-1]} pixels a side{reason}")
+    tried = f"of {length} steps" + (f", up to {SIDES[-1]} pixels a side" if setting.dims > 1 else "")
+    raise UsageError(f"no input was found that the stack takes, {tried}{reason}")
 
 
-def _stride(module: nn.Module, axis: int, sizes: Sequence[int]) -> Fraction:
+def _lengths(length: int) -> list[int]:
+    """The length, and the next ones for layers that fold more steps into one than `MULTIPLE` has room for."""
+    return list(dict.fromkeys(-(-length // fold) * fold for fold in (1, *FOLDS)))
+
+
+def _stride(module: nn.Module, axis: int, shape: Sequence[int]) -> Fraction:
+    """Input steps an output step; shape: of an input that the module takes, channels first."""
     try:
         return axis_map(module, axis).stride
     except TypeError:
-        channels = _first_channels(module)
         with torch.no_grad():
-            y = exact_copy(module)(torch.zeros(1, channels, *sizes, dtype=torch.float64))
-        return Fraction(sizes[axis], max(1, y.shape[axis + 2])).limit_denominator(64)
-
-
-def _first_channels(module: nn.Module) -> int:
-    return next(
-        (int(n) for m in module.modules() if isinstance(n := getattr(m, "in_channels", None), int)), 1
-    )
+            y = exact_copy(module)(torch.zeros(1, *shape, dtype=torch.float64))
+        return Fraction(shape[axis + 1], max(1, y.shape[axis + 2])).limit_denominator(64)
 
 
 def formula_of(module: nn.Module, setting: Setting, reads: Reads) -> tuple[int | None, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -160,7 +161,7 @@ def _labels(config: RunConfig, module: nn.Module, *, prelude: bool) -> dict[str,
 def _verdict(config: RunConfig, proof: Proof, files: FileProof | None, pipeline: Pipeline) -> Verdict:
     """Both findings together: the later look-ahead counts."""
     leaks, notes = list(proof.leaks), list(proof.notes)
-    look_ahead, formula = proof.look_ahead, proof.formula
+    look_ahead, formula, unit = proof.look_ahead, proof.formula, proof.unit
     causal = proof.causal
     if config.normalize.name == "minmax":
         causal, look_ahead = False, None
@@ -168,17 +169,18 @@ def _verdict(config: RunConfig, proof: Proof, files: FileProof | None, pipeline:
         leaks.append(Leak("normalize.minmax (reads the whole file first)", None, None))
     if files is None:
         notes.append(f"file to file was not tried: no lossless {pipeline.name} input can be written here")
-    elif not files.causal and (proof.causal or _further(files, proof)):
-        causal = False
-        if look_ahead is not None:
-            look_ahead = max(look_ahead, files.look_ahead)
-            leaks.append(Leak(f"outside the stack: {_suspects(config)}", files.look_ahead, None))
-    return Verdict(causal, look_ahead, proof.unit, formula, proof, files, leaks, notes)
+    elif look_ahead is not None and _further(files, proof, units(pipeline)):
+        causal, look_ahead, unit = False, files.look_ahead, units(pipeline)[files.axis]
+        leaks.append(Leak(f"outside the stack: {_suspects(config)}", files.look_ahead, None))
+    return Verdict(causal, look_ahead, unit, formula, proof, files, leaks, notes)
 
 
-def _further(files: FileProof, proof: Proof) -> bool:
-    """Whether the files show more look-ahead along the first axis than the stack has."""
-    return proof.look_ahead is not None and files.look_ahead > proof.look_ahead
+def _further(files: FileProof, proof: Proof, names: Sequence[str]) -> bool:
+    """Whether the files show more look-ahead than the stack has; what it has, reading may stretch."""
+    if files.causal or proof.causal:
+        return not files.causal
+    ahead = math.ceil((proof.look_ahead or 0) * files.scale)
+    return names[files.axis] == proof.unit and files.look_ahead > ahead
 
 
 def _suspects(config: RunConfig) -> str:

@@ -161,6 +161,66 @@ def test_a_leak_between_honest_layers_is_named():
     assert [leak.layer for leak in found.leaks] == ["1 (Reflecting)"]
 
 
+class Block(nn.Module):
+    """A model of one's own, which is no Sequential, with a norm over time deep in it."""
+
+    def __init__(self, norm):
+        super().__init__()
+        self.mix = nn.Linear(4, 4)
+        self.body = nn.ModuleDict({"in": mnn.CausalConv1d(2, 4, 3), "norm": norm, "out": nn.Conv1d(4, 2, 1)})
+
+    def forward(self, x):
+        y = self.mix(self.body["in"](x).transpose(1, 2)).transpose(1, 2)
+        return x + self.body["out"](self.body["norm"](y))
+
+
+def test_a_leak_inside_a_model_of_ones_own_is_named():
+    found = prove(nn.Sequential(nn.Identity(), Block(nn.GroupNorm(2, 4))), channels=2, dims=1)
+    assert found.look_ahead is None
+    assert [leak.layer for leak in found.leaks] == ["1.body.norm (GroupNorm)"]
+    assert prove(Block(nn.BatchNorm1d(4)), channels=2, dims=1).causal
+
+
+class Recurrent(nn.Module):
+    def __init__(self, bidirectional):
+        super().__init__()
+        self.lstm = nn.LSTM(2, 2, batch_first=True, bidirectional=bidirectional)
+
+    def forward(self, x):
+        return self.lstm(x.transpose(1, 2))[0].transpose(1, 2)
+
+
+def test_recurrent_models_need_no_channels_of_their_own():
+    assert prove(Recurrent(False), channels=2, dims=1).causal
+    found = prove(Recurrent(True), channels=2, dims=1)
+    assert [leak.layer for leak in found.leaks] == ["Recurrent"]
+
+
+class Folding(nn.Module):
+    """Takes whole blocks alone, as a codec does."""
+
+    def forward(self, x):
+        if x.shape[-1] % 16:
+            raise ValueError("the length must be a multiple of 16")
+        return F.avg_pool1d(x, 16)
+
+
+def test_a_length_that_the_module_takes_is_found():
+    assert prove(Folding(), channels=2, dims=1).look_ahead == 15
+
+
+class Pair(nn.Module):
+    def forward(self, x):
+        return x, x
+
+
+def test_what_is_no_tensor_is_told():
+    from mediaconv.errors import UsageError
+
+    with pytest.raises(UsageError, match="returned tuple, expected a tensor with 3 axes"):
+        prove(Pair(), channels=2, dims=1)
+
+
 def test_a_layer_that_lies_is_measured():
     found = proof(mnn.CausalConv1d(2, 2, 3), Lying(2, 2, 3))
     assert (found.look_ahead, found.formula, found.agrees) == (2, 0, False)

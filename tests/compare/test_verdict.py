@@ -141,6 +141,48 @@ stack:
     assert found.unit == "frames"
 
 
+@pytest.mark.parametrize(("fps", "ahead"), [(5, 1), (40, 1)])
+def test_frames_chosen_at_another_rate_are_not_later_ones(tmp_path, fps, ahead):
+    """The frame shown at a time is the last one that began before it: choosing it reads nothing later."""
+    from fractions import Fraction
+
+    from mediaconv.media.video import VideoWriter
+
+    frames = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), np.uint8)
+    with VideoWriter(tmp_path / "in.mp4", width=16, height=16, rate=Fraction(10), channels=3) as writer:
+        writer.write(frames, [Fraction(i, 10) for i in range(20)])
+    text = f"""
+pipeline: video
+input: {tmp_path / "in.mp4"}
+output: out
+causal: true
+read: {{fps: {fps}}}
+stack:
+  - conv: {{out_channels: 1, kernel_size: [3, 1, 1]}}
+"""
+    found = judge(text)
+    assert found.causal
+    assert found.files.causal
+    assert found.files.input == "in.mp4"
+    found = judge(text, "causal=false")
+    assert (found.look_ahead, len(found.leaks)) == (ahead, 1)
+    assert 0 < found.files.look_ahead <= np.ceil(10 / fps)
+
+
+@pytest.mark.parametrize(("size", "ahead"), [([24, 10], 3), ([24, 40], 0), ([24, 80], 1)])
+def test_scaling_an_image_reads_rows_ahead_and_is_named(tmp_path, size, ahead):
+    """A row of 40 rows made to 10 is the mean of four, of which three lie below the first."""
+    import cv2
+
+    picture = np.random.default_rng(0).integers(0, 256, (40, 24, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "in.png"), picture)
+    text = IMAGE.format(causal="pad").replace("nowhere", str(tmp_path / "in.png"))
+    found = judge(text, f"read.size={size}")
+    assert (found.causal, found.look_ahead, found.unit) == (ahead == 0, ahead, "rows")
+    assert [leak.layer for leak in found.leaks] == ["outside the stack: read.size"] * (ahead > 0)
+    assert judge(IMAGE.format(causal="pad"), f"read.size={size}").causal
+
+
 def test_json_is_strict_and_says_what_matters_first(sound):
     found = judge(SOUND.format(input=sound), "causal=false", "normalize=minmax", files=False)
     told = json.loads(dumps(found.as_json()), parse_constant=lambda name: pytest.fail(name))
