@@ -13,6 +13,7 @@ from pathlib import Path
 from mediaconv.config import RunConfig
 from mediaconv.errors import UsageError
 from mediaconv.pipeline import Pipeline
+from mediaconv.run.manifest import NAME as MANIFEST_NAME
 from mediaconv.run.storage import is_remote, list_files
 
 
@@ -54,6 +55,8 @@ def make_plan(config: RunConfig, pipeline: Pipeline, *, folder: Path | None = No
         jobs = [_remote_job(path, url, folder) for path, url in _find_remote(config, pipeline)]
     else:
         root, inputs = find_inputs(config, pipeline)
+        if not is_remote(config.output):
+            _refuse_hiding(config, pipeline, root)
         jobs = [_job(path, root, folder) for path in inputs]
     if not jobs:
         raise UsageError(
@@ -177,6 +180,21 @@ def _selected(name: str, include: Sequence[str], exclude: Sequence[str]) -> bool
         return any(fnmatch.fnmatchcase(name, p) or fnmatch.fnmatchcase(base, p) for p in patterns)
 
     return (not include or matches(include)) and not matches(exclude)
+
+
+def _refuse_hiding(config: RunConfig, pipeline: Pipeline, root: Path) -> None:
+    """What lies in the output folder is no input: before a first run, inputs there would be passed over."""
+    output = Path(config.output)
+    if not output.is_dir() or (output / MANIFEST_NAME).exists() or not _within(output, root):
+        return
+    if os.path.samefile(output, root) or Path(config.input).is_file():
+        return
+    hidden = pipeline.inputs(sorted(_walk(output, output / MANIFEST_NAME), key=os.fspath), config.read)
+    if hidden:
+        raise UsageError(
+            f"output: {output} lies inside the input and holds inputs itself, such as {hidden[0]}; "
+            "choose a folder that holds none"
+        )
 
 
 def _refuse_overwriting(jobs: Sequence[Job]) -> None:

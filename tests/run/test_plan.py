@@ -76,6 +76,16 @@ def test_outputs_inside_the_input_are_no_inputs(tmp_path: Path) -> None:
     assert (first.files, again.files, again.skipped) == (2, 0, 2)
 
 
+def test_an_output_folder_that_holds_inputs_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path / "in/1.png", tmp_path / "in/a/b/2.png", tmp_path / "in/c/notes.txt")
+    with pytest.raises(
+        UsageError, match=r"output: .*in/a lies inside the input and holds inputs.*a/b/2\.png"
+    ):
+        plan(tmp_path / "in", tmp_path / "in/a")
+    assert names(tmp_path / "in", tmp_path / "in/c") == ["1.png", "a/b/2.png"]
+    assert names(tmp_path / "in/1.png", tmp_path / "in/a") == ["1.png"]
+
+
 def test_outputs_never_lie_on_inputs(tmp_path: Path) -> None:
     touch(tmp_path / "in/1.png")
     with pytest.raises(UsageError, match="which is a file"):
