@@ -8,10 +8,10 @@ UNITS = ("bytes", "kB", "MB", "GB", "TB")
 def duration(seconds: float) -> str:
     """A length of time.
 
-    >>> duration(0.42), duration(75), duration(7384)
-    ('0.4 s', '1:15', '2:03:04')
+    >>> duration(0.42), duration(59.97), duration(75), duration(7384)
+    ('0.4 s', '1:00', '1:15', '2:03:04')
     """
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
