@@ -18,7 +18,7 @@ _PART = re.compile(r"[A-Za-z_]\w*|\d+")
 
 @dataclass(frozen=True)
 class Places:
-    """Places by location. Two configurations are equal wherever their keys stand.
+    """Places by location, those of all that holds a part included. Two configurations are equal wherever their keys stand.
 
     keys: those that a configuration may have at its top.
     """
@@ -29,9 +29,10 @@ class Places:
     def put_before(self, message: str) -> str:
         """A message, each line that begins with a key preceded by the place of it.
 
-        >>> places = Places({(): "x.yaml:1", ("stack", 1): "x.yaml:5"}, frozenset({"stack"}))
-        >>> places.put_before("stack[1].conv: got 3")
-        'x.yaml:5: stack[1].conv: got 3'
+        >>> known = {(): "x.yaml:1", ("stack",): "x.yaml:4", ("stack", 0): "x.yaml:5"}
+        >>> places = Places(known, keys=frozenset({"stack", "device"}))
+        >>> places.put_before("stack[0].conv: got 3"), places.put_before("device: got cuda")
+        ('x.yaml:5: stack[0].conv: got 3', 'x.yaml:1: device: got cuda')
         >>> places.put_before("a.wav: no such file")
         'a.wav: no such file'
         """
