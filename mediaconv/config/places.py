@@ -18,8 +18,9 @@ _PART = re.compile(r"[A-Za-z_]\w*|\d+")
 
 @dataclass(frozen=True)
 class Places:
-    """Places by location, those of all that holds a part included. Two configurations are equal wherever their keys stand.
+    """Where keys stand. Two configurations are equal wherever their keys stand.
 
+    known: places by location, those of all that holds a part included.
     keys: those that a configuration may have at its top.
     """
 
