@@ -210,10 +210,15 @@ def film() -> Table:
     torch.manual_seed(0)
     x = torch.rand(FILM_SHAPE)
     rows = []
-    for chunk in FILM_CHUNKS:
-        contenders = film_contenders(chunk)
-        check_equal(contenders, x)
-        rows.append(row("Conv3d 3 to 8, kernel 3", chunk, in_turn(contenders, x, FILM_TURNS), 1))
+    for label, layout in (("", torch.contiguous_format), (", channels last", torch.channels_last_3d)):
+        x = x.contiguous(memory_format=layout)
+        for chunk in FILM_CHUNKS:
+            contenders = film_contenders(chunk)
+            if label:
+                del contenders["continual-inference"]  # measured once
+            check_equal(contenders, x)
+            times = in_turn(contenders, x, FILM_TURNS)
+            rows.append(row(f"Conv3d 3 to 8, kernel 3{label}", chunk, times, 1))
     return Table("Layers over film, 1280x720.", "Milliseconds a frame.", COLUMNS, rows)
 
 

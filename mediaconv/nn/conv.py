@@ -96,7 +96,8 @@ class _Conv(Windowed, nn.modules.conv._ConvNd):
                     padding[axis] = w.left
             else:
                 x = pad(x, self.windows, self.padding_mode, skip=skip)
-        return convolve(x, self._used_weight(), self.bias, self.stride, padding, self.dilation, self.groups)
+        arguments = (self.bias, self.stride, padding, self.dilation, self.groups)
+        return convolve(x, self._used_weight(), *arguments, packs=place is not None)
 
     def _wraps(self, axis: int) -> bool:
         window = self.windows[axis]

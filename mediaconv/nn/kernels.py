@@ -17,14 +17,16 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import conv_flop_count, flop_registry, register_flop_formula
 
+from mediaconv.nn.layout import memory_format
+
 FRAME = 32 * 32
 """Pixels below which a frame is too small for folding to pay."""
 FEW_CHANNELS = 4
 """Input channels up to which folding wins at any depth."""
-FEW_PRODUCTS = 128
-"""Products in an output up to which folding, which adds them in another order, stays within 1e-6."""
-MANY_PRODUCTS = 256
-"""Products in an output from which any two libraries may differ by 1e-6."""
+FEW_PRODUCTS = 112
+"""Products in an output up to which folding and packing, which add in another order, stay within 1e-6."""
+MANY_PRODUCTS = 192
+"""Products in an output above which any two libraries may differ by 1e-6: by 1.2e-6 at 256."""
 SLOW_BELOW = 20480
 """Size of the input up to which torch does without oneDNN: batch x channels x the first two axes."""
 
@@ -45,10 +47,16 @@ def convolve(
     padding: Sequence[int],
     dilation: Sequence[int],
     groups: int,
+    *,
+    packs: bool = False,
 ) -> Tensor:
-    """Convolution with torch's arguments, in one, two or three dimensions."""
+    """Convolution with torch's arguments, in one, two or three dimensions.
+
+    packs: sound may come out packed (mediaconv.nn.layout), as it then is for the next layer.
+    """
     products = math.prod(weight.shape[1:])
-    choice = products > MANY_PRODUCTS or x.ndim == 5 or dilation[0] > 1
+    packs = packs and x.ndim == 3 and x.numel() > SLOW_BELOW and products <= FEW_PRODUCTS
+    choice = packs or products > MANY_PRODUCTS or x.ndim == 5 or dilation[0] > 1
     if choice and _is_ours(x, weight, groups):
         if x.ndim == 5 and _folding_pays(x, products):
             if padding[0]:
@@ -56,6 +64,8 @@ def convolve(
             return folded_conv3d(x, weight, bias, stride, padding, dilation, groups)
         if x.ndim == 3 and groups == 1 and not padding[0] and _columns_pay(x, products):
             return column_conv1d(x, weight, bias, stride[0], dilation[0])
+        if packs and groups == 1 and not padding[0] and _onednn_takes(x):
+            return packed_conv1d(x, weight, bias, stride[0], dilation[0])
         if (x.ndim == 5 or products > MANY_PRODUCTS) and _onednn_takes(x):
             return torch.mkldnn_convolution(x, weight, bias, padding, stride, dilation, groups)
     conv = (F.conv1d, F.conv2d, F.conv3d)[weight.ndim - 3]
@@ -114,6 +124,16 @@ def column_conv1d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, d
     return torch.baddbmm(bias.unsqueeze(1), flat.expand(n, -1, -1), columns)
 
 
+def packed_conv1d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, dilation: int) -> Tensor:
+    """conv1d without padding or groups, from packed sound to packed sound: oneDNN's quicker half.
+
+    A stack of 32 channels in chunks of 4,096 takes a fifth less on two threads, on one about the same.
+    """
+    image = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+    flat = weight.unsqueeze(2)
+    return torch.mkldnn_convolution(image, flat, bias, (0, 0), (1, stride), (1, dilation), 1).squeeze(2)
+
+
 def folded_conv3d(
     x: Tensor,
     weight: Tensor,
@@ -152,11 +172,3 @@ def folded_conv3d(
     for j, window in enumerate(windows[1:], 1):
         y[:, :, j] = frame(window)
     return y
-
-
-def memory_format(x: Tensor) -> torch.memory_format:
-    """Channels last where `x` is packed so and in no other way, otherwise contiguous."""
-    last = {4: torch.channels_last, 5: torch.channels_last_3d}.get(x.ndim)
-    if last is None or x.is_contiguous() or not x.is_contiguous(memory_format=last):
-        return torch.contiguous_format
-    return last

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mediaconv.nn.items import fresh_group, item_indices, restart_items, step_groups
 from mediaconv.nn.layer import check_eval, geometry, step
+from mediaconv.nn.layout import is_packed
 from mediaconv.nn.state import State
 
 
@@ -157,7 +158,7 @@ class Stream:
         else:
             y = step(self.module, x, first.children[0], axis=self.axis, last=last)
         state.counts["emitted"] += y.shape[dim]
-        return y
+        return y.contiguous() if is_packed(y) and not is_packed(x) else y
 
     def _check(self, x: Tensor) -> None:
         dim = self.axis + 2

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mediaconv.nn.geometry import AxisMap, Window
-from mediaconv.nn.kernels import memory_format
 from mediaconv.nn.layer import Streamable
+from mediaconv.nn.layout import join, memory_format
 from mediaconv.nn.state import State
 
 
@@ -94,7 +94,7 @@ def step_window(
     counts = state.counts
     counts["received"] += x.shape[dim]
     held = state.tensors.get("buffer")
-    held = x if held is None else torch.cat([held, x], dim)
+    held = x if held is None else join((held, x), dim)
     if not counts["started"]:
         if not last and counts["received"] < _inputs_to_start(window, padding_mode):
             state.tensors["buffer"] = held.clone() if held is x else held
@@ -163,22 +163,22 @@ def _pad_start(held: Tensor, window: Window, dim: int, mode: str, value: float) 
     if window.left <= 0 or (mode != "zeros" and held.shape[dim] == 0):
         return held
     if mode == "zeros":
-        return torch.cat([_constant(held, window.left, dim, value), held], dim)
+        return join((_constant(held, window.left, dim, value), held), dim)
     if mode == "replicate":
-        return torch.cat([held.narrow(dim, 0, 1).expand(_with(held, dim, window.left)), held], dim)
-    return torch.cat([held.narrow(dim, 1, window.left).flip(dim), held], dim)
+        return join((held.narrow(dim, 0, 1).expand(_with(held, dim, window.left)), held), dim)
+    return join((held.narrow(dim, 1, window.left).flip(dim), held), dim)
 
 
 def _pad_end(
     held: Tensor, missing: int, window: Window, received: int, dim: int, mode: str, value: float
 ) -> Tensor:
     if mode == "zeros":
-        return torch.cat([held, _constant(held, missing, dim, value)], dim)
+        return join((held, _constant(held, missing, dim, value)), dim)
     end = held.shape[dim]
     if mode == "replicate":
-        return torch.cat([held, held.narrow(dim, end - 1, 1).expand(_with(held, dim, missing))], dim)
+        return join((held, held.narrow(dim, end - 1, 1).expand(_with(held, dim, missing))), dim)
     _check_padding(window, received, mode)
-    return torch.cat([held, held.narrow(dim, end - 1 - missing, missing).flip(dim)], dim)
+    return join((held, held.narrow(dim, end - 1 - missing, missing).flip(dim)), dim)
 
 
 def _with(x: Tensor, dim: int, size: int) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 
 from mediaconv import nn
 from mediaconv.nn import kernels
+from mediaconv.nn.layout import is_packed
 from tests.nn.contract import run
 
 
@@ -56,11 +58,80 @@ def test_columns_are_conv1d(batch: int, bias: bool) -> None:
 
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="oneDNN is not in this torch")
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("bias", [False, True])
+def test_packed_is_conv1d(batch: int, bias: bool) -> None:
+    for k, stride, dilation, packs in itertools.product((1, 3), (1, 3), (1, 4), (False, True)):
+        x = torch.randn(batch, 8, 300)
+        x = x.transpose(1, 2).contiguous().transpose(1, 2) if packs else x
+        w = torch.randn(6, 8, k, requires_grad=True)
+        b = torch.randn(6) if bias else None
+        ours = kernels.packed_conv1d(x, w, b, stride, dilation)
+        theirs = F.conv1d(x.double(), w.double(), None if b is None else b.double(), stride, 0, dilation)
+        assert is_packed(ours)
+        # sums of 24 float32 products
+        torch.testing.assert_close(
+            ours.double(), theirs, rtol=0, atol=1e-6 * float(theirs.detach().abs().max())
+        )
+        weights = torch.randn_like(ours)
+        gradients = [torch.autograd.grad((y * weights).sum(), w)[0] for y in (ours, theirs)]
+        # sums of a thousand products
+        torch.testing.assert_close(*gradients, rtol=0, atol=1e-5 * float(gradients[1].abs().max()))
+
+
+def test_any_layer_takes_packed_sound_and_a_stream_gives_it_out_as_it_came(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    packed: list[torch.Tensor] = []
+
+    def spy(x: torch.Tensor, *arguments: Any) -> torch.Tensor:
+        packed.append(x)
+        return packed_conv1d(x, *arguments)
+
+    packed_conv1d = kernels.packed_conv1d
+    monkeypatch.setattr(kernels, "packed_conv1d", spy)
+    c = 8
+    stack = nn.Sequential(
+        nn.CausalConv1d(1, c, 3),
+        nn.Residual(nn.Sequential(nn.Conv1d(c, c, 5, padding="same"), torch.nn.ReLU())),
+        nn.Branches([nn.Conv1d(c, c, 1), nn.CausalConv1d(c, c, 3, dilation=4, mode="mask")], "concat"),
+        nn.Gated(nn.Conv1d(2 * c, 2 * c, 3, 2, "same", padding_mode="replicate")),
+        nn.MaxPool1d(3, 1, "same"),
+        nn.AvgPool1d(3, 1, "same", count_include_pad=False),
+        nn.CausalConv1d(c, c, 3),
+        nn.Upsample1d(2, "linear"),
+        nn.ChannelLayerNorm(c),
+        nn.RMSNorm(c),
+        nn.CausalConv1d(c, c, 3),
+        nn.ConvTranspose1d(c, c, 4, 2, "same"),
+        nn.PixelUnshuffle1d(2),
+        nn.ChannelShuffle(4),
+        nn.CausalConv1d(2 * c, 2 * c, 3),
+        nn.PixelShuffle1d(2),
+        nn.Reshape("n (c k) t -> n c (t k)", {"k": 2}, in_channels=c),
+        nn.BatchNorm1d(c // 2),
+        nn.CausalConv1d(c // 2, c, 3),
+        nn.GroupNorm(2, c),
+    ).eval()
+    x = torch.rand(1, 1, 24000) * 2 - 1
+    with torch.inference_mode():
+        whole = stack(x)
+        streamed = nn.stream(stack)
+        chunks = [streamed.push(chunk) for chunk in (x[..., :1], *x[..., 1:].split(9000, 2))]
+        y = torch.cat([*chunks, streamed.flush()], 2)
+        first = nn.stream(stack[:1]).push(x)
+    torch.testing.assert_close(y, whole, rtol=0, atol=1e-6 * float(whole.abs().max()))
+    assert len(packed) > 10
+    assert all(chunk.is_contiguous() for chunk in (first, *chunks))
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="oneDNN is not in this torch")
 @pytest.mark.parametrize(
     ("module", "shape"),
     [
         # more products an output than two libraries may add up to within 1e-6
         (nn.Conv1d(512, 64, 7, padding=3), (1, 512, 300)),
+        (nn.Conv1d(85, 64, 3, padding=1), (1, 85, 600)),
         (nn.CausalConv2d(64, 32, 5), (1, 64, 40, 30)),
         (nn.CausalConv3d(64, 32, 3), (1, 64, 12, 20, 20)),
     ],
