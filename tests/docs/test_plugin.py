@@ -68,6 +68,23 @@ def test_a_volume_runs_through_an_installed_plugin(tmp_path, installed, suffix):
         assert np.abs(stored - torch.round(values * 65535).numpy()).max() <= 1
 
 
+def test_what_is_no_volume_is_told_as_of_any_other_pipeline(tmp_path, installed):
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans/notes.npy").write_text("no volume")
+    (tmp_path / "scans/page.tif").write_text("no volume either")
+    (tmp_path / "volume.yaml").write_text(CONFIG)
+    command = [sys.executable, "-m", "mediaconv.cli.main", "run", "volume.yaml", "-q", "--executor", "serial"]
+    done = subprocess.run(command, cwd=tmp_path, env=installed, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "failed: notes.npy: read: scans/notes.npy: no volume that can be read" in done.stderr
+    assert "failed: page.tif: read: scans/page.tif: no volume that can be read" in done.stderr
+    done = subprocess.run(
+        [*command, "--set", "write.bit_depth=12"], cwd=tmp_path, env=installed, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "write.bit_depth: got 12, expected 8 or 16" in done.stderr
+
+
 def test_the_documentation_names_what_the_example_holds():
     text = (ROOT / "docs/plugins.md").read_text()
     assert "examples/volumes" in text

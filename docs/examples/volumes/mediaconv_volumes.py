@@ -1,6 +1,7 @@
 """A pipeline of one's own: volumes (multi-page TIFF, .npy), convolved in 3D with depth as the first axis."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import tifffile
@@ -18,14 +19,17 @@ class VolumeRead(Options):
 class VolumeWrite(Options):
     """Bits of a stored voxel."""
 
-    bit_depth: int = 16
+    bit_depth: Literal[8, 16] = 16
 
 
 class VolumeSource(Source):
     """A volume (depth, height, width) or (depth, height, width, channels) of uint8 or uint16."""
 
     def __init__(self, path: Path) -> None:
-        data = np.load(path, mmap_mode="r") if path.suffix == ".npy" else tifffile.imread(path)
+        try:
+            data = np.load(path, mmap_mode="r") if path.suffix == ".npy" else tifffile.imread(path)
+        except (OSError, ValueError) as error:
+            raise ReadError(f"{path}: no volume that can be read") from error
         if data.ndim not in (3, 4) or data.dtype not in (np.uint8, np.uint16):
             raise ReadError(
                 f"{path}: got {data.dtype} of shape {data.shape}, expected a uint8 or uint16 volume"
