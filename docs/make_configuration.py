@@ -18,6 +18,7 @@ from mediaconv.config.layers import LAYERS
 from mediaconv.config.normalizers import NORMALIZERS
 from mediaconv.config.run_config import RayOptions, RunConfig
 from mediaconv.config.schema import config_schema
+from mediaconv.config.section import Named
 from mediaconv.media.limits import Limits
 
 PATH = Path(__file__).with_name("configuration.md")
@@ -29,12 +30,30 @@ override it:
 
     mediaconv run configs/video_causal.yaml --set stack.0.conv.kernel_size=5 --set write.lossless=true
 
+All errors of a file are shown at once, each with file, line and key, what was found and what is allowed; the
+exit code is 2 then, and where the configuration fits none of its inputs. Keys that are not listed here are
+errors.
+
+What is chosen by name, such as a layer, is written `relu`, or `leaky_relu: {negative_slope: 0.2}` with its
+options. The outputs of `INPUT/a/b/clip.mp4` are `OUTPUT/a/b/clip.mp4/channel_0.mp4`, `channel_1.mp4` and so on;
+INPUT is the folder given, of a glob the part before its first wildcard, of a single file the file's own folder.
+
 `mediaconv validate` checks a file, `mediaconv schema` prints the JSON Schema that editors complete by; the
 first line of a file names it: `# yaml-language-server: $schema=docs/schema.json`. This page is made from the
 program by `docs/make_configuration.py`.
 
 ## A run
 """
+LINKS = {
+    "layer": "[a layer](#layers)",
+    "kernel": "[a kernel](kernels.md)",
+    "initializer": "[an initializer](#initializers)",
+    "normalizer": "[a normalizer](#normalizers)",
+    "limits": "[mapping](#limits-and-ray)",
+    "ray": "[mapping](#limits-and-ray)",
+}
+"""What a part of the schema is called, and where this page tells of it."""
+
 SIZES = """
 A value per axis is one number or a list in torch's axis order: time; height, width; time, height, width.
 `causal: true` is `pad` for sound and film and `raster` for images. `pad` pads the past alone, `mask` sets
@@ -97,6 +116,8 @@ def table(fields: Iterable[tuple[str, FieldInfo]], schema: Mapping[str, Any], mo
 
 def plain(value: Any) -> str:
     """A default as YAML spells it; nothing where the description tells."""
+    if isinstance(value, Named):
+        return f"`{value.name}`"
     if value is None or isinstance(value, BaseModel) or value in ((), {}):
         return ""
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
@@ -108,7 +129,7 @@ def allowed(schema: Mapping[str, Any]) -> str:
         words = [allowed(option) for option in schema["anyOf"] if option.get("type") != "null"]
         return " or ".join(dict.fromkeys(word for word in words if word))
     if "$ref" in schema:
-        return f"a {schema['$ref'].rsplit('/', 1)[-1]}"
+        return LINKS[schema["$ref"].rsplit("/", 1)[-1]]
     if "enum" in schema:
         return ", ".join(f"`{str(v).lower() if isinstance(v, bool) else v}`" for v in schema["enum"])
     if "const" in schema:
@@ -116,12 +137,18 @@ def allowed(schema: Mapping[str, Any]) -> str:
     kind = schema.get("type", "")
     if kind == "array":
         inner = allowed(schema.get("items", {}))
-        return f"list of {inner}" if inner else "list"
+        return f"list, each {inner}" if inner else "list"
     if kind in ("integer", "number"):
+        if "minimum" in schema and "maximum" in schema:
+            return f"{kind} from {schema['minimum']} to {schema['maximum']}"
         bounds = [f">= {schema['minimum']}"] if "minimum" in schema else []
         bounds += [f"> {schema['exclusiveMinimum']}"] if "exclusiveMinimum" in schema else []
-        bounds += [f"<= {schema['maximum']}"] if "maximum" in schema else []
         return " ".join([str(kind), *bounds])
+    if isinstance(kind, list):  # it may be left empty, too
+        kind = kind[0]
+    if kind == "object" and len(schema.get("properties", {})) == 1:
+        ((key, value),) = schema["properties"].items()
+        return " or ".join(f"`{{{key}: {choice}}}`" for choice in value["enum"])
     return {"object": "mapping", "boolean": "`true`, `false`", "string": "text"}.get(str(kind), "")
 
 

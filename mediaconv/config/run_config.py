@@ -140,7 +140,8 @@ class RunConfig(Section):
     )
     stack: Layers = Field(description="the layers, first to last")
     weights: Annotated[str, text("a path of a .safetensors file")] | None = Field(
-        default=None, description="a .safetensors file with the state_dict of the stack"
+        default=None,
+        description="a file with the state_dict of the stack: .safetensors, or torch's .pt and .pth",
     )
     normalize: NormalizeField = Field(
         default_factory=Sigmoid, description="how the stack's output becomes values that a file can hold"
