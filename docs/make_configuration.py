@@ -35,8 +35,8 @@ exit code is 2 then, and where the configuration fits none of its inputs. Keys t
 errors.
 
 What is chosen by name, such as a layer, is written `relu`, or `leaky_relu: {negative_slope: 0.2}` with its
-options. The outputs of `INPUT/a/b/clip.mp4` are `OUTPUT/a/b/clip.mp4/channel_0.mp4`, `channel_1.mp4` and so on;
-INPUT is the folder given, of a glob the part before its first wildcard, of a single file the file's own folder.
+options. The outputs of `INPUT/a/b/clip.mp4` are `OUTPUT/a/b/clip.mp4/channel_0.mp4`, `channel_1.mp4` and so
+on; INPUT is the folder given, of a glob the part before its first wildcard, of a single file its own folder.
 
 `mediaconv validate` checks a file, `mediaconv schema` prints the JSON Schema that editors complete by; the
 first line of a file names it: `# yaml-language-server: $schema=docs/schema.json`. This page is made from the
