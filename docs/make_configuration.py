@@ -37,6 +37,7 @@ errors.
 What is chosen by name, such as a layer, is written `relu`, or `leaky_relu: {negative_slope: 0.2}` with its
 options. The outputs of `INPUT/a/b/clip.mp4` are `OUTPUT/a/b/clip.mp4/channel_0.mp4`, `channel_1.mp4` and so
 on; INPUT is the folder given, of a glob the part before its first wildcard, of a single file its own folder.
+Of a folder with films and no sounds the audio pipeline takes the films' sound.
 
 `mediaconv validate` checks a file, `mediaconv schema` prints the JSON Schema that editors complete by; the
 first line of a file names it: `# yaml-language-server: $schema=docs/schema.json`. This page is made from the

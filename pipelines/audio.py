@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -15,6 +15,7 @@ from mediaconv.media.audio import AUDIO_SUFFIXES, AudioReader
 from mediaconv.media.audio_writer import AudioWriter
 from mediaconv.media.limits import Limits
 from mediaconv.media.samples import SampleFormat
+from mediaconv.media.suffixes import SOUND_FILM_SUFFIXES
 from mediaconv.pipeline import Chunk, Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
 from mediaconv.sinks import FileSink, TensorSink, Times, channel_views, check_tensor_format
 
@@ -108,6 +109,10 @@ class AudioPipeline(Pipeline):
     signal_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     read_options: ClassVar[type[Options]] = AudioRead
     write_options: ClassVar[type[Options]] = AudioWrite
+
+    def inputs(self, files: Sequence[Path], options: Options) -> list[Path]:
+        """Sounds; of films where there are only these, as a folder or a glob of films means their sound."""
+        return super().inputs(files, options) or [f for f in files if f.suffix.lower() in SOUND_FILM_SUFFIXES]
 
     def open(self, path: Path, options: AudioRead, limits: Limits) -> Source:  # type: ignore[override]
         return _AudioSource(path, options, limits)

@@ -106,3 +106,14 @@ VIDEO_SUFFIXES = frozenset(
         ".rmvb",
     ]
 )
+SOUND_FILM_SUFFIXES = VIDEO_SUFFIXES - {
+    ".gif",
+    ".y4m",
+    ".m2v",
+    ".h264",
+    ".264",
+    ".hevc",
+    ".h265",
+    ".ivf",
+}
+"""Films that can hold sound."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
 import torch
 import torchaudio
+from mediaconv.pipelines.audio import AudioPipeline, AudioRead
 from torch.nn import functional as F
 
 from tests.pipelines.running import run_one
@@ -134,6 +137,13 @@ def test_the_sound_of_a_film_is_sound(tmp_path, root):
     )
     assert result.media_seconds == pytest.approx(2, abs=0.1)
     assert soundfile.info(folder / "channel_0.wav").frames == result.output_shape[1]
+
+
+def test_films_are_inputs_where_there_is_no_sound_beside_them():
+    folder = [Path("a.mp4"), Path("b.gif"), Path("c.png"), Path("d.MKV")]
+    pipeline = AudioPipeline()
+    assert pipeline.inputs(folder, AudioRead()) == [Path("a.mp4"), Path("d.MKV")]
+    assert pipeline.inputs([*folder, Path("e.wav")], AudioRead()) == [Path("e.wav")]
 
 
 def test_real_thirty_two_bit_sound(tmp_path, real_media):
