@@ -63,7 +63,7 @@ def _check(config: str, *, overrides: list[str], input: str | None, output: str 
 
 def _placed(line: str, config: RunConfig, name: str) -> str:
     placed = config.placed(line)
-    return placed if placed != line else f"{name}: {line}"
+    return placed if placed.startswith(f"{name}:") else f"{name}: {placed}"
 
 
 def schema(debug: DebugOption = False) -> None:

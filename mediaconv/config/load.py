@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from mediaconv.config.document import Document, read_document
 from mediaconv.config.overrides import override, set_value
+from mediaconv.config.places import Places
 from mediaconv.config.problems import Location, Problem, one_line, problems_of, shown
 from mediaconv.config.run_config import RunConfig, render, setting_of
 from mediaconv.errors import ConfigError
@@ -89,7 +90,7 @@ def _checked(document: Document) -> RunConfig:
     except RecursionError:
         raise ConfigError(f"{document.place(())}: layers nested too deeply") from None
     if not problems:
-        return config.standing_at(document.places)
+        return config.standing_at(Places(document.places, frozenset(RunConfig.model_fields)))
     unread = {problem.location for problem in document.problems}
     lines = [_placed(document, p) for p in problems if p in document.problems or p.location not in unread]
     raise ConfigError(

@@ -21,7 +21,7 @@ from mediaconv.config.layer import CausalLayer, LayerSpec, TimeAxis
 from mediaconv.config.layers import Layers, walk
 from mediaconv.config.normalizers import MinMax, NormalizeField, Sigmoid, minmax_refusal
 from mediaconv.config.places import Places
-from mediaconv.config.problems import Location, Problem, failure, listed, one_line, wrong
+from mediaconv.config.problems import Problem, failure, listed, one_line, wrong
 from mediaconv.config.section import Section
 from mediaconv.config.setting import Causality, Setting, causality, check_causal
 from mediaconv.config.values import (
@@ -188,10 +188,15 @@ class RunConfig(Section):
             raise failure([Problem(("normalize",), minmax_refusal(f"{render(causal)} being causal"))])
         return self
 
-    def standing_at(self, places: Mapping[Location, str]) -> RunConfig:
+    @property
+    def places(self) -> Places:
+        """Where its keys stand in a file."""
+        return self._places
+
+    def standing_at(self, places: Places) -> RunConfig:
         """The same configuration, its keys at these places."""
         found = self.model_copy()
-        found._places = Places(places, frozenset(type(self).model_fields))
+        found._places = places
         return found
 
     def placed(self, message: str) -> str:

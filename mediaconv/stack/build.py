@@ -33,6 +33,13 @@ def build_stack(
     rate_hz: steps of the stream axis a second, for kernels given in Hz.
     Raises UsageError where layers do not fit each other, the input's channels or the weights.
     """
+    try:
+        return _built(config, pipeline, channels, rate_hz)
+    except UsageError as error:
+        raise UsageError(config.placed(str(error))) from error
+
+
+def _built(config: RunConfig, pipeline: Pipeline, channels: int, rate_hz: float | None) -> mnn.Sequential:
     place = Place(
         channels=channels,
         dims=len(pipeline.axes),

@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
+from mediaconv.config import parse_config
 from mediaconv.config.layers import LAYERS
 from mediaconv.errors import UsageError
 from mediaconv.nn import stream
@@ -224,3 +225,10 @@ def test_a_strided_block_with_a_strided_shortcut():
     )  # float32: oneDNN pads on its own in one, we in the other
     with pytest.raises(UsageError, match="stride"):
         stack_of(2, {"residual": block})
+
+
+def test_a_stack_that_does_not_fit_is_told_with_its_line():
+    text = "pipeline: audio\ninput: x\noutput: y\nstack:\n- relu\n"
+    text += "- conv: {in_channels: 3, out_channels: 1, kernel_size: 1}\n"
+    with pytest.raises(UsageError, match=r"^x.yaml:6: stack\[1\].conv: in_channels: got 3, but"):
+        build_stack(parse_config(text, name="x.yaml"), find("audio"), channels=2)
