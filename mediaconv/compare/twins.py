@@ -35,8 +35,8 @@ def twins(config: RunConfig) -> tuple[Side, Side]:
     causal["causal"] = causal.get("causal") or True
     causal["stack"] = _causal(causal["stack"])
     return (
-        Side("causal", "causal", _parsed(causal, "causal")),
-        Side("standard", "standard", _parsed(standard, "standard")),
+        Side("causal", "causal", _parsed(causal, "causal").standing_at(config.places)),
+        Side("standard", "standard", _parsed(standard, "standard").standing_at(config.places)),
     )
 
 
