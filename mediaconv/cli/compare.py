@@ -57,10 +57,11 @@ def compare(
     def told(row: Mapping[str, Any]) -> None:
         if "reason" in row:
             Console(stderr=True).print(f"{row['input']}: {row['stage']}: {row['reason']}", markup=False)
-        elif row["mismatch"] and not row["channels"]:
-            console.print(f"{row['input']}: {row['mismatch']}", markup=False)
-        else:
+            return
+        if row["channels"]:
             console.print(terminal_table(row["input"], row["channels"], found))
+        if row["mismatch"]:
+            console.print(f"{row['input']}: {row['mismatch']}", markup=False)
 
     from mediaconv.compare.report import unit_names
     from mediaconv.compare.table import columns

@@ -74,16 +74,16 @@ def _told(config: str, verdict: Verdict) -> str:
         )
         where = f", cut from {found.input}" if found.input else ", of noise"
         lines.append(f"  file to file:  {what} ({len(found.changes)} changes{where})")
-    lines += [f"  looks ahead:   {_leak(leak, unit)}" for leak in verdict.leaks]
+    lines += [f"  looks ahead:   {_leak(leak)}" for leak in verdict.leaks]
     lines += [f"  note: {note}" for note in verdict.notes]
     return "\n".join(lines)
 
 
-def _leak(leak: Leak, unit: str) -> str:
-    return f"{leak.layer}, {_count(leak.look_ahead, 'steps')} of its own input"
+def _leak(leak: Leak) -> str:
+    return f"{leak.layer}, {_count(leak.look_ahead, 'steps', end='the end')} of its own input"
 
 
-def _count(steps: int | None, unit: str) -> str:
-    if steps is None:
-        return "to the end of the file"
-    return f"{steps:,} {unit.removesuffix('s') if steps == 1 else unit}"
+def _count(steps: int | None, unit: str, *, end: str = "the end of the file") -> str:
+    from mediaconv.compare.verdict import counted_steps
+
+    return f"to {end}" if steps is None else counted_steps(steps, unit)

@@ -17,13 +17,14 @@ class Pairs:
     """Steps of two outputs, (C, n, ...) each, joined pairwise. What is held is only what one is ahead.
 
     Outputs whose shapes differ but in n cannot be paired: `mismatch` then says so and nothing is handed on.
+    mismatch: a reason that is known before not to pair them.
     """
 
-    def __init__(self, consume: Consumer) -> None:
+    def __init__(self, consume: Consumer, *, mismatch: str | None = None) -> None:
         self._consume = consume
         self._held: list[list[np.ndarray]] = [[], []]
         self.lengths = [0, 0]
-        self.mismatch: str | None = None
+        self.mismatch = mismatch
 
     def add(self, a: np.ndarray, b: np.ndarray) -> None:
         """Append what both have come to; either may be empty."""
@@ -47,7 +48,8 @@ class Pairs:
     def finish(self) -> None:
         """Note where one output is longer than the other."""
         if self.mismatch is None and self.lengths[0] != self.lengths[1]:
-            self.mismatch = f"the outputs differ in length: {self.lengths[0]} and {self.lengths[1]} steps"
+            a, b = self.lengths
+            self.mismatch = f"the outputs differ in length: {a:,} and {b:,} steps; compared as far as both go"
 
 
 def _size(x: np.ndarray) -> str:

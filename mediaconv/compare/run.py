@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mediaconv.compare.prove import Proof
 from mediaconv.compare.report import channel_rows, unit_names, write_page
 from mediaconv.compare.session import Compared, compare_file, time_axis
 from mediaconv.compare.strict import dumps
 from mediaconv.compare.table import Column, columns, csv_text, summary
 from mediaconv.compare.twins import Side
-from mediaconv.compare.verdict import prove_model
+from mediaconv.compare.verdict import Verdict, counted_steps, judge_model
 from mediaconv.errors import MediaError
 from mediaconv.nn.layer import axis_map
 from mediaconv.pipeline import Pipeline
@@ -70,7 +69,7 @@ def compare(
     names = [side.name for side in sides]
     found = columns(pipeline.name, names, unit_names(pipeline.name, time_axis(sides[0], pipeline))[1])
     result = Comparison(output, pipeline.name, found)
-    proofs: dict[int, Proof] = {}
+    verdicts: dict[int, Verdict] = {}
     for job in jobs:
         try:
             compared = compare_file(job, sides, pipeline, models)
@@ -78,7 +77,7 @@ def compare(
             result.failures.append({"input": job.name, "stage": error.stage, "reason": str(error)})
             told(result.failures[-1])
             continue
-        rows = [side_row(s, r, compared, pipeline, proofs) for s, r in zip(sides, ROLES, strict=True)]
+        rows = [side_row(s, r, compared, pipeline, verdicts) for s, r in zip(sides, ROLES, strict=True)]
         result.sides = result.sides or rows
         page = output / REPORT if len(jobs) == 1 else job.target / REPORT
         write_page(page, compared, rows, pipeline, job.target, found)
@@ -89,71 +88,71 @@ def compare(
 
 
 def side_row(
-    side: Side, role: str, compared: Compared, pipeline: Pipeline, proofs: dict[int, Proof]
+    side: Side, role: str, compared: Compared, pipeline: Pipeline, verdicts: dict[int, Verdict]
 ) -> dict[str, Any]:
     """Everything known of one stack: proof, receptive field, latency."""
     model = compared.models[side.name]
-    if id(model) not in proofs:
-        proofs[id(model)] = prove_model(model, side.config, pipeline, compared.info)
-    proof = proofs[id(model)]
+    if id(model) not in verdicts:
+        verdicts[id(model)] = judge_model(model, side.config, pipeline, compared.info)
+    verdict = verdicts[id(model)]
     reach = reach_row(model, compared)
     return {
         "name": side.name,
         "label": side.label,
         "role": role,
         "note": "",
-        "causal": proof.causal,
-        "look_ahead": proof.look_ahead,
-        "unit": proof.unit,
-        "methods": proof.by,
-        "leaks": proof.leaks,
+        "causal": verdict.causal,
+        "look_ahead": verdict.look_ahead,
+        "unit": verdict.unit,
+        "methods": verdict.stack.by,
+        "leaks": verdict.leaks,
         **reach,
-        "verdict": verdict_text(proof),
-        "facts": facts(proof, reach, unit_names(pipeline.name, compared.axis)[1]),
+        "verdict": verdict_text(verdict, unit_names(pipeline.name, compared.axis)[1]),
+        "facts": facts(verdict, reach, unit_names(pipeline.name, compared.axis)[1]),
     }
 
 
 def reach_row(model: Model, compared: Compared) -> dict[str, Any]:
     """Receptive field both ways and latency, in steps of the input and milliseconds; None: no end."""
     found = axis_map(model.module, compared.axis)
-    back, ahead = (None if math.isinf(n) else int(n) for n in (found.look_back, found.latency))
+    reads = (found.look_back, found.latency, found.receptive_field)
+    back, ahead, both = (None if math.isinf(n) or model.needs_range else int(n) for n in reads)
     rate = compared.info.rate
     return {
         "receptive_field_back": back,
         "receptive_field_ahead": ahead,
-        "receptive_field": None if math.isinf(found.receptive_field) else int(found.receptive_field),
+        "receptive_field": both,
         "latency_steps": ahead,
         "latency_ms": None if rate is None or ahead is None else float(1000 * ahead / rate),
         "stride": found.stride,
     }
 
 
-def verdict_text(proof: Proof) -> str:
-    """The proof in a sentence."""
-    if proof.causal:
-        return "Causal: no output depends on a later input, by gradient and by perturbation."
-    if proof.look_ahead is None:
+def verdict_text(verdict: Verdict, unit: str) -> str:
+    """The verdict in a sentence. unit: of the steps along which the two are compared."""
+    if verdict.causal:
+        along = "" if verdict.unit == unit else f" along {verdict.unit}"
+        return f"Causal{along}: no output depends on a later input, by gradient and by perturbation."
+    if verdict.look_ahead is None:
         return "Not causal: its outputs depend on the whole file, to its end."
-    count = (
-        f"{proof.look_ahead:,} {proof.unit}" if proof.look_ahead != 1 else f"1 {proof.unit.removesuffix('s')}"
-    )
-    return f"Not causal: its outputs depend on inputs up to {count} later."
+    steps = counted_steps(verdict.look_ahead, verdict.unit)
+    return f"Not causal: its outputs depend on inputs up to {steps} later."
 
 
-def facts(proof: Proof, reach: Mapping[str, Any], unit: str) -> list[str]:
+def facts(verdict: Verdict, reach: Mapping[str, Any], unit: str) -> list[str]:
     """Latency, receptive field and who looks ahead, in words."""
     steps, ms = reach["latency_steps"], reach["latency_ms"]
     if steps is None:
         latency = "latency: the whole file"
     else:
-        latency = f"latency {steps:,} {unit}" + (f", {ms:,.4g} ms" if ms is not None else "")
+        latency = f"latency {counted_steps(steps, unit)}" + (f", {ms:,.4g} ms" if ms is not None else "")
     back, ahead = (
         "all" if reach[f"receptive_field_{side}"] is None else f"{reach[f'receptive_field_{side}']:,}"
         for side in ("back", "ahead")
     )
     found = [latency, f"an output reads {back} {unit} before its own and {ahead} after it"]
-    if proof.leaks:
-        found.append("looking ahead: " + ", ".join(leak.layer for leak in proof.leaks[:4]))
+    if verdict.leaks:
+        found.append("looking ahead: " + ", ".join(leak.layer for leak in verdict.leaks[:4]))
     return found
 
 

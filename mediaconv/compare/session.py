@@ -128,6 +128,15 @@ def time_axis(side: Side, pipeline: Pipeline) -> int:
     return axes[0] if len(axes) == 1 else 0
 
 
+def unequal_strides(models: Sequence[Model]) -> str | None:
+    """Why outputs that step through the input unequally are not laid side by side; None where they do not."""
+    strides = [tuple(found.stride for found in model.maps) for model in models]
+    if strides[0] == strides[1]:
+        return None
+    a, b = (" x ".join(map(str, each)) for each in strides)
+    return f"the outputs differ in stride: a step of one is {a} of the input, of the other {b}"
+
+
 class _Passage:
     """The chunks of one input on their way through both stacks into files and numbers."""
 
@@ -161,7 +170,7 @@ class _Passage:
         self._clocks = [OutputClock(m.stride, seconds) for m in models]
         self._timed = False
         self._times: list[float] = []
-        self._pairs = Pairs(self._paired)
+        self._pairs = Pairs(self._paired, mismatch=unequal_strides(models))
         self._numbers: list[ChannelNumbers] = []
         self._finder = EventFinder(rate=info.rate, fine=len(pipeline.axes) == 1)
         self._input_curve = Envelope()

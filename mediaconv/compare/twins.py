@@ -8,6 +8,7 @@ order, and named kernels, inline numbers and weight files are taken alike. Where
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,12 +48,25 @@ def pair(first: RunConfig, second: RunConfig, names: tuple[str, str]) -> tuple[S
             f"compare: {names[0]} is for {first.pipeline} and {names[1]} for {second.pipeline}; "
             "two configurations of one pipeline can be compared"
         )
+    _check_reads(first, second, names)
     stems = [Path(name).stem for name in names]
     if stems[0] == stems[1]:
         stems = [f"{stems[0]}_a", f"{stems[1]}_b"]
     reserved = {"input", "difference", "view"}
     stems = [f"{stem}_config" if stem in reserved else stem for stem in stems]
     return Side(stems[0], stems[0], first), Side(stems[1], stems[1], second)
+
+
+def _check_reads(first: RunConfig, second: RunConfig, names: tuple[str, str]) -> None:
+    """Both see the samples that the first one reads; a sample rate is the stack's own affair."""
+    reads = [config.read.model_dump(mode="json", exclude={"sample_rate"}) for config in (first, second)]
+    different = sorted(key for key in reads[0] if reads[0][key] != reads[1].get(key))
+    if different:
+        told = " and ".join(
+            f"{name} has {', '.join(f'{key}: {json.dumps(read[key])}' for key in different)}"
+            for name, read in zip(names, reads, strict=True)
+        )
+        raise UsageError(f"compare: under `read`, {told}; both must read the input alike")
 
 
 def _content(config: RunConfig) -> dict[str, Any]:

@@ -84,7 +84,17 @@ def prove_config(config: RunConfig, pipeline: Pipeline, *, files: bool = True) -
             found = prove_files(config, pipeline, order, source=source, channels=info.channels, reach=steps)
         except MediaError as error:
             raise UsageError(f"file to file could not be tried: {error.stage}: {error}") from error
-    return _verdict(config, proof, found, pipeline)
+    verdict = _verdict(config, proof, found, pipeline)
+    if files and found is None:
+        verdict.notes.append(
+            f"file to file was not tried: no lossless {pipeline.name} input can be written here"
+        )
+    return verdict
+
+
+def judge_model(model: Model, config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> Verdict:
+    """The verdict on a configuration whose model is made for an input, without files."""
+    return _verdict(config, prove_model(model, config, pipeline, info), None, pipeline)
 
 
 def prove_model(model: Model, config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> Proof:
@@ -97,6 +107,15 @@ def prove_model(model: Model, config: RunConfig, pipeline: Pipeline, info: Sourc
         axis_names=units(pipeline),
         labels=_labels(config, model.module, prelude=pipeline.prelude(info, config.read) is not None),
     )
+
+
+def counted_steps(steps: int, unit: str) -> str:
+    """A number of steps with its unit, which is given in the plural.
+
+    >>> counted_steps(1, "samples"), counted_steps(2180, "samples")
+    ('1 sample', '2,180 samples')
+    """
+    return f"{steps:,} {unit.removesuffix('s') if steps == 1 else unit}"
 
 
 def units(pipeline: Pipeline) -> tuple[str, ...]:
@@ -167,9 +186,7 @@ def _verdict(config: RunConfig, proof: Proof, files: FileProof | None, pipeline:
         causal, look_ahead = False, None
         formula = None
         leaks.append(Leak("normalize.minmax (reads the whole file first)", None, None))
-    if files is None:
-        notes.append(f"file to file was not tried: no lossless {pipeline.name} input can be written here")
-    elif look_ahead is not None and _further(files, proof, units(pipeline)):
+    if files is not None and look_ahead is not None and _further(files, proof, units(pipeline)):
         causal, look_ahead, unit = False, files.look_ahead, units(pipeline)[files.axis]
         leaks.append(Leak(f"outside the stack: {_suspects(config)}", files.look_ahead, None))
     return Verdict(causal, look_ahead, unit, formula, proof, files, leaks, notes)

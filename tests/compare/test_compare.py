@@ -144,18 +144,69 @@ def test_a_folder_has_an_index_csv_and_a_summary(tmp_path, mediaconv, config):
     assert "bad.png" in index
 
 
-def test_two_configurations_of_unequal_shape_are_told_apart(tmp_path, mediaconv, config):
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [({"stride": 2}, "differ in stride"), ({"padding": ["same", "valid"]}, "differ in shape")],
+)
+def test_two_configurations_of_unequal_outputs_are_told_apart(tmp_path, mediaconv, config, other, words):
     cv2.imwrite(str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 255, (30, 30, 3), np.uint8))
     keys = {"pipeline": "image", "input": "a.png", "output": "o"}
     a = config("a.yaml", **keys, stack=[{"conv": {"out_channels": 2, "kernel_size": 3}}])
-    b = config("b.yaml", **keys, stack=[{"conv": {"out_channels": 2, "kernel_size": 3, "stride": 2}}])
+    b = config("b.yaml", **keys, stack=[{"conv": {"out_channels": 2, "kernel_size": 3, **other}}])
     done = mediaconv("compare", a, b, "-o", "o2")
     row = strict(tmp_path / "o2/compare.json")["files"][0]
-    assert "differ in shape" in row["mismatch"]
+    assert words in row["mismatch"]
     assert row["channels"] == []
     assert (tmp_path / "o2/a.png/a/channel_0.png").is_file()
     assert (tmp_path / "o2/a.png/b/channel_1.png").is_file()
-    assert "differ in shape" in done.stdout
+    assert words in done.stdout
+
+
+def test_outputs_that_step_unequally_are_not_laid_side_by_side(tmp_path, mediaconv, config):
+    """Sample by sample, 8,000 a second beside 4,000 would be numbers without meaning."""
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).uniform(-0.1, 0.1, 5000), 8000)
+    keys = {"pipeline": "audio", "input": "a.wav", "output": "o"}
+    a = config("a.yaml", **keys, stack=[{"conv": {"out_channels": 1, "kernel_size": 3}}])
+    b = config("b.yaml", **keys, stack=[{"conv": {"out_channels": 1, "kernel_size": 3, "stride": 2}}])
+    mediaconv("compare", a, b, "-o", "o")
+    row = strict(tmp_path / "o/compare.json")["files"][0]
+    assert "a step of one is 1 of the input, of the other 2" in row["mismatch"]
+    assert row["channels"] == []
+    assert row["output_shapes"] == {"a": [1, 5000], "b": [1, 2500]}
+    assert (tmp_path / "o/a.wav/b/channel_0.wav").is_file()
+
+
+def test_lengths_that_differ_are_told_beside_the_numbers(tmp_path, mediaconv, config):
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).uniform(-0.1, 0.1, 5000), 8000)
+    keys = {"pipeline": "audio", "input": "a.wav", "output": "o"}
+    a = config("a.yaml", **keys, stack=[{"conv": {"out_channels": 1, "kernel_size": 3}}])
+    b = config("b.yaml", **keys, stack=[{"conv": {"out_channels": 1, "kernel_size": 3, "padding": "valid"}}])
+    done = mediaconv("compare", a, b, "-o", "o")
+    row = strict(tmp_path / "o/compare.json")["files"][0]
+    assert "5,000 and 4,998 steps" in row["mismatch"]
+    assert len(row["channels"]) == 1
+    assert "5,000 and 4,998 steps" in " ".join(done.stdout.split())
+
+
+def test_configurations_that_read_unlike_are_refused(tmp_path, mediaconv, config):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((20, 20, 3), np.uint8))
+    keys = {"pipeline": "image", "input": "a.png", "stack": [{"conv": {"out_channels": 1, "kernel_size": 3}}]}
+    a, b = config("a.yaml", **keys, output="o"), config("b.yaml", **keys, output="o", read={"size": [8, 9]})
+    done = mediaconv("compare", a, b, "-o", "o2", code=2)
+    assert "b.yaml has size: [8, 9]; both must read the input alike" in done.stderr
+
+
+def test_a_normalizer_that_reads_the_whole_file_is_not_causal(tmp_path, mediaconv, config):
+    """minmax takes its range from the whole file, so even a kernel of one sample reads to the end."""
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).uniform(-0.1, 0.1, 500), 8000)
+    keys = {"pipeline": "audio", "input": "a.wav", "output": "o"}
+    stack = [{"conv": {"out_channels": 1, "kernel_size": 1}}]
+    a = config("a.yaml", **keys, stack=stack, normalize="minmax")
+    b = config("b.yaml", **keys, stack=stack)
+    mediaconv("compare", a, b, "-o", "o")
+    sides = strict(tmp_path / "o/compare.json")["files"][0]["sides"]
+    assert (sides["a"]["causal"], sides["a"]["look_ahead"], sides["a"]["latency_ms"]) == (False, None, None)
+    assert (sides["b"]["causal"], sides["b"]["look_ahead"], sides["b"]["latency_ms"]) == (True, 0, 0)
 
 
 def test_equal_configurations_differ_by_nothing(tmp_path, mediaconv, config):

@@ -84,7 +84,8 @@ def test_no_input_is_needed():
     found = judge(SOUND.format(input="nowhere.wav"))
     assert found.causal
     assert found.files.input is None
-    assert judge(SOUND.format(input="nowhere.wav"), files=False).files is None
+    found = judge(SOUND.format(input="nowhere.wav"), files=False)
+    assert (found.files, found.notes) == (None, [])
 
 
 def test_residual_layers_are_named_by_their_place(sound):
