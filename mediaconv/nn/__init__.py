@@ -11,7 +11,8 @@ from mediaconv.nn.convert import declare_converter, declare_residual, to_streami
 from mediaconv.nn.deform import CausalDeformConv2d, CausalDeformConv3d, DeformConv2d, DeformConv3d
 from mediaconv.nn.gates import Gate, Gated
 from mediaconv.nn.geometry import AxisMap
-from mediaconv.nn.layer import Streamable, geometry, noncausal_layers
+from mediaconv.nn.layer import Streamable
+from mediaconv.nn.model import geometry, noncausal_layers
 from mediaconv.nn.norms import (
     BatchNorm1d,
     BatchNorm2d,

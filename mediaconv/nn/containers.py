@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.nn.geometry import AxisMap, Chain, Parallel
-from mediaconv.nn.layer import Composite, axis_map, init_state, output_channels, step
+from mediaconv.nn.layer import TotalStride, axis_map, init_state, output_channels, step
 from mediaconv.nn.state import State
 
 
-class Sequential(Composite, nn.Sequential):
+class Sequential(TotalStride, nn.Sequential):
     """torch.nn.Sequential that streams; the same keys ("0.weight", ...)."""
 
     def _repr_html_(self) -> str:
@@ -65,7 +65,7 @@ def _mul(parts: Sequence[Tensor]) -> Tensor:
 MERGES: dict[str, Callable[[Sequence[Tensor]], Tensor]] = {"add": _add, "concat": _concat, "mul": _mul}
 
 
-class Branches(Composite, nn.Module):
+class Branches(TotalStride, nn.Module):
     """Parallel branches over one input, merged by `add`, `concat` (channels) or `mul`.
 
     branches: modules; each gives the same output length, `add` and `mul` the same channels.

@@ -15,7 +15,7 @@ from mediaconv.nn import conv, norms, pooling, resize, shuffle, transposed
 from mediaconv.nn.containers import Branches, Residual, Sequential
 from mediaconv.nn.gates import Gated
 from mediaconv.nn.geometry import AxisMap
-from mediaconv.nn.layer import Composite, Streamable, is_pointwise, output_channels, unknown_layer
+from mediaconv.nn.layer import Streamable, TotalStride, is_pointwise, output_channels, unknown_layer
 from mediaconv.nn.state import State
 
 Converter = Callable[[Any, str], nn.Module]
@@ -65,7 +65,7 @@ def declare_residual(
     CONVERTERS[kind] = converter
 
 
-class DeclaredResidual(Composite, nn.Module):
+class DeclaredResidual(TotalStride, nn.Module):
     """A converted residual block; its children keep the names that they have in the block."""
 
     def __init__(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.nn.geometry import AxisMap
-from mediaconv.nn.layer import Composite, Pointwise, axis_map, init_state, output_channels, step
+from mediaconv.nn.layer import Pointwise, TotalStride, axis_map, init_state, output_channels, step
 from mediaconv.nn.state import State
 
 
@@ -30,7 +30,7 @@ class Gate(Pointwise, nn.Module):
         return channels // 2
 
 
-class Gated(Composite, nn.Module):
+class Gated(TotalStride, nn.Module):
     """A layer of twice the channels, then `Gate`: `Gated(CausalConv1d(8, 2 * 8, 2, dilation=4))`.
 
     Keys are "conv.weight", "conv.bias".

@@ -301,6 +301,11 @@ def union_of_windows(starts: np.ndarray, kernel: int, dilation: int) -> np.ndarr
     return np.unique(starts[:, None] + np.arange(kernel)[None, :] * dilation)
 
 
+def whole_number(number: Fraction) -> int | Fraction:
+    """The same number, an int where it is whole."""
+    return int(number) if number.denominator == 1 else number
+
+
 def same_padding(kernel: int, dilation: int) -> tuple[int, int]:
     """Left and right padding of a standard layer: `(e-1)//2` and the rest; `ceil(n/stride)` outputs."""
     extent = (kernel - 1) * dilation + 1

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from torch import Tensor, nn
 
-from mediaconv.nn.geometry import IDENTITY, AxisMap
+from mediaconv.nn.geometry import IDENTITY, AxisMap, whole_number
 from mediaconv.nn.state import State
 
 
@@ -66,6 +66,14 @@ class Streamable:
         out = (self.axis_map(axis).output_length(length) for axis, length in enumerate(lengths))
         return (n, self.output_channels(c), *out)
 
+    def check_axes(self, x: Tensor) -> None:
+        """Raise ValueError for an input of another number of axes than this layer takes."""
+        if x.ndim != self.dims + 2:
+            raise ValueError(
+                f"{type(self).__name__} takes (N, C, ...) with {self.dims} axes after the channels: "
+                f"got shape {tuple(x.shape)}"
+            )
+
     def empty_output(self, x: Tensor, axis: int | None = None, length: int = 0) -> Tensor:
         """An output without elements for an input like `x`; where an axis is given, of a length along it."""
         shape = list(self.output_shape(x.shape))
@@ -74,7 +82,16 @@ class Streamable:
         return x.new_empty(shape)
 
 
-class Pointwise(Streamable):
+class TotalStride(Streamable):
+    """Mixin of a layer to which torch gives no stride: its total along the stream axis 0."""
+
+    @property
+    def stride(self) -> int | Fraction:
+        """Input steps an output step along the stream axis 0: an int, or a Fraction below or between."""
+        return whole_number(self.axis_map(0).stride)
+
+
+class Pointwise(TotalStride):
     """Mixin of a layer whose output at a position reads the input at that position alone."""
 
     def axis_map(self, axis: int) -> AxisMap:
@@ -85,16 +102,6 @@ class Pointwise(Streamable):
 
     def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:
         return self(x)  # type: ignore[operator]
-
-
-class Composite(Streamable):
-    """Mixin of a layer made of layers: its stride is its total along the stream axis 0."""
-
-    @property
-    def stride(self) -> int | Fraction:
-        """Input steps an output step along the stream axis 0: an int, or a Fraction below or between."""
-        total = self.axis_map(0).stride
-        return int(total) if total.denominator == 1 else total
 
 
 RANDOM = (
@@ -139,22 +146,6 @@ def axis_map(module: nn.Module, axis: int = 0) -> AxisMap:
     raise unknown_layer(module)
 
 
-def geometry(module: nn.Module, axis: int = 0) -> AxisMap:
-    """Latency, look-back, receptive field, stride and output length of any stack along any axis.
-
-    axis: counts the axes after the channels: 0 is samples, frames or rows.
-    Raises TypeError naming a layer that cannot stream.
-
-    >>> from mediaconv.nn import Conv2d
-    >>> geometry(Conv2d(1, 1, (3, 5), padding="same"), axis=1).receptive_field
-    5
-    """
-    for name, layer in leaves(module):
-        if not isinstance(layer, Streamable) and not is_pointwise(layer):
-            raise unknown_layer(layer, name)
-    return axis_map(module, axis)
-
-
 def init_state(module: nn.Module, axis: int) -> State:
     """A fresh state for any layer that streams."""
     return module.init_state(axis) if isinstance(module, Streamable) else State()
@@ -178,8 +169,9 @@ def unknown_layer(module: nn.Module, path: str = "") -> TypeError:
     """The error for a layer that cannot stream; `path` is its place in the model."""
     where = f"{path}: " if path else ""
     return TypeError(
-        f"{where}{type(module).__name__} is not a layer that streams: use the layers of mediaconv.nn, "
-        "torch's pointwise activations, or convert known torch layers with mediaconv.nn.to_streaming"
+        f"{where}{type(module).__name__} is not a layer that streams: use the layers of mediaconv.nn, or "
+        "torch's convolutions, pools, norms and pointwise activations; a block of your own is made known "
+        "with mediaconv.nn.declare_residual or declare_converter"
     )
 
 
@@ -190,31 +182,3 @@ def leaves(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]
         yield name, module
     for part, child in inner:
         yield from leaves(child, f"{name}.{part}" if name else part)
-
-
-def check_eval(module: nn.Module) -> None:
-    """Raise ValueError for a layer whose training mode cannot stream: dropout, or statistics of the batch."""
-    for name, layer in leaves(module):
-        if not layer.training:
-            continue
-        random = isinstance(layer, RANDOM) and getattr(layer, "p", 1) > 0
-        if random or isinstance(layer, BATCH_NORMS):
-            where = f"{name}: " if name else ""
-            raise ValueError(
-                f"{where}{type(layer).__name__} in training mode cannot stream: call .eval() first"
-            )
-
-
-def noncausal_layers(module: nn.Module, axis: int = 0) -> list[tuple[str, nn.Module, int | float]]:
-    """Every layer that reads the future along an axis: its path, itself and how many of its inputs ahead.
-
-    `math.inf` is a layer that needs the whole input (a norm over time). What `alignment="block"` reads,
-    up to stride-1 inputs, was asked for and is not listed.
-    """
-    found = []
-    for name, layer in leaves(module):
-        ahead = axis_map(layer, axis).latency
-        allowed = axis_map(layer, axis).stride - 1 if getattr(layer, "alignment", "") == "block" else 0
-        if ahead > allowed:
-            found.append((name, layer, ahead))
-    return found

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mediaconv.nn.geometry import IDENTITY, AxisMap, Whole
-from mediaconv.nn.layer import Pointwise, Streamable
+from mediaconv.nn.layer import Pointwise, TotalStride
 from mediaconv.nn.state import State
 from mediaconv.nn.window import step_whole
 
 
-class _PoolsOverTime(Streamable):
+class _PoolsOverTime(TotalStride):
     """What layers whose statistics span the stream axis share."""
 
     def _by_fixed_statistics(self) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mediaconv.nn.geometry import IDENTITY, AxisMap, Window
-from mediaconv.nn.layer import Streamable
+from mediaconv.nn.layer import TotalStride
 from mediaconv.nn.state import State
 from mediaconv.nn.window import pad_by, step_window, window_state
 
@@ -46,7 +46,7 @@ class Resampled(AxisMap):
         return self.window.reads(np.unique(outputs // self.new))
 
 
-class Resample(Streamable, nn.Module):
+class Resample(TotalStride, nn.Module):
     """Sound resampled by windowed sinc interpolation, as torchaudio.functional.resample does by default.
 
     orig_hz, new_hz: sample rates, whole numbers in Hz. Equal rates give the input.

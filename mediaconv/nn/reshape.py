@@ -17,6 +17,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from mediaconv.nn.geometry import IDENTITY, AxisMap, Window
+from mediaconv.nn.layer import TotalStride
 from mediaconv.nn.state import State
 from mediaconv.nn.window import Place, Windowed
 from mediaconv.pattern import Pattern, parse_pattern
@@ -53,7 +54,7 @@ class BlockMap(AxisMap):
         return np.unique(block[:, None] * self.inputs + np.array(self.sources)[place])
 
 
-class Reshape(Windowed, nn.Module):
+class Reshape(Windowed, TotalStride, nn.Module):
     """einops' rearrange over (N, C, ...) with the batch first and the number of axes kept.
 
     pattern: as `n (c k) t -> n c (t k)`. A part of fixed size moves between channels and axes: into an axis

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from mediaconv.nn.conv import Ints, causal_axes
 from mediaconv.nn.geometry import AxisMap, Interpolated, Transposed, Window, per_axis
-from mediaconv.nn.layer import Streamable
+from mediaconv.nn.layer import TotalStride
 from mediaconv.nn.state import State
 from mediaconv.nn.window import Place, Windowed, pad, window_state
 
 MODES = ("nearest", "linear")
 
 
-class _Upsample(Windowed, nn.Module):
+class _Upsample(Windowed, TotalStride, nn.Module):
     padding_mode = "replicate"
 
     def __init__(
@@ -40,6 +40,7 @@ class _Upsample(Windowed, nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: (N, C, ...) to (N, C, ...'), each length times its scale."""
+        self.check_axes(x)
         return self.apply_windows(x, None)
 
     def apply_windows(self, x: Tensor, place: Place | None) -> Tensor:
@@ -110,7 +111,7 @@ def interpolate(x: Tensor, dim: int, scale: int, *, causal: bool) -> Tensor:
     return (near * (1 - weight).to(x.dtype) + far * weight.to(x.dtype)).flatten(dim, dim + 1)
 
 
-class UpsampleNearest(Streamable, nn.Module):
+class UpsampleNearest(TotalStride, nn.Module):
     """Every axis repeated `scale` times, however many axes there are (torch.nn.Upsample does not say).
 
     Shape: (N, C, ...) to (N, C, ...'), each length times `scale`.

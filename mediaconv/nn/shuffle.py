@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mediaconv.nn.conv import Ints, causal_axes
 from mediaconv.nn.geometry import AxisMap, Transposed, Window, per_axis
-from mediaconv.nn.layer import Pointwise, Streamable
+from mediaconv.nn.layer import Pointwise, TotalStride
 from mediaconv.nn.state import State
 from mediaconv.nn.window import Place, Windowed, pad
 
@@ -31,11 +31,12 @@ class _Factors(nn.Module):
         return f"factor={self.factor}"
 
 
-class _PixelShuffle(Streamable, _Factors):
+class _PixelShuffle(TotalStride, _Factors):
     """Shi et al. 2016: every `prod(factor)` channels become a block of positions."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: (N, C * prod(factor), ...) to (N, C, ...'), each length times its factor."""
+        self.check_axes(x)
         n, channels, *lengths = x.shape
         c, d = self.output_channels(channels), self.dims
         blocks = x.reshape(n, c, *self.factor, *lengths)
@@ -62,7 +63,7 @@ class _PixelShuffle(Streamable, _Factors):
         return self(x)
 
 
-class _PixelUnshuffle(Windowed, _Factors):
+class _PixelUnshuffle(Windowed, TotalStride, _Factors):
     """Blocks of positions become channels; a last block that is not whole is filled with zeros."""
 
     def __init__(self, factor: Ints, *, causal: bool = False, time_axis: Ints = 0) -> None:

@@ -12,9 +12,11 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
+from mediaconv.nn.geometry import whole_number
 from mediaconv.nn.items import fresh_group, item_indices, restart_items, step_groups
-from mediaconv.nn.layer import check_eval, geometry, step
+from mediaconv.nn.layer import step
 from mediaconv.nn.layout import is_packed
+from mediaconv.nn.model import check_eval, count_axes, geometry, streaming
 from mediaconv.nn.state import State
 
 
@@ -26,9 +28,10 @@ class Stream:
     """
 
     def __init__(self, module: nn.Module, axis: int) -> None:
-        self.map = geometry(module, axis)
-        check_eval(module)
-        self.module = module
+        self.module = streaming(module)
+        self.map = geometry(self.module, axis)
+        self._axes = count_axes(self.module)
+        check_eval(self.module)
         self.axis = axis
         self._state = self._fresh()
 
@@ -48,9 +51,9 @@ class Stream:
         return self.map.receptive_field
 
     @property
-    def stride(self) -> Fraction:
-        """Input steps an output step."""
-        return self.map.stride
+    def stride(self) -> int | Fraction:
+        """Input steps an output step: an int, or a Fraction below or between."""
+        return whole_number(self.map.stride)
 
     def output_length(self, length: int) -> int:
         """Outputs in all for an input of `length` steps."""
@@ -162,9 +165,10 @@ class Stream:
 
     def _check(self, x: Tensor) -> None:
         dim = self.axis + 2
-        if x.ndim <= dim:
+        if x.ndim <= dim or (self._axes and x.ndim != self._axes + 2):
+            axes = self._axes or f"more than {self.axis}"
             raise ValueError(
-                f"a chunk is (N, C, ...) with axis {self.axis} after the channels: got {tuple(x.shape)}"
+                f"a chunk is (N, C, ...) with {axes} axes after the channels: got shape {tuple(x.shape)}"
             )
         like = self._state.tensors.get("like")
         if like is None:
@@ -182,9 +186,10 @@ class Stream:
 def stream(module: nn.Module, *, axis: int = 0) -> Stream:
     """Run a module over its input in chunks of any size, with the result of one call on the whole.
 
-    module: a layer of this package, a torch activation, or a `Sequential` of them; in eval mode where it
-        has dropout or batch norms.
+    module: a layer of this package or one of torch's that `to_streaming` knows, or a stack of them; in
+        eval mode where it has dropout or batch norms.
     axis: which axis after the channels the chunks come along; 0 is samples, frames or rows.
-    Raises TypeError naming a layer that cannot stream, ValueError one that is in training mode.
+    Raises TypeError naming a layer that cannot stream, ValueError one that is in training mode, or for an
+    axis that is not there.
     """
     return Stream(module, axis)

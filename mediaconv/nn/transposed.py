@@ -30,6 +30,7 @@ class _ConvTranspose(Streamable, nn.modules.conv._ConvNd):
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: (N, C_in, ...) to (N, C_out, ...')."""
+        self.check_axes(x)
         if 0 in self.output_shape(x.shape):
             return self.empty_output(x)
         appended = any(m.right < 0 for m in self.maps)

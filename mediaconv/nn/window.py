@@ -50,6 +50,7 @@ class Windowed(Streamable):
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: (N, C, ...) to (N, C', ...')."""
+        self.check_axes(x)
         return self.empty_output(x) if vanishes(self.windows, x) else self.apply_windows(x, None)
 
     def axis_map(self, axis: int) -> AxisMap:

@@ -173,3 +173,4 @@ def test_the_contract_passes_what_these_are_broken_from() -> None:
     verify_contract(nn.CausalConv1d(2, 2, 3), SHAPE, PLAN, causal=True)
     verify_contract(nn.Conv1d(2, 2, 3, padding="same"), SHAPE, PLAN)
     verify_contract(nn.ConvTranspose1d(2, 2, 3, 2), SHAPE, PLAN)
+    verify_contract(nn.MaxPool1d(2, 2, "same", 2), (1, 2, 1), [1], measure="no")  # nothing but padding: -inf

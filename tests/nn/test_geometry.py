@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import Any
 
 import pytest
 import torch
@@ -39,6 +40,35 @@ def test_every_axis_has_its_own_numbers() -> None:
     assert nn.stream(stack, axis=1).latency == 2
     assert stack.output_length(7, axis=2) == 3
     assert stack.output_shape((2, 1, 5, 6, 7)) == (2, 1, 10, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("layer", "stride"),
+    [
+        (nn.Upsample2d(3), Fraction(1, 3)),
+        (nn.PixelShuffle3d(2), Fraction(1, 2)),
+        (nn.PixelUnshuffle1d(4), 4),
+        (nn.Gate(), 1),
+        (nn.ChannelLayerNorm(2), 1),
+        (nn.GroupNorm(1, 2), 1),
+        (nn.Resample(48000, 44100), Fraction(160, 147)),
+        (nn.Reshape("n c (t k) -> n (c k) t", {"k": 5}, in_channels=2), 5),
+    ],
+)
+def test_layers_to_which_torch_gives_no_stride_have_one(layer: Any, stride: int | Fraction) -> None:
+    assert layer.stride == nn.stream(layer).stride == stride
+    assert type(layer.stride) is type(nn.stream(layer).stride) is type(stride)
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.Conv2d(1, 1, 3), nn.ConvTranspose2d(1, 1, 3), nn.Upsample2d(2), nn.PixelShuffle2d(1)]
+)
+def test_another_number_of_axes_is_refused(layer: tn.Module) -> None:
+    for shape in (1, 8, 8), (1, 1, 8, 8, 8):
+        with pytest.raises(ValueError, match="2 axes after the channels: got shape"):
+            layer(torch.rand(shape))
+        with pytest.raises(ValueError, match="2 axes after the channels: got shape"):
+            nn.stream(nn.Sequential(tn.ReLU(), layer)).push(torch.rand(shape))
 
 
 @pytest.mark.parametrize(

@@ -187,9 +187,26 @@ def test_training_mode_is_refused_by_name(layer: tn.Module) -> None:
 
 
 def test_unknown_layers_are_named_with_their_place() -> None:
-    module = nn.Sequential(nn.CausalConv1d(1, 1, 2), nn.Residual(nn.Sequential(tn.Conv1d(1, 1, 1))))
-    with pytest.raises(TypeError, match=r"1\.layers\.0: Conv1d .*to_streaming"):
-        nn.stream(module)
+    module = nn.Sequential(nn.CausalConv1d(1, 1, 2), nn.Residual(nn.Sequential(tn.LSTM(1, 1))))
+    for ask in nn.stream, nn.geometry, nn.noncausal_layers:
+        with pytest.raises(TypeError, match=r"1\.layers\.0: LSTM .*declare_converter"):
+            ask(module)
+
+
+def test_known_torch_layers_stream_as_they_are() -> None:
+    model = tn.Sequential(
+        tn.Conv2d(1, 2, 3, padding=1), tn.Sequential(tn.ReLU(), nn.CausalConv2d(2, 2, 3), tn.MaxPool2d(2))
+    )
+    verify_contract(model, (2, 1, 7, 5), [1, 0, 3])
+    assert nn.geometry(model, axis=1).stride == nn.stream(model, axis=1).stride == 2
+    assert [(name, ahead) for name, _, ahead in nn.noncausal_layers(model)] == [("0", 1), ("1.2", 1)]
+
+
+@pytest.mark.parametrize("axis", [-1, 2])
+def test_an_axis_that_is_not_there_is_refused(axis: int) -> None:
+    module = nn.Sequential(tn.ReLU(), nn.Conv2d(1, 1, 3))
+    with pytest.raises(ValueError, match=f"axis: got {axis}, expected 0 to 1"):
+        nn.stream(module, axis=axis)
 
 
 def test_unequal_branches_are_refused() -> None:
