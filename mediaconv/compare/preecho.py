@@ -32,7 +32,7 @@ UNBOUNDED_REACH = 64
 
 
 class Step(Protocol):
-    """One pass over one input, chunk by chunk (`mediaconv.run.compute.ComputeStep`)."""
+    """One pass over one input, chunk by chunk (`mediaconv.compute.step.ComputeStep`)."""
 
     def push(self, raw: np.ndarray) -> np.ndarray:
         """Raw samples (n, ..., C) to what they complete, (C', n', ...)."""

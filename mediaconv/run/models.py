@@ -7,13 +7,13 @@ from fractions import Fraction
 from torch import nn
 
 import mediaconv.nn as mnn
+from mediaconv.compute.step import ComputeStep, RangeObserver, choose_chunk, make_step, pick_device
 from mediaconv.config import RunConfig
 from mediaconv.media.samples import SampleFormat
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.layer import axis_map, output_channels
 from mediaconv.normalize import MinMax, make_normalizer
 from mediaconv.pipeline import Pipeline, SourceInfo
-from mediaconv.run.compute import ComputeStep, RangeObserver, choose_chunk, make_step, pick_device
 from mediaconv.stack.build import build_stack
 
 

@@ -12,10 +12,10 @@ import mediaconv.nn as mnn
 from mediaconv.compare.events import EventFinder
 from mediaconv.compare.preecho import Piece, Reach, piece_around, pre_echo, reaction, without_event
 from mediaconv.compare.reactions import cut
+from mediaconv.compute.step import TorchStep
 from mediaconv.media.samples import SampleFormat
 from mediaconv.normalize import make_normalizer
 from mediaconv.pipeline import Chunk
-from mediaconv.run.compute import TorchStep
 
 RNG = np.random.default_rng(2)
 

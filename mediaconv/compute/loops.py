@@ -3,13 +3,13 @@
 One function, `conv_band`, does a layer over a band of output rows: it turns input rows into padded float32
 lines that stay in the cache, adds up all taps of an output in registers and finishes each row (activation,
 normalizing, rounding) while it is still there. It knows nothing of modules, streams or threads
-(`mediaconv.run.fused`).
+(`mediaconv.compute.fused`).
 
 Every output element is `bias + tap + tap + ...` by fused multiply-add in one fixed order, wherever it lies
 in a row, a band or a chunk: results do not depend on how the work is divided.
 
 Compiled code is kept on disk, in `__pycache__` or where that cannot be written in the user's cache folder.
-Numba renews it by this file's time stamp alone: after a change of mediaconv/run/simd.py, touch this file.
+Numba renews it by this file's time stamp alone: after a change of mediaconv/compute/simd.py, touch this file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mediaconv.run.simd import (
+from mediaconv.compute.simd import (
     SUPPORTED,
     TILE,
     WIDTH_1,

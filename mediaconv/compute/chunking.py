@@ -1,7 +1,7 @@
 """`chunk: auto`: how many samples, rows or frames to take at a time under a memory budget.
 
 An estimate from shapes and the stack alone, the same on every machine, because a general stack's last bits
-may differ with the chunk (mediaconv.run.compute). Nothing is measured or run here.
+may differ with the chunk (mediaconv.compute.step). Nothing is measured or run here.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The compute step: from a chunk of raw samples to a chunk of stored samples, through a stack, exactly.
 
-Two implementations of one interface: `TorchStep` runs any stack on any device, `FusedStep`
-(mediaconv.run.fused) few-channel convolutions of film and images on a CPU. Which one runs follows from the
-stack and the format alone, never from time or machine load. Opens no files.
+Two implementations of one interface: `TorchStep` runs any stack on any device, `FusedStep` (fused.py)
+few-channel convolutions of film and images on a CPU. Which one runs follows from the stack and the format
+alone, never from time or machine load. Opens no files.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from mediaconv.compute.chunking import MEMORY_BUDGET_BYTES, estimate_chunk
+from mediaconv.compute.finish import Finisher
 from mediaconv.errors import ComputeError, UsageError, nearest
 from mediaconv.media.samples import SampleFormat
 from mediaconv.nn import stream
 from mediaconv.normalize import MinMax, Normalizer, make_normalizer
 from mediaconv.pipeline import SourceInfo
-from mediaconv.run.chunking import MEMORY_BUDGET_BYTES, estimate_chunk
-from mediaconv.run.finish import Finisher
 
 __all__ = ["ComputeStep", "RangeObserver", "TorchStep", "choose_chunk", "make_step", "pick_device"]
 
@@ -143,7 +143,7 @@ def make_step(
     scale: raw samples divided by it are the stack's input (SourceInfo.scale).
     """
     if torch.device(device).type == "cpu" and precision == "float32" and _may_fuse(module):
-        from mediaconv.run.fused import fused_step
+        from mediaconv.compute.fused import fused_step
 
         fused = fused_step(module, normalizer=normalizer, sample_format=format, scale=scale)
         if fused is not None:
@@ -162,7 +162,7 @@ def choose_chunk(
     """`chunk: auto`: steps of the stream axis for the step that `make_step` takes for this stack."""
     fused = False
     if torch.device(device).type == "cpu" and precision == "float32" and _may_fuse(module):
-        from mediaconv.run.fused import can_fuse
+        from mediaconv.compute.fused import can_fuse
 
         fused = can_fuse(module)
     return estimate_chunk(module, info, fused=fused, memory_budget_bytes=memory_budget_bytes)

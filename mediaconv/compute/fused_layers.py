@@ -1,8 +1,8 @@
 """A stack of few-channel convolutions as the compiled kernels take it, and one layer's input between chunks.
 
 `read_stack` turns modules into arrays of taps and weights; `LayerStream` holds the input frames that windows
-to come still read. Nothing is computed here (mediaconv.run.kernels) and no thread is started
-(mediaconv.run.fused).
+to come still read. Nothing is computed here (mediaconv.compute.loops) and no thread is started
+(mediaconv.compute.fused).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from mediaconv.compute import loops as k
 from mediaconv.errors import ComputeError
 from mediaconv.nn import Sequential
 from mediaconv.nn.conv import CausalConv2d, CausalConv3d, Conv2d, Conv3d
 from mediaconv.nn.geometry import Window
-from mediaconv.run import kernels as k
 
 CONVOLUTIONS = (Conv2d, Conv3d, CausalConv2d, CausalConv3d)
 MAX_TAPS = 1024

@@ -5,12 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from mediaconv.errors import ComputeError, UsageError
-from mediaconv.media.samples import SampleFormat
-from mediaconv.nn import CausalConv1d, CausalConv3d, Conv1d, Conv2d, Conv3d, GroupNorm, Residual, Sequential
-from mediaconv.normalize import make_normalizer
-from mediaconv.pipeline import SourceInfo
-from mediaconv.run.compute import (
+from mediaconv.compute.finish import Finisher
+from mediaconv.compute.fused import FusedStep
+from mediaconv.compute.step import (
     RangeObserver,
     TorchStep,
     choose_chunk,
@@ -18,8 +15,11 @@ from mediaconv.run.compute import (
     pick_device,
     precision_dtype,
 )
-from mediaconv.run.finish import Finisher
-from mediaconv.run.fused import FusedStep
+from mediaconv.errors import ComputeError, UsageError
+from mediaconv.media.samples import SampleFormat
+from mediaconv.nn import CausalConv1d, CausalConv3d, Conv1d, Conv2d, Conv3d, GroupNorm, Residual, Sequential
+from mediaconv.normalize import make_normalizer
+from mediaconv.pipeline import SourceInfo
 
 FLOATS = SampleFormat(32, floating=True)
 RNG = np.random.default_rng(5)

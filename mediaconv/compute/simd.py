@@ -1,7 +1,7 @@
 """What the compiled loops are made of: a tile of convolution in vector registers, and e**x, tanh, erf.
 
 Plain loops leave two things to the compiler's luck that are settled here: that sums stay in registers over
-all taps, and that exponentials vectorise. mediaconv.run.kernels strings these together.
+all taps, and that exponentials vectorise. mediaconv.compute.loops strings these together.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from mediaconv.compute.fused import fused_step
 from mediaconv.errors import ComputeError
 from mediaconv.media.samples import SampleFormat
 from mediaconv.nn import (
@@ -18,7 +19,6 @@ from mediaconv.nn import (
     Sequential,
 )
 from mediaconv.normalize import make_normalizer
-from mediaconv.run.fused import fused_step
 
 FLOATS = SampleFormat(32, floating=True)
 STACKS = {

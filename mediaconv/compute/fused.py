@@ -1,6 +1,6 @@
 """Few-channel convolution of film and images on a CPU in one pass a layer: `fused_step`.
 
-Stands in for the general path (`TorchStep` in mediaconv.run.compute) where a stack is a chain of zero-padded
+Stands in for the general path (`TorchStep` in mediaconv.compute.step) where a stack is a chain of zero-padded
 convolutions and plain activations in float32. Outputs are the same bits for any chunks and any number of
 threads. This module strings the layers together and divides the work among threads; not for sound.
 """
@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from mediaconv.compute import loops as k
+from mediaconv.compute.finish import NOT_FINITE, as_arrays, kernel_functions, kernel_quantum
+from mediaconv.compute.fused_layers import Convolution, LayerStream, read_stack
 from mediaconv.errors import ComputeError
 from mediaconv.media.samples import SampleFormat
 from mediaconv.normalize import Normalizer
-from mediaconv.run import kernels as k
-from mediaconv.run.finish import NOT_FINITE, as_arrays, kernel_functions, kernel_quantum
-from mediaconv.run.fused_layers import Convolution, LayerStream, read_stack
 
 
 class FusedStep:
