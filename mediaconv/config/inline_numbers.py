@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from mediaconv.config.problems import Location, wrong
+from mediaconv.config.problems import Location, unquoted, wrong
 from mediaconv.config.setting import Setting
 from mediaconv.config.values import Rule, as_number, each, number
 
@@ -51,7 +51,7 @@ def _check_bias(value: Any, setting: Setting | None) -> bool | tuple[float, ...]
     if isinstance(value, bool):
         return value
     if not isinstance(value, list | tuple) or not value:
-        raise wrong(value, "true, false or a list of numbers, one per output channel")
+        raise wrong(value, "true, false or a list of numbers, one per output channel", hint=unquoted(value))
     return each(value, number().check, setting)
 
 

@@ -60,6 +60,16 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(names)
 
 
+def unquoted(value: object) -> str:
+    """The hint for text that spells true or false; nothing for any other value.
+
+    >>> unquoted("True"), unquoted("treu")
+    ('; write it without quotes', '')
+    """
+    spells = isinstance(value, str) and value.lower() in ("true", "false", "yes", "no", "on", "off")
+    return "; write it without quotes" if spells else ""
+
+
 def wrong(value: object, expected: str, *, location: Location = (), hint: str = "") -> ValidationError:
     """The error "got VALUE, expected EXPECTED" at a place below the value now being checked."""
     return failure([Problem(location, f"got {shown(value)}, expected {expected}{hint}")])

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from mediaconv.config.problems import wrong
+from mediaconv.config.problems import unquoted, wrong
 from mediaconv.errors import nearest
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def check_causal(value: Any, setting: Setting | None) -> bool | str | dict[str, 
     elif isinstance(value, bool) or (isinstance(value, str) and value in CAUSAL_MODES):
         checked = value
     else:
-        hint = nearest(value, ("false", "true", *CAUSAL_MODES)) if isinstance(value, str) else ""
-        raise wrong(value, CAUSAL_EXPECTED, hint=hint)
+        near = nearest(value, ("false", "true", *CAUSAL_MODES)) if isinstance(value, str) else ""
+        raise wrong(value, CAUSAL_EXPECTED, hint=unquoted(value) or near)
     if setting is not None and setting.dims == 1:
         mode = causality(checked, default_mode=setting.causal_mode).mode
         if mode == "raster":

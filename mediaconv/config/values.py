@@ -14,8 +14,9 @@ from typing import Annotated, Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
-from mediaconv.config.problems import Problem, below, failure, wrong
+from mediaconv.config.problems import Problem, below, failure, unquoted, wrong
 from mediaconv.config.setting import Setting, check_causal, length_of
+from mediaconv.errors import nearest
 
 Check = Callable[[Any, Setting | None], Any]
 
@@ -151,7 +152,7 @@ def mapping_of(item: Rule, words: str) -> Rule:
 
 def _check_flag(value: Any, setting: Setting | None) -> bool:
     if not isinstance(value, bool):
-        raise wrong(value, "true or false")
+        raise wrong(value, "true or false", hint=unquoted(value))
     return value
 
 
@@ -177,7 +178,8 @@ def integer_or(word: str, low: int) -> Rule:
         if value == word:
             return word
         if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            raise wrong(value, f"{word} or an integer >= {low}")
+            hint = nearest(value, (word,)) if isinstance(value, str) else ""
+            raise wrong(value, f"{word} or an integer >= {low}", hint=hint)
         return value
 
     return Rule(check, {"anyOf": [{"const": word}, inner.schema]})

@@ -44,7 +44,8 @@ TOP = [  # a line beside a right file, and what is said of it at line 5
     ("device: cuda:x", "device: got 'cuda:x', expected auto"),
     ("precision: float8", "precision: got 'float8', expected 'float32', 'bfloat16' or 'float16' (did you"),
     ("chunk: 0", "chunk: got 0, expected auto or an integer >= 1"),
-    ("chunk: atuo", "chunk: got 'atuo', expected auto or an integer >= 1"),
+    ("chunk: atuo", "chunk: got 'atuo', expected auto or an integer >= 1 (did you mean 'auto'?)"),
+    ("causal: 'true'", "{raster: B}; write it without quotes"),
     ("weights: 3", "weights: got 3, expected a path of a .safetensors file; put it in quotes"),
     ("workers: 0", "workers: got 0, expected auto or an integer >= 1"),
     (
@@ -138,6 +139,7 @@ LAYERS = [  # pipeline, a stack item, what is said of it
     ("audio", "{conv: {kernel: box, init: zeros}}", "init: is given beside kernel box: give one of them"),
     ("audio", "{deform_conv: {out_channels: 1, kernel_size: 3}}", "got deform_conv, which exists in 2D or 3D; this pipeline's is 1D"),
     ("audio", "{relu: {inplace: true}}", "stack[0].relu.inplace: got an unknown key, expected none: there are no options"),
+    ("audio", "{conv: {out_channels: 1, kernel_size: 3, bias: 'no'}}", "one per output channel; write it without quotes"),
     ("audio", "{dropout: {p: 2}}", "stack[0].dropout.p: got 2, expected a number >= 0 and <= 1"),
     ("audio", "max_pool", "stack[0].max_pool.kernel_size: is required"),
     ("audio", "{upsample: {scale: 2, mode: cubic}}", "mode: got 'cubic', expected 'nearest' or 'linear'"),
