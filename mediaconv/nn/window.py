@@ -133,10 +133,8 @@ def window_state() -> State:
 
 
 def _inputs_to_start(window: Window, padding_mode: str) -> int:
-    """Inputs needed before the left padding is known."""
-    if padding_mode == "reflect":
-        return max(1, window.left + 1)
-    return 1 if padding_mode == "replicate" and window.left > 0 else 0
+    """Inputs needed before the left padding is known; one at least, since of nothing nothing comes."""
+    return max(1, window.left + 1) if padding_mode == "reflect" else 1
 
 
 def _inputs_to_end(window: Window, padding_mode: str) -> int:

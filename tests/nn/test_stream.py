@@ -49,6 +49,12 @@ def test_inputs_of_nothing_one_and_two(length: int, causal: bool) -> None:
     verify_contract(deep(causal), (2, 2, length), [0, 1, 0], causal=causal)
 
 
+@pytest.mark.parametrize("length", [0, 1])
+def test_windows_that_lie_wholly_in_the_padding_wait_for_an_input(length: int) -> None:
+    for module in nn.Conv1d(1, 1, 1, padding=2), nn.Conv1d(1, 1, 2, padding=3, padding_mode="replicate"):
+        verify_contract(module, (1, 1, length), [0, 0, 1], measure="no")
+
+
 def test_bfloat16_and_any_batch() -> None:
     verify_contract(deep(), (5, 2, 13), [4, 0, 1, 3], dtype=torch.bfloat16, causal=True)
 
