@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mediaconv.nn.geometry import whole_number
 from mediaconv.nn.items import fresh_group, item_indices, restart_items, step_groups
-from mediaconv.nn.layer import step
+from mediaconv.nn.layer import output_channels, step
 from mediaconv.nn.layout import is_packed
 from mediaconv.nn.model import check_eval, count_axes, geometry, streaming
 from mediaconv.nn.state import State
@@ -62,7 +62,8 @@ class Stream:
     def push(self, x: Tensor) -> Tensor:
         """Take the next chunk, (N, C, ...); any length along the stream axis, 0 too.
 
-        Raises ValueError after `flush`, or for a chunk that does not continue the ones before it.
+        Raises ValueError after `flush`, or for a chunk that does not continue the ones before it. A push that
+        raises, here or in the module, leaves the stream as it was.
         """
         if self._state.counts["flushed"]:
             raise ValueError("this stream was flushed: its input has ended; call reset() to begin another")
@@ -152,6 +153,17 @@ class Stream:
         return State([fresh_group(self.module, self.axis)], received=0, emitted=0, flushed=0, groups=1)
 
     def _step(self, x: Tensor, *, last: bool) -> Tensor:
+        before = self._state.snapshot()
+        try:
+            y = self._advance(x, last=last)
+        except BaseException:
+            self._state = before
+            raise
+        if self._state.tensors.get("like") is None:
+            self._state.tensors["like"] = x.detach().narrow(self.axis + 2, 0, 0).clone()
+        return y
+
+    def _advance(self, x: Tensor, *, last: bool) -> Tensor:
         state, dim = self._state, self.axis + 2
         state.counts["received"] += x.shape[dim]
         first = state.children[0]
@@ -172,7 +184,7 @@ class Stream:
             )
         like = self._state.tensors.get("like")
         if like is None:
-            self._state.tensors["like"] = x.detach().narrow(dim, 0, 0).clone()
+            output_channels(self.module, x.shape[1])
             return
         ours, came = like.shape, x.shape
         same = ours[:dim] == came[:dim] and ours[dim + 1 :] == came[dim + 1 :]

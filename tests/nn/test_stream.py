@@ -14,7 +14,8 @@ from torch import Tensor
 from torch import nn as tn
 
 from mediaconv import nn
-from tests.nn.contract import run, split, verify_contract
+from mediaconv.nn.layer import Pointwise
+from tests.nn.contract import close, run, split, verify_contract
 
 
 def deep(causal: bool = True) -> tn.Module:
@@ -173,6 +174,36 @@ def test_chunks_that_do_not_fit_are_refused(second: Tensor) -> None:
     s.push(torch.ones(1, 1, 3))
     with pytest.raises(ValueError, match="chunk"):
         s.push(second)
+
+
+class Failing(Pointwise, tn.Module):
+    """The identity, which is interrupted where it is told to."""
+
+    fails = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.fails:
+            raise KeyboardInterrupt
+        return x
+
+
+def test_a_push_that_raises_leaves_the_stream_as_it_was() -> None:
+    failing = Failing()
+    path = nn.Sequential(
+        nn.ConvTranspose1d(2, 2, 4, 2, "same"), nn.GroupNorm(1, 2), nn.Conv1d(2, 2, 3, 2, "same")
+    )
+    module = nn.Sequential(nn.CausalConv1d(1, 2, 3), nn.Residual(path), failing)
+    x = torch.randn(2, 1, 9)
+    s, outputs = nn.stream(module), []
+    with pytest.raises(ValueError, match="got 3 channels, this layer takes 1"):
+        s.push(torch.randn(2, 3, 4))
+    for chunk in (*x.split(4, 2), None):
+        failing.fails = True
+        with pytest.raises(KeyboardInterrupt):
+            s.flush() if chunk is None else s.push(chunk)
+        failing.fails = False
+        outputs.append(s.flush() if chunk is None else s.push(chunk))
+    close(torch.cat(outputs, 2), module(x), None, "after failures")
 
 
 def test_states_of_other_modules_are_refused() -> None:
