@@ -90,7 +90,17 @@ class Branches(TotalStride, nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: (N, C, ...) to (N, C', ...)."""
-        return MERGES[self.merge]([path(x) for path in self.paths()])
+        return self._merge([path(x) for path in self.paths()])
+
+    def _merge(self, parts: Sequence[Tensor]) -> Tensor:
+        """Parts merged. Raises ValueError where they differ in shape: torch would repeat one of length 1."""
+        shapes = [part.shape for part in parts]
+        if self.merge == "concat":
+            shapes = [shape[:1] + shape[2:] for shape in shapes]
+        if shapes.count(shapes[0]) != len(shapes):
+            found = ", ".join(str(tuple(part.shape)) for part in parts)
+            raise ValueError(f"branches give shapes {found}, which {self.merge} cannot merge")
+        return MERGES[self.merge](parts)
 
     def axis_map(self, axis: int) -> AxisMap:
         return Parallel(tuple(axis_map(path, axis) for path in self.paths()))
@@ -121,7 +131,7 @@ class Branches(TotalStride, nn.Module):
                     f"branches give lengths {[q.shape[dim] for q in queues]} at the end and cannot be merged"
                 )
             state.tensors[f"queue{i}"] = queue.narrow(dim, ready, rest).clone() if rest else None
-        return MERGES[self.merge]([queue.narrow(dim, 0, ready) for queue in queues])
+        return self._merge([queue.narrow(dim, 0, ready) for queue in queues])
 
 
 class Residual(Branches):

@@ -253,6 +253,16 @@ def test_unequal_branches_are_refused() -> None:
         nn.Branches([tn.ReLU()], "sub")
 
 
+@pytest.mark.parametrize("merge", ["add", "mul", "concat"])
+def test_a_branch_of_length_one_is_not_repeated(merge: str) -> None:
+    longer = nn.Sequential(nn.Conv1d(1, 1, 1, 3), nn.Upsample1d(3))
+    module = nn.Branches([nn.Conv1d(1, 1, 1), longer], merge)
+    with pytest.raises(ValueError, match=rf"shapes \(1, 1, 1\), \(1, 1, 3\), which {merge} cannot merge"):
+        module(torch.randn(1, 1, 1))
+    with pytest.raises(ValueError, match="add cannot merge"):
+        nn.Residual(nn.Conv1d(1, 2, 1))(torch.randn(1, 1, 4))
+
+
 def test_memory_depends_on_the_window_not_on_the_length() -> None:
     s = nn.stream(deep())
     sizes = set()
