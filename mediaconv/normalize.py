@@ -104,6 +104,9 @@ class Sigmoid(Normalizer):
         self.gain, self.bias = gain, bias
 
     def steps(self) -> Steps:
+        bottom, top = self.signal_range
+        if bottom == -top:  # 2 sigmoid(z) - 1 = tanh(z/2), in which quiet sound keeps all its digits
+            return Steps(gain=self.gain / 2, bias=self.bias / 2, squash="tanh", factor=top)
         return replace(self._onto_signal(0.0, 1.0), gain=self.gain, bias=self.bias, squash="sigmoid")
 
 

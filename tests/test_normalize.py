@@ -44,6 +44,13 @@ def test_silence_stays_exactly_silent(name):
     assert make_normalizer(name, {}, SOUND)(torch.zeros(5)).tolist() == [0.0] * 5
 
 
+def test_quiet_sound_keeps_its_digits():
+    quiet = np.array([1e-3, -1e-5, 1e-7])
+    found = make_normalizer("sigmoid", {"gain": 4}, SOUND)(torch.tensor(quiet, dtype=torch.float32)).numpy()
+    # three roundings of float32, whose relative size does not depend on how quiet it is
+    np.testing.assert_allclose(found, np.tanh(2 * quiet), rtol=2e-7)
+
+
 def test_default_clip_changes_nothing_inside_the_range():
     quiet = torch.tensor([1e-9, -1e-9, 0.5])
     assert torch.equal(make_normalizer("clip", {}, SOUND)(quiet.clone()), quiet)
