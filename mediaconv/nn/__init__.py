@@ -24,6 +24,7 @@ from mediaconv.nn.norms import (
     InstanceNorm3d,
     RMSNorm,
 )
+from mediaconv.nn.padding import Pad
 from mediaconv.nn.pooling import (
     AvgPool1d,
     AvgPool2d,
@@ -103,6 +104,7 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "Pad",
     "PixelShuffle1d",
     "PixelShuffle2d",
     "PixelShuffle3d",

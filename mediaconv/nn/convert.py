@@ -16,6 +16,7 @@ from mediaconv.nn.containers import Branches, Residual, Sequential
 from mediaconv.nn.gates import Gated
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.layer import Streamable, TotalStride, is_pointwise, output_channels, unknown_layer
+from mediaconv.nn.padding import Pad
 from mediaconv.nn.state import State
 
 Converter = Callable[[Any, str], nn.Module]
@@ -24,8 +25,8 @@ Converter = Callable[[Any, str], nn.Module]
 def to_streaming(module: nn.Module) -> nn.Module:
     """A streaming twin of a torch model: it shares the parameters and has the same `state_dict` keys.
 
-    Knows Sequential, ConvNd, ConvTransposeNd, batch, group and instance norms, pooling, Upsample by whole
-    factors, pixel and channel shuffle, pointwise activations, dropout, this package's own layers, and
+    Knows Sequential, ConvNd, ConvTransposeNd, batch, group and instance norms, pooling, padding, Upsample by
+    whole factors, pixel and channel shuffle, pointwise activations, dropout, this package's own layers, and
     blocks declared with `declare_residual` or `declare_converter`. The training mode is that of the model.
     Raises TypeError naming the path and class of a layer that it does not know, or cannot stream exactly.
 
@@ -253,6 +254,10 @@ def _upsample(module: nn.Upsample, path: str) -> nn.Module:
     return _UPSAMPLES[dims](scale[0] if len(scale) == 1 else scale, "linear")
 
 
+def _pad(mode: str) -> Converter:
+    return lambda module, path: Pad(module.padding, mode, getattr(module, "value", 0.0))
+
+
 def _branches(module: Branches, path: str) -> nn.Module:
     paths = (_convert(b, _join(path, f"branches.{i}")) for i, b in enumerate(module.branches))
     return Branches(paths, module.merge)
@@ -280,6 +285,10 @@ CONVERTERS: dict[type[nn.Module], Converter] = {
     **dict.fromkeys((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), _avg_pool),
     nn.Upsample: _upsample,
     nn.UpsamplingNearest2d: _upsample,
+    **dict.fromkeys((nn.ConstantPad1d, nn.ConstantPad2d, nn.ConstantPad3d), _pad("zeros")),
+    **dict.fromkeys((nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d), _pad("zeros")),
+    **dict.fromkeys((nn.ReplicationPad1d, nn.ReplicationPad2d, nn.ReplicationPad3d), _pad("replicate")),
+    **dict.fromkeys((nn.ReflectionPad1d, nn.ReflectionPad2d, nn.ReflectionPad3d), _pad("reflect")),
     nn.PixelShuffle: lambda module, path: shuffle.PixelShuffle2d(module.upscale_factor),
     nn.PixelUnshuffle: lambda module, path: shuffle.PixelUnshuffle2d(module.downscale_factor),
     nn.ChannelShuffle: lambda module, path: shuffle.ChannelShuffle(module.groups),

@@ -152,6 +152,13 @@ def upsample(draw: Draw, dims: int) -> Case:
     return Case(module, 2, dims, causal=causal)
 
 
+def pad(draw: Draw, dims: int) -> Case:
+    mode = draw(st.sampled_from(["zeros", "replicate", "reflect"]))
+    numbers = draw(st.lists(st.integers(-1, 2), min_size=2 * dims, max_size=2 * dims))
+    module = nn.Pad(numbers, mode, draw(st.sampled_from([0.0, 0.5])))
+    return Case(module, 2, dims, shortest=3 if mode == "reflect" else 0)
+
+
 def shuffle(draw: Draw, dims: int) -> Case:
     factor = ints(draw, dims, 1, 3 if dims < 3 else 2)
     kind = draw(st.sampled_from(["shuffle", "unshuffle", "causal", "channels"]))
@@ -231,6 +238,7 @@ LAYERS: dict[str, Callable[[Draw, int], Case]] = {
     "causal_conv_transpose": causal_conv_transpose,
     "pool": pool,
     "upsample": upsample,
+    "pad": pad,
     "shuffle": shuffle,
     "norm": norm,
     "deform": deform,

@@ -89,6 +89,10 @@ def test_a_residual_network_streams_with_its_own_keys() -> None:
         tn.AvgPool1d(3, 2, 1, True, False),
         tn.Upsample(scale_factor=3),
         tn.Upsample(scale_factor=2, mode="linear"),
+        tn.ConstantPad1d((4, -2), 0.5),
+        tn.ZeroPad1d((-1, 3)),
+        tn.ReplicationPad1d((2, 1)),
+        tn.ReflectionPad1d((2, 5)),
         tn.PReLU(),
         tn.Softmax(1),
         tn.LocalResponseNorm(2),
@@ -141,6 +145,17 @@ def test_a_converter_keeps_the_keys() -> None:
     nn.declare_converter(Block, lambda block, path: nn.Sequential())
     with pytest.raises(TypeError, match="changed the keys"):
         nn.to_streaming(Block(1, 1, 1))
+
+
+def test_a_model_that_pads_before_it_convolves_is_causal() -> None:
+    padded = tn.Sequential(tn.ConstantPad2d((1, 1, 4, 0), 0.0), tn.Conv2d(1, 2, 3, dilation=(2, 1))).double()
+    twin = nn.to_streaming(padded)
+    assert [twin.axis_map(axis).latency for axis in (0, 1)] == [0, 1]
+    x = torch.randn(1, 1, 9, 6, dtype=torch.float64)
+    causal = nn.CausalConv2d(1, 2, 3, dilation=(2, 1))
+    causal.load_state_dict(padded[1].state_dict())
+    torch.testing.assert_close(twin(x), causal.double()(x), rtol=0, atol=1e-12)
+    verify_contract(twin, x.shape, [1, 0, 4], causal=True)
 
 
 def test_our_own_containers_are_converted_inside() -> None:
