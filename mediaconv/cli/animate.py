@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from mediaconv.draw.animation import Animation
 
 _LAYER = "Without a configuration"
+_WHOSE = {"layer": "CONFIG", "input": "CONFIG", "set": "CONFIG"}
+"""Options that only one subject has; those of the panel _LAYER go with --kind."""
 
 
 def animate(
+    context: typer.Context,
     config: Annotated[
         str | None, typer.Argument(metavar="[CONFIG]", help="YAML file, or give --kind")
     ] = None,
@@ -58,12 +61,18 @@ def animate(
     ] = "same",
     padding_mode: Annotated[str, typer.Option("--padding-mode", rich_help_panel=_LAYER)] = "zeros",
     causal: Annotated[
-        str, typer.Option("--causal", help="false, pad, mask, raster, raster-A", rich_help_panel=_LAYER)
+        str, typer.Option("--causal", help="false, true, pad, mask, raster, raster-A", rich_help_panel=_LAYER)
     ] = "false",
     time_axis: Annotated[int, typer.Option("--time-axis", rich_help_panel=_LAYER)] = 0,
     groups: Annotated[int, typer.Option("--groups", rich_help_panel=_LAYER)] = 1,
-    in_channels: Annotated[int, typer.Option("--in-channels", rich_help_panel=_LAYER)] = 1,
-    out_channels: Annotated[int, typer.Option("--out-channels", rich_help_panel=_LAYER)] = 1,
+    in_channels: Annotated[
+        int | None,
+        typer.Option("--in-channels", help="default: one a group", rich_help_panel=_LAYER),
+    ] = None,
+    out_channels: Annotated[
+        int | None,
+        typer.Option("--out-channels", help="default: one a group", rich_help_panel=_LAYER),
+    ] = None,
     bias: Annotated[bool, typer.Option("--bias", rich_help_panel=_LAYER)] = False,
     size: Annotated[
         str | None, typer.Option("--size", help="input lengths: 10, or 4,4,4", rich_help_panel=_LAYER)
@@ -74,11 +83,14 @@ def animate(
     """Draw a convolution sliding over its input, with every number."""
     from mediaconv.errors import UsageError
 
+    if sum(given is not None for given in (config, kind, gallery)) != 1:
+        raise UsageError("animate: give a CONFIG, or --kind for a layer of your own, or --gallery DIR")
+    _refuse_others(
+        context, "--gallery" if gallery is not None else "--kind" if kind is not None else "CONFIG"
+    )
     if gallery is not None:
         _gallery(gallery, frames)
         return
-    if (config is None) == (kind is None):
-        raise UsageError("animate: give a CONFIG, or --kind for a layer of your own, or --gallery DIR")
     if output is None:
         raise UsageError("output: give a file with -o, ending in .gif, .mp4, .svg, .html or .png")
     if beside not in (None, "standard"):
@@ -106,7 +118,24 @@ def animate(
     else:
         made = _of_config(str(config), set or [], layer, input, beside, options)
     made.save(output, step=step)
-    print(f"{output}: {len(made)} frames, {made.label}")
+    print(f"{output}: {len(made)} frame{'s' * (len(made) != 1)}, {made.label}")
+
+
+def _refuse_others(context: typer.Context, subject: str) -> None:
+    """Raise UsageError for an option that would be ignored for this kind of subject."""
+    from mediaconv.errors import UsageError
+
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        source = context.get_parameter_source(name)
+        if source is None or source.name != "COMMANDLINE" or name in ("kind", "gallery", "config", "debug"):
+            continue
+        whose = _WHOSE.get(name) or ("--kind" if getattr(parameter, "rich_help_panel", "") == _LAYER else "")
+        if (whose and whose != subject) or (subject == "--gallery" and name != "frames"):
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"{option}: says nothing about {subject}" + (f", it goes with {whose}" if whose else "")
+            )
 
 
 def _gallery(folder: str, frames: int | None) -> None:
@@ -120,7 +149,7 @@ def _of_kind(
     kind: str, layer: dict[str, Any], size: list[int] | None, beside: str | None, options: dict[str, Any]
 ) -> Animation:
     from mediaconv.draw.animation import animate as drawn
-    from mediaconv.draw.demo import LENGTHS, demo_input, demo_layer, standard_twin
+    from mediaconv.draw.demo import demo_input, demo_layer, demo_lengths, standard_twin
     from mediaconv.errors import UsageError
 
     layer = {
@@ -129,10 +158,10 @@ def _of_kind(
     }
     module = demo_layer(kind, **layer)
     dims = int(kind[-2])
-    lengths = LENGTHS[dims] if size is None else size * dims if len(size) == 1 else size
+    lengths = demo_lengths(module) if size is None else size * dims if len(size) == 1 else size
     if len(lengths) != dims or min(lengths) < 1:
         raise UsageError(f"size: got {list(lengths)}, expected {dims} lengths of at least 1")
-    x = demo_input(layer["in_channels"], lengths)
+    x = demo_input(int(module.in_channels), lengths)  # type: ignore[arg-type]
     return drawn(module, x, beside=standard_twin(module) if beside else None, **options)
 
 

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from mediaconv import nn as layers
 from mediaconv.errors import UsageError, nearest
 from mediaconv.nn.geometry import per_axis
+from mediaconv.nn.layer import axis_map
 
 KINDS = ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
-CAUSAL = ("false", "pad", "mask", "raster", "raster-A")
+CAUSAL = ("false", "true", "pad", "mask", "raster", "raster-A")
 LENGTHS = {1: (10,), 2: (6, 6), 3: (4, 4, 4)}
 """Default input lengths by the number of axes."""
 
@@ -29,15 +30,16 @@ def demo_layer(
     padding: str | int | Sequence[int] = "same",
     padding_mode: str = "zeros",
     groups: int = 1,
-    in_channels: int = 1,
-    out_channels: int = 1,
+    in_channels: int | None = None,
+    out_channels: int | None = None,
     bias: bool = False,
     causal: str = "false",
     time_axis: int = 0,
 ) -> nn.Module:
     """A float64 layer of that kind with small integer weights.
 
-    kind: one of KINDS. causal: one of CAUSAL. Other arguments as the layer takes them.
+    kind: one of KINDS. causal: one of CAUSAL; "true" as in a configuration: raster in 2D, else pad.
+    in_channels, out_channels: by default one for each of the groups. Other arguments as the layer takes them.
     Raises UsageError naming what does not go together.
     """
     if kind not in KINDS:
@@ -47,6 +49,8 @@ def demo_layer(
             f"causal: got {causal!r}, expected one of {', '.join(CAUSAL)}{nearest(causal, CAUSAL)}"
         )
     dims = int(kind[-2])
+    if causal == "true":
+        causal = "raster" if kind == "conv2d" else "pad"
     options: dict = {
         "stride": stride, "dilation": dilation, "padding": padding, "groups": groups, "bias": bias,
         "padding_mode": padding_mode,
@@ -57,9 +61,9 @@ def demo_layer(
     name = f"{'' if causal == 'false' else 'Causal'}{stem}{dims}d"
     try:
         made = getattr(layers, name)(
-            in_channels,
-            out_channels,
-            per_axis(kernel_size, dims, "kernel_size"),
+            in_channels or groups,
+            out_channels or groups,
+            _positive(per_axis(kernel_size, dims, "kernel_size")),
             **options,
             dtype=torch.float64,
         )
@@ -67,6 +71,22 @@ def demo_layer(
         raise UsageError(f"{kind}: {error}") from error
     fill_weights(made)
     return made
+
+
+def _positive(kernel_size: Sequence[int]) -> Sequence[int]:
+    """torch would make an empty layer of a kernel of 0, with a warning."""
+    if min(kernel_size) < 1:
+        raise ValueError(f"kernel_size: got {', '.join(map(str, kernel_size))}, expected at least 1")
+    return kernel_size
+
+
+def demo_lengths(layer: nn.Module) -> tuple[int, ...]:
+    """LENGTHS for a convolution, longer along an axis where it would give no output."""
+    lengths = LENGTHS[len(layer.kernel_size)]  # type: ignore[arg-type]
+    maps = [axis_map(layer, axis) for axis in range(len(lengths))]
+    return tuple(
+        n if m.output_length(n) else int(m.receptive_field) for m, n in zip(maps, lengths, strict=True)
+    )
 
 
 def causal_options(causal: str, time_axis: int, *, transposed: bool) -> dict[str, object]:

@@ -147,6 +147,14 @@ def test_gallery(run, tmp_path):
         (("--kind", "conv1d", "-o", "a.gif", "--kernel-size", "x"), "expected whole numbers"),
         (("--kind", "conv2d", "-o", "a.gif", "--size", "3,4,5"), "expected 2 lengths"),
         (("--kind", "conv1d", "-o", "a.gif", "--channel", "4"), "channel: got 4"),
+        (
+            ("--kind", "conv2d", "-o", "a.gif", "--kernel-size", "0"),
+            "kernel_size: got 0, 0, expected at least",
+        ),
+        (("--kind", "conv1d", "-o", "a.gif", "--input", "a.wav"), "--input: says nothing about --kind"),
+        (("some.yaml", "-o", "a.gif", "--stride", "2"), "--stride: says nothing about CONFIG"),
+        (("--gallery", "g", "--stride", "2"), "--stride: says nothing about --gallery"),
+        (("--gallery", "g", "--kind", "conv1d"), "give a CONFIG, or --kind"),
     ],
 )
 def test_animate_refuses_with_exit_code_2(run, args, text):
@@ -154,6 +162,23 @@ def test_animate_refuses_with_exit_code_2(run, args, text):
     assert code == 2
     assert text in out
     assert len(out.strip().splitlines()) <= 2
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (("conv1d", "--causal", "true"), "10 frames, CausalConv1d (pad)"),
+        (("conv2d", "--causal", "true"), "36 frames, CausalConv2d (raster, type B)"),
+        (("conv3d", "--causal", "true"), "64 frames, CausalConv3d (pad)"),
+        (("conv_transpose2d", "--causal", "true", "--stride", "2"), "frames, CausalConvTranspose2d"),
+        (("conv2d", "--groups", "2"), "72 frames, Conv2d"),
+        (("conv3d", "--padding", "valid", "--dilation", "2"), "1 frame, Conv3d"),
+    ],
+)
+def test_animate_draws_a_kind_without_a_configuration(run, tmp_path, args, text):
+    code, out = run("animate", "--kind", *args, "-o", tmp_path / "a.svg")
+    assert code == 0, out
+    assert text in out
 
 
 def test_animate_lists_the_layers_that_slide(run, made):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import av
 import numpy as np
@@ -14,10 +15,12 @@ from PIL import Image, ImageSequence
 from mediaconv.draw.animation import FORMATS, animate
 from mediaconv.draw.cells import LEGEND
 from mediaconv.draw.demo import demo_input, demo_layer
-from mediaconv.draw.gallery import GALLERY, gallery
+from mediaconv.draw.gallery import GALLERY, gallery, gallery_animation
 from mediaconv.draw.palette import LIGHT, rgb
 from mediaconv.draw.scene import Polygon
 from mediaconv.errors import UsageError, WriteError
+
+DOCS = Path(__file__).parents[2] / "docs" / "images"
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +126,15 @@ def test_gallery(tmp_path):
     assert paths == seen == sorted(paths, key=lambda p: list(GALLERY).index(p.stem))
     assert len(paths) == 7
     assert all(Image.open(p).n_frames == 2 for p in paths)
+
+
+@pytest.mark.parametrize("name", GALLERY)
+def test_the_documentation_shows_the_gallery(name):
+    """As many frames of the same size; what is on them is tested above."""
+    shown = Image.open(DOCS / f"{name}.gif")
+    made = gallery_animation(name)
+    assert shown.n_frames == len(made)
+    assert shown.size == made.image(0).shape[1::-1]
 
 
 def test_a_notebook_shows_the_page(animation):

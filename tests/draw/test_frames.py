@@ -254,7 +254,7 @@ def test_demo_refuses_by_name():
         demo_layer("conv2")
     with pytest.raises(UsageError, match="raster needs"):
         demo_layer("conv1d", causal="raster")
-    with pytest.raises(UsageError, match="expected one of false, pad"):
+    with pytest.raises(UsageError, match="expected one of false, true, pad"):
         demo_layer("conv1d", causal="yes")
 
 
