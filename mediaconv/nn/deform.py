@@ -205,7 +205,8 @@ class _Deform(Windowed, nn.modules.conv._ConvNd):
         base = (starts + tap * window.dilation).reshape(shape)
         bounds = self.ranges[axis]
         if bounds is None:
-            offset = offset.clamp(-FAR, FAR)
+            far = min(FAR, torch.finfo(offset.dtype).max)
+            offset = offset.clamp(-far, far)
             whole = offset.detach().floor()
             near = base - window.left + whole.long()
             places = [near.clamp(-1, length) + 1, (near + 1).clamp(-1, length) + 1]
