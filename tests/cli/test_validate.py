@@ -14,11 +14,26 @@ import soundfile
 import torch
 import yaml
 from safetensors.torch import save_file
+from typer.testing import CliRunner
 
+from mediaconv.cli.main import app
 from mediaconv.config.document import Loader
 
 CONV = {"conv": {"out_channels": 4, "kernel_size": 3}}
 STATED = {"conv": {"in_channels": 2, "out_channels": 4, "kernel_size": 3}}
+
+
+@pytest.fixture
+def mediaconv(tmp_path, monkeypatch):
+    """The program, run in tmp_path, but in this process: torch is loaded once for all tests."""
+
+    def call(*words, code=0, cwd=tmp_path):
+        monkeypatch.chdir(cwd)
+        done = CliRunner().invoke(app, [str(word) for word in words])
+        assert done.exit_code == code, f"exit {done.exit_code}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    return call
 
 
 @pytest.fixture
