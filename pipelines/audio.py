@@ -27,11 +27,13 @@ class AudioRead(Options):
     """How a sound is read."""
 
     sample_rate: int | None = Field(
-        None, ge=1, description="resample to this rate in Hz; default: the file's"
+        None, ge=1, strict=True, description="resample to this rate in Hz; default: the file's"
     )
     channels: Literal["keep", "mono"] = Field("keep", description="mono: the mean of all channels")
-    start_seconds: float = Field(0.0, ge=0, description="where in the file to begin")
-    duration_seconds: float | None = Field(None, gt=0, description="how much to read; default: to the end")
+    start_seconds: float = Field(0.0, ge=0, strict=True, description="where in the file to begin")
+    duration_seconds: float | None = Field(
+        None, gt=0, strict=True, description="how much to read; default: to the end"
+    )
 
 
 class AudioWrite(Options):

@@ -47,8 +47,10 @@ class ImageWrite(Options):
         None, description="the suffix of the files; default png, and npy for layout tensor"
     )
     bit_depth: Literal[8, 16] | None = Field(None, description="bits of a sample; default: as the source")
-    quality: int | None = Field(None, ge=1, le=100, description="of jpg and webp")
-    lossless: bool = Field(False, description="decoded pixels equal the quantized values exactly")
+    quality: int | None = Field(None, ge=1, le=100, strict=True, description="of jpg and webp")
+    lossless: bool = Field(
+        False, strict=True, description="decoded pixels equal the quantized values exactly"
+    )
     layout: Literal["channels", "rgb", "grid", "tensor"] = Field(
         "channels", description="a file per channel, three channels as colour, all tiled, or raw values"
     )

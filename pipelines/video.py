@@ -42,9 +42,13 @@ class VideoRead(Options):
         None, gt=Fraction(0), description="frames a second; default: the file's frame times"
     )
     color: Literal["rgb", "gray", "rgba"] = Field("rgb", description="channels that a frame is decoded to")
-    start_seconds: float = Field(0.0, ge=0, description="where in the file to begin")
-    duration_seconds: float | None = Field(None, gt=0, description="how much to read; default: to the end")
-    sequence: bool = Field(False, description="still images in name order as one clip, a folder a clip")
+    start_seconds: float = Field(0.0, ge=0, strict=True, description="where in the file to begin")
+    duration_seconds: float | None = Field(
+        None, gt=0, strict=True, description="how much to read; default: to the end"
+    )
+    sequence: bool = Field(
+        False, strict=True, description="still images in name order as one clip, a folder a clip"
+    )
 
 
 class VideoWrite(Options):
@@ -54,11 +58,15 @@ class VideoWrite(Options):
         None, description="container; default mp4, and npy for layout tensor"
     )
     codec: Literal["h264", "vp9", "ffv1"] | None = Field(None, description="default follows from the format")
-    crf: int | None = Field(None, ge=0, le=63, description="constant rate factor; lower is better and larger")
+    crf: int | None = Field(
+        None, ge=0, le=63, strict=True, description="constant rate factor; lower is better and larger"
+    )
     preset: Literal[PRESETS] = Field(  # type: ignore[valid-type]
         "ultrafast", description="x264's; the default puts speed before size"
     )
-    lossless: bool = Field(False, description="decoded pixels equal the quantized values exactly")
+    lossless: bool = Field(
+        False, strict=True, description="decoded pixels equal the quantized values exactly"
+    )
     bit_depth: Literal[8, 10, 16] = Field(8, description="bits of a stored pixel; 16 needs ffv1 in mkv")
     layout: Literal["channels", "rgb", "grid", "tensor"] = Field(
         "channels", description="a file per channel, three channels as colour, all tiled, or raw values"

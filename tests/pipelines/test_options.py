@@ -37,3 +37,28 @@ def test_what_no_file_can_hold_is_said_of_the_configuration(pipeline: str, write
 )
 def test_what_a_film_can_hold_is_taken(write: str) -> None:
     parse_config(f"pipeline: video\ninput: in\noutput: out\nstack: [relu]\nwrite: {write}\n")
+
+
+KINDS = [  # no kind of value passes for another in silence
+    ("audio", "read", "sample_rate: true", "read.sample_rate: got true, expected an integer"),
+    ("audio", "read", "start_seconds: true", "read.start_seconds: got true, expected a number"),
+    ("video", "read", "duration_seconds: '3'", "read.duration_seconds: got '3', expected a number"),
+    ("video", "read", "sequence: 1", "read.sequence: got 1, expected true or false"),
+    ("video", "write", "crf: true", "write.crf: got true, expected an integer"),
+    ("video", "write", "lossless: 'yes'", "write.lossless: got 'yes', expected true or false"),
+    ("image", "write", "quality: 90.5", "write.quality: got 90.5, expected an integer"),
+]
+
+
+@pytest.mark.parametrize(("pipeline", "section", "line", "said"), KINDS)
+def test_no_value_is_taken_for_one_of_another_kind(pipeline: str, section: str, line: str, said: str) -> None:
+    text = f"pipeline: {pipeline}\ninput: in\noutput: out\nstack: [relu]\n{section}: {{{line}}}\n"
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text, name="x.yaml")
+    assert str(caught.value) == f"x.yaml:5: {said}"
+
+
+def test_whole_numbers_and_powers_of_ten_are_numbers() -> None:
+    text = "pipeline: video\ninput: in\noutput: out\nstack: [relu]\n"
+    text += "read: {start_seconds: 1, duration_seconds: 5e-1}\n"
+    assert parse_config(text).read.duration_seconds == 0.5
