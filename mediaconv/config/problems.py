@@ -116,7 +116,8 @@ def _problem(location: Location, item: dict[str, Any], keys: Sequence[str] | Non
     got = f"got {shown(item['input'])}"
     if kind in ("value_error", "assertion_error"):
         reason = " ".join(str(context.get("error", item["msg"])).split())
-        return Problem(location, f"{got}: {reason}" if location else reason)
+        joint = ", " if reason.startswith("expected ") else ": "
+        return Problem(location, f"{got}{joint}{reason}" if location else reason)
     expected = _expected(kind, item, context)
     return Problem(location, f"{got}, expected {expected}" if expected else f"{got}: {item['msg']}")
 

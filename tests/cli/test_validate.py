@@ -99,7 +99,7 @@ MISFITS = [  # a stack for three channels, more keys, what is said
     ([{"conv": {"kernel": "sobel", "kernel_size": 1}}], {}, "stack[0].conv: sobel: kernel_size along x: got"),
     (["glu"], {}, "stack[0].glu: got 3 channels, expected an even number"),
     ([{"prelu": {"num_parameters": 8}}], {}, "stack[0].prelu: num_parameters: got 8, expected 1, or one per"),
-    ([CONV], {"read": {"size": [0, 5]}}, "got [0, 5]: expected [width, height] in pixels, integers from 1"),
+    ([CONV], {"read": {"size": [0, 5]}}, "got [0, 5], expected [width, height] in pixels, integers from 1"),
 ]  # fmt: skip
 
 
