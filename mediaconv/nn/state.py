@@ -32,12 +32,6 @@ class State:
         twin.tensors = {k: None if v is None else v.clone() for k, v in self.tensors.items()}
         return twin
 
-    def snapshot(self) -> State:
-        """The tree as it is now over the same tensors, which steps replace and never change."""
-        twin = State((child.snapshot() for child in self.children), **self.counts)
-        twin.tensors = dict(self.tensors)
-        return twin
-
     def detach(self) -> None:
         """Cut the graph behind every tensor, in place."""
         self.tensors = {k: None if v is None else v.detach() for k, v in self.tensors.items()}

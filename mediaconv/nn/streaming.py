@@ -33,7 +33,16 @@ class Stream:
         self._axes = count_axes(self.module)
         check_eval(self.module)
         self.axis = axis
-        self._state = self._fresh()
+        self._held: State | None = self._fresh()
+
+    @property
+    def _state(self) -> State:
+        if self._held is None:
+            raise ValueError(
+                "this stream's last step failed inside the module, and its state with it: call reset(), or "
+                "set_state() with one that was taken before"
+            )
+        return self._held
 
     @property
     def latency(self) -> int | float:
@@ -62,8 +71,9 @@ class Stream:
     def push(self, x: Tensor) -> Tensor:
         """Take the next chunk, (N, C, ...); any length along the stream axis, 0 too.
 
-        Raises ValueError after `flush`, or for a chunk that does not continue the ones before it. A push that
-        raises, here or in the module, leaves the stream as it was.
+        Raises ValueError after `flush`, or for a chunk that does not continue the ones before it. That
+        leaves the stream as it was; after an error inside the module only `reset`, `set_state` and
+        `load_state_dict` make it go on.
         """
         if self._state.counts["flushed"]:
             raise ValueError("this stream was flushed: its input has ended; call reset() to begin another")
@@ -93,7 +103,7 @@ class Stream:
         strides need to begin anew (`geometry(module).grain`).
         """
         if items is None:
-            self._state = self._fresh()
+            self._held = self._fresh()
             return
         like = self._state.tensors.get("like")
         if like is None:
@@ -117,12 +127,12 @@ class Stream:
     def set_state(self, state: State) -> None:
         """Go on from a state taken with `get_state` of a stream over the same kind of module."""
         self.load_state_dict(state.flat())  # refuses the state of another module
-        self._state = state.copy()
+        self._held = state.copy()
 
     def copy(self) -> Stream:
         """An independent stream over the same module, at the same place."""
         twin = Stream(self.module, self.axis)
-        twin._state = self._state.copy()
+        twin._held = self._state.copy()
         return twin
 
     def detach(self) -> None:
@@ -147,24 +157,16 @@ class Stream:
         unknown = sorted(set(state_dict) - used)
         if unknown:
             raise ValueError(f"state_dict: {unknown[0]!r} is not known: it belongs to another module or axis")
-        self._state = fresh
+        self._held = fresh
 
     def _fresh(self) -> State:
         return State([fresh_group(self.module, self.axis)], received=0, emitted=0, flushed=0, groups=1)
 
     def _step(self, x: Tensor, *, last: bool) -> Tensor:
-        before = self._state.snapshot()
-        try:
-            y = self._advance(x, last=last)
-        except BaseException:
-            self._state = before
-            raise
-        if self._state.tensors.get("like") is None:
-            self._state.tensors["like"] = x.detach().narrow(self.axis + 2, 0, 0).clone()
-        return y
-
-    def _advance(self, x: Tensor, *, last: bool) -> Tensor:
         state, dim = self._state, self.axis + 2
+        self._held = None  # until all is done: a layer that raises is a chunk apart from the others
+        if state.tensors.get("like") is None:
+            state.tensors["like"] = x.detach().narrow(dim, 0, 0).clone()
         state.counts["received"] += x.shape[dim]
         first = state.children[0]
         if "items" in first.tensors:
@@ -173,6 +175,7 @@ class Stream:
         else:
             y = step(self.module, x, first.children[0], axis=self.axis, last=last)
         state.counts["emitted"] += y.shape[dim]
+        self._held = state
         return y.contiguous() if is_packed(y) and not is_packed(x) else y
 
     def _check(self, x: Tensor) -> None:

@@ -187,23 +187,34 @@ class Failing(Pointwise, tn.Module):
         return x
 
 
-def test_a_push_that_raises_leaves_the_stream_as_it_was() -> None:
-    failing = Failing()
-    path = nn.Sequential(
-        nn.ConvTranspose1d(2, 2, 4, 2, "same"), nn.GroupNorm(1, 2), nn.Conv1d(2, 2, 3, 2, "same")
-    )
-    module = nn.Sequential(nn.CausalConv1d(1, 2, 3), nn.Residual(path), failing)
-    x = torch.randn(2, 1, 9)
+def test_a_chunk_that_is_refused_leaves_the_stream_as_it_was() -> None:
+    module, x = nn.CausalConv1d(1, 2, 3), torch.randn(2, 1, 9)
     s, outputs = nn.stream(module), []
-    with pytest.raises(ValueError, match="got 3 channels, this layer takes 1"):
-        s.push(torch.randn(2, 3, 4))
-    for chunk in (*x.split(4, 2), None):
-        failing.fails = True
-        with pytest.raises(KeyboardInterrupt):
-            s.flush() if chunk is None else s.push(chunk)
-        failing.fails = False
-        outputs.append(s.flush() if chunk is None else s.push(chunk))
-    close(torch.cat(outputs, 2), module(x), None, "after failures")
+    for chunk in x.split(4, 2):
+        with pytest.raises(ValueError, match=r"got 3 channels, this layer takes 1|does not continue"):
+            s.push(torch.randn(2, 3, 4))
+        outputs.append(s.push(chunk))
+    close(torch.cat([*outputs, s.flush()], 2), module(x), None, "after refusals")
+
+
+def test_a_stream_does_not_go_on_after_an_error_inside_the_module() -> None:
+    failing = Failing()
+    module = nn.Sequential(nn.CausalConv1d(1, 2, 3), failing, nn.Conv1d(2, 2, 3, padding="same"))
+    x = torch.randn(2, 1, 9)
+    s = nn.stream(module)
+    first = s.push(x[..., :4])
+    taken = s.get_state()
+    failing.fails = True
+    with pytest.raises(KeyboardInterrupt):
+        s.push(x[..., 4:])
+    failing.fails = False
+    for use in lambda: s.push(x[..., 4:]), s.flush, s.get_state, s.state_dict, s.copy, lambda: s.reset([0]):
+        with pytest.raises(ValueError, match="failed inside the module"):
+            use()
+    s.set_state(taken)
+    close(torch.cat([first, run(s, [x[..., 4:]])], 2), module(x), None, "put back")
+    s.reset()
+    close(run(s, [x]), module(x), None, "reset")
 
 
 def test_states_of_other_modules_are_refused() -> None:
