@@ -51,7 +51,7 @@ class GroupNorm(_PoolingNorm):
     """Mean 0 and variance 1 over each group of channels and all positions."""
 
     name: ClassVar[str] = "group_norm"
-    groups: Count = Field(description="number of groups")
+    num_groups: Count = Field(description="number of groups")
 
 
 class InstanceNorm(_PoolingNorm):

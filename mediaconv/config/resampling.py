@@ -44,7 +44,7 @@ class Upsample(CausalLayer):
     """More steps along each axis, by nearest neighbour or linear interpolation."""
 
     name: ClassVar[str] = "upsample"
-    scale: Sizes = Field(description="whole factor, or one per axis")
+    scale_factor: Sizes = Field(description="whole factor, or one per axis")
     mode: Literal["nearest", "linear"] = "nearest"
 
 
@@ -52,14 +52,14 @@ class PixelShuffle(LayerSpec):
     """Channels to positions (Shi et al. 2016), in any dimension."""
 
     name: ClassVar[str] = "pixel_shuffle"
-    factor: Sizes = Field(description="factor, or one per axis")
+    upscale_factor: Sizes = Field(description="factor, or one per axis")
 
 
 class PixelUnshuffle(CausalLayer):
     """Positions to channels: the reverse of pixel_shuffle. Causal, a block ends at its output's position."""
 
     name: ClassVar[str] = "pixel_unshuffle"
-    factor: Sizes = Field(description="factor, or one per axis")
+    downscale_factor: Sizes = Field(description="factor, or one per axis")
 
 
 class ChannelShuffle(LayerSpec):

@@ -206,17 +206,17 @@ def _avg_pool(spec: specs.AvgPool, place: Place) -> torch.nn.Module:
 def _upsample(spec: specs.Upsample, place: Place) -> torch.nn.Module:
     how = place.causality(spec)
     axes = _time_axes(spec, how, place)
-    return _class("Upsample", place)(spec.scale, spec.mode, causal=bool(how), time_axis=axes)
+    return _class("Upsample", place)(spec.scale_factor, spec.mode, causal=bool(how), time_axis=axes)
 
 
 def _pixel_shuffle(spec: specs.PixelShuffle, place: Place) -> torch.nn.Module:
-    return _class("PixelShuffle", place)(spec.factor)
+    return _class("PixelShuffle", place)(spec.upscale_factor)
 
 
 def _pixel_unshuffle(spec: specs.PixelUnshuffle, place: Place) -> torch.nn.Module:
     how = place.causality(spec)
     axes = _time_axes(spec, how, place)
-    return _class("PixelUnshuffle", place)(spec.factor, causal=bool(how), time_axis=axes)
+    return _class("PixelUnshuffle", place)(spec.downscale_factor, causal=bool(how), time_axis=axes)
 
 
 def _channel_shuffle(spec: specs.ChannelShuffle, place: Place) -> torch.nn.Module:
@@ -240,7 +240,7 @@ def _rms_norm(spec: specs.RmsNorm, place: Place) -> torch.nn.Module:
 
 
 def _group_norm(spec: specs.GroupNorm, place: Place) -> torch.nn.Module:
-    return mnn.GroupNorm(spec.groups, place.channels, eps=spec.eps, affine=spec.affine)
+    return mnn.GroupNorm(spec.num_groups, place.channels, eps=spec.eps, affine=spec.affine)
 
 
 def _instance_norm(spec: specs.InstanceNorm, place: Place) -> torch.nn.Module:

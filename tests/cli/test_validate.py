@@ -80,13 +80,13 @@ def test_an_input_that_does_not_open_is_told(mediaconv, config, tmp_path):
 
 STRIDED = {"conv": {"out_channels": 4, "kernel_size": 3, "stride": 2}}
 MISFITS = [  # a stack for three channels, more keys, what is said
-    ([{"group_norm": {"groups": 2}}], {}, "stack[0].group_norm: "),
+    ([{"group_norm": {"num_groups": 2}}], {}, "stack[0].group_norm: "),
     ([{"conv": {"out_channels": 4, "kernel_size": 3, "groups": 2}}], {}, "stack[0].conv: "),
     ([CONV, {"conv": {"in_channels": 5, "out_channels": 4, "kernel_size": 1}}], {}, "stack[1].conv: in_ch"),
     ([{"branches": [[STRIDED], [CONV]]}], {}, "stack[0].branches: branches with strides 2, 1 cannot be"),
     ([{"residual": [STRIDED]}], {}, "stack[0].residual: "),
     ([{"branches": [[CONV], []]}], {}, "stack[0].branches: "),
-    ([{"pixel_shuffle": {"factor": 2}}], {}, "stack[0].pixel_shuffle: got 3 channels"),
+    ([{"pixel_shuffle": {"upscale_factor": 2}}], {}, "stack[0].pixel_shuffle: got 3 channels"),
     (
         [{"reshape": {"pattern": "n (c k) h w -> n c (h k) w", "sizes": {"k": 2}}}],
         {},
@@ -147,7 +147,7 @@ def test_cut_offs_in_hertz_need_the_rate(mediaconv, config, tmp_path):
 def test_all_files_are_checked_and_all_errors_told(mediaconv, config, image):
     good = config("good.yaml", **keys(image, CONV))
     misspelt = config("misspelt.yaml", **keys(image, "rleu", sede=3))
-    misfit = config("misfit.yaml", **keys(image, {"group_norm": {"groups": 2}}))
+    misfit = config("misfit.yaml", **keys(image, {"group_norm": {"num_groups": 2}}))
     found = mediaconv("validate", misspelt, good, misfit, code=2)
     assert [line.partition(": ")[0] for line in found.stdout.splitlines()] == [str(good)]
     assert "(did you mean 'relu'?)" in found.stderr

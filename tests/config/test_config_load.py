@@ -53,8 +53,8 @@ stack:
     shortcut: [avg_pool: {kernel_size: 2}]
 - branches: [[relu], [], [conv: {out_channels: 4, kernel_size: 3}]]
 - branches: {merge: concat, paths: [[gelu: {approximate: tanh}], [identity]]}
-- group_norm: {groups: 2}
-- upsample: {scale: [1, 2, 2], mode: linear}
+- group_norm: {num_groups: 2}
+- upsample: {scale_factor: [1, 2, 2], mode: linear}
 - max_pool: {kernel_size: 2, stride: 1, dilation: 2, padding: valid}
 - deform_conv: {out_channels: 4, kernel_size: 3, offset_range: 2, modulation: true, causal: pad}
 - reshape: {pattern: n (c k) t h w -> n c (t k) h w, sizes: {k: 2}}

@@ -24,11 +24,11 @@ NEEDS = {
     "deform_conv": {"out_channels": 4, "kernel_size": 3},
     "max_pool": {"kernel_size": 2},
     "avg_pool": {"kernel_size": 3, "stride": 2},
-    "upsample": {"scale": 2, "mode": "linear"},
-    "pixel_shuffle": {"factor": 2},
-    "pixel_unshuffle": {"factor": 2},
+    "upsample": {"scale_factor": 2, "mode": "linear"},
+    "pixel_shuffle": {"upscale_factor": 2},
+    "pixel_unshuffle": {"downscale_factor": 2},
     "channel_shuffle": {"groups": 2},
-    "group_norm": {"groups": 2},
+    "group_norm": {"num_groups": 2},
     "residual": [{"conv": {"out_channels": 8, "kernel_size": 3}}],
     "branches": {"paths": [[{"conv": {"out_channels": 4, "kernel_size": 3}}], []], "merge": "concat"},
     "threshold": {"threshold": 0.1, "value": 0.0},
@@ -175,7 +175,7 @@ def test_layers_that_do_not_fit_are_named():
     with pytest.raises(UsageError, match=r"stack\[1\].*got 5, but what comes before gives 4"):
         stack_of(1, conv, {"conv": {"out_channels": 4, "kernel_size": 1, "in_channels": 5}})
     with pytest.raises(UsageError, match=r"stack\[0\].*8.*3"):
-        stack_of(1, {"group_norm": {"groups": 3}})
+        stack_of(1, {"group_norm": {"num_groups": 3}})
     with pytest.raises(UsageError, match=r"stack\[0\].deform_conv.*raster"):
         stack_of(2, {"deform_conv": {"out_channels": 4, "kernel_size": 3}}, causal=True)
 
