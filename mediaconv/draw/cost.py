@@ -45,8 +45,11 @@ def state_values(layer: nn.Module, before: Sequence[int], after: Sequence[int]) 
     if moved.whole:
         return math.prod(before)
     if isinstance(moved, Transposed):
-        return max(0, moved.extent - moved.step) * math.prod((after[0], *after[2:]))
-    kept = int(moved.receptive_field) - 1
+        # Sums that the next input adds to, and outputs that are cut off if there is no next input.
+        kept = max(moved.extent, moved.step) - min(moved.step, moved.extent - moved.right)
+        return kept * math.prod((after[0], *after[2:]))
+    # A layer that reads nothing of the latest inputs (a mask under dilation) still keeps them.
+    kept = max(int(moved.receptive_field) - 1, int(moved.look_back))
     return max(0, kept) * math.prod((before[0], *before[2:]))
 
 

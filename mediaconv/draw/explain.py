@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -23,7 +24,8 @@ def explain(row: Row, axes: Sequence[str]) -> str:
         length, out = row.before[axis + 1], row.after[axis + 1]
         lines += [f"  {line}" for line in _axis(name, _uncropped(row, axis), length, out)]
     if isinstance(mode, str) and any("padding" in line for line in lines):
-        lines.append(f"  padding is filled with {mode}")
+        filled = "minus infinity" if getattr(row.module, "fill", 0.0) == -math.inf else mode
+        lines.append(f"  padding is filled with {filled}")
     return "\n".join(lines) + "\n"
 
 

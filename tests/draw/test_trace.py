@@ -162,6 +162,28 @@ def test_explain_names_padding_and_stride_and_puts_the_numbers_in():
         made.layer("7")
 
 
+def test_explain_says_that_a_maximum_ignores_its_padding():
+    made = trace(mnn.Sequential(mnn.MaxPool1d(3)), (1, 10))
+    assert "padding is filled with minus infinity" in explain(made.layer("0"), made.axes)
+    made = trace(mnn.Sequential(mnn.AvgPool1d(3)), (1, 10))
+    assert "minus infinity" not in explain(made.layer("0"), made.axes)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("kernel", [1, 2, 4])
+def test_state_of_every_convolution_is_as_estimated(kernel, stride):
+    """Also of masks that read nothing of the latest inputs, and of transposed kernels below the stride."""
+    made = [
+        *(mnn.CausalConv1d(2, 3, kernel, stride=stride, dilation=2, mode=m) for m in ("pad", "mask")),
+        mnn.Conv1d(2, 3, kernel, stride=stride, dilation=2),
+        mnn.ConvTranspose1d(2, 3, kernel, stride=stride),
+        mnn.CausalConvTranspose1d(2, 3, kernel, stride=stride),
+    ]
+    for layer in made:
+        estimated, measured = trace(mnn.Sequential(layer.eval()), (2, 30)).rows[0].state_bytes
+        assert estimated == measured, layer
+
+
 def test_explained_sizes_are_right_for_masked_layers():
     made = trace(mnn.Sequential(mnn.CausalConv2d(1, 1, 5, mode="raster")), (1, 9, 9))
     assert (
