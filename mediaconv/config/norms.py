@@ -33,6 +33,9 @@ class RmsNorm(_Norm):
     """Root mean square 1 over the channels of each position."""
 
     name: ClassVar[str] = "rms_norm"
+    eps: Positive | None = Field(  # type: ignore[assignment]
+        default=None, description="added to the mean square; default: the smallest step of the type, as torch's"
+    )
 
 
 class _PoolingNorm(_Norm):

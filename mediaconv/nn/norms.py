@@ -100,17 +100,18 @@ class InstanceNorm3d(_InstanceNorm, nn.InstanceNorm3d):
 
 
 class _OverChannels(Pointwise, nn.Module):
+    eps: float | None
+
     def __init__(
         self,
         num_channels: int,
-        eps: float = 1e-6,
-        affine: bool = True,
-        bias: bool = True,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        affine: bool,
+        bias: bool,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
     ) -> None:
         super().__init__()
-        self.num_channels, self.eps = num_channels, eps
+        self.num_channels = num_channels
         kind = {"device": device, "dtype": dtype}
         self.weight = nn.Parameter(torch.ones(num_channels, **kind)) if affine else None  # type: ignore[arg-type]
         self.bias = (
@@ -129,10 +130,24 @@ class _OverChannels(Pointwise, nn.Module):
 class ChannelLayerNorm(_OverChannels):
     """Layer normalisation over the channels of each position (ConvNeXt's channels-first LayerNorm).
 
-    Arguments: num_channels, eps, affine, bias. Keys "weight" and "bias", each (C,).
+    Arguments: num_channels, eps (as in torch.nn.LayerNorm), affine, bias. Keys "weight" and "bias", each (C,).
 
     Shape: (N, C, ...) to the same.
     """
+
+    eps: float
+
+    def __init__(
+        self,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(num_channels, affine, bias, device, dtype)
+        self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: (N, C, ...) to the same."""
@@ -143,7 +158,8 @@ class ChannelLayerNorm(_OverChannels):
 class RMSNorm(_OverChannels):
     """Root mean square normalisation over the channels of each position (Zhang and Sennrich 2019).
 
-    Arguments: num_channels, eps, affine. Key "weight", (C,).
+    Arguments: num_channels, eps (None: the smallest step of the type, as in torch.nn.RMSNorm), affine. Key
+    "weight", (C,).
 
     Shape: (N, C, ...) to the same.
     """
@@ -151,12 +167,13 @@ class RMSNorm(_OverChannels):
     def __init__(
         self,
         num_channels: int,
-        eps: float = 1e-6,
+        eps: float | None = None,
         affine: bool = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(num_channels, eps, affine, False, device, dtype)
+        super().__init__(num_channels, affine, False, device, dtype)
+        self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: (N, C, ...) to the same."""
