@@ -130,7 +130,7 @@ class _OverChannels(Pointwise, nn.Module):
 class ChannelLayerNorm(_OverChannels):
     """Layer normalisation over the channels of each position (ConvNeXt's channels-first LayerNorm).
 
-    Arguments: num_channels, eps (as in torch.nn.LayerNorm), affine, bias. Keys "weight" and "bias", each (C,).
+    Arguments: num_channels, eps (as in torch.nn.LayerNorm), affine, bias. Keys "weight", "bias", each (C,).
 
     Shape: (N, C, ...) to the same.
     """
