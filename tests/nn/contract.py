@@ -221,7 +221,10 @@ def check_geometry(module: nn.Module, shape: Sequence[int], axis: int, *, exact:
     margin = int(max(g.look_back, g.receptive_field) + g.latency) + 2 * g.grain
     first = math.ceil((margin + 1) / g.stride / period) * period
     length = math.ceil((first + period) * g.stride) + margin + g.grain
-    sizes = [*shape[:2], *(enough(geometry(module, a)) for a in range(len(shape) - 2))]
+    others = [geometry(module, a) for a in range(len(shape) - 2)]
+    if any(other.receptive_field == 0 for other in others):
+        return  # along another axis it reads only what lies between spread inputs: nothing of any input
+    sizes = [*shape[:2], *(enough(other) for other in others)]
     sizes[axis + 2] = length
     x = torch.rand(sizes, dtype=torch.float64) + 0.1
     spans, ahead, behind = [], 0, 0

@@ -174,3 +174,5 @@ def test_the_contract_passes_what_these_are_broken_from() -> None:
     verify_contract(nn.Conv1d(2, 2, 3, padding="same"), SHAPE, PLAN)
     verify_contract(nn.ConvTranspose1d(2, 2, 3, 2), SHAPE, PLAN)
     verify_contract(nn.MaxPool1d(2, 2, "same", 2), (1, 2, 1), [1], measure="no")  # nothing but padding: -inf
+    between = nn.Sequential(nn.CausalConvTranspose2d(2, 2, 1, 2), nn.CausalConv2d(2, 2, 2, 2, dilation=2))
+    verify_contract(between, (1, 2, 5, 3), PLAN)  # along columns it reads only what the first left out
