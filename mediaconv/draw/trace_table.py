@@ -21,6 +21,8 @@ _HEAD = (
     "layer", "kind", "input", "output", "parameters", "multiply-adds", "receptive field", "stride", "latency",
     "look-ahead", "state", "activations",
 )  # fmt: skip
+_CHANNELS = ("in_channels", "num_channels", "num_features", "channels")
+"""Where layers keep the number of channels that they take."""
 _LEFT = 2
 """Columns that are set to the left."""
 
@@ -122,10 +124,10 @@ def _default_shape(module: nn.Module) -> list[int]:
     from mediaconv.nn.layer import leaves
 
     sides = {1: [64], 2: [32, 32], 3: [8, 32, 32]}
-    for _, layer in leaves(module):
-        if isinstance(layer, nn.modules.conv._ConvNd):
-            return [layer.in_channels, *sides[len(layer.kernel_size)]]
-    return [1, 64]
+    layers = [layer for _, layer in leaves(module)]
+    told = [getattr(layer, name) for layer in layers for name in _CHANNELS if hasattr(layer, name)]
+    dims = [n for layer in layers if isinstance(n := getattr(layer, "dims", None), int)]
+    return [told[0] if told else 1, *sides[dims[0] if dims else 1]]
 
 
 def _caption(made: Trace) -> str:

@@ -18,11 +18,15 @@ from mediaconv.nn.state import State
 class Sequential(TotalStride, nn.Sequential):
     """torch.nn.Sequential that streams; the same keys ("0.weight", ...)."""
 
-    def _repr_html_(self) -> str:
-        """The trace of the stack, for notebooks."""
+    def _repr_html_(self) -> str | None:
+        """The trace of the stack, for notebooks; None, so that they show plain text, where it has none."""
         from mediaconv.draw.trace_table import trace_html  # drawing is loaded only where it is shown
+        from mediaconv.errors import UsageError
 
-        return trace_html(self)
+        try:
+            return trace_html(self)
+        except (UsageError, TypeError):
+            return None
 
     def axis_map(self, axis: int) -> AxisMap:
         return Chain(tuple(axis_map(layer, axis) for layer in self))

@@ -233,3 +233,20 @@ def test_a_reshape_says_what_it_does_to_the_axes():
 def test_a_stack_shows_its_trace_in_a_notebook():
     stack = film_stack()
     assert stack._repr_html_() == trace_html(stack)
+
+
+@pytest.mark.parametrize(
+    ("layer", "caption"),
+    [
+        (mnn.MaxPool2d(2), "input: channels 1, height 32, width 32"),
+        (mnn.Reshape("n (c k) h w -> n c h (w k)", {"k": 4}, in_channels=8), "channels 8, height 32"),
+        (mnn.ChannelLayerNorm(4), "input: channels 4, time 64"),
+        (mnn.Conv3d(2, 1, 3), "input: channels 2, time 8, height 32, width 32"),
+    ],
+)
+def test_a_notebook_shows_stacks_that_begin_with_any_layer(layer, caption):
+    assert caption in mnn.Sequential(layer)._repr_html_()
+
+
+def test_a_notebook_shows_plain_text_where_there_is_no_trace():
+    assert mnn.Sequential(torch.nn.LSTM(3, 3))._repr_html_() is None
