@@ -34,7 +34,8 @@ class RmsNorm(_Norm):
 
     name: ClassVar[str] = "rms_norm"
     eps: Positive | None = Field(  # type: ignore[assignment]
-        default=None, description="added to the mean square; default: the smallest step of the type, as torch's"
+        default=None,
+        description="added to the mean square; default: the smallest step of the type, as torch's",
     )
 
 

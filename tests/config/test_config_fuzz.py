@@ -162,7 +162,8 @@ _FLAT = st.one_of(
         st.fixed_dictionaries({"kernel": st.sampled_from(["box", {"sobel": {"axis": "t"}}, "motion"])}),
     ),
     _named(
-        "upsample", st.fixed_dictionaries({"scale_factor": _SIZE, "mode": st.sampled_from(["nearest", "linear"])})
+        "upsample",
+        st.fixed_dictionaries({"scale_factor": _SIZE, "mode": st.sampled_from(["nearest", "linear"])}),
     ),
 )
 _RIGHT = st.recursive(
