@@ -86,7 +86,7 @@ def draw_stack(module: nn.Module, *, unit: str, reach: float, axis: int = 0) -> 
     """The SVG of a stack. unit: what a step is, in the plural. reach: steps that the half width stands for,
     the same for both stacks so that they can be compared."""
     rows = rows_of(module, axis)
-    height = TOP + ROW * (len(rows) + 1) + 26
+    height = TOP + ROW * len(rows) + BAR + 6
     middle = WIDTH / 2
     edge = middle - 10
     scale = edge / max(1.0, reach)
@@ -97,12 +97,12 @@ def draw_stack(module: nn.Module, *, unit: str, reach: float, axis: int = 0) -> 
         _text(middle, 14, "its own time", anchor="middle", quiet=True),
         _text(middle - 62, 14, "← earlier", anchor="end", quiet=True),
         _text(middle + 62, 14, "later →", quiet=True),
-        f'<line x1="{middle}" x2="{middle}" y1="22" y2="{height - 26}" stroke="{NOW}" '
+        f'<line x1="{middle}" x2="{middle}" y1="22" y2="{height}" stroke="{NOW}" '
         'stroke-dasharray="3 4" opacity=".5"/>',
     ]
     for i, row in enumerate([Row("input", 0.0, 0.0), *rows]):
         parts += _bar(row, TOP + i * ROW, middle, scale, edge)
-    return "".join([*parts, _text(middle, height - 6, words, anchor="middle"), "</svg>"])
+    return "".join([*parts, "</svg>"])
 
 
 def _bar(row: Row, y: float, middle: float, scale: float, edge: float) -> list[str]:

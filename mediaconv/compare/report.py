@@ -182,7 +182,7 @@ def _side(
     finite = [n for row in rows for n in (row.back, row.ahead) if n != float("inf")]
     model = compared.models[side["name"]]
     return {
-        **{key: side[key] for key in ("name", "role", "label", "verdict", "facts")},
+        **{key: side[key] for key in ("name", "role", "label", "verdict", "facts", "reads")},
         "stride": model.maps[axis].stride,
         "drawing": draw_stack(model.module, unit=unit, reach=max([1.0, *finite]), axis=axis),
     }

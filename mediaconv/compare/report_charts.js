@@ -59,7 +59,7 @@ function timeline(rows, options) {
 function reactionChart(width) {
   const height = 250, left = 8, right = 8, top = 34, bottom = 36;
   const event = data.events[state.event];
-  const rows = data.sides.map((side) => ({ side, found: event.reactions[side.name][state.channel] }));
+  const rows = data.sides.map((side) => ({ side, found: ofChannel(event.reactions[side.name]) }));
   const svg = draw("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", id: "reaction",
     "aria-label": "Reaction around the event" });
   const all = rows.flatMap((r) => r.found.offsets);
@@ -86,7 +86,7 @@ function reactionChart(width) {
   });
   svg.append(draw("line", { x1: left, x2: width - right, y1: y(0), y2: y(0), stroke: "var(--soft)" }));
   svg.append(draw("line", { x1: x(0), x2: x(0), y1: top - 12, y2: y(0) + 5, stroke: "var(--ink)", "stroke-width": 1.5 }));
-  const unit = (o) => (data.rate ? `${o < 0 ? "−" : o > 0 ? "+" : ""}${Math.abs((1000 * o) / data.rate).toFixed(0)} ms` : `${o > 0 ? "+" : ""}${o}`);
+  const unit = (o) => (data.rate ? `${o < 0 ? "−" : o > 0 ? "+" : ""}${Number(Math.abs((1000 * o) / data.rate).toPrecision(3))} ms` : `${o > 0 ? "+" : ""}${o}`);
   const ends = [[-reach, "start"], [0, "middle"], [reach, "end"]];
   for (const [o, anchor] of ends) {
     svg.append(label(x(o), height - 16, o === 0 ? when(event.step) : `${o > 0 ? "+" : "−"}${Math.abs(o)} ${data.unit}`, anchor));

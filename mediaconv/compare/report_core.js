@@ -28,14 +28,20 @@ function draw(tag, attributes = {}, ...children) {
 function changed(what) { for (const listen of state.listeners) listen(what); }
 function listen(act) { state.listeners.push(act); }
 
+// Channels to pick from: those compared, or those of the larger output where none could be.
+const channelCount = data.channels.length || Math.max(1, ...data.versions.map((v) => v.files.length));
+
+// Of a list with an item a channel, that of the chosen one; the last where there are fewer.
+function ofChannel(list) { return list[Math.min(state.channel, list.length - 1)]; }
+
 function setChannel(channel) {
-  const count = data.channels.length || 1;
+  const count = channelCount;
   state.channel = ((channel % count) + count) % count;
   changed("channel");
 }
 
 // A version's file for the chosen channel; the input has one for all.
-function source(version) { return version.files[Math.min(state.channel, version.files.length - 1)]; }
+function source(version) { return ofChannel(version.files); }
 function version(role) { return data.versions.find((v) => v.role === role); }
 
 function number(value, digits = 3) {
@@ -60,7 +66,7 @@ function theme(next) {
 function toggleTheme() { theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"); }
 
 function channelPicker() {
-  const count = data.channels.length;
+  const count = channelCount;
   if (count <= 1) return make("span");
   if (count > 10) {
     const menu = make("select", { id: "channel", onchange: () => setChannel(Number(menu.value)) });
@@ -76,6 +82,17 @@ function channelPicker() {
   listen(mark);
   mark();
   return make("label", { className: "inline" }, "Channel ", group);
+}
+
+// A slider that makes small differences visible, where there is a picture of them among these.
+function amplifier(pictures) {
+  const shown = pictures.find((picture) => picture.dataset.version === "difference");
+  if (!shown) return make("span");
+  const slider = make("input", { type: "range", min: 0, max: 5, step: 0.5, value: 1, style: "width:110px", id: "amplify" });
+  const apply = () => { shown.style.filter = `contrast(${2 ** slider.value})`; };
+  slider.addEventListener("input", apply);
+  apply();
+  return make("label", { className: "inline" }, "Amplify the difference", slider);
 }
 
 const shortcuts = { t: toggleTheme, c: () => setChannel(state.channel + 1) };

@@ -100,8 +100,6 @@ function filmPlayer() {
   const read = make("span", { className: "clock", id: "clock" });
   const slider = make("input", { type: "range", id: "slider", min: 0, max: count - 1, step: 1, value: 0, ariaLabel: "Frame",
     oninput: () => { if (player.playing) player.pause(); player.seek(Number(slider.value)); } });
-  const amplify = make("input", { type: "range", min: 0, max: 5, step: 0.5, value: 1, style: "width:110px", ariaLabel: "Amplify the difference",
-    oninput: () => { videos[videos.length - 1].style.filter = `contrast(${2 ** amplify.value})`; } });
   const events = eventButton((step) => player.step(step - state.position));
   listen((what) => {
     if (what !== "channel") return;
@@ -118,11 +116,8 @@ function filmPlayer() {
     " ": toggle, ArrowLeft: (e) => player.step(e.shiftKey ? -10 : -1), ArrowRight: (e) => player.step(e.shiftKey ? 10 : 1),
     Home: () => player.step(-count), End: () => player.step(count), l: () => loop.click(),
   });
-  const has = version("difference");
-  if (has) amplify.dispatchEvent(new Event("input"));
   const bar = make("div", { className: "bar" }, play, back, on, loop, speed, ...events, read, make("span", { className: "grow" }), channelPicker());
-  const under = has ? make("label", { className: "inline" }, "Amplify the difference", amplify) : "";
-  player.nodes = [bar, grid, under, slider];
+  player.nodes = [bar, grid, amplifier(videos), slider];
   clock();
   player.seek(data.events.length ? Math.max(0, data.events[state.event].step - 1) : 0);
   window.player = player;

@@ -53,5 +53,5 @@ function imageViewer() {
   paint();
   const bar = make("div", { className: "bar" }, "Left ", menus[0], "right ", menus[1], make("span", { className: "grow" }), channelPicker());
   window.viewer = { slider, box };
-  return { nodes: [bar, make("div", { style: "max-width:860px;margin:10px auto" }, box, slider), grid], seek: () => {} };
+  return { nodes: [bar, make("div", { style: "max-width:860px;margin:10px auto" }, box, slider), grid, amplifier(pictures)], seek: () => {} };
 }

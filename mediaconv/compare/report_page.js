@@ -3,9 +3,9 @@
 const page = document.getElementById("page");
 const PLAYERS = { video: filmPlayer, audio: soundPlayer, image: imageViewer };
 const KEYS = {
-  video: [["Space", "play, pause"], ["←", "a frame back"], ["→", "a frame on"], ["Shift", "ten at once"], ["L", "loop"], ["E", "next event"], ["C", "next channel"], ["T", "light, dark"]],
-  audio: [["Space", "play, pause"], ["1", "…"], ["4", "which one is heard"], ["←", "→ a tenth of a second"], ["L", "loop the event"], ["E", "next event"], ["C", "next channel"], ["T", "light, dark"]],
-  image: [["←", "→ swipe"], ["C", "next channel"], ["T", "light, dark"]],
+  video: [["Space", "play, pause"], ["← →", "a frame back, on"], ["Shift", "ten at once"], ["L", "loop"], ["E", "next event"], ["C", "next channel"], ["T", "light, dark"]],
+  audio: [["Space", "play, pause"], ["1 2 3 4", "which one is heard"], ["← →", "a tenth of a second"], ["Shift", "a second"], ["L", "loop the event"], ["E", "next event"], ["C", "next channel"], ["T", "light, dark"]],
+  image: [["← →", "swipe"], ["C", "next channel"], ["T", "light, dark"]],
 };
 
 function card(title, ...children) {
@@ -59,7 +59,7 @@ function preEcho() {
     const event = data.events[state.event];
     chart.replaceChildren(reactionChart(Math.max(280, Math.min(900, chart.clientWidth || 560))));
     pair.replaceChildren(...data.sides.map((side) => {
-      const found = event.reactions[side.name][state.channel];
+      const found = ofChannel(event.reactions[side.name]);
       return make("div", { style: `--tone:${TONES[side.role]}` }, make("div", { className: "big", textContent: percent(found.pre_echo) }),
         make("div", { className: "soft", textContent: side.label }));
     }));
@@ -89,7 +89,7 @@ function stacks() {
   for (const side of data.sides) {
     const drawing = make("div", { className: "scroll" });
     drawing.innerHTML = side.drawing;
-    two.append(make("div", {}, make("figcaption", { style: `--tone:${TONES[side.role]}` }, make("span", { className: "dot" }), side.label), drawing));
+    two.append(make("div", {}, make("figcaption", { style: `--tone:${TONES[side.role]}` }, make("span", { className: "dot" }), side.label), drawing, make("p", { className: "soft", textContent: side.reads })));
   }
   return card("What an output reads", make("p", { className: "soft", textContent: data.reading }), two);
 }
@@ -99,7 +99,8 @@ const player = build ? build() : null;
 page.append(verdicts());
 if (player) {
   const under = data.kind === "audio" || !data.curves.length ? [] : [timelineRows(player)];
-  const keys = make("div", { className: "keys" }, ...KEYS[data.kind].map(([key, text]) => make("span", {}, make("kbd", { textContent: key }), " " + text)));
+  const caps = (keys) => keys.split(" ").flatMap((key) => [make("kbd", { textContent: key }), " "]);
+  const keys = make("div", { className: "keys" }, ...KEYS[data.kind].map(([each, text]) => make("span", {}, ...caps(each), text)));
   page.append(card("", ...player.nodes, ...under, keys));
 } else if (data.curves.length) {
   page.append(card("Timeline", timelineRows(null)));

@@ -108,6 +108,7 @@ def side_row(
         "leaks": verdict.leaks,
         **reach,
         "verdict": verdict_text(verdict, unit_names(pipeline.name, compared.axis)[1]),
+        "reads": reads_text(reach, unit_names(pipeline.name, compared.axis)[1]),
         "facts": facts(verdict, reach, unit_names(pipeline.name, compared.axis)[1]),
     }
 
@@ -146,14 +147,19 @@ def facts(verdict: Verdict, reach: Mapping[str, Any], unit: str) -> list[str]:
         latency = "latency: the whole file"
     else:
         latency = f"latency {counted_steps(steps, unit)}" + (f", {ms:,.4g} ms" if ms is not None else "")
+    found = [latency, reads_text(reach, unit)]
+    if verdict.leaks:
+        found.append("looking ahead: " + ", ".join(leak.layer for leak in verdict.leaks[:4]))
+    return found
+
+
+def reads_text(reach: Mapping[str, Any], unit: str) -> str:
+    """The receptive field, both ways, in words."""
     back, ahead = (
         "all" if reach[f"receptive_field_{side}"] is None else f"{reach[f'receptive_field_{side}']:,}"
         for side in ("back", "ahead")
     )
-    found = [latency, f"an output reads {back} {unit} before its own and {ahead} after it"]
-    if verdict.leaks:
-        found.append("looking ahead: " + ", ".join(leak.layer for leak in verdict.leaks[:4]))
-    return found
+    return f"an output reads {back} {unit} before its own and {ahead} after it"
 
 
 SIDE_KEYS = (

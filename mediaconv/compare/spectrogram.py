@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 
 COLUMNS = 900
 BANDS = 96
-FFT_SIZE = 2048
+WINDOW_SECONDS = 0.05
 RANGE_DB = 80.0
 
 
 def spectrogram_png(path: Path) -> bytes:
     """Mel spectrogram of a WAV or FLAC, at most 900 columns by 96 bands, 80 dB below full scale is black.
 
-    Of a long sound only the frames that are drawn are read.
+    A column is the spectrum of the 50 ms or so before its time, so that nothing is seen before it sounds:
+    a window around the time would draw a pre-echo of its own. Of a long sound only what is drawn is read.
     """
     import cv2
     import librosa
@@ -23,16 +25,18 @@ def spectrogram_png(path: Path) -> bytes:
     import soundfile
 
     with soundfile.SoundFile(path) as file:
-        hop = max(256, -(-file.frames // COLUMNS))
-        starts = range(0, max(1, file.frames), hop)
-        frames = np.zeros((FFT_SIZE, len(starts)))
-        for i, start in enumerate(starts):
-            file.seek(start)
-            block = file.read(FFT_SIZE, dtype="float32", always_2d=True).mean(axis=1)
-            frames[: len(block), i] = block
-        bands = librosa.filters.mel(sr=file.samplerate, n_fft=FFT_SIZE, n_mels=BANDS)
-    window = np.hanning(FFT_SIZE)[:, None]
-    power = np.abs(np.fft.rfft(frames * window, axis=0) / (FFT_SIZE / 4)) ** 2
+        size = 2 ** round(math.log2(max(256, file.samplerate * WINDOW_SECONDS)))
+        hop = max(size // 8, -(-file.frames // COLUMNS))
+        stops = range(hop // 2, max(hop, file.frames), hop)
+        frames = np.zeros((size, len(stops)))
+        for i, stop in enumerate(stops):
+            start = max(0, stop - size)
+            file.seek(min(start, file.frames))
+            block = file.read(stop - start, dtype="float32", always_2d=True).mean(axis=1)
+            frames[size - (stop - start) :, i][: len(block)] = block
+        bands = librosa.filters.mel(sr=file.samplerate, n_fft=size, n_mels=BANDS)
+    window = np.hanning(size)[:, None]
+    power = np.abs(np.fft.rfft(frames * window, axis=0) / (size / 4)) ** 2
     level = librosa.power_to_db(
         bands @ power / bands.sum(axis=1, keepdims=True).clip(1e-12), ref=1.0, top_db=None
     )

@@ -210,6 +210,45 @@ def test_pre_echo_is_seen_at_a_glance(visit, reports, kind):
     assert page.inner_text(".big >> nth=0") == "0 %"
 
 
+@pytest.mark.parametrize("name", ["input", "causal"])
+def test_a_spectrogram_shows_nothing_before_it_sounds(visit, reports, name):
+    """The silence before the clap at 2.4 s is dark up to it, and the clap is seen at once."""
+    page = visit(reports / "audio/report.html")
+    until(page, "[...document.images].every(i => i.complete && i.naturalWidth > 100)")
+    index = ["input", "causal", "standard"].index(name)
+    seen = pixels(page, f".track >> nth={index} >> img").mean((0, 2))
+    columns = np.arange(len(seen)) / len(seen) * 4
+    assert seen[(columns > 2.3) & (columns < 2.39)].max() < 12
+    assert seen[(columns > 2.43) & (columns < 2.5)].min() > 30
+
+
+def test_channels_can_be_picked_where_none_could_be_compared(visit, root, tmp_path):
+    """Two channels beside three: the page shows all of them, and the last of two where there is no third."""
+    words = [sys.executable, "-m", "mediaconv.cli.main", "compare", "a.yaml", "b.yaml", "-o", "o", "--quiet"]
+    for name, channels in (("a", 2), ("b", 3)):
+        (tmp_path / f"{name}.yaml").write_text(
+            f"pipeline: image\ninput: {root}/data/image/lighthouse.png\noutput: o\n"
+            f"stack: [{{conv: {{out_channels: {channels}, kernel_size: 3}}}}]\n"
+        )
+    subprocess.run(words, check=True, cwd=tmp_path)
+    page = visit(tmp_path / "o/report.html")
+    assert page.locator("#channel button").count() == 3
+    page.click("#channel button:nth-child(3)")
+    until(page, "[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+    assert "differ in shape" in page.inner_text("body")
+
+
+def test_a_difference_can_be_amplified(visit, reports):
+    page = visit(reports / "image/lighthouse.png/report.html")
+    until(page, "[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+    page.click("#channel button:nth-child(4)")
+    spread = []
+    for power in (0, 3):
+        page.evaluate(f"amplify.value = {power}; amplify.dispatchEvent(new Event('input'))")
+        spread.append(pixels(page, "img[data-version=difference]").std())
+    assert spread[1] > 1.5 * spread[0]
+
+
 def test_sound_is_heard_and_switched_at_the_same_place(visit, reports):
     page = visit(reports / "audio/report.html")
     until(page, "player.players.every(a => a.readyState >= 2)")
