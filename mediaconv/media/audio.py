@@ -142,7 +142,10 @@ class AudioReader:
 
     def _window(self) -> Iterator[np.ndarray]:
         left = self._most
+        position = self._first
         for block in self._decoder.blocks(self._first):
+            self._check_finite(block[:left], position)
+            position += len(block)
             if self._mono and block.shape[1] > 1:
                 block = block.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
             if left is not None:
@@ -152,6 +155,15 @@ class AudioReader:
                 yield block
             if left == 0:
                 return
+
+    def _check_finite(self, block: np.ndarray, position: int) -> None:
+        finite = np.isfinite(block)
+        if not finite.all():
+            at = position + int(np.argmin(finite.all(axis=1)))
+            raise ReadError(
+                f"{self._path}: NaN or infinite values, the first at sample {at} "
+                f"({at / self.info.rate_hz:.3f} s); repair the file or read another part of it"
+            )
 
     def _check_total(self, total: int) -> None:
         expected = self.info.samples

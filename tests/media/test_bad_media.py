@@ -186,3 +186,18 @@ def test_streams_of_unknown_length_are_whole(tmp_path: Path) -> None:
     sound = tmp_path / "live.wav"
     sound.write_bytes(ffmpeg("-f", "lavfi", "-i", "sine=r=8000:d=0.5", "-f", "wav", "-"))
     assert read_sound(sound) == 4000
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_sound_that_is_no_number_is_laid_to_the_file(
+    tmp_path: Path, value: float, capfd: pytest.CaptureFixture
+) -> None:
+    path = tmp_path / "broken.wav"
+    x = np.zeros((100_000, 2), np.float32)
+    x[70_000, 1] = value
+    soundfile.write(path, x, 8000, subtype="FLOAT")
+    assert "the first at sample 70000 (8.750 s)" in refused(read_sound, path, capfd)
+    with AudioReader(path, duration_seconds=8.75) as reader:
+        assert sum(len(block) for block in reader.chunks(999)) == 70_000
+    with AudioReader(path, mono=True, start_seconds=8.7) as reader, pytest.raises(ReadError, match="70000"):
+        list(reader.chunks(999))
