@@ -5,6 +5,7 @@ Which of the two is told by the file's content. Resamples nothing and writes not
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -78,9 +79,15 @@ class AudioReader:
                 f"{self._path}: start_seconds {start_seconds}, duration_seconds {duration_seconds}: expected "
                 "a start of 0 or more and a duration above 0"
             )
-        self._decoder = _open(self._path)
+        limits = limits or Limits()
+        head = read_head(self._path)
+        check_complete(self._path, head)
+        stated = _stated_channels(head)
+        if stated:
+            self._check_channels(stated, limits)
+        self._decoder: Decoder = SndfileDecoder.open(self._path) or LibavDecoder(self._path)
         try:
-            self._check_channels(limits or Limits())
+            self._check_channels(self._decoder.channels, limits)
             self._set_window(start_seconds, duration_seconds)
         except BaseException:
             self.close()
@@ -117,8 +124,7 @@ class AudioReader:
             yield _joined(held)
         self._check_total(total)
 
-    def _check_channels(self, limits: Limits) -> None:
-        channels = self._decoder.channels
+    def _check_channels(self, channels: int, limits: Limits) -> None:
         if not 1 <= channels <= limits.max_channels:
             raise ReadError(
                 f"{self._path}: {channels} channels, expected 1 to {limits.max_channels} (max_channels)"
@@ -179,9 +185,17 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
     return np.ascontiguousarray(parts[0]) if len(parts) == 1 else np.concatenate(parts)
 
 
-def _open(path: Path) -> Decoder:
-    check_complete(path, read_head(path))
-    return SndfileDecoder.open(path) or LibavDecoder(path)
+def _stated_channels(head: bytes) -> int | None:
+    """By the header of a WAV or AIFF file; the libraries do not tell it where it is more than they decode."""
+    if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
+        chunk, offset, order = head.find(b"fmt "), 10, "<H"
+    elif head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        chunk, offset, order = head.find(b"COMM"), 8, ">H"
+    else:
+        return None
+    if not 0 <= chunk <= len(head) - offset - 2:
+        return None
+    return int(struct.unpack_from(order, head, chunk + offset)[0])
 
 
 __all__ = ["AUDIO_SUFFIXES", "AudioInfo", "AudioReader", "AudioWriter"]

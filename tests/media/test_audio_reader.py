@@ -161,8 +161,14 @@ def test_ten_thousand_channels_are_refused(tmp_path: Path) -> None:
     fmt = struct.pack("<HHIIHH", 1, channels, 8000, 8000 * channels * 2, (channels * 2) & 0xFFFF, 16)
     body = b"WAVEfmt " + struct.pack("<I", 16) + fmt + b"data" + struct.pack("<I", len(data)) + data
     path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
-    with pytest.raises(ReadError, match=str(path)):
+    with pytest.raises(ReadError, match=r"a.wav: 10000 channels, expected 1 to 256 \(max_channels\)"):
         AudioReader(path)
+    soundfile.write(tmp_path / "c.aiff", noise(10, 1), 8000)
+    data = (tmp_path / "c.aiff").read_bytes()
+    at = data.index(b"COMM") + 8
+    (tmp_path / "c.aiff").write_bytes(data[:at] + struct.pack(">H", channels) + data[at + 2 :])
+    with pytest.raises(ReadError, match="10000 channels"):
+        AudioReader(tmp_path / "c.aiff")
     soundfile.write(tmp_path / "b.wav", noise(10, 9), 8000)
     with pytest.raises(ReadError, match=r"9 channels, expected 1 to 8 \(max_channels\)"):
         AudioReader(tmp_path / "b.wav", limits=Limits(max_channels=8))
