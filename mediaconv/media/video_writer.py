@@ -120,7 +120,7 @@ class VideoWriter:
             self._container, Path(source), start_seconds=start_seconds, duration_seconds=duration_seconds
         )
         self._sound = sound
-        return reason and f"{self._path.name}: {reason}"
+        return reason
 
     def write(self, frames: np.ndarray, pts: Sequence[Fraction]) -> None:
         """Append frames. Shape: (n, H, W) or (n, H, W, 3), uint8 or uint16. pts: n rising seconds.

@@ -148,6 +148,18 @@ def test_sound_is_carried_over_without_encoding_it_again(tmp_path, root):
     assert len(kept) > 80
 
 
+def test_sound_left_out_is_noted_once_whatever_the_number_of_films(tmp_path, root):
+    result, _ = run_one(
+        root / "data/video/lightning.mp4",
+        tmp_path / "out",
+        pipeline="video",
+        read={"size": [32, 18], "duration_seconds": 0.2},
+        stack=[{"conv": {"out_channels": 2, "kernel_size": 1}}],
+        write={"sound": "keep", "format": "webm"},
+    )
+    assert result.notes == ["sound left out: webm files do not hold aac; write .mkv"]
+
+
 def test_stills_in_natural_order_are_a_clip(tmp_path):
     import cv2
 
