@@ -143,21 +143,27 @@ def _globbed(pattern: str, root: Path, output: Path) -> Iterator[Path]:
 
 
 def _walk(root: Path, output: Path) -> Iterator[Path]:
-    """Files under a folder in depth, without hidden ones and without the output tree; a linked folder that
-    was seen already is not entered again."""
+    """Files under a folder in depth, without hidden ones and without the output tree. A linked folder is
+    entered once, and not at all where it is one of the tree's own."""
     own = _inode(output)
-    seen = {_inode(root)}
-    for folder, folders, files in os.walk(root, followlinks=True):
-        entered = []
-        for name in sorted(folders):
-            inode = None if name.startswith(".") else _inode(Path(folder, name))
-            if inode is None or inode == own or inode in seen:
-                continue
-            seen.add(inode)
-            entered.append(name)
-        folders[:] = entered
-        here = Path(folder)
-        yield from (here / name for name in files if not name.startswith("."))
+    real = {_inode(Path(folder)) for folder, _, _ in _visible(root, links=False)}
+    entered = {_inode(root)}
+    for folder, folders, files in _visible(root, links=True):
+        for name in list(folders):
+            path = Path(folder, name)
+            inode = _inode(path)
+            if inode is None or inode == own or inode in entered or (path.is_symlink() and inode in real):
+                folders.remove(name)
+            else:
+                entered.add(inode)
+        yield from (Path(folder, name) for name in files if not name.startswith("."))
+
+
+def _visible(root: Path, *, links: bool) -> Iterator[tuple[str, list[str], list[str]]]:
+    """os.walk in order of names, without hidden folders; what is removed from the folders is not entered."""
+    for folder, folders, files in os.walk(root, followlinks=links):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield folder, folders, files
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

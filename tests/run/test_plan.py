@@ -69,6 +69,13 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
     assert names(tmp_path / "in", tmp_path / "out") == ["a/1.png", "again.png", "b/2.png"]
 
 
+def test_a_folder_keeps_its_own_name_beside_links_to_it(tmp_path: Path) -> None:
+    touch(tmp_path / "in/m/n/1.png")
+    os.symlink("m", tmp_path / "in/a")
+    os.symlink("m/n", tmp_path / "in/b")
+    assert names(tmp_path / "in", tmp_path / "out") == ["m/n/1.png"]
+
+
 def test_outputs_inside_the_input_are_no_inputs(tmp_path: Path) -> None:
     images(tmp_path / "in", 2)
     first = run(tmp_path / "in", tmp_path / "in/out")
