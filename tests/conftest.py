@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +19,8 @@ ROOT = Path(__file__).parents[1]
 MEDIA = ROOT.parent / "shared" / "media"
 
 torch.set_num_threads(2)
+# a shell starts what runs in its background with Ctrl-C ignored, and so would be the programs that tests start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
