@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 MEDIA = ROOT.parent / "shared" / "media"
 
 torch.set_num_threads(2)
-# a shell starts what runs in its background with Ctrl-C ignored, and so would be the programs that tests start
+# what a shell starts in its background ignores Ctrl-C, and so would the programs that tests start
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
