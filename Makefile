@@ -106,7 +106,7 @@ fuzz: $(TESTING) ## searches for stacks that do not stream exactly, until stoppe
 
 .PHONY: bench
 bench: $(BENCHING) ## the figures of the README, on this machine
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python -m benchmarks.run
 
 .PHONY: clean
 clean: ## removes outputs and caches; the environment and docs stay
