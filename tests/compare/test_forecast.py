@@ -61,6 +61,7 @@ def test_both_stacks_begin_with_the_same_numbers():
     assert all(torch.equal(a[key], b[key]) for key in b)
 
 
+@pytest.mark.long
 def test_the_command_tells_it_and_draws_it(tmp_path, mediaconv):
     done = mediaconv("demo", "forecast", "--output", tmp_path / "f")
     assert "must not have seen day six" in done.stdout

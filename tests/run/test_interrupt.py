@@ -14,6 +14,8 @@ import pytest
 from tests.run.running import ROOT, rows, start, write_config
 from tests.run.trees import images, outputs, unfinished
 
+pytestmark = pytest.mark.long
+
 LAYERS = [
     {"conv": {"out_channels": 32, "kernel_size": 9}},
     "relu",

@@ -119,6 +119,7 @@ def test_outputs_inside_the_input_are_no_inputs(memory: Any, plain: tuple[Path, 
     assert run("memory://in", "memory://in/out").skipped == COUNT
 
 
+@pytest.mark.long
 def test_a_killed_job_leaves_nothing_on_the_storage(
     plain: tuple[Path, dict[str, str]], tmp_path: Path
 ) -> None:
