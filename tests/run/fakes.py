@@ -6,6 +6,7 @@ import hashlib
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,17 +86,57 @@ class Unstartable:
 class Slow:
     """The real thing, each job held up for some seconds before it begins."""
 
-    make: object
+    make: Callable[[], Perform]
     seconds: float
 
     def __call__(self) -> Perform:
-        perform: Perform = self.make()  # type: ignore[operator]
+        perform = self.make()
 
         def slowly(job: Job, advance: Advance) -> Outcome:
             time.sleep(self.seconds)
             return perform(job, advance)
 
         return slowly
+
+
+@dataclass(frozen=True)
+class HeldUntilANodeIsLost:
+    """The real thing on a Ray cluster, but every job waits until `lose` is called; the lost node's wait on.
+
+    So each node has a job under way when one is lost, however slow its workers are to start.
+    folder: where jobs say on which node they wait, and are told which was lost.
+    """
+
+    make: Callable[[], Perform]
+    folder: Path
+
+    def __call__(self) -> Perform:
+        import ray
+
+        perform = self.make()
+        node = ray.get_runtime_context().get_node_id()
+
+        def held(job: Job, advance: Advance) -> Outcome:
+            (self.folder / f"waits-{node}").touch()
+            while self._lost() in {None, node}:
+                time.sleep(0.05)
+            return perform(job, advance)
+
+        return held
+
+    def waiting(self) -> set[str]:
+        """The nodes on which a job waits, or did."""
+        return {path.name.removeprefix("waits-") for path in self.folder.glob("waits-*")}
+
+    def lose(self, node: str) -> None:
+        """Tell the jobs on all other nodes to go on."""
+        part = self.folder / "part"
+        part.write_text(node)
+        part.rename(self.folder / "lost")
+
+    def _lost(self) -> str | None:
+        path = self.folder / "lost"
+        return path.read_text() if path.exists() else None
 
 
 class Diary:

@@ -17,7 +17,7 @@ from mediaconv.errors import UsageError
 from mediaconv.run.choose import choose_executor
 from mediaconv.run.perform import Performer
 from mediaconv.run.runner import run_folder
-from tests.run.fakes import Reverser, Slow, jobs_of
+from tests.run.fakes import HeldUntilANodeIsLost, Reverser, jobs_of
 from tests.run.running import ROOT, parsed, rows, run, start, write_config
 from tests.run.trees import images, outputs, unfinished
 
@@ -45,32 +45,30 @@ def test_a_node_lost_mid_run_costs_nothing(cluster: Any, tmp_path: Path) -> None
     source, output = tmp_path / "in", tmp_path / "out"
     images(source, 24)
     config = parsed(source, output, executor="ray", ray={"address": cluster.address})
-    lost: list[str] = []
+    (tmp_path / "held").mkdir()
+    held = HeldUntilANodeIsLost(functools.partial(Performer, config), tmp_path / "held")
+    node = next(iter(cluster.worker_nodes))
 
-    def lose_one() -> None:
-        """Once both nodes have ended a job, the processes of one are killed,"""
+    def lose_it() -> None:
+        """Once both nodes have a job under way, the processes of one are killed."""
         until = time.monotonic() + 120
-        while time.monotonic() < until:
-            path = output / "manifest.jsonl"
-            known = rows(output) if path.exists() and path.stat().st_size else {}
-            if len({row["place"] for row in known.values()}) == 2:
-                break
+        while len(held.waiting()) < 2 and time.monotonic() < until:
             time.sleep(0.05)
-        node = next(iter(cluster.worker_nodes))
-        lost.append(f"node {node.node_id}")
         cluster.remove_node(node, allow_graceful=False)
+        held.lose(node.node_id)
 
-    thread = threading.Thread(target=lose_one)
+    thread = threading.Thread(target=lose_it)
     thread.start()
-    summary = run_folder(config, make=Slow(functools.partial(Performer, config), 0.5))
+    summary = run_folder(config, make=held)
     thread.join()
+    assert len(held.waiting()) == 2
     assert (summary.files, summary.exit_code) == (24, 0)
     run(source, tmp_path / "serial")
     assert outputs(output) == outputs(tmp_path / "serial")
     assert unfinished(output) == []
     again = [row for row in rows(output).values() if row["attempts"] > 1]
     assert again
-    assert all(row["place"] != lost[0] for row in again)
+    assert all(row["place"] != f"node {node.node_id}" for row in again)
     assert summary.retried >= 1
 
 
