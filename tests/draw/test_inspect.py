@@ -12,13 +12,12 @@ from torch.nn import functional as F
 
 import mediaconv.nn as mnn
 from mediaconv.config import load_config, parse_config
-from mediaconv.draw import inspect_window
-from mediaconv.draw.inspect import inspect_config
-from mediaconv.draw.inspect_budget import MAX_PIXELS
-from mediaconv.draw.inspect_data import page_data
-from mediaconv.draw.inspect_sheets import envelope, from_gray, picture_sheet, to_gray
-from mediaconv.draw.inspect_stats import measure
-from mediaconv.draw.inspect_sums import Kept, plan_sums, take_apart
+from mediaconv.draw.inspect import inspect_config, window
+from mediaconv.draw.inspect.budget import MAX_PIXELS
+from mediaconv.draw.inspect.data import page_data
+from mediaconv.draw.inspect.sheets import envelope, from_gray, picture_sheet, to_gray
+from mediaconv.draw.inspect.stats import measure
+from mediaconv.draw.inspect.sums import Kept, plan_sums, take_apart
 from mediaconv.errors import UsageError, WriteError
 from mediaconv.pipeline import find
 from mediaconv.stack.build import build_stack
@@ -290,7 +289,7 @@ def test_a_layer_that_does_not_add_up_is_told():
 
 
 def test_kernels_go_by_output_and_input_channel():
-    from mediaconv.draw.inspect_kernels import kernels_of
+    from mediaconv.draw.inspect.kernels import kernels_of
 
     conv = mnn.CausalConv2d(4, 6, 3, mode="raster", groups=2)
     kernels = kernels_of(conv)
@@ -401,14 +400,14 @@ def test_the_budget_holds_and_what_is_left_out_is_said(tmp_path, monkeypatch):
     assert any("first 32" in note for note in found.notes)
     assert any("shrunk" in note for note in found.notes)
     assert found.nodes[1].stats.values == 40 * 300 * 450
-    monkeypatch.setattr(inspect_window, "MAX_VALUES", 40 * 100 * 100)
+    monkeypatch.setattr(window, "MAX_VALUES", 40 * 100 * 100)
     cut = inspect_config(settings("image", stack[:1], path), [path])
     assert any("the middle" in note for note in cut.notes)
     assert cut.nodes[1].stats.values <= 40 * 100 * 100
 
 
 def test_fewer_frames_where_memory_would_not_do(film, monkeypatch):
-    monkeypatch.setattr(inspect_window, "MAX_VALUES", 4 * 12 * 16 * 4)
+    monkeypatch.setattr(window, "MAX_VALUES", 4 * 12 * 16 * 4)
     stack = [{"conv": {"out_channels": 4, "kernel_size": [2, 1, 1]}}]
     found = inspect_config(settings("video", stack, film, causal=True), [film], steps=12)
     assert found.nodes[1].lengths[0] < 12

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from mediaconv.draw.inspect import inspect_config
-from mediaconv.draw.inspect_sheets import from_gray
+from mediaconv.draw.inspect.sheets import from_gray
 from tests.draw.test_inspect import blocks, settings
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]

@@ -1,7 +1,5 @@
 """A configuration's stack over files, taken apart: maps, kernels, sums and statistics of every layer.
 
-    inspect_config(load_config("c.yaml"), [Path("clip.mp4")]).save("inspect.html")
-
 Computed in float32 on the CPU, whatever the configuration's device and precision. Draws nothing itself.
 """
 
@@ -18,12 +16,12 @@ from torch import nn
 
 import mediaconv.nn as mnn
 from mediaconv.config import RunConfig
-from mediaconv.draw.inspect_budget import MAX_SHOWN, choose_scale
-from mediaconv.draw.inspect_clip import Clip, read_clip
-from mediaconv.draw.inspect_follow import follow
-from mediaconv.draw.inspect_record import Flow, Node, Recorder
-from mediaconv.draw.inspect_sheets import MAX_COLUMNS
-from mediaconv.draw.inspect_window import Survey, choose_part
+from mediaconv.draw.inspect.budget import MAX_SHOWN, choose_scale
+from mediaconv.draw.inspect.clip import Clip, read_clip
+from mediaconv.draw.inspect.follow import follow
+from mediaconv.draw.inspect.record import Flow, Node, Recorder
+from mediaconv.draw.inspect.sheets import MAX_COLUMNS
+from mediaconv.draw.inspect.window import Survey, choose_part
 from mediaconv.errors import UsageError, WriteError
 from mediaconv.nn.layer import axis_map
 from mediaconv.normalize import make_normalizer
@@ -61,7 +59,7 @@ class Inspection:
 
     def save(self, path: Path | str) -> Path:
         """Write the page, one HTML file that needs no network. Raises WriteError."""
-        from mediaconv.draw.inspect_page import page
+        from mediaconv.draw.inspect.page import page
 
         path = Path(path)
         text = page(self, title=f"Inside the stack · {', '.join(clip.name for clip in self.clips)}")
@@ -74,7 +72,7 @@ class Inspection:
 
     def save_pngs(self, folder: Path | str) -> list[Path]:
         """Write pictures of every layer into a folder. Raises WriteError."""
-        from mediaconv.draw.inspect_png import write_pngs
+        from mediaconv.draw.inspect.png import write_pngs
 
         return write_pngs(self, Path(folder))
 

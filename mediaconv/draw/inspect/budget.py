@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import nn
 
-from mediaconv.draw.inspect_kernels import is_convolution
-from mediaconv.draw.inspect_sheets import MAX_COLUMNS
-from mediaconv.draw.inspect_window import Port, Survey
+from mediaconv.draw.inspect.kernels import is_convolution
+from mediaconv.draw.inspect.sheets import MAX_COLUMNS
+from mediaconv.draw.inspect.window import Port, Survey
 
 MAX_PIXELS = 12_000_000
 """Pixels of all maps on a page; those of the shares may be half of it."""

@@ -16,14 +16,14 @@ from torch import Tensor, nn
 import mediaconv.nn as mnn
 from mediaconv.draw.describe import describe
 from mediaconv.draw.frames import slides
-from mediaconv.draw.inspect_budget import MAX_SHOWN, Scale
-from mediaconv.draw.inspect_clip import Clip
-from mediaconv.draw.inspect_follow import Visitor
-from mediaconv.draw.inspect_kernels import Kernels, is_convolution, kernels_of
-from mediaconv.draw.inspect_sheets import Sheet, curve_sheet, picture_sheet, shrink
-from mediaconv.draw.inspect_stats import Stats, measure
-from mediaconv.draw.inspect_sums import Kept, Sums, plan_sums, take_apart
-from mediaconv.draw.inspect_window import Port
+from mediaconv.draw.inspect.budget import MAX_SHOWN, Scale
+from mediaconv.draw.inspect.clip import Clip
+from mediaconv.draw.inspect.follow import Visitor
+from mediaconv.draw.inspect.kernels import Kernels, is_convolution, kernels_of
+from mediaconv.draw.inspect.sheets import Sheet, curve_sheet, picture_sheet, shrink
+from mediaconv.draw.inspect.stats import Stats, measure
+from mediaconv.draw.inspect.sums import Kept, Sums, plan_sums, take_apart
+from mediaconv.draw.inspect.window import Port
 from mediaconv.errors import UsageError
 
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mediaconv.draw.inspect_kernels import Kernels
-from mediaconv.draw.inspect_record import Node
-from mediaconv.draw.inspect_sheets import Sheet, curve_sheet, picture_sheet
-from mediaconv.draw.inspect_sums import Kept, Sums
+from mediaconv.draw.inspect.kernels import Kernels
+from mediaconv.draw.inspect.record import Node
+from mediaconv.draw.inspect.sheets import Sheet, curve_sheet, picture_sheet
+from mediaconv.draw.inspect.sums import Kept, Sums
 
 if TYPE_CHECKING:
-    from mediaconv.draw.inspect import Inspection
+    from mediaconv.draw.inspect.inspection import Inspection
 
 WORDS = {1: "sample", 2: "image", 3: "frame"}
 

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from mediaconv.draw.inspect_data import tick_label
-from mediaconv.draw.inspect_record import Node
-from mediaconv.draw.inspect_sheets import envelope, from_gray
-from mediaconv.draw.inspect_sums import Kept
+from mediaconv.draw.inspect.data import tick_label
+from mediaconv.draw.inspect.record import Node
+from mediaconv.draw.inspect.sheets import envelope, from_gray
+from mediaconv.draw.inspect.sums import Kept
 from mediaconv.draw.palette import LIGHT, rgb
 from mediaconv.errors import WriteError
 
 if TYPE_CHECKING:
-    from mediaconv.draw.inspect import Inspection
+    from mediaconv.draw.inspect.inspection import Inspection
 
 CELL = 132
 MAX_COLUMNS = 6

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from mediaconv.draw.inspect_budget import MAX_SHARES
-from mediaconv.draw.inspect_kernels import by_channels
+from mediaconv.draw.inspect.budget import MAX_SHARES
+from mediaconv.draw.inspect.kernels import by_channels
 
 EPSILON = float(torch.finfo(torch.float32).eps)
 MAX_OPERATIONS = 6e9

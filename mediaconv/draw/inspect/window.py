@@ -14,7 +14,7 @@ from fractions import Fraction
 from torch import nn
 
 import mediaconv.nn as mnn
-from mediaconv.draw.inspect_follow import Visitor, follow
+from mediaconv.draw.inspect.follow import Visitor, follow
 from mediaconv.errors import UsageError
 from mediaconv.nn.layer import Streamable, axis_map, output_channels
 
