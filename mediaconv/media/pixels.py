@@ -1,7 +1,7 @@
 """Decoded film frames to arrays: colour matrix, range and bit depth made right, orientation applied.
 
 YUV without a stated matrix is taken as BT.601, without a stated range as limited, as the ffmpeg program does.
-Samples of more than 8 bits become 16 bits, so that the brightest value is 65535. Gray is the luma of YUV, and
+Samples of more than 8 bits become 16 bits, so that the brightest value is 65535 (`deep_colour`). Gray is the luma of YUV, and
 BT.601's of RGB. Alpha is dropped for "rgb" and "gray" without blending.
 """
 
@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
+from mediaconv.media.deep_colour import read_rgb
 from mediaconv.media.luma import has_luma, read_luma
 from mediaconv.media.orientation import Orientation
 from mediaconv.media.planes import has_alpha, plane, stored_bits
@@ -88,6 +89,10 @@ class PixelConverter:
         quality = Interpolation.BICUBIC if resized else Interpolation.BILINEAR
         if deep:  # exact rather than fast
             quality |= Interpolation.ACCURATE_RND
+            if has_luma(frame):
+                out[..., :3] = read_rgb(frame, self._reformatter, size=size, interpolation=quality)
+                if channels == 3:
+                    return
         converted = self._reformatter.reformat(
             frame,
             width=size[0],

@@ -87,6 +87,14 @@ def test_more_than_eight_bits_fill_sixteen(tmp_path: Path, name: str) -> None:
         np.testing.assert_array_equal(frames[0, ..., channel], wanted)
 
 
+def stored_as_rgb(luma: np.ndarray, blue: np.ndarray, red: np.ndarray, matrix: str) -> np.ndarray:
+    """By the definition: luma in [0, 1], colour differences in [-0.5, 0.5], shape (..., 3) in [0, 1]."""
+    kr, kb = MATRICES[matrix]
+    r, b = luma + 2 * (1 - kr) * red, luma + 2 * (1 - kb) * blue
+    g = (luma - kr * r - kb * b) / (1 - kr - kb)
+    return np.clip(np.stack([r, g, b], axis=-1), 0, 1)
+
+
 @pytest.mark.parametrize("matrix", MATRICES)
 @pytest.mark.parametrize("full", [False, True])
 def test_matrix_and_range_are_the_stated_ones(tmp_path: Path, matrix: str, full: bool) -> None:
@@ -103,16 +111,53 @@ def test_matrix_and_range_are_the_stated_ones(tmp_path: Path, matrix: str, full:
         *("-colorspace", spaces[matrix], "-color_range", "pc" if full else "tv", path),
     )
     frames, _, _ = load(path)
-    kr, kb = MATRICES[matrix]
     luma, blue, red = stored.astype(np.float64)
     luma = luma / 255 if full else (luma - 16) / 219
     blue, red = ((c - 128) / (255 if full else 224) for c in (blue, red))
-    r, b = luma + 2 * (1 - kr) * red, luma + 2 * (1 - kb) * blue
-    g = (luma - kr * r - kb * b) / (1 - kr - kb)
-    wanted = np.clip(np.stack([r, g, b], axis=-1), 0, 1) * 255
+    wanted = stored_as_rgb(luma, blue, red, matrix) * 255
     assert np.abs(frames[0] - wanted).max() < 2.0  # the scaler's 8-bit arithmetic
     gray, _, _ = load(path, color="gray")
     np.testing.assert_array_equal(gray[0, ..., 0], np.rint(np.clip(luma, 0, 1) * 255))
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("bits", [10, 12])
+def test_deep_yuv_is_rgb_by_the_definition(tmp_path: Path, matrix: str, full: bool, bits: int) -> None:
+    """White is white: the scaler's own conversion stops 0.4% below it."""
+    step = 1 << (bits - 8)
+    stored = np.random.default_rng(5).integers(64 * step, 192 * step, (3, 48, 64))
+    stored[0] = np.linspace(16 * step, 235 * step, 64)
+    stored[1:, 24:] = 128 * step
+    raw, path = tmp_path / "yuv.raw", tmp_path / "yuv.mkv"
+    raw.write_bytes(stored.astype("<u2").tobytes())
+    spaces = {"bt601": "smpte170m", "bt709": "bt709", "bt2020": "bt2020nc"}
+    ffmpeg(
+        *("-f", "rawvideo", "-pix_fmt", f"yuv444p{bits}le", "-s", "64x48", "-i", raw, "-c:v", "ffv1"),
+        *("-colorspace", spaces[matrix], "-color_range", "pc" if full else "tv", path),
+    )
+    luma, blue, red = stored / step
+    top = (2**bits - 1) / step
+    luma = luma / top if full else (luma - 16) / 219
+    blue, red = ((c - 128) / (top if full else 224) for c in (blue, red))
+    wanted = stored_as_rgb(luma, blue, red, matrix) * 65535
+    found = load(path)[0][0].astype(float)
+    # full range is widened to 16 bits by repeating bits, chroma by shifting: a few parts in 65535
+    assert np.abs(found - wanted).max() <= (40 if full else 1)
+    if not full:
+        np.testing.assert_array_equal(found[24:, -1], 65535)
+
+
+def test_deep_chroma_of_half_the_columns_is_repeated(tmp_path: Path) -> None:
+    """As the scaler does for 8 bits, so that a film's 10-bit copy looks the same."""
+    path = make(tmp_path / "a.mkv", SOURCE, "-c:v", "ffv1", "-pix_fmt", "yuv422p10le", "-frames:v", 1)
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+        planes = [np.frombuffer(p, np.uint16).reshape(p.height, -1)[:, : p.width] for p in frame.planes]
+    luma, *chroma = (p.astype(float) for p in planes)
+    blue, red = (np.repeat((c - 512) / 896, 2, axis=1)[:, :66] for c in chroma)
+    wanted = stored_as_rgb((luma - 64) / 876, blue, red, "bt601") * 65535
+    assert np.abs(load(path)[0][0] - wanted).max() <= 1
 
 
 @pytest.mark.parametrize("width", [17, 18, 33, 51, 66])
