@@ -112,7 +112,11 @@ class _Origin:
 
     path: Path
     read: VideoRead
-    info: VideoInfo
+    reader: VideoReader | SequenceReader
+
+    @property
+    def info(self) -> VideoInfo:
+        return self.reader.info
 
 
 class _VideoSource(Source):
@@ -125,7 +129,7 @@ class _VideoSource(Source):
             scale=255.0 if info.bit_depth == 8 else 65535.0,
             rate=info.rate,
             bit_depth=info.bit_depth,
-            detail=_Origin(path, options, info),
+            detail=_Origin(path, options, reader),
         )
 
     def chunks(self, size: int) -> Iterator[Chunk]:
@@ -217,16 +221,19 @@ class _FilmWriter:
         self._path, self._source, self._output = path, source, output
         self._options, self._remarks = options, remarks
         self._writer: VideoWriter | None = None
+        self._last_time: Fraction | None = None
 
     def write(self, samples: np.ndarray, times: Times) -> None:
         if self._writer is None:
             self._writer = self._start(samples)
         self._writer.write(samples, times or [])
+        self._last_time = times[-1] if times else self._last_time
 
     def close(self) -> None:
         if self._writer is None:
             raise WriteError("the stack gave no frame to write")
-        self._writer.close()
+        time, duration = self._source.detail.reader.last_shown or (None, None)
+        self._writer.close(last_duration=duration if time == self._last_time else None)
 
     def abort(self) -> None:
         if self._writer is not None:

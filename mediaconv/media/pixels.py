@@ -1,8 +1,8 @@
 """Decoded film frames to arrays: colour matrix, range and bit depth made right, orientation applied.
 
 YUV without a stated matrix is taken as BT.601, without a stated range as limited, as the ffmpeg program does.
-Samples of more than 8 bits become 16 bits, so that the brightest value is 65535 (`deep_colour`). Gray is the luma of YUV, and
-BT.601's of RGB. Alpha is dropped for "rgb" and "gray" without blending.
+Samples of more than 8 bits become 16 bits, so that the brightest value is 65535 (`deep_colour`). Gray is
+the luma of YUV, and BT.601's of RGB. Alpha is dropped for "rgb" and "gray" without blending.
 """
 
 from __future__ import annotations

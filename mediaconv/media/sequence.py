@@ -27,6 +27,9 @@ class SequenceReader:
     window are those of `VideoReader`. Raises ReadError that names the file.
     """
 
+    last_shown: tuple[Fraction, Fraction] | None = None
+    """As of `VideoReader`; here the rate says it all."""
+
     def __init__(
         self,
         paths: Sequence[str | Path],

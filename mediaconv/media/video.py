@@ -25,10 +25,9 @@ from mediaconv.media.planes import stored_bits
 from mediaconv.media.sequence import SequenceReader
 from mediaconv.media.suffixes import VIDEO_SUFFIXES
 from mediaconv.media.video_info import STATED_SIZE, VideoInfo
+from mediaconv.media.video_stream import best_pictures, decoded_frames, source_rate
 from mediaconv.media.video_writer import VideoWriter
 
-FALLBACK_RATE = Fraction(25)
-LARGEST_RATE = 1000
 FIRST_BLOCK = 64  # frames allocated at first for a chunk: a chunk longer than the film costs no more
 
 
@@ -40,8 +39,12 @@ class VideoReader:
     is given times are counted from it, otherwise they are the file's own (MPEG streams, whose clocks start
     anywhere, count from the file's start).
 
+    last_shown: of the last frame given, its time and how long it is shown, in seconds, where the file tells.
+
     Raises ReadError, on opening and while reading.
     """
+
+    last_shown: tuple[Fraction, Fraction] | None = None
 
     def __init__(
         self,
@@ -100,7 +103,15 @@ class VideoReader:
                 times.append(time)
             if not times:
                 return
+            if previous is not None:
+                self.last_shown = self._shown(times[-1], previous)
             yield block[: len(times)], times
+
+    def _shown(self, time: Fraction, frame: Any) -> tuple[Fraction, Fraction] | None:
+        duration = Fraction(frame.time_base) * (frame.duration or 0)
+        if self._end is not None:
+            duration = min(duration, self._end - self._start - time)
+        return (time, duration) if duration > 0 and self._fps is None else None
 
     def _convert(self, frame: av.VideoFrame, out: np.ndarray) -> None:
         try:
@@ -111,16 +122,17 @@ class VideoReader:
             ) from error
 
     def _open_stream(self) -> None:
-        streams = self._container.streams
-        stream = streams.best("video")
+        stream = best_pictures(self._container)
         if stream is None:
-            pictures = "a stream that cannot be decoded" if streams.video else "no pictures"
+            undecodable = self._container.streams.video
+            pictures = "a stream that cannot be decoded" if undecodable else "no pictures"
             raise ReadError(f"{self._path}: the file holds {pictures}, expected a film")
         context = stream.codec_context
         if context.width:  # 0 where only a frame tells
             check_pixels(self._path, context.width, context.height, self._limits)
         context.thread_type = "AUTO"
         self._stream = stream
+        self._source_rate = source_rate(self._container, stream)
 
     def _set_window(self, start_seconds: float, duration_seconds: float | None) -> None:
         """Where to start and stop, in the file's own times, and seek near the start."""
@@ -167,7 +179,7 @@ class VideoReader:
             height=height,
             channels=CHANNELS[color],
             frames=self._frame_count(),
-            rate=self._fps or self._source_rate(),
+            rate=self._fps or self._source_rate,
             bit_depth=8 if bits <= 8 else 16,
             duration_seconds=self._duration(),
             has_sound=bool(self._container.streams.audio),
@@ -186,12 +198,6 @@ class VideoReader:
                     return width, height
         return None
 
-    def _source_rate(self) -> Fraction:
-        for rate in (self._stream.average_rate, self._stream.guessed_rate, self._stream.base_rate):
-            if rate and 0 < rate <= LARGEST_RATE:
-                return Fraction(rate)
-        return FALLBACK_RATE
-
     def _duration(self) -> Fraction | None:
         if self._stream.duration:
             whole = self._stream.duration * Fraction(self._stream.time_base)
@@ -208,15 +214,17 @@ class VideoReader:
         if not frames or self._fps or self._windowed():
             return None
         if self._stream.duration:
-            shown = self._stream.duration * Fraction(self._stream.time_base) * self._source_rate()
+            shown = self._stream.duration * Fraction(self._stream.time_base) * self._source_rate
             if abs(shown - frames) >= 1:  # an edit list hides some
                 return None
         return frames
 
     def _shown_frames(self) -> Iterator[tuple[Fraction, av.VideoFrame]]:
         """Frames of the window at their times, counted from the window's start."""
-        step = 1 / self._source_rate()
-        timed = timeline.rising(self._decoded(), step=step)
+        step = 1 / self._source_rate
+        decoded = decoded_frames(self._path, self._container, self._stream)
+        counted = ((None if time is None else time - self._origin, frame) for time, frame in decoded)
+        timed = timeline.rising(counted, step=step)
         timed = timeline.between(timed, start=self._start, end=self._end) if self._windowed() else timed
         if self._fps is None:
             return timed
@@ -224,28 +232,6 @@ class VideoReader:
 
     def _windowed(self) -> bool:
         return bool(self._start) or self._end is not None
-
-    def _decoded(self) -> Iterator[tuple[Fraction | None, av.VideoFrame]]:
-        """Decoded frames, in order, with the container's times, until the end of the file."""
-        good = False
-        origin = self._origin
-        try:
-            for packet in self._container.demux(self._stream):
-                for frame in self._stream.codec_context.decode(packet):
-                    if frame.is_corrupt:
-                        if (
-                            not good
-                        ):  # a stream entered between key frames: players start at the first whole one
-                            continue
-                        raise ReadError(f"{self._path}: damaged at {self._where(frame)}: a frame lacks data")
-                    good = True
-                    time = None if frame.pts is None else frame.pts * Fraction(frame.time_base) - origin
-                    yield time, frame
-        except av.error.FFmpegError as error:
-            raise ReadError(f"{self._path}: damaged: decoding stopped ({one_line(error)})") from error
-
-    def _where(self, frame: Any) -> str:
-        return "an unknown time" if frame.pts is None else f"{float(frame.pts * frame.time_base):.3f} s"
 
 
 def _orientation(frame: Any) -> Orientation:

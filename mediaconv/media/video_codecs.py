@@ -108,16 +108,18 @@ def _vp9(wish: Wish) -> Encoding:
 
 
 def _ffv1(wish: Wish) -> Encoding:
-    """Always lossless; intra only, with checksums."""
+    """Always lossless; intra only, with checksums where the picture is large enough for slices."""
     _require_depth("ffv1", wish, (8, 10, 12, 16), "")
     if wish.crf is not None:
         raise WriteError("crf: codec ffv1 is lossless and has no quality setting; leave crf out")
     deep = f"{wish.bit_depth}le" if wish.bit_depth > 8 else ""
     gray = "gray" if wish.bit_depth == 8 else f"gray{deep}"
     colour = "bgr0" if wish.bit_depth == 8 else f"gbrp{deep}"
-    options = {"level": "3", "slicecrc": "1", "threads": str(wish.threads)}
+    options = {"threads": str(wish.threads)}
     if min(wish.width, wish.height) >= FFV1_SLICED_SIZE:
-        options["slices"] = "4"
+        options |= {"level": "3", "slices": "4", "slicecrc": "1"}
+    else:
+        options["level"] = "1"  # the one without slices
     return Encoding("ffv1", gray if wish.channels == 1 else colour, options)
 
 

@@ -190,6 +190,38 @@ def test_real_film_takes_the_best_stream(real_media) -> None:
     np.testing.assert_array_equal(frames, wanted)
 
 
+def test_of_streams_alike_the_largest_unless_one_is_the_default(tmp_path: Path) -> None:
+    sources = [f"testsrc2=s={size}:r=10:d=0.3" for size in ("32x18", "64x36", "48x28")]
+    inputs = [word for source in sources for word in ("-f", "lavfi", "-i", source)]
+    maps = ["-map", 0, "-map", 1, "-map", 2, "-c:v", "libx264"]
+    for default, size in ((None, (64, 36)), (0, (32, 18)), (2, (48, 28))):
+        path = tmp_path / f"{default}.mkv"
+        marks = [x for k in range(3) for x in (f"-disposition:v:{k}", "default" if k == default else "0")]
+        ffmpeg(*inputs, *maps, *marks, path)
+        with VideoReader(path) as reader:
+            assert (reader.info.width, reader.info.height) == size
+
+
+def test_cover_art_is_no_film(tmp_path: Path, clip: Path) -> None:
+    cover = tmp_path / "cover.png"
+    ffmpeg("-f", "lavfi", "-i", "color=red:s=300x300:d=0.1", "-frames:v", 1, cover)
+    path = tmp_path / "film.mp4"
+    ffmpeg(
+        *("-i", clip, "-i", cover, "-map", 1, "-map", 0, "-c", "copy"),
+        *("-disposition:v:0", "attached_pic", path),
+    )
+    frames, _, _ = load(path)
+    np.testing.assert_array_equal(frames, load(clip)[0])
+
+
+def test_frames_that_avi_stores_out_of_order_have_even_times(tmp_path: Path) -> None:
+    path = make(tmp_path / "b.avi", "testsrc2=s=32x32:r=10:d=2", "-c:v", "libx264", "-bf", 3)
+    frames, times, info = load(path)
+    assert times == [Fraction(k, 10) for k in range(20)]
+    assert info.rate == 10
+    np.testing.assert_array_equal(frames, decode(path, "rgb24", (32, 32, 3), "-sws_flags", "bilinear"))
+
+
 @pytest.mark.parametrize(("degrees", "quarter_turns"), [(90, 1), (180, 2), (270, 3)])
 def test_rotation_is_applied(tmp_path: Path, clip: Path, degrees: int, quarter_turns: int) -> None:
     path = tmp_path / "turned.mp4"

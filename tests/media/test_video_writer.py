@@ -70,6 +70,15 @@ def test_lossless_deep_gray(
     np.testing.assert_array_equal(decode(path, pix_fmt, (size[1], size[0])), frames)
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (7, 1), (16, 2)])
+def test_ffv1_of_pictures_too_small_for_slices(tmp_path: Path, bits: int, size: tuple[int, int]) -> None:
+    frames = noise(*size, bits=bits)
+    path = write(tmp_path / "a.mkv", frames, codec="ffv1", bit_depth=bits)
+    found = decode(path, "gray" if bits == 8 else "gray16le", (size[1], size[0]))
+    np.testing.assert_array_equal(found, frames)
+
+
 @pytest.mark.parametrize("bits", [8, 10, 16])
 def test_ffv1_rgb(tmp_path: Path, bits: int) -> None:
     frames = noise(51, 35, bits=bits, channels=3)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 from torch.nn import functional as F
@@ -96,6 +97,21 @@ def test_stride_in_time_keeps_the_times_of_the_inputs(tmp_path):
         times = [frame.pts * frame.time_base for frame in container.decode(video=0)]
     assert times == [Fraction(2 * j, 25) for j in range(5)]
     assert result.output_shape == (1, 5, 24, 32)
+
+
+def test_the_last_picture_of_a_gif_is_shown_as_long_as_it_was(tmp_path):
+    pictures = [PIL.Image.new("RGB", (16, 16), (40 * k, 0, 0)) for k in range(3)]
+    delays = [100, 50, 700]
+    pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=delays)
+    stack = [{"conv": {"kernel": "identity"}}]
+    _, folder = run_one(tmp_path / "a.gif", tmp_path / "out", pipeline="video", stack=stack)
+    with av.open(str(folder / "channel_0.mp4")) as container:
+        assert [f.pts * f.time_base for f in container.decode(video=0)] == [
+            0,
+            Fraction(1, 10),
+            Fraction(3, 20),
+        ]
+        assert container.duration == sum(delays) * 1000
 
 
 def test_every_layout(tmp_path):

@@ -1,0 +1,89 @@
+"""The pictures of a film as its container tells them: which stream, at what rate, each frame's time.
+
+Converts no pixels and mends no times: that is `pixels` and `timeline`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.stream import Disposition
+
+from mediaconv.errors import ReadError
+from mediaconv.media.files import one_line
+
+FALLBACK_RATE = Fraction(25)
+LARGEST_RATE = 1000
+
+
+def best_pictures(container: Any) -> Any:
+    """The stream of pictures that players choose; None where there is none that can be decoded.
+
+    FFmpeg's choice passes over cover art and prefers the default stream; of streams alike in that and in
+    their codec, which are the same film in several sizes, it is the largest.
+    """
+    best = container.streams.best("video")
+    if best is None:
+        return None
+    alike = [stream for stream in container.streams.video if _kind(stream) == _kind(best)]
+    return max([best, *alike], key=lambda s: s.codec_context.width * s.codec_context.height)
+
+
+def _kind(stream: Any) -> tuple[str, Disposition] | None:
+    if stream.codec_context is None:
+        return None
+    marks = Disposition.default | Disposition.attached_pic
+    return stream.codec_context.name, stream.disposition & marks
+
+
+def source_rate(container: Any, stream: Any) -> Fraction:
+    """Frames a second, on average."""
+    rates = [stream.average_rate, stream.guessed_rate, stream.base_rate]
+    if _counts_slots(container):  # and may count two fields a frame
+        rates.insert(0, stream.guessed_rate)
+    for rate in rates:
+        if rate and 0 < rate <= LARGEST_RATE:
+            return Fraction(rate)
+    return FALLBACK_RATE
+
+
+def decoded_frames(
+    path: Path, container: Any, stream: Any
+) -> Iterator[tuple[Fraction | None, av.VideoFrame]]:
+    """Frames in the order they are shown, with the container's times (None: not told), to the file's end.
+
+    Raises ReadError, also for a frame that lacks data after the first whole one.
+    """
+    context = stream.codec_context
+    slots: list[int] | None = [] if _counts_slots(container) else None
+    good = False
+    try:
+        for packet in container.demux(stream):
+            if slots is not None and packet.dts is not None:
+                heapq.heappush(slots, packet.dts)
+            for frame in context.decode(packet):
+                time = frame.pts
+                if slots and context.has_b_frames:
+                    time = heapq.heappop(slots)
+                seconds = None if time is None else time * Fraction(frame.time_base)
+                if not frame.is_corrupt:
+                    good = True
+                    yield seconds, frame
+                elif good:  # before, the stream was entered between key frames: players skip these
+                    where = "an unknown time" if seconds is None else f"{float(seconds):.3f} s"
+                    raise ReadError(f"{path}: damaged at {where}: a frame lacks data")
+    except av.error.FFmpegError as error:
+        raise ReadError(f"{path}: damaged: decoding stopped ({one_line(error)})") from error
+
+
+def _counts_slots(container: Any) -> bool:
+    """AVI states no times: its frames lie in slots of a constant rate, in the order they are decoded.
+
+    The k-th frame shown has the k-th slot, whatever the order.
+    """
+    return bool(container.format.name == "avi")
