@@ -140,9 +140,13 @@ class Pipeline(ABC):
     read_options: ClassVar[type[Options]]
     write_options: ClassVar[type[Options]]
 
+    def takes(self, options: Options) -> frozenset[str]:
+        """Extensions of the files that inputs are made of, with these `read` options."""
+        return self.extensions
+
     def inputs(self, files: Sequence[Path], options: Options) -> list[Path]:
         """Which of the files found under a folder are inputs; by default those with its extensions."""
-        return [f for f in files if f.suffix.lower() in self.extensions]
+        return [f for f in files if f.suffix.lower() in self.takes(options)]
 
     @abstractmethod
     def open(self, path: Path, options: Options, limits: Limits) -> Source:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import fnmatch
+import glob
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from mediaconv.errors import WriteError
+from mediaconv.errors import UsageError, WriteError
 from mediaconv.media.grid import tile
 from mediaconv.media.image import IMAGE_SUFFIXES
 from mediaconv.media.limits import Limits, PictureSize, check_pixels
@@ -34,6 +36,12 @@ from mediaconv.sinks import (
 )
 
 
+def _check_sequence(value: object) -> object:
+    if isinstance(value, bool) or (isinstance(value, str) and glob.has_magic(value)):
+        return value
+    raise ValueError("expected true, false, or a pattern of names such as 'frame_*.png'")
+
+
 class VideoRead(Options):
     """How a film is read."""
 
@@ -46,9 +54,16 @@ class VideoRead(Options):
     duration_seconds: float | None = Field(
         None, gt=0, strict=True, description="how much to read; default: to the end"
     )
-    sequence: bool = Field(
-        False, strict=True, description="still images in name order as one clip, a folder a clip"
+    sequence: Annotated[bool | str, BeforeValidator(_check_sequence)] = Field(
+        False,
+        description="true: still images in name order as one clip, a folder a clip; "
+        "a pattern such as 'frame_*.png': only those names",
     )
+
+    def is_still(self, path: Path) -> bool:
+        """Whether a file is a frame of a sequence."""
+        named = self.sequence is True or fnmatch.fnmatchcase(path.name, str(self.sequence))
+        return named and path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
 class VideoWrite(Options):
@@ -150,17 +165,29 @@ class VideoPipeline(Pipeline):
     read_options: ClassVar[type[Options]] = VideoRead
     write_options: ClassVar[type[Options]] = VideoWrite
 
+    def takes(self, options: VideoRead) -> frozenset[str]:  # type: ignore[override]
+        return frozenset(IMAGE_SUFFIXES) if options.sequence else self.extensions
+
     def inputs(self, files: Sequence[Path], options: VideoRead) -> list[Path]:  # type: ignore[override]
         """Films by extension; with `sequence`, every folder that holds still images."""
         if not options.sequence:
             return super().inputs(files, options)
-        return sorted({f.parent for f in files if f.suffix.lower() in IMAGE_SUFFIXES})
+        stills = {f for f in files if options.is_still(f)}
+        folders = sorted({f.parent for f in stills})
+        for folder in folders:
+            left = sorted(set(_stills(folder, options)) - stills) if folder.is_dir() else []
+            if left:
+                raise UsageError(
+                    f"read.sequence: a clip is all images of its folder, but input, include or exclude leave "
+                    f"out {left[0]}; choose by name with a pattern: sequence: 'frame_*.png'"
+                )
+        return folders
 
     def open(self, path: Path, options: VideoRead, limits: Limits) -> Source:  # type: ignore[override]
         if options.size is not None:
             check_pixels(path, *options.size, limits)
         if options.sequence:
-            stills = [f for f in path.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and f.name[0] != "."]
+            stills = _stills(path, options) if path.is_dir() else [path]
             reader: VideoReader | SequenceReader = SequenceReader(
                 stills,
                 fps=options.fps or DEFAULT_FPS,
@@ -186,6 +213,10 @@ class VideoPipeline(Pipeline):
         if options.layout == "tensor":
             return TensorSink(folder, options.format or "npy")
         return _FilmSink(folder, source, output, options)
+
+
+def _stills(folder: Path, options: VideoRead) -> list[Path]:
+    return [f for f in folder.iterdir() if options.is_still(f)]
 
 
 class _FilmSink(FileSink):

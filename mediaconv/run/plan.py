@@ -61,7 +61,7 @@ def make_plan(config: RunConfig, pipeline: Pipeline, *, folder: Path | None = No
     if not jobs:
         raise UsageError(
             f"input: {config.input} holds nothing for the pipeline {pipeline.name}; "
-            f"it takes {' '.join(sorted(pipeline.extensions))}"
+            f"it takes {' '.join(sorted(pipeline.takes(config.read)))}"
         )
     jobs.sort(key=lambda job: job.name)
     if is_remote(config.output):

@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tests.pipelines.running import run_one
+from mediaconv.errors import UsageError
+from tests.pipelines.running import run, run_one
 
 RNG = np.random.default_rng(5)
 WEIGHT = RNG.uniform(-0.4, 0.4, (2, 3, 3, 3, 3)).round(3)
@@ -193,6 +194,34 @@ def test_stills_in_natural_order_are_a_clip(tmp_path):
     )
     assert [int(plane[0, 0]) for plane in luma(folder / "channel_0.mp4")] == [1, 2, 10]
     assert result.media_seconds == pytest.approx(0.6)
+
+
+def shades(folder: Path, source: str, **read: object) -> list[int]:
+    """The clip that a sequence becomes: the first pixel of each frame."""
+    results = run(
+        input=source,
+        output=str(folder / "out"),
+        pipeline="video",
+        read={"sequence": True, **read},
+        stack=[{"conv": {"kernel": "identity"}}],
+        normalize="none",
+        write={"lossless": True},
+    )
+    (name,) = results
+    return [int(plane[0, 0]) for plane in luma(folder / "out" / name / "channel_0.mp4")]
+
+
+def test_a_sequence_is_all_images_of_a_folder_those_of_a_pattern_or_one_file(tmp_path):
+    (tmp_path / "stills").mkdir()
+    for number, name in enumerate(["mask.png", "f1.png", "f2.png"]):
+        PIL.Image.fromarray(np.full((8, 8), 50 * number, np.uint8)).save(tmp_path / "stills" / name)
+    assert shades(tmp_path / "a", f"{tmp_path}/stills/*.png") == [50, 100, 0]
+    assert shades(tmp_path / "b", f"{tmp_path}/stills", sequence="f?.png") == [50, 100]
+    assert shades(tmp_path / "c", f"{tmp_path}/stills/f2.png") == [100]
+    with pytest.raises(UsageError, match=r"leave out .*mask\.png; choose by name with a pattern"):
+        shades(tmp_path / "d", f"{tmp_path}/stills/f*.png")
+    with pytest.raises(UsageError, match="expected true, false, or a pattern of names"):
+        shades(tmp_path / "e", f"{tmp_path}/stills", sequence="yes")
 
 
 def test_real_films_of_several_streams_and_ten_bits(tmp_path, real_media):
