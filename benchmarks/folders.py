@@ -69,8 +69,10 @@ def finished_tree(folder: Path, count: int) -> RunConfig:
             target.mkdir(parents=True)
             files = []
             for c in range(CHANNELS):
-                (target / f"channel_{c}.png").write_bytes(b"output")
-                files.append({"path": f"{name}/channel_{c}.png", "bytes": 6, "sha256": "0" * 64})
+                file = target / f"channel_{c}.png"
+                file.write_bytes(b"output")
+                written = {"bytes": 6, "sha256": "0" * 64, "time": file.stat().st_mtime_ns}
+                files.append({"path": f"{name}/{file.name}", **written})
             identity = {**common, "size": 5, "time": path.stat().st_mtime_ns, "sha256": "0" * 64}
             row = {"input": name, "status": "done", "outputs": files, "identity": identity}
             manifest.write(json.dumps({**row, "versions": known}) + "\n")

@@ -163,7 +163,8 @@ def _unchanged(job: Job, before: dict[str, Any]) -> dict[str, Any]:
 def _verified(path: Path) -> OutputFile:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return OutputFile(path.name, path.stat().st_size, digest)
+    stat = path.stat()
+    return OutputFile(path.name, stat.st_size, digest, stat.st_mtime_ns)
 
 
 @contextmanager

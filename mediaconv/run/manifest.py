@@ -23,7 +23,8 @@ DONE, FAILED = "done", "failed"
 class Row:
     """One input's end.
 
-    input: its path below the input's root. outputs: path below the output folder, bytes, sha256 of each.
+    input: its path below the input's root. outputs: path below the output folder, bytes, sha256 and time of
+        each (in ns; none on other storage).
     status: done or failed; a failure has a stage (read, compute, write, run) and a reason.
     identity: what the outputs follow from; a job whose identity still matches need not run again.
     input_shape, output_shape: channels first, then the length along each axis.

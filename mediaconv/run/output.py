@@ -104,5 +104,5 @@ def _scan(store: Any, root: str, folder: Path) -> OutputTree:
             tree.leftovers.append(folder / below)
             continue
         parent, _, name = below.rpartition("/")
-        tree.sizes.setdefault(f"{folder}/{parent}" if parent else str(folder), {})[name] = info["size"]
+        tree.files.setdefault(f"{folder}/{parent}" if parent else str(folder), {})[name] = info["size"], None
     return tree

@@ -10,11 +10,15 @@ from mediaconv.run.plan import Job
 
 @dataclass(frozen=True)
 class OutputFile:
-    """A file that was written: its name in the job's target folder, its size, and what was verified of it."""
+    """A file that was written: its name in the job's target folder, and what was verified of it.
+
+    time: of its last change, in ns; two files of the same content are equal.
+    """
 
     name: str
     bytes: int
     sha256: str
+    time: int = field(compare=False)
 
 
 @dataclass(frozen=True)

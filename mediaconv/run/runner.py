@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mediaconv.config import RunConfig
 from mediaconv.config.dump import dump_config
@@ -24,7 +25,7 @@ from mediaconv.run.output import RUN_NAME, open_output
 from mediaconv.run.perform import DISK_FULL
 from mediaconv.run.plan import Job, make_plan
 from mediaconv.run.progress import QuietReporter, Reporter
-from mediaconv.run.result import Outcome
+from mediaconv.run.result import Outcome, OutputFile
 from mediaconv.run.staging import clear_leftovers
 from mediaconv.run.summary import Summary
 from mediaconv.run.survey import FAILED_BEFORE, OutputTree, Survey, failed_jobs, survey
@@ -103,8 +104,14 @@ def _surveyed(
     selection: Selection,
 ) -> Survey:
     if selection.retry_failed:
-        return Survey([(job, FAILED_BEFORE) for job in failed_jobs(jobs, rows)], [], {})
+        return Survey([(job, FAILED_BEFORE) for job in failed_jobs(jobs, rows)], [], [])
     return survey(jobs, rows, tree, folder, identity, overwrite=selection.overwrite)
+
+
+def _verified(file: OutputFile, job: Job) -> dict[str, Any]:
+    """What a row says of an output beside its path; on other storage it gets a time of the store's."""
+    found = {"bytes": file.bytes, "sha256": file.sha256}
+    return found if job.target_url else {**found, "time": file.time}
 
 
 def _write_config(config: RunConfig, output: Path) -> None:
@@ -132,11 +139,10 @@ class _Run:
         self._current: dict[int, Job] = {}
 
     def begin(self, found: Survey) -> None:
-        """Count what is skipped; rows of inputs that were only touched get the new time."""
+        """Count what is skipped; rows of files that were only touched get the new time."""
         self.summary.skipped = len(found.skipped)
-        for name, identity in found.touched.items():
-            row = self.manifest.rows[name]
-            self.manifest.add(replace(row, identity={**row.identity, **identity}))
+        for row in found.renewed:
+            self.manifest.add(row)
 
     def all(self, jobs: Sequence[Job], executor: Executor) -> None:
         """Run the jobs, until all have ended or the run must stop."""
@@ -190,7 +196,7 @@ class _Run:
         return replace(
             common,
             outputs=[
-                {"path": f"{outcome.job.name}/{file.name}", "bytes": file.bytes, "sha256": file.sha256}
+                {"path": f"{outcome.job.name}/{file.name}", **_verified(file, outcome.job)}
                 for file in result.outputs
             ],
             media_seconds=result.media_seconds,

@@ -11,7 +11,7 @@ from mediaconv.errors import UsageError
 from mediaconv.run.manifest import read_manifest
 from mediaconv.run.output import RUN_NAME, open_output
 from mediaconv.run.runner import survey_run
-from mediaconv.run.survey import FAILED_BEFORE, NEW, OUTPUTS_GONE
+from mediaconv.run.survey import FAILED_BEFORE, NEW, OUTPUTS_CHANGED, OUTPUTS_GONE
 
 SHOWN = 20
 INPUT_GONE = "its input is no longer there"
@@ -22,7 +22,8 @@ class Status:
     """Inputs by their state, each with its reason where it has one.
 
     done: complete and unchanged. failed: stage and reason of the last run. missing: not run yet, or outputs
-    are gone. stale: done, but of another input, configuration, weights or version, or the input is gone.
+    are gone or damaged. stale: done, but of another input, configuration, weights or version, or the input is
+    gone.
     """
 
     output: str
@@ -72,7 +73,7 @@ def read_status(where: str | Path) -> Status:
         if reason == FAILED_BEFORE:
             row = rows[job.name]
             status.failed[job.name] = f"{row.stage}: {row.reason}"
-        elif reason in (NEW, OUTPUTS_GONE):
+        elif reason in (NEW, OUTPUTS_GONE, OUTPUTS_CHANGED):
             status.missing[job.name] = "not run yet" if reason == NEW else reason
         else:
             status.stale[job.name] = reason

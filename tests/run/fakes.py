@@ -49,8 +49,9 @@ class Reverser:
             path.write_bytes(data[::-1])
             staging.commit()
         digest = hashlib.sha256(data[::-1]).hexdigest()
+        written = (job.target / "channel_0.bin").stat().st_mtime_ns
         return JobResult(
-            outputs=[OutputFile("channel_0.bin", len(data), digest)],
+            outputs=[OutputFile("channel_0.bin", len(data), digest, written)],
             seconds=self.seconds,
             input_shape=(1, len(data)),
             output_shape=(1, len(data)),

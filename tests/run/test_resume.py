@@ -8,7 +8,9 @@ import shutil
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from safetensors.torch import save_file
 
@@ -106,11 +108,50 @@ def test_new_inputs_and_missing_or_cut_outputs_are_run(done: tuple[Path, Path, l
     shutil.rmtree(output / names[0])
     (output / names[1] / "channel_1.png").unlink()
     os.truncate(output / names[2] / "channel_0.png", 20)
-    assert reasons(source, output) == dict.fromkeys(names[:3], "outputs missing")
+    assert reasons(source, output) == {
+        names[0]: "outputs missing",
+        names[1]: "outputs missing",
+        names[2]: "outputs changed",
+    }
     assert run(source, output).files == 3
     assert outputs(output) == before
     images(source / "more", 1)
     assert list(reasons(source, output).values()) == ["new"]
+
+
+def test_outputs_damaged_at_the_same_size_are_found_and_copied_ones_are_not_run(
+    done: tuple[Path, Path, list[Path]], tmp_path: Path
+) -> None:
+    source, output, inputs = done
+    before = outputs(output)
+    name = inputs[1].relative_to(source).as_posix()
+    path = output / name / "channel_1.png"
+    good = path.read_bytes()
+    path.write_bytes(good[:-20] + bytes(20))
+    assert read_status(output).missing == {name: "outputs changed"}
+    assert run(source, output).files == 1
+    assert outputs(output) == before
+    copied = tmp_path / "copied"
+    shutil.copytree(output, copied, copy_function=shutil.copyfile)  # all have another time
+    assert run(source, copied).skipped == COUNT
+    for row in rows(copied).values():
+        assert all(file["time"] == (copied / file["path"]).stat().st_mtime_ns for file in row["outputs"])
+
+
+def test_outputs_of_another_configuration_without_their_row_are_run_again(tmp_path: Path) -> None:
+    """Killed between the outputs and their row: what lies there is whole, but the old row is not about it."""
+    source, output = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    soundfile.write(source / "a.wav", np.linspace(-0.5, 0.5, 500), 8000)
+    sound = {"pipeline": "audio", "stack": [{"conv": {"out_channels": 1, "kernel_size": 3}}]}
+    run(source, output, **sound, seed=1)
+    before, row = outputs(output), (output / "manifest.jsonl").read_bytes()
+    run(source, output, **sound, seed=2)
+    (output / "manifest.jsonl").write_bytes(row)
+    size = (output / "a.wav/channel_0.wav").stat().st_size
+    assert (before != outputs(output), size) == (True, rows(output)["a.wav"]["outputs"][0]["bytes"])
+    assert run(source, output, **sound, seed=1).files == 1
+    assert outputs(output) == before
 
 
 def test_changed_configuration_weights_and_version_are_run(
