@@ -6,6 +6,7 @@ import fnmatch
 import glob
 import itertools
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -130,21 +131,22 @@ def _remote_job(path: Path, url: str, output: Path) -> Job:
 
 
 def _globbed(pattern: str, root: Path, output: Path) -> Iterator[Path]:
-    """What a glob matches: files, and of the folders what lies in them; each once, hidden ones left out."""
+    """What a glob matches: files, and of the folders what lies in them; each once, hidden ones left out, and
+    nothing but files."""
     seen: set[Path] = set()
     for text in glob.iglob(pattern, recursive=True):
         path = Path(text)
         if any(part.startswith(".") for part in path.relative_to(root).parts) or _within(path, output):
             continue
         for file in _walk(path, output) if path.is_dir() else [path]:
-            if file not in seen and file.is_file():
+            if file not in seen and _may_be_file(file):
                 seen.add(file)
                 yield file
 
 
 def _walk(root: Path, output: Path) -> Iterator[Path]:
-    """Files under a folder in depth, without hidden ones and without the output tree. A linked folder is
-    entered once, and not at all where it is one of the tree's own."""
+    """Files under a folder in depth, without hidden ones, pipes, devices and the output tree. A linked folder
+    is entered once, and not at all where it is one of the tree's own."""
     own = _inode(output)
     real = {_inode(Path(folder)) for folder, _, _ in _visible(root, links=False)}
     entered = {_inode(root)}
@@ -156,7 +158,8 @@ def _walk(root: Path, output: Path) -> Iterator[Path]:
                 folders.remove(name)
             else:
                 entered.add(inode)
-        yield from (Path(folder, name) for name in files if not name.startswith("."))
+        paths = (Path(folder, name) for name in files if not name.startswith("."))
+        yield from (path for path in paths if _may_be_file(path))
 
 
 def _visible(root: Path, *, links: bool) -> Iterator[tuple[str, list[str], list[str]]]:
@@ -169,10 +172,18 @@ def _visible(root: Path, *, links: bool) -> Iterator[tuple[str, list[str], list[
 def _inode(path: Path) -> tuple[int, int] | None:
     """What a folder is, whatever links lead to it; None where there is none."""
     try:
-        stat = os.stat(path)
+        found = os.stat(path)
     except OSError:
         return None
-    return stat.st_dev, stat.st_ino
+    return found.st_dev, found.st_ino
+
+
+def _may_be_file(path: Path) -> bool:
+    """Not a pipe, a socket or a device, which may have no end; a link to nothing fails by its name."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return True
 
 
 def _within(path: Path, folder: Path) -> bool:

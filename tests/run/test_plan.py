@@ -76,6 +76,16 @@ def test_a_folder_keeps_its_own_name_beside_links_to_it(tmp_path: Path) -> None:
     assert names(tmp_path / "in", tmp_path / "out") == ["m/n/1.png"]
 
 
+def test_what_has_no_end_is_no_input(tmp_path: Path) -> None:
+    """A pipe, a device, a socket; a link to nothing is an input that fails."""
+    touch(tmp_path / "in/a.png")
+    os.mkfifo(tmp_path / "in/pipe.png")
+    os.symlink("/dev/zero", tmp_path / "in/zero.png")
+    os.symlink("nothing.png", tmp_path / "in/broken.png")
+    for source in (tmp_path / "in", f"{tmp_path}/in/*.png"):
+        assert names(source, tmp_path / "out") == ["a.png", "broken.png"]
+
+
 def test_outputs_inside_the_input_are_no_inputs(tmp_path: Path) -> None:
     images(tmp_path / "in", 2)
     first = run(tmp_path / "in", tmp_path / "in/out")
