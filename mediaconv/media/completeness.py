@@ -1,7 +1,7 @@
 """Is a file cut off? Told from its container's own structure, before and without decoding.
 
 Decoders make the best of a cut file in silence; here its structure says how many bytes should be there.
-What states no length (MPEG-TS, MP3 without a count, a live recording) cannot be told and passes.
+What states no length (raw H.265, Y4M, DV, MP3 without a count, a live recording) cannot be told and passes.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mediaconv.errors import ReadError
-from mediaconv.media import ogg
+from mediaconv.media import mpeg, ogg
 
 EBML = b"\x1aE\xdf\xa3"
 SEGMENT = b"\x18S\x80g"
 ISO_TOP_LEVEL = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp", b"pnot", b"jP  "}
 UNKNOWN_32 = {0, 0xFFFFFFFF}
-TS_SYNC = b"\x47"
-XING_HAS_FRAMES, XING_HAS_BYTES = 1, 2
 
 Rule = Callable[[BinaryIO, bytes, int], int | None]
+"""From a file, its first bytes and its size to the size that its structure promises; None: not told."""
 
 
 def check_complete(path: Path, head: bytes) -> None:
@@ -185,41 +184,6 @@ def _color_table(flags: int) -> int:
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
-def _transport_stream(packet: int) -> Rule:
-    """MPEG-TS: packets of one size; only the last can be seen to be cut."""
-
-    def rule(file: BinaryIO, head: bytes, size: int) -> int | None:
-        start = size - size % packet
-        file.seek(start + packet - 188)
-        return start + packet if file.read(1) == TS_SYNC else None
-
-    return rule
-
-
-def _is_transport_stream(packet: int) -> Callable[[bytes], bool]:
-    first = packet - 188
-    return lambda head: (
-        len(head) > 3 * packet and all(head[first + k * packet] == TS_SYNC[0] for k in range(3))
-    )
-
-
-def _mp3(file: BinaryIO, head: bytes, size: int) -> int | None:
-    """The count of bytes that encoders leave in the first frame, after the tags."""
-    start = 0
-    if head.startswith(b"ID3") and len(head) > 10:
-        start = 10 + sum((byte & 0x7F) << 7 * (3 - place) for place, byte in enumerate(head[6:10]))
-    file.seek(start)
-    frame = file.read(256)
-    mark = max(frame.find(b"Xing"), frame.find(b"Info"))
-    if mark < 0 or len(frame) < mark + 16 or frame[:1] != b"\xff":
-        return None
-    flags = frame[mark + 7]
-    if not flags & XING_HAS_BYTES:
-        return None
-    place = mark + (12 if flags & XING_HAS_FRAMES else 8)
-    return start + int.from_bytes(frame[place : place + 4], "big")
-
-
 def _starts(*magics: bytes) -> Callable[[bytes], bool]:
     return lambda head: head.startswith(magics)
 
@@ -235,7 +199,9 @@ RULES: tuple[tuple[Callable[[bytes], bool], Rule], ...] = (
     (_starts(b"\x89PNG\r\n\x1a\n"), _png),
     (_starts(b"GIF87a", b"GIF89a"), _gif),
     (_starts(b"OggS"), ogg.check_pages),
-    (_starts(b"ID3", b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2"), _mp3),
-    (_is_transport_stream(188), _transport_stream(188)),
-    (_is_transport_stream(192), _transport_stream(192)),
+    (_starts(b"ID3", b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2"), mpeg.check_mp3),
+    (_starts(mpeg.PACK), mpeg.check_program_stream),
+    (_starts(mpeg.AC3_SYNC), mpeg.check_ac3),
+    (mpeg.is_transport_stream(188), mpeg.transport_stream_rule(188)),
+    (mpeg.is_transport_stream(192), mpeg.transport_stream_rule(192)),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,16 @@ def open_container(path: Path) -> Any:
         container.close()
         raise ReadError(f"{path}: no sound or film: {describe(head)}")
     return container
+
+
+def packets(path: Path, container: Any, stream: Any) -> Iterator[Any]:
+    """A stream's packets to the end of the file. Raises ReadError after a last one that is not whole."""
+    cut = False
+    for packet in container.demux(stream):
+        cut = packet.is_corrupt if packet.size else cut
+        yield packet
+    if cut:
+        raise ReadError(f"{path}: the file is cut off within its last frame; copy or download it again")
 
 
 def clock_origin(container: Any, *, windowed: bool) -> Fraction:

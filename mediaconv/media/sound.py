@@ -62,7 +62,7 @@ class SoundCopy:
         try:
             copy = cls(source, output, path=path, start=origin + start, end=end)
         except (ValueError, av.error.FFmpegError):
-            name = stream.codec_context.name
+            name = stream.codec_context.codec.canonical_name
             source.close()
             return None, f"sound left out: {output.format.name} files do not hold {name}; write .mkv"
         return copy, None

@@ -14,7 +14,7 @@ import numpy as np
 
 from mediaconv.errors import ReadError
 from mediaconv.media.files import one_line
-from mediaconv.media.libav import open_container
+from mediaconv.media.libav import open_container, packets
 
 SCALES = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63, "flt": 1.0, "dbl": 1.0}
 BITS = {"u8": 8, "s16": 16, "s32": 32, "s64": 32, "flt": 16, "dbl": 16}
@@ -79,7 +79,7 @@ class LibavDecoder:
 
     def _decoded(self) -> Iterator[av.AudioFrame]:
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in packets(self._path, self._container, self._stream):
                 for frame in self._stream.codec_context.decode(packet):
                     if frame.samples:
                         yield frame

@@ -16,6 +16,7 @@ from av.stream import Disposition
 
 from mediaconv.errors import ReadError
 from mediaconv.media.files import one_line
+from mediaconv.media.libav import packets
 
 FALLBACK_RATE = Fraction(25)
 LARGEST_RATE = 1000
@@ -63,7 +64,7 @@ def decoded_frames(
     slots: list[int] | None = [] if _counts_slots(container) else None
     good = False
     try:
-        for packet in container.demux(stream):
+        for packet in packets(path, container, stream):
             if slots is not None and packet.dts is not None:
                 heapq.heappush(slots, packet.dts)
             for frame in context.decode(packet):

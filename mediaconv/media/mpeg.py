@@ -1,0 +1,99 @@
+"""Where MPEG and AC-3 streams say how long they are, for `completeness`. Nothing is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import BinaryIO
+
+TS_SYNC = b"\x47"
+XING_HAS_FRAMES, XING_HAS_BYTES = 1, 2
+PACK, PREFIX, END_CODE = b"\0\0\1\xba", b"\0\0\1", 0xB9
+PS_TAIL_BYTES = 1 << 17  # holds the last packet and the pack before it
+AC3_SYNC = b"\x0b\x77"
+AC3_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
+AC3_HEADER_BYTES = 6
+
+Rule = Callable[[BinaryIO, bytes, int], int | None]
+
+
+def transport_stream_rule(packet: int) -> Rule:
+    """MPEG-TS: packets of one size; only the last can be seen to be cut."""
+
+    def rule(file: BinaryIO, head: bytes, size: int) -> int | None:
+        start = size - size % packet
+        file.seek(start + packet - 188)
+        return start + packet if file.read(1) == TS_SYNC else None
+
+    return rule
+
+
+def is_transport_stream(packet: int) -> Callable[[bytes], bool]:
+    first = packet - 188
+    return lambda head: (
+        len(head) > 3 * packet and all(head[first + k * packet] == TS_SYNC[0] for k in range(3))
+    )
+
+
+def check_mp3(file: BinaryIO, head: bytes, size: int) -> int | None:
+    """The count of bytes that encoders leave in the first frame, after the tags."""
+    start = 0
+    if head.startswith(b"ID3") and len(head) > 10:
+        start = 10 + sum((byte & 0x7F) << 7 * (3 - place) for place, byte in enumerate(head[6:10]))
+    file.seek(start)
+    frame = file.read(256)
+    mark = max(frame.find(b"Xing"), frame.find(b"Info"))
+    if mark < 0 or len(frame) < mark + 16 or frame[:1] != b"\xff":
+        return None
+    flags = frame[mark + 7]
+    if not flags & XING_HAS_BYTES:
+        return None
+    place = mark + (12 if flags & XING_HAS_FRAMES else 8)
+    return start + int.from_bytes(frame[place : place + 4], "big")
+
+
+def check_program_stream(file: BinaryIO, head: bytes, size: int) -> int | None:
+    """MPEG-PS (MPG, VOB): packets with their lengths; only the last can be seen to be cut."""
+    start = max(0, size - PS_TAIL_BYTES)
+    file.seek(start)
+    tail = file.read()
+    offset = tail.find(PACK)
+    while 0 <= offset < len(tail):
+        packet = tail[offset : offset + 14]
+        if not packet.startswith(PREFIX[: len(packet)]) or (len(packet) > 3 and packet[3] == END_CODE):
+            return None
+        if packet.startswith(PACK):
+            mpeg2 = len(packet) < 14 or packet[4] >> 6 == 1
+            offset += 14 + (packet[-1] & 7) if mpeg2 else 12
+        else:
+            offset += 6 + int.from_bytes(packet[4:6], "big")
+    return start + offset if offset > len(tail) else None
+
+
+def check_ac3(file: BinaryIO, head: bytes, size: int) -> int | None:
+    """AC-3 and E-AC-3: frames, each with its size in its header."""
+    offset = 0
+    file.seek(0)
+    while offset < size:
+        header = file.read(AC3_HEADER_BYTES)
+        if not header.startswith(AC3_SYNC[: len(header)]):
+            return None
+        if len(header) < AC3_HEADER_BYTES:
+            return offset + AC3_HEADER_BYTES
+        length = _ac3_frame_bytes(header)
+        if length is None:
+            return None
+        file.seek(length - AC3_HEADER_BYTES, 1)
+        offset += length
+    return offset
+
+
+def _ac3_frame_bytes(header: bytes) -> int | None:
+    if header[5] >> 3 > 10:  # E-AC-3
+        return 2 * ((header[2] & 7) << 8 | header[3]) + 2
+    rate, code = header[4] >> 6, header[4] & 63
+    if rate == 3 or code // 2 >= len(AC3_KBPS):
+        return None
+    bits = AC3_KBPS[code // 2] * 1000 * 1536  # of a frame's 1536 samples, times the rate
+    if rate == 1:
+        return 2 * (bits // (44100 * 16) + code % 2)
+    return bits // ((48000 if rate == 0 else 32000) * 8)
