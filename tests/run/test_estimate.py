@@ -1,0 +1,81 @@
+"""How long and how large: told from a part of one input, or from what the same configuration made before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from mediaconv.pipeline import find
+from mediaconv.run import estimate
+from mediaconv.run.forecast import forecast
+from tests.run.running import parsed, run
+
+SOUND = {"pipeline": "audio", "stack": [{"conv": {"out_channels": 2, "kernel_size": 5}}], "chunk": 1000}
+
+
+def sounds(folder: Path, seconds: dict[str, float]) -> Path:
+    folder.mkdir()
+    for name, length in seconds.items():
+        soundfile.write(folder / f"{name}.wav", np.zeros(round(8000 * length)), 8000)
+    return folder
+
+
+@pytest.mark.parametrize("normalize", ["sigmoid", "minmax"])
+def test_the_beginning_of_one_input_tells_the_size_of_all(
+    normalize: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One chunk of a thousand samples of one file in three, in one pass or two."""
+    monkeypatch.setattr(estimate, "TRIAL_SECONDS", 0.0)
+    source = sounds(tmp_path / "in", {"a": 4, "b": 5, "c": 6})
+    found = forecast(parsed(source, tmp_path / "out", **SOUND, normalize=normalize))
+    assert found.basis == "a trial of b.wav"
+    assert not (tmp_path / "out").exists()
+    written = run(source, tmp_path / "out", **SOUND, normalize=normalize).bytes
+    assert found.bytes == pytest.approx(written, rel=0.05)  # a header weighs more beside a thousand samples
+    assert found.seconds is not None
+    assert found.seconds > 0
+
+
+def test_an_input_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
+    source = sounds(tmp_path / "in", {"a": 1, "b": 1})
+    (source / "a.wav").write_bytes(b"no sound".ljust(16044))
+    assert forecast(parsed(source, tmp_path / "out", **SOUND)).basis == "a trial of b.wav"
+    (source / "b.wav").write_bytes(b"no sound")
+    found = forecast(parsed(source, tmp_path / "out", **SOUND))
+    assert (found.seconds, found.bytes) == (None, None)
+    assert str(source) in found.basis
+
+
+def test_files_of_another_configuration_tell_nothing(tmp_path: Path) -> None:
+    source = sounds(tmp_path / "in", {"a": 1})
+    run(source, tmp_path / "out", **SOUND)
+    sounds(tmp_path / "more", {"b": 2})
+    (tmp_path / "more/b.wav").rename(source / "b.wav")
+    assert forecast(parsed(source, tmp_path / "out", **SOUND)).basis == "1 file done before"
+    wider = {**SOUND, "stack": [{"conv": {"out_channels": 8, "kernel_size": 5}}]}
+    found = forecast(parsed(source, tmp_path / "out", **wider))
+    assert found.basis.startswith("a trial of ")
+    assert found.bytes == pytest.approx(3 * 8 * 16000, rel=0.01)
+
+
+def test_a_length_that_only_the_end_tells_gives_no_estimate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "TRIAL_SECONDS", 0.0)
+    source = sounds(tmp_path / "in", {"a": 1})
+    opened = type(find("audio")).open
+
+    def unknown(*given: Any) -> Any:
+        source = opened(*given)
+        source.info = replace(source.info, shape=(None,))
+        return source
+
+    monkeypatch.setattr(type(find("audio")), "open", unknown)
+    found = forecast(parsed(source, tmp_path / "out", **SOUND))
+    assert found.seconds is None
+    assert "length" in found.basis
