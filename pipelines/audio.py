@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from mediaconv.errors import WriteError
+from mediaconv.errors import UsageError, WriteError
 from mediaconv.media.audio import AUDIO_SUFFIXES, AudioReader
 from mediaconv.media.audio_writer import AudioWriter
 from mediaconv.media.limits import Limits
@@ -21,6 +22,9 @@ from mediaconv.sinks import FileSink, TensorSink, Times, channel_views, check_te
 
 if TYPE_CHECKING:
     from torch import nn
+
+LARGEST_FILTER = 2**26
+"""Weights of a resampling filter: about the product of the rates in lowest terms."""
 
 
 class AudioRead(Options):
@@ -43,7 +47,8 @@ class AudioWrite(Options):
         None, description="default wav, and npy for layout tensor"
     )
     bit_depth: Literal[16, 24, 32, "float"] | None = Field(
-        None, description="of a stored sample; default: the source's, at least 16"
+        None,
+        description="of a stored sample; default: the source's, at least 16, and float of floats: 32 bits",
     )
     layout: Literal["channels", "tensor"] = Field("channels", description="a file per channel, or raw values")
 
@@ -123,9 +128,16 @@ class AudioPipeline(Pipeline):
         """Resampling is a strided convolution, so it streams with the stack: chunks stay exact."""
         if options.sample_rate is None or options.sample_rate == info.rate:
             return None
+        rate = int(info.rate or 0)
+        shared = math.gcd(rate, options.sample_rate)
+        if rate * options.sample_rate > LARGEST_FILTER * shared**2:
+            raise UsageError(
+                f"read.sample_rate: got {options.sample_rate}, which shares no factor above {shared} with "
+                f"the file's {rate} Hz: the filter would take gigabytes; choose a rounder rate"
+            )
         from mediaconv.nn import Resample
 
-        return Resample(int(info.rate or 0), options.sample_rate)
+        return Resample(rate, options.sample_rate)
 
     def create(self, folder: Path, source: SourceInfo, output: OutputInfo, options: AudioWrite) -> Sink:  # type: ignore[override]
         if options.layout == "tensor":

@@ -12,6 +12,7 @@ import torchaudio
 from mediaconv.pipelines.audio import AudioPipeline, AudioRead
 from torch.nn import functional as F
 
+from mediaconv.errors import ComputeError
 from tests.pipelines.running import run_one
 
 RNG = np.random.default_rng(6)
@@ -42,6 +43,18 @@ def test_stored_samples_are_the_rounded_stack(tmp_path, causal, chunk):
         assert rate == 44100
         # float32 against float64: one step of 16 bits, at a rounding tie
         assert np.abs(found - wanted[channel]).max() <= 1
+
+
+def test_a_rate_whose_filter_outgrows_memory_is_refused(tmp_path):
+    soundfile.write(tmp_path / "in.wav", noise(100), 44100)
+    with pytest.raises(ComputeError, match="got 44101, which shares no factor above 1 with the file's 44100"):
+        run_one(
+            tmp_path / "in.wav",
+            tmp_path / "out",
+            pipeline="audio",
+            read={"sample_rate": 44101},
+            stack=[{"conv": {"kernel": "identity"}}],
+        )
 
 
 @pytest.mark.parametrize(
