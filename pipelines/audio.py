@@ -48,7 +48,7 @@ class AudioWrite(Options):
     )
     bit_depth: Literal[16, 24, 32, "float"] | None = Field(
         None,
-        description="of a stored sample; default: the source's, at least 16, and float of floats: 32 bits",
+        description="of a stored sample; default: the source's, at least 16; floats have 32 bits",
     )
     layout: Literal["channels", "tensor"] = Field("channels", description="a file per channel, or raw values")
 

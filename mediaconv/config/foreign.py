@@ -6,6 +6,7 @@ A choice of types gives pydantic one error for each; here they become one, at th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Number
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -20,12 +21,27 @@ def parse_foreign(model: type[M], value: Any) -> M:
     if not isinstance(value, Mapping | model):
         raise wrong(value, f"a mapping with keys of {listed(model.model_fields)}")
     try:
-        return model.model_validate(value)
+        found = model.model_validate(value)
+        _refuse_truth_as_number(found, value)
+        return found
     except ValidationError as error:
         raise failure(_merged(problems_of(error, keys=tuple(model.model_fields)), value)) from None
     except Exception as error:
         # a plug-in's own check is anybody's code: what it raises is about the options, and shown as such
         raise failure([Problem((), f"cannot be checked: {type(error).__name__}: {error}")]) from error
+
+
+def _refuse_truth_as_number(found: BaseModel, value: Any) -> None:
+    """pydantic takes true for 1 where a number is wanted; nobody means that."""
+    given = value if isinstance(value, Mapping) else {}
+    taken = {key: getattr(found, key, None) for key, item in given.items() if isinstance(item, bool)}
+    problems = [
+        Problem((key,), f"got {shown(given[key])}, expected a number")
+        for key, item in taken.items()
+        if not isinstance(item, bool) and isinstance(item, Number)
+    ]
+    if problems:
+        raise failure(problems)
 
 
 def _merged(problems: list[Problem], value: Any) -> list[Problem]:

@@ -60,6 +60,8 @@ TOP = [  # a line beside a right file, and what is said of it at line 5
         "limits: {max_pixel: 3}",
         "limits.max_pixel: got an unknown key, expected one of max_pixels, max_channels (did",
     ),
+    ("limits: {max_pixels: true}", "limits.max_pixels: got true, expected a number"),
+    ("read: {fps: true}", "read.fps: got true, expected a number"),
     ("limits: {max_pixels: 0}", "limits.max_pixels: got 0, expected an integer >= 1"),
     ("ray: {num_cpus: 0}", "ray.num_cpus: got 0, expected a number > 0"),
     ("ray: {resources: {a: 1, b: -1}}", "ray.resources.b: got -1, expected a number >= 0"),
