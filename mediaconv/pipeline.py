@@ -83,6 +83,10 @@ class Source(ABC):
     def close(self) -> None:
         """Release the file. May be called twice."""
 
+    def notes(self) -> list[str]:
+        """What a user should know of what was read: further pages that were left out."""
+        return []
+
     def __enter__(self) -> Source:
         return self
 

@@ -35,7 +35,9 @@ class ImageRead(Options):
     """How an image is read."""
 
     color: Literal["rgb", "gray", "rgba"] | None = Field(
-        None, description="channels to read; default: the file's own. rgb drops alpha without blending"
+        None,
+        description="channels to read; default: the file's own, rgba for gray with alpha. "
+        "rgb drops alpha without blending",
     )
     size: PictureSize | None = Field(None, description="width and height in pixels to scale to")
 
@@ -73,6 +75,7 @@ class _ImageSource(Source):
             check_pixels(path, *options.size, limits)
         image = read_image(path, color=options.color, size=options.size, limits=limits)
         self._data = image.data
+        self._pictures = image.pictures
         height, width, channels = image.data.shape
         self.info = SourceInfo(
             channels=channels,
@@ -87,6 +90,11 @@ class _ImageSource(Source):
 
     def close(self) -> None:
         self._data = self._data[:0]
+
+    def notes(self) -> list[str]:
+        if self._pictures == 1:
+            return []
+        return [f"the file holds {self._pictures} pictures, of which the first was read"]
 
 
 class _ImageWriter:

@@ -27,10 +27,12 @@ class Image:
 
     data: (H, W, C), uint8 or uint16; C is 1 (gray), 3 (RGB), 4 (RGBA), or the bands of a TIFF.
     bit_depth: 8 or 16; data fill 0..2**bit_depth - 1.
+    pictures: how many pages or frames the file holds; this is the first one.
     """
 
     data: np.ndarray
     bit_depth: int
+    pictures: int = 1
 
     def __repr__(self) -> str:
         return f"Image(shape={self.data.shape}, dtype={self.data.dtype}, bit_depth={self.bit_depth})"
@@ -55,7 +57,7 @@ def read_image(
         raise ReadError(f"color: got {color!r}, expected one of {', '.join(COLORS)}{nearest(color, COLORS)}")
     head = read_head(path)
     check_complete(path, head)
-    data = decode(path, head, limits or Limits())
+    data, pictures = decode(path, head, limits or Limits())
     if color is not None:
         if data.shape[2] not in (1, 3, 4):
             raise ReadError(
@@ -65,7 +67,7 @@ def read_image(
     if size is not None and size != (data.shape[1], data.shape[0]):
         data = _resized(data, size)
     data = np.ascontiguousarray(data)
-    return Image(data, 8 * data.itemsize)
+    return Image(data, 8 * data.itemsize, pictures)
 
 
 def _rgb(data: np.ndarray) -> np.ndarray:

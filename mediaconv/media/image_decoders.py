@@ -42,8 +42,8 @@ EIGHT_BIT_MODES |= {"RGBa": "RGBA", "PA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB",
 _pillow_limit = threading.Lock()
 
 
-def decode(path: Path, head: bytes, limits: Limits) -> np.ndarray:
-    """Shape: (H, W, C), uint8 or uint16. Raises ReadError."""
+def decode(path: Path, head: bytes, limits: Limits) -> tuple[np.ndarray, int]:
+    """The first picture, shape (H, W, C), uint8 or uint16, and how many there are. Raises ReadError."""
     try:
         if head.startswith(TIFF):
             return tiff.decode(path, limits)
@@ -51,8 +51,8 @@ def decode(path: Path, head: bytes, limits: Limits) -> np.ndarray:
             check_pixels(path, *picture.size, limits)
             bits = _deep_bits(head, picture)
             if bits > 8:
-                return _decode_deep(path, bits, _orientation(picture))
-            return _decode_pillow(path, picture)
+                return _decode_deep(path, bits, _orientation(picture)), _pictures(picture)
+            return _decode_pillow(path, picture), _pictures(picture)
     except ReadError:
         raise
     except MemoryError as error:
@@ -73,6 +73,11 @@ def _open_pillow(path: Path, head: bytes) -> PIL.Image.Image:
             raise ReadError(f"{path}: no image that can be read: {describe(head)}") from error
         finally:
             PIL.Image.MAX_IMAGE_PIXELS = before
+
+
+def _pictures(picture: PIL.Image.Image) -> int:
+    """Pictures of an animation. What cameras put beside a JPEG is not another one."""
+    return 1 if picture.format == "MPO" else int(getattr(picture, "n_frames", 1))
 
 
 def _orientation(picture: PIL.Image.Image) -> Orientation:

@@ -12,6 +12,8 @@ from mediaconv.errors import ReadError
 MAX_SIDE = 2**16 - 1
 """Largest width or height that a picture is scaled to: no common image format stores a longer side."""
 
+BANDS_OF_A_PIXEL = 4
+
 
 def _check_size(value: Any) -> Any:
     sides = value if isinstance(value, list | tuple) else ()
@@ -34,15 +36,25 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    max_pixels: int = Field(default=2**28, ge=1, description="pixels of one image or film frame")
+    max_pixels: int = Field(
+        default=2**28, ge=1, description="pixels of one image or film frame, of up to four bands"
+    )
     max_channels: int = Field(default=256, ge=1, description="channels of a sound, bands of an image")
 
 
-def check_pixels(path: Path, width: int, height: int, limits: Limits) -> None:
-    """Raise ReadError for a picture without pixels, or with more than the limit."""
+def check_pixels(path: Path, width: int, height: int, limits: Limits, *, bands: int = 1) -> None:
+    """Raise ReadError for a picture without pixels, or with more than the limit.
+
+    A picture of more than four bands counts by its samples: four of them are a pixel.
+    """
     if width < 1 or height < 1:
         raise ReadError(f"{path}: the picture has no pixels ({width}x{height})")
     if width * height > limits.max_pixels:
         raise ReadError(
             f"{path}: {width}x{height} pixels are more than the limit of {limits.max_pixels} (max_pixels)"
+        )
+    if width * height * bands > BANDS_OF_A_PIXEL * limits.max_pixels:
+        raise ReadError(
+            f"{path}: {width}x{height} pixels of {bands} bands are more than the limit of "
+            f"{limits.max_pixels} pixels of {BANDS_OF_A_PIXEL} (max_pixels)"
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -23,25 +24,37 @@ logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it raises what matte
 ORIENTATION_TAG = 274
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
 KINDS = {1: "unsigned integer", 2: "signed integer", 3: "float"}
+COPY_OR_MASK = 1 | 4  # bits of NewSubfileType
 ALPHA_SAMPLES = {1, 2}
 PILLOW_MODES = {"P": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "RGB": "RGB", "RGBA": "RGBA"}
 
 
-def decode(path: Path, limits: Limits) -> np.ndarray:
-    """Shape: (H, W, C), uint8 or uint16. Raises ReadError for other pictures; damage raises anything."""
+def decode(path: Path, limits: Limits) -> tuple[np.ndarray, int]:
+    """The first picture, shape (H, W, C), uint8 or uint16, and how many there are.
+
+    Raises ReadError for other pictures; damage raises anything.
+    """
     with tifffile.TiffFile(path) as file:
         page = file.pages.first
-        check_pixels(path, page.imagewidth, page.imagelength, limits)
+        check_pixels(path, page.imagewidth, page.imagelength, limits, bands=page.samplesperpixel)
         if page.samplesperpixel > limits.max_channels:
             raise ReadError(
                 f"{path}: {page.samplesperpixel} bands, expected at most {limits.max_channels} (max_channels)"
             )
         _check_samples(path, page, file.filehandle.size)
         if page.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB) and page.bitspersample <= 8:
-            return _by_pillow(path)
+            return _by_pillow(path), _pictures(file)
         data = _bands_last(page)
         orientation = from_exif(int(page.tags.valueof(ORIENTATION_TAG, default=1)))
-    return orientation.apply(data)
+        return orientation.apply(data), _pictures(file)
+
+
+def _pictures(file: Any) -> int:
+    """Pages that are pictures of their own: smaller copies and masks are not."""
+    try:
+        return max(1, sum(not page.subfiletype & COPY_OR_MASK for page in file.pages))
+    except Exception:  # further pages may be damaged: the first one is what is read
+        return 1
 
 
 def _check_samples(path: Path, page: tifffile.TiffPage, size: int) -> None:

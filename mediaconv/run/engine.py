@@ -48,7 +48,7 @@ def run_job(
             outputs = [_verified(path) for path in paths]
             identity = _unchanged(job, before)
             staging.commit()
-    notes = sink.notes()
+    notes = [*source.notes(), *sink.notes()]
     if passage.clipped:
         notes.append(f"{passage.clipped} values lay outside the range of the file and were clipped")
     rate = source.info.rate

@@ -225,3 +225,11 @@ def test_ten_gigapixel_headers_are_refused_at_once(tmp_path: Path) -> None:
     PIL.Image.new("L", (8, 4)).save(tmp_path / "b.png")
     with pytest.raises(ReadError, match="more than the limit of 31"):
         read_image(tmp_path / "b.png", limits=Limits(max_pixels=31))
+
+
+def test_bands_count_towards_the_limit_on_pixels(tmp_path: Path) -> None:
+    bands = np.zeros((8, 4, 9), np.uint8)
+    tifffile.imwrite(tmp_path / "b.tif", bands, photometric="minisblack", planarconfig="contig")
+    assert read_image(tmp_path / "b.tif", limits=Limits(max_pixels=72)).data.shape == (8, 4, 9)
+    with pytest.raises(ReadError, match=r"4x8 pixels of 9 bands .* 71 pixels of 4 \(max_pixels\)"):
+        read_image(tmp_path / "b.tif", limits=Limits(max_pixels=71))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
+import tifffile
 import torch
 from torch.nn import functional as F
 
@@ -104,3 +106,23 @@ def test_grid_holds_every_channel(tmp_path):
         plane = cv2.imread(str(single / f"channel_{channel}.png"), cv2.IMREAD_UNCHANGED)
         windows = np.lib.stride_tricks.sliding_window_view(grid, plane.shape)
         assert (windows == plane).all(axis=(2, 3)).any()
+
+
+def test_further_pages_and_frames_are_told(tmp_path):
+    pages = RNG.integers(0, 256, (3, 8, 9)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "pages.tif", pages, photometric="minisblack")
+    frames = [PIL.Image.fromarray(page) for page in pages]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    with tifffile.TiffWriter(tmp_path / "copies.tif") as file:
+        file.write(pages[0])
+        file.write(pages[0, ::2, ::2], subfiletype=1)  # a smaller copy, as viewers like it
+    told = {"pages.tif": 3, "moving.gif": 3, "copies.tif": 1}
+    for name, count in told.items():
+        result, _ = run_one(
+            tmp_path / name,
+            tmp_path / "out",
+            pipeline="image",
+            stack=[{"conv": {"out_channels": 1, "kernel_size": 1}}],
+        )
+        note = f"the file holds {count} pictures, of which the first was read"
+        assert (note in result.notes) == (count > 1)
