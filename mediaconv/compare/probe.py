@@ -8,19 +8,29 @@ rounding where a gradient does not.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 import torch
 from torch import Tensor, nn
 
+from mediaconv.errors import UsageError
+
 Function = Callable[[Tensor], Tensor]
+Where = Callable[[Sequence[int]], Iterable[tuple[int, ...]]]
+"""Positions to look at, given the sizes along the order's axes."""
 METHODS = ("gradient", "perturbation")
 STEPS = 4
 """Positions at each end that are looked at one by one."""
-CHANGES = ((1.0, False), (1e3, False), (1e3, True))
+EVERY = 128
+"""Of an input of so many steps every position is tried: a leak may be at any one of them."""
+CHANGES = ((1.0, False), (1e3, False), (1e3, True), (-1e3, True))
 """Size of a change, and whether everything later changes with it."""
+ROUNDING = 1e-9
+"""Relative; of float64. What remains of an input that is cut off is computed in other pieces."""
+MULTIPLE = 12
+"""Lengths are multiples of it, so that layers that fold 2, 3 or 4 steps into one take them."""
 LONG = 2048
 """Inputs of more steps are slow: fewer of their positions are tried."""
 MOST_AROUND = 32
@@ -59,6 +69,10 @@ class Reads:
         """The later of the two methods' findings; None where no output reads anything."""
         return max((a for a in self.ahead.values() if a is not None), default=None)
 
+    def found(self, order: Order) -> bool:
+        """Whether anything later is read."""
+        return self.latest is not None and self.latest > (0,) * len(order.axes)
+
     def note(self, method: str, ahead: tuple[int, ...]) -> None:
         """Keep the latest offset; a tuple is later as reading order has it."""
         known = self.ahead.get(method)
@@ -69,24 +83,46 @@ class Reads:
 def measure(
     functions: Sequence[Function], inputs: Sequence[Tensor], order: Order, seams: Sequence[int]
 ) -> Reads:
-    """Both methods over every function and input. inputs: (1, C, ...), all of one shape."""
+    """Both methods over every function and input. inputs: (1, C, ...), all of one shape.
+
+    functions: the module on the whole, then other ways to call it, which the first input is enough for.
+    Where nothing later is read and inputs are short, every position is tried, not only those that matter.
+    """
     reads = Reads(ahead=dict.fromkeys(METHODS))
-    for function in functions:
+    scaled = [math.floor(seam / order.strides[0]) for seam in seams]
+    period = math.ceil(order.period * order.strides[0])
+    tried = [*((functions[0], x) for x in inputs), *((function, inputs[0]) for function in functions[1:])]
+    for function, x in tried:
+        sizes = [x.shape[a + 2] for a in order.axes]
+        by_gradient(function, x, order, reads, lambda sizes: positions(sizes, scaled, order.period))
+        by_perturbation(function, x, order, reads, positions(sizes, seams, period))
+    if reads.found(order):
+        return reads
+    length = inputs[0].shape[order.axes[0] + 2]
+    if len(order.axes) == 1 and length <= EVERY:
+        by_gradient(functions[0], inputs[0], order, reads, lambda sizes: ((j,) for j in range(sizes[0])))
         for x in inputs:
-            by_gradient(function, x, order, seams, reads)
-            by_perturbation(function, x, order, seams, reads)
+            by_perturbation(functions[0], x, order, reads, ((s,) for s in range(length)), CHANGES[2:3])
+    for function, x in tried if not reads.found(order) else ():
+        by_cutting(function, x, order, reads)
     return reads
 
 
-def by_gradient(function: Function, x: Tensor, order: Order, seams: Sequence[int], reads: Reads) -> None:
-    """For each output position that matters: the latest input with a gradient that is not zero."""
+def glance(function: Function, x: Tensor, order: Order, reads: Reads) -> None:
+    """A few looks at a long input: what the first outputs read, and which outputs the last inputs reach."""
+    middle, last = (tuple(f(x.shape[a + 2]) for a in order.axes) for f in (_middle, _last))
+    by_gradient(function, x, order, reads, lambda sizes: (tuple(map(f, sizes)) for f in (_first, _middle)))
+    by_perturbation(function, x, order, reads, (middle, last), CHANGES[2:3])
+
+
+def by_gradient(function: Function, x: Tensor, order: Order, reads: Reads, where: Where) -> None:
+    """For each of some output positions: the latest input with a gradient that is not zero."""
     x = x.detach().clone().requires_grad_(True)
     y = function(x)
     if not y.requires_grad or not y.numel():
         return
     weights = torch.rand(y.shape, dtype=y.dtype, generator=_generator(1)) + 0.5
-    sizes = [y.shape[a + 2] for a in order.axes]
-    for output in positions(sizes, [_scaled(s, order) for s in seams], order.period):
+    for output in where([y.shape[a + 2] for a in order.axes]):
         part = _at(y * weights, order.axes, output).sum()
         (gradient,) = torch.autograd.grad(part, x, retain_graph=True, allow_unused=True)
         if gradient is None:
@@ -100,22 +136,68 @@ def by_gradient(function: Function, x: Tensor, order: Order, seams: Sequence[int
                 reads.end |= int(touched[-1][0]) == x.shape[order.axes[0] + 2] - 1
 
 
-def by_perturbation(function: Function, x: Tensor, order: Order, seams: Sequence[int], reads: Reads) -> None:
-    """Change one input position, and everything from it on: which is the earliest output that changes?"""
-    with torch.no_grad():
-        base = function(x)
-        sizes = [x.shape[a + 2] for a in order.axes]
-        for source in positions(sizes, seams, math.ceil(order.period * order.strides[0])):
-            for size, from_on in CHANGES:
-                changed = function(_change(x, order.axes, source, size, from_on))
-                differs = _along((changed != base) & ~(changed.isnan() & base.isnan()), order.axes)
-                found = differs.nonzero()
-                if not len(found):
-                    continue
+@torch.no_grad()
+def by_perturbation(
+    function: Function,
+    x: Tensor,
+    order: Order,
+    reads: Reads,
+    sources: Iterable[tuple[int, ...]],
+    changes: Sequence[tuple[float, bool]] = CHANGES,
+) -> None:
+    """Change some input positions, and everything from them on: which is the earliest output that changes?
+
+    Raises UsageError where the same input gives other outputs.
+    """
+    base = function(x)
+    if not torch.equal(base.nan_to_num(), function(x).nan_to_num()):
+        raise UsageError("the stack gives other outputs for the same input: nothing can be told of it")
+    end = tuple(x.shape[a + 2] - 1 for a in order.axes)
+    for source in sources:
+        for size, from_on in changes:
+            changed = function(_change(x, order.axes, source, size, from_on))
+            differs = (changed != base) & ~(changed.isnan() & base.isnan())
+            found = _along(differs, order.axes).nonzero()
+            if len(found):
                 first = order.time([int(v) for v in found[0]])
                 reads.note("perturbation", tuple(s - f for s, f in zip(source, first, strict=True)))
-                last = all(s == n - 1 for s, n in zip(source, sizes, strict=True))
-                reads.end |= last and not any(first)
+                reads.end |= source == end and not any(first)
+
+
+@torch.no_grad()
+def by_cutting(function: Function, x: Tensor, order: Order, reads: Reads) -> None:
+    """Leave the later half out: which is the earliest output that another length changes?"""
+    axis = order.axes[0] + 2
+    half = x.shape[axis] // 2
+    base = function(x)
+    for cut in dict.fromkeys((half // MULTIPLE * MULTIPLE or half, half)):
+        try:
+            kept = function(x.narrow(axis, 0, cut))
+        except (ValueError, RuntimeError):  # a length that it does not take
+            continue
+        count = min(kept.shape[axis], math.ceil(cut / order.strides[0]))
+        whole, kept = (y.narrow(axis, 0, count).nan_to_num() for y in (base, kept))
+        if whole.shape != kept.shape:
+            return
+        differs = (whole - kept).abs() > ROUNDING * float(whole.abs().max()) if count else whole != kept
+        found = _along(differs, order.axes).nonzero()
+        if len(found):
+            first = order.time([int(v) for v in found[0]])
+            reads.note("perturbation", (cut - first[0], *(0 for _ in first[1:])))
+            reads.end |= first[0] == 0
+        return
+
+
+def _first(size: int) -> int:
+    return 0
+
+
+def _middle(size: int) -> int:
+    return size // 2
+
+
+def _last(size: int) -> int:
+    return size - 1
 
 
 def positions(sizes: Sequence[int], seams: Sequence[int], period: int = 1) -> Iterator[tuple[int, ...]]:
@@ -146,10 +228,6 @@ def _few(found: list[int]) -> list[int]:
     """First, second, two in the middle, last but one and last."""
     middle = len(found) // 2
     return sorted({found[i] for i in (0, 1, middle, middle + 1, -2, -1) if -len(found) <= i < len(found)})
-
-
-def _scaled(seam: int, order: Order) -> int:
-    return math.floor(seam / order.strides[0])
 
 
 def _at(y: Tensor, axes: Sequence[int], output: Sequence[int]) -> Tensor:

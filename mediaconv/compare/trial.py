@@ -15,19 +15,21 @@ from itertools import pairwise, product
 import torch
 from torch import Tensor, nn
 
-from mediaconv.compare.probe import Function, Order, Reads, exact_copy, measure, open_copy
+from mediaconv.compare.probe import MULTIPLE, Function, Order, Reads, exact_copy, glance, measure, open_copy
 from mediaconv.errors import UsageError
 from mediaconv.nn import stream
 from mediaconv.nn.layer import axis_map
 
 SHORTEST = {1: 60, 2: 24, 3: 24}
 """Fewest steps of the order's first axis that are tried, by the number of axes."""
-MULTIPLE = 12
-"""Lengths are multiples of it, so that layers that fold 2, 3 or 4 steps into one take them."""
 FOLDS = (5, 16, 64, 256)
 """A length that is refused is tried again as the next multiple of these."""
+FAR = {1: 2**12, 2: 2**8, 3: 2**7}
+"""Steps of a longer input that is glanced at, by the number of axes: a layer may read more than it says."""
+FAR_VALUES = 2**19
 SIDES = (6, 8, 12, 16, 24, 32, 48, 64)
 LONGEST = 2**17
+LOUD = 30.0
 
 
 @contextmanager
@@ -57,7 +59,22 @@ def measured(module: nn.Module, setting: Setting) -> tuple[Reads, tuple[int, ...
         longer.end = longer.end and longer.latest is not None and longer.latest[0] > latest[0]
         return longer, shape, seams
     reads.end = False
+    _far(module, setting, reads, shape)
     return reads, shape, seams
+
+
+def _far(module: nn.Module, setting: Setting, reads: Reads, shape: Sequence[int]) -> None:
+    """Add what is read further ahead than the lengths tried so far."""
+    axis, length = setting.order_axes[0], FAR[setting.dims]
+    if shape[1 + axis] >= length or math.prod(shape) // shape[1 + axis] * length > FAR_VALUES:
+        return
+    try:
+        sizes = _sizes(module, setting, length)
+    except UsageError:
+        return
+    strides = tuple(_stride(module, a, (setting.channels, *sizes)) for a in setting.order_axes)
+    order = Order(setting.order_axes, strides)
+    glance(open_copy(module), _open(setting, sizes)[0], order, reads)
 
 
 def _length(module: nn.Module, setting: Setting) -> int:
@@ -116,10 +133,11 @@ def _streamed(module: nn.Module, x: Tensor, seams: Sequence[int]) -> Tensor:
 
 
 def _as_it_is(setting: Setting, sizes: Sequence[int]) -> list[Tensor]:
-    """An input for the weights as they are: noise around zero."""
+    """Inputs for the weights as they are: noise around zero, low and loud."""
     generator = torch.Generator().manual_seed(4)
     shape = (1, setting.channels, *sizes)
-    return [torch.randn(shape, dtype=torch.float64, generator=generator)]
+    noise = torch.randn(shape, dtype=torch.float64, generator=generator)
+    return [noise, LOUD * noise]
 
 
 def _open(setting: Setting, sizes: Sequence[int]) -> list[Tensor]:

@@ -154,6 +154,52 @@ def test_planted_leaks_are_found_and_named(module, ahead):
     assert [leak.layer for leak in found.leaks] == [type(module).__name__]
 
 
+def ahead_of(x, steps):
+    return F.pad(x, (0, steps))[..., steps:]
+
+
+class OnlyThere(nn.Module):
+    """Reads ahead at one position alone, which is no end, seam or middle."""
+
+    def forward(self, x):
+        there = torch.arange(x.shape[2]) == 37
+        return torch.where(there, x + ahead_of(x, 1), x)
+
+
+LEAKS = {
+    "at one position": (OnlyThere, 1),
+    "of large negative values": (lambda: Leaking(lambda x: x + (ahead_of(x, 2) < -50).double()), 2),
+    "where the present is loud": (lambda: Leaking(lambda x: torch.where(x < -8, ahead_of(x, 2), x)), 2),
+    "a tenth of a second ahead": (lambda: Leaking(lambda x: x + 1e-9 * ahead_of(x, 2205)), 2205),
+    "of the length": (lambda: Leaking(lambda x: x * x.shape[2]), None),
+}
+
+
+class Leaking(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+@pytest.mark.parametrize("name", LEAKS)
+def test_leaks_that_show_themselves_seldom_are_found_and_named(name):
+    make, ahead = LEAKS[name]
+    planted = make()
+    found = proof(mnn.CausalConv1d(2, 2, 3), planted, mnn.CausalConv1d(2, 2, 2))
+    assert found.look_ahead == ahead
+    assert [leak.layer for leak in found.leaks] == [f"1 ({type(planted).__name__})"]
+
+
+def test_a_layer_that_draws_random_numbers_is_refused():
+    from mediaconv.errors import UsageError
+
+    with pytest.raises(UsageError, match="gives other outputs for the same input"):
+        proof(Leaking(lambda x: x + torch.rand_like(x)))
+
+
 def test_a_leak_between_honest_layers_is_named():
     torch.manual_seed(0)
     module = nn.Sequential(mnn.CausalConv1d(2, 2, 3), Reflecting(), nn.ReLU())
