@@ -154,12 +154,20 @@ def _walk(root: Path, output: Path) -> Iterator[Path]:
         for name in list(folders):
             path = Path(folder, name)
             inode = _inode(path)
-            if inode is None or inode == own or inode in entered or (path.is_symlink() and inode in real):
+            known = inode is None or inode in entered or (path.is_symlink() and inode in real)
+            if known or inode == own or _holds_outputs(path):
                 folders.remove(name)
             else:
                 entered.add(inode)
         paths = (Path(folder, name) for name in files if not name.startswith("."))
         yield from (path for path in paths if _may_be_file(path))
+
+
+def _holds_outputs(folder: Path) -> bool:
+    """A run has written here: what lies there came from inputs. It is one only where a user names it."""
+    from mediaconv.run.output import KEPT
+
+    return all((folder / name).is_file() for name in KEPT)
 
 
 def _visible(root: Path, *, links: bool) -> Iterator[tuple[str, list[str], list[str]]]:

@@ -93,6 +93,15 @@ def test_outputs_inside_the_input_are_no_inputs(tmp_path: Path) -> None:
     assert (first.files, again.files, again.skipped) == (2, 0, 2)
 
 
+def test_outputs_of_other_runs_are_no_inputs_unless_they_are_named(tmp_path: Path) -> None:
+    old = tmp_path / "in/old"
+    touch(tmp_path / "in/a.png", old / "a.png/channel_0.png", old / "manifest.jsonl", old / "run.yaml")
+    touch(tmp_path / "in/set/b.png", tmp_path / "in/set/manifest.jsonl")
+    assert names(tmp_path / "in", tmp_path / "in/new") == ["a.png", "set/b.png"]
+    assert names(old, tmp_path / "new") == ["a.png/channel_0.png"]
+    assert names(f"{tmp_path}/in/*/*/channel_*.png", tmp_path / "new") == ["old/a.png/channel_0.png"]
+
+
 def test_an_output_folder_that_holds_inputs_is_refused(tmp_path: Path) -> None:
     touch(tmp_path / "in/1.png", tmp_path / "in/a/b/2.png", tmp_path / "in/c/notes.txt")
     with pytest.raises(
