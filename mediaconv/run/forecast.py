@@ -19,7 +19,7 @@ from mediaconv.run.plan import Job
 from mediaconv.run.runner import RESUME, Selection, survey_run
 from mediaconv.run.survey import Survey
 from mediaconv.run.transfer import identity_of
-from mediaconv.run.wording import counted, duration, size
+from mediaconv.run.wording import counted, duration, escaped, size
 
 SHOWN = 20
 
@@ -64,7 +64,7 @@ class Forecast:
             )
         elif self.found.todo:
             total += f"; no estimate: {self.basis}"
-        return [*found, total, "nothing was run (--dry-run)"]
+        return [escaped(line) for line in [*found, total, "nothing was run (--dry-run)"]]
 
 
 def forecast(config: RunConfig, selection: Selection = RESUME) -> Forecast:

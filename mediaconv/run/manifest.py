@@ -90,7 +90,7 @@ def read_manifest(folder: Path) -> dict[str, Row]:
         except (ValueError, TypeError) as error:
             raise UsageError(
                 f"{folder / NAME}:{number}: not a row of a manifest ({error}); "
-                "move the file away to start anew"
+                "delete that line, and its input is run again"
             ) from error
         rows[row.input] = row
     return rows

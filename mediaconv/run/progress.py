@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mediaconv.run.executor import Watch
 from mediaconv.run.plan import Job
 from mediaconv.run.result import Outcome
-from mediaconv.run.wording import counted, duration, speed
+from mediaconv.run.wording import counted, duration, escaped, speed
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -98,7 +98,8 @@ class QuietReporter:
             return
         self.failed += 1
         if self._traces and outcome.failure.trace:
-            self.say(outcome.failure.trace.rstrip())
+            for line in outcome.failure.trace.splitlines():
+                self.say(line)
         self.say(f"failed: {outcome.job.name}: {outcome.failure.stage}: {outcome.failure.reason}")
 
     def close(self) -> None:
@@ -106,7 +107,7 @@ class QuietReporter:
 
     def say(self, text: str) -> None:
         """One line to the user."""
-        print(text, file=sys.stderr, flush=True)
+        print(escaped(text), file=sys.stderr, flush=True)
 
     def remaining(self) -> str:
         """`, 1:20 left`, once there is something to tell it by."""
@@ -184,7 +185,8 @@ class BarReporter(QuietReporter):
         """See Watch."""
         super().started(worker, job)
         if self._bars is not None:
-            name = job.name if len(job.name) <= 40 else "..." + job.name[-37:]
+            name = escaped(job.name)
+            name = name if len(name) <= 40 else "..." + name[-37:]
             self._tasks[worker] = self._bars.add_task(name, total=None, text="")
 
     def advanced(self, worker: int, steps: int, total: int | None, media_seconds: float | None) -> None:
@@ -218,7 +220,7 @@ class BarReporter(QuietReporter):
     def say(self, text: str) -> None:
         """See QuietReporter."""
         if self._bars is not None:
-            self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self._bars.console.print(escaped(text), markup=False, highlight=False, soft_wrap=True)
         else:
             super().say(text)
 

@@ -148,14 +148,12 @@ class _Run:
         """Run the jobs, until all have ended or the run must stop."""
         if not jobs:
             return
-        ended = 0
         with closing(executor.run(jobs, self)) as outcomes:
             for outcome in outcomes:
-                ended += 1
                 self._keep(outcome)
                 if self.summary.stopped:
                     break
-        self.summary.left = len(jobs) - ended
+        self.summary.left = len(jobs) - self.summary.files - len(self.summary.failures)
 
     def _keep(self, outcome: Outcome) -> None:
         failure = outcome.failure

@@ -8,10 +8,11 @@ from typing import Any
 
 from mediaconv.config import load_config
 from mediaconv.errors import UsageError
-from mediaconv.run.manifest import read_manifest
+from mediaconv.run.manifest import Row, read_manifest
 from mediaconv.run.output import RUN_NAME, open_output
 from mediaconv.run.runner import survey_run
 from mediaconv.run.survey import FAILED_BEFORE, NEW, OUTPUTS_CHANGED, OUTPUTS_GONE
+from mediaconv.run.wording import escaped
 
 SHOWN = 20
 INPUT_GONE = "its input is no longer there"
@@ -28,29 +29,40 @@ class Status:
 
     output: str
     done: list[str] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, Row] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     stale: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
-        groups = {"failed": self.failed, "missing": self.missing, "stale": self.stale}
-        lists = {
-            key: [{"input": name, "reason": reason} for name, reason in group.items()]
-            for key, group in groups.items()
+        failed = [{"input": r.input, "stage": r.stage, "reason": r.reason} for r in self.failed.values()]
+        missing = [{"input": name, "reason": reason} for name, reason in self.missing.items()]
+        stale = [{"input": name, "reason": reason} for name, reason in self.stale.items()]
+        return {
+            "output": self.output,
+            "counts": self.counts,
+            "done": [{"input": name} for name in self.done],
+            "failed": failed,
+            "missing": missing,
+            "stale": stale,
         }
-        counts = {"done": len(self.done), **{key: len(group) for key, group in groups.items()}}
-        return {"output": self.output, "counts": counts, "done": [{"input": n} for n in self.done], **lists}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many inputs are in each state."""
+        groups = {"done": self.done, "failed": self.failed, "missing": self.missing, "stale": self.stale}
+        return {key: len(group) for key, group in groups.items()}
 
     def lines(self) -> list[str]:
         """For people."""
         found = []
-        for key, group in (("failed", self.failed), ("missing", self.missing), ("stale", self.stale)):
+        failed = {name: f"{row.stage}: {row.reason}" for name, row in self.failed.items()}
+        for key, group in (("failed", failed), ("missing", self.missing), ("stale", self.stale)):
             found += [f"{key}: {name}: {reason}" for name, reason in list(group.items())[:SHOWN]]
             if len(group) > SHOWN:
                 found.append(f"  ... and {len(group) - SHOWN} more {key}")
-        counts = self.as_json()["counts"]
-        return [*found, f"{self.output}: {', '.join(f'{count} {key}' for key, count in counts.items())}"]
+        counts = ", ".join(f"{count} {key}" for key, count in self.counts.items())
+        return [escaped(line) for line in [*found, f"{self.output}: {counts}"]]
 
 
 def read_status(where: str | Path) -> Status:
@@ -71,8 +83,7 @@ def read_status(where: str | Path) -> Status:
     status.done = [job.name for job in found.skipped]
     for job, reason in found.todo:
         if reason == FAILED_BEFORE:
-            row = rows[job.name]
-            status.failed[job.name] = f"{row.stage}: {row.reason}"
+            status.failed[job.name] = rows[job.name]
         elif reason in (NEW, OUTPUTS_GONE, OUTPUTS_CHANGED):
             status.missing[job.name] = "not run yet" if reason == NEW else reason
         else:

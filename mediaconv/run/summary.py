@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mediaconv.run.result import Outcome
-from mediaconv.run.wording import counted, duration, speed
+from mediaconv.run.wording import counted, duration, escaped, speed
 
 SHOWN = 20
 """Failures and notes that a summary for people lists; the manifest has all."""
@@ -107,7 +107,7 @@ class Summary:
             found.append(
                 f"stopped: {self.stopped}; {counted(self.left, 'file')} left, the same command goes on"
             )
-        return [*found, f"outputs: {self.output}"]
+        return [escaped(line) for line in [*found, f"outputs: {self.output}"]]
 
     def _noted(self) -> list[str]:
         """Each note once, with the inputs that it is about."""

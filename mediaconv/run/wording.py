@@ -1,4 +1,5 @@
-"""Numbers as people read them: durations, sizes, speeds, counts. Shared by progress, summary and plan."""
+"""Numbers and names as people read them: durations, sizes, speeds, counts, names in one line. Shared by
+progress, summary, plan and status."""
 
 from __future__ import annotations
 
@@ -21,15 +22,15 @@ def duration(seconds: float) -> str:
 def size(count: float) -> str:
     """A number of bytes, in units of 1000.
 
-    >>> size(900), size(1234567)
-    ('900 bytes', '1.2 MB')
+    >>> size(1), size(900), size(1234567)
+    ('1 byte', '900 bytes', '1.2 MB')
     """
     unit = UNITS[0]
     for unit in UNITS:  # noqa: B007
         if count < 1000:
             break
         count /= 1000
-    return f"{count:.0f} {unit}" if unit == UNITS[0] else f"{count:.1f} {unit}"
+    return counted(round(count), "byte") if unit == UNITS[0] else f"{count:.1f} {unit}"
 
 
 def speed(media_seconds: float, seconds: float) -> str:
@@ -49,3 +50,12 @@ def counted(count: int, noun: str) -> str:
     ('1 file', '2 files')
     """
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def escaped(text: str) -> str:
+    r"""A text with a file's name in it as one line that a terminal only shows.
+
+    >>> print(escaped("тест\n\x1b[2J.png"))
+    тест\n\x1b[2J.png
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -109,8 +109,9 @@ def test_a_full_disk_stops_the_run(executor: str, tmp_path: Path, small_disk: Pa
     found = rows(output)
     assert 0 < len(found) < 12
     assert {row["status"] for row in found.values()} == {"done"}
+    assert f"; {12 - len(found)} files left, the same command goes on" in out
     told = {file["path"]: file["sha256"] for row in found.values() for file in row["outputs"]}
-    assert told == outputs(output)
+    assert told.items() <= outputs(output).items()  # another worker may be done just before its row
     subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
     process = start(config, "--executor", executor)
     assert process.wait(60) == 0
@@ -130,6 +131,7 @@ def test_every_encoder_tells_a_full_disk(pipeline: str, tmp_path: Path, small_di
     stack = [{"conv": {"out_channels": 2, "kernel_size": 3}}]
     summary = run(tmp_path / "in", small_disk / "out", pipeline=pipeline, stack=stack)
     assert "is full" in summary.stopped
+    assert summary.left == 1
     assert (summary.files, summary.exit_code) == (0, 1)
     assert outputs(small_disk / "out") == {}
 

@@ -242,7 +242,7 @@ def test_of_several_rows_the_last_counts_and_nonsense_is_refused(
     assert list(reasons(source, output).values()) == ["failed before"]
     with manifest.open("a") as file:
         file.write("[]\n" + first + "\n")
-    with pytest.raises(UsageError, match=r"manifest.jsonl:7: not a row"):
+    with pytest.raises(UsageError, match=r"manifest.jsonl:7: not a row.*delete that line"):
         survey_run(parsed(source, output))
 
 

@@ -15,11 +15,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from mediaconv.run.forecast import forecast
 from mediaconv.run.plan import Job
 from mediaconv.run.progress import LineReporter, QuietReporter
 from mediaconv.run.result import Failure, JobResult, Outcome
+from mediaconv.run.runner import run_folder
+from mediaconv.run.status import read_status
 from mediaconv.run.summary import Summary
-from tests.run.running import rows, start, write_config
+from tests.run.running import parsed, rows, start, write_config
 from tests.run.trees import images, outputs
 
 SOUND = {"pipeline": "audio", "stack": [{"conv": {"out_channels": 3, "kernel_size": 5}}]}
@@ -118,7 +121,10 @@ def test_status_for_people_and_programs(sounds: Path, tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == f"{tmp_path / 'out'}: 2 done, 1 failed, 0 missing, 0 stale"
     told = json.loads(subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout)
     assert told["counts"] == {"done": 2, "failed": 1, "missing": 0, "stale": 0}
-    assert [row["input"] for row in told["failed"]] == ["c.wav"]
+    (failed,) = told["failed"]
+    assert (failed["input"], failed["stage"]) == ("c.wav", "read")
+    assert failed["reason"] == rows(tmp_path / "out")["c.wav"]["reason"]
+    assert f"failed: c.wav: read: {failed['reason']}\n" in done.stdout
     (tmp_path / "in" / "c.wav").unlink()
     soundfile.write(tmp_path / "in" / "c.wav", np.zeros(800), 8000)
     out, _ = call(sounds, "--retry-failed", "--executor", "serial")
@@ -156,6 +162,25 @@ def test_outputs_do_not_depend_on_executor_workers_or_threads(tmp_path: Path) ->
 
 def ended(name: str, **keys: Any) -> Outcome:
     return Outcome(Job(name, Path(name), Path("out") / name), **keys)
+
+
+def test_a_name_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Line breaks and escape sequences are spelled out wherever a name is shown."""
+    (path,) = images(tmp_path / "in", 1)
+    name, shown = "новый\n\x1b[2J.png", "новый\\n\\x1b[2J.png"
+    path.rename(tmp_path / "in" / name)
+    config = parsed(tmp_path / "in", tmp_path / "out")
+    assert f"{tmp_path}/in/{shown} -> {tmp_path}/out/{shown}/  (new)" in forecast(config).lines()
+    (tmp_path / "in" / name).write_bytes(b"no image")
+    summary = run_folder(config, reporter=LineReporter())
+    summary.stopped = "enough"
+    for text in (
+        capsys.readouterr().err,
+        "\n".join(summary.lines()),
+        "\n".join(read_status(tmp_path / "out").lines()),
+    ):
+        assert f"failed: {shown}: read: " in text
+        assert "\x1b" not in text
 
 
 def test_plain_lines_come_now_and_then_and_failures_at_once(
