@@ -56,12 +56,14 @@ def compare(
 
     def told(row: Mapping[str, Any]) -> None:
         if "reason" in row:
-            Console(stderr=True).print(f"{row['input']}: {row['stage']}: {row['reason']}", markup=False)
+            Console(stderr=True).print(
+                f"{row['input']}: {row['stage']}: {row['reason']}", markup=False, soft_wrap=True
+            )
             return
         if row["channels"]:
             console.print(terminal_table(row["input"], row["channels"], found))
         if row["mismatch"]:
-            console.print(f"{row['input']}: {row['mismatch']}", markup=False)
+            console.print(f"{row['input']}: {row['mismatch']}", markup=False, soft_wrap=True)
 
     from mediaconv.compare.report import unit_names
     from mediaconv.compare.table import columns
@@ -77,7 +79,7 @@ def compare(
     if json:
         print(dumps(result.as_json()))
     console.print(f"report: {result.output / REPORT}", markup=False, highlight=False, soft_wrap=True)
-    return 1 if result.failures else 0
+    return result.exit_code
 
 
 def _sides(

@@ -18,6 +18,7 @@ from mediaconv.errors import MediaError
 from mediaconv.nn.layer import axis_map
 from mediaconv.pipeline import Pipeline
 from mediaconv.run.models import Model, Models
+from mediaconv.run.perform import failure_of
 from mediaconv.run.plan import Job, make_plan
 
 REPORT = "report.html"
@@ -26,7 +27,10 @@ ROLES = ("a", "b")
 
 @dataclass
 class Comparison:
-    """What came of a comparison. files: a row an input. failures: stage and reason of each."""
+    """What came of a comparison. files: a row an input. failures: stage and reason of each.
+
+    unfit: failures for which the configuration is to blame, not the file.
+    """
 
     output: Path
     kind: str
@@ -34,6 +38,14 @@ class Comparison:
     sides: list[dict[str, Any]] = field(default_factory=list)
     files: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, str]] = field(default_factory=list)
+    unfit: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 1 where an input failed; 2 where the configurations fit no input, as of a run."""
+        if self.failures and self.unfit == len(self.failures) and not self.files:
+            return 2
+        return 1 if self.failures else 0
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -74,7 +86,10 @@ def compare(
         try:
             compared = compare_file(job, sides, pipeline, models)
         except MediaError as error:
-            result.failures.append({"input": job.name, "stage": error.stage, "reason": str(error)})
+            failure = failure_of(error, job)
+            result.unfit += failure.unfit
+            reason = config.placed(failure.reason) if failure.unfit else failure.reason
+            result.failures.append({"input": job.name, "stage": failure.stage, "reason": reason})
             told(result.failures[-1])
             continue
         rows = [side_row(s, r, compared, pipeline, verdicts) for s, r in zip(sides, ROLES, strict=True)]

@@ -113,6 +113,19 @@ def test_sound_numbers_are_those_of_the_files(root, tmp_path, mediaconv):
     assert any(abs(event["seconds"] - 0.4) < 1e-3 for event in row["events"])
 
 
+def test_a_configuration_that_fits_no_input_ends_as_a_run_of_it_does(tmp_path, mediaconv, config):
+    for name, channels in (("mono", 1), ("stereo", 2)):
+        soundfile.write(tmp_path / f"{name}.wav", np.zeros((500, channels)), 8000)
+    stack = [{"conv": {"in_channels": 3, "out_channels": 1, "kernel_size": 3}}]
+    for inputs in ("mono.wav", "."):
+        path = config(pipeline="audio", input=inputs, output="o", stack=stack)
+        mediaconv("run", path, code=2)
+        done = mediaconv("compare", path, code=2)
+        assert f"mono.wav: compute: {path}:5: stack[0].conv: in_channels: got 3" in done.stderr
+    stack[0]["conv"]["in_channels"] = 2
+    mediaconv("compare", config(pipeline="audio", input=".", output="o", stack=stack), code=1)
+
+
 def test_a_folder_has_an_index_csv_and_a_summary(tmp_path, mediaconv, config):
     rng = np.random.default_rng(0)
     folder = tmp_path / "in/деep er"

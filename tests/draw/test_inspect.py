@@ -441,6 +441,15 @@ def test_files_of_a_batch_must_fit_one_stack(tmp_path):
     assert len(inspect_config(settings("audio", ["relu"], mono), [mono, stereo]).clips) == 2
 
 
+def test_a_file_that_does_not_fit_the_stack_is_named(tmp_path):
+    for name, channels in (("mono", 1), ("stereo", 2)):
+        soundfile.write(tmp_path / f"{name}.wav", np.zeros((50, channels)), 8000)
+    stack = [{"conv": {"in_channels": 2, "out_channels": 1, "kernel_size": 3}}]
+    paths = [tmp_path / "stereo.wav", tmp_path / "mono.wav"]
+    with pytest.raises(UsageError, match=r"^mono\.wav: .*in_channels: got 2"):
+        inspect_config(settings("audio", stack, paths[0]), paths)
+
+
 def test_errors_say_what_to_do(sound, tmp_path):
     config = settings("audio", [{"conv": {"out_channels": 1, "kernel_size": 500, "padding": "valid"}}], sound)
     with pytest.raises(UsageError, match="leaves no output"):

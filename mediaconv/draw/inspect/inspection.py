@@ -142,7 +142,7 @@ def _read_all(
         with pipeline.open(path, config.read, config.limits) as source:
             prelude = pipeline.prelude(source.info, config.read)
             rate = _rate(source.info, prelude)
-            made = build_stack(config, pipeline, channels=source.info.channels, rate_hz=rate)
+            made = _built(config, pipeline, source.info.channels, rate, path)
             if clips and clips[0].x.shape[1] != source.info.channels:
                 raise UsageError(
                     f"input: {path.name} has {source.info.channels} channels, {inputs[0].name} has "
@@ -164,6 +164,16 @@ def _read_all(
         raise UsageError("input: got no file")
     notes = [note if len(clips) == 1 else f"{c.name}: {note}" for c in clips for note in c.notes]
     return stack, clips, rates[0], notes
+
+
+def _built(
+    config: RunConfig, pipeline: Pipeline, channels: int, rate: float | None, path: Path
+) -> mnn.Sequential:
+    """The stack for a file, which an error names."""
+    try:
+        return build_stack(config, pipeline, channels=channels, rate_hz=rate)
+    except UsageError as error:
+        raise UsageError(f"{path.name}: {error}") from error
 
 
 def _rate(info: SourceInfo, prelude: nn.Module | None) -> float | None:
