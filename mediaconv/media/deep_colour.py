@@ -1,7 +1,7 @@
 """YUV of more than 8 bits to RGB of 16 bits, by the definition: FFmpeg's scaler falls short of white there.
 
-The scaler is asked only to bring chroma to luma's rows, and to a size; columns of chroma are repeated, as it
-does itself for 8 bits. Luma's own picture is `luma`'s.
+The scaler is asked only to bring chroma to luma's rows, and to a size. Two columns share a chroma sample, as
+when the scaler makes packed RGB: both agree to its one level of 255. The gray picture is `luma`'s.
 """
 
 from __future__ import annotations
@@ -53,8 +53,14 @@ def read_rgb(
     )
     planes = [plane(yuv, index, np.uint16, 1)[..., 0] for index in range(3)]
     if halved:
-        planes[1:] = [np.repeat(part, 2, axis=1)[:, : size[0]] for part in planes[1:]]
+        planes[1:] = [np.repeat(_centred(part), 2, axis=1)[:, : size[0]] for part in planes[1:]]
     return cv2.transform(cv2.merge(planes), matrix(int(frame.colorspace), limited))  # rounds and clips
+
+
+def _centred(chroma: np.ndarray) -> np.ndarray:
+    """Chroma is stored for the left one of two columns; here for the middle of both, a quarter further."""
+    following = np.concatenate([chroma[:, 1:], chroma[:, -1:]], axis=1)
+    return cv2.addWeighted(chroma, 0.75, following, 0.25, 0)
 
 
 @functools.lru_cache(maxsize=16)
