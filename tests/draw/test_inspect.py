@@ -491,6 +491,19 @@ def test_command_writes_page_and_pictures(mediaconv, config, sound, tmp_path):
     mediaconv("inspect", path, "-o", "page.gif", code=2)
 
 
+def test_titles_of_pictures_are_whole(sound, tmp_path):
+    stack = [
+        {"residual": [{"residual": [{"conv": {"out_channels": 2, "kernel_size": 1}}]}]},
+        {"conv": {"out_channels": 1, "kernel_size": 1}},
+    ]
+    inspect_config(settings("audio", stack, sound), [sound]).save_pngs(tmp_path / "p")
+    titles = [cv2.imread(str(path))[8:26] for path in (tmp_path / "p").glob("*_kernels.png")]
+    assert len(titles) == 2
+    for title in titles:
+        assert title.min() < 80  # ink
+        assert (title[:, -6:] == 255).all()  # none at the right edge
+
+
 def test_a_resampled_sound_is_looked_at_behind_the_resampling(sound):
     config = settings(
         "audio", [{"conv": {"out_channels": 2, "kernel_size": 5}}], sound, read={"sample_rate": 4000}

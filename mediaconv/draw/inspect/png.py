@@ -19,6 +19,7 @@ from mediaconv.draw.inspect.record import Node
 from mediaconv.draw.inspect.sheets import envelope, from_gray
 from mediaconv.draw.inspect.sums import Kept
 from mediaconv.draw.palette import LIGHT, rgb
+from mediaconv.draw.scene import text_width
 from mediaconv.errors import WriteError
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ CELL = 132
 MAX_COLUMNS = 6
 GAP = 8
 DPI = 100
+LABEL, TITLE = 9.0, 10.5
+"""Sizes of text in points."""
+CHANNELS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#1B1F24", "#A8960C")
+"""Of the first channels' curves: colours of Okabe and Ito, yellow darkened to be seen on white."""
 
 
 def write_pngs(found: Inspection, folder: Path) -> list[Path]:
@@ -66,6 +71,11 @@ def _of_node(found: Inspection, node: Node, folder: Path) -> list[Path]:
     return written
 
 
+def _width(text: str, points: float, *, bold: bool = False) -> float:
+    """Width of a line of text in pixels, with room for the hinting of small letters."""
+    return 1.04 * text_width(text, points * DPI / 72, bold)
+
+
 def _name(node: Node) -> str:
     return node.title if node.title == node.name else f"{node.name} {node.title}"
 
@@ -92,9 +102,12 @@ def _mosaic(
 
     shapes = [c.shape[:2] for row in cells for c in row if c is not None]
     high, wide = max(s[0] for s in shapes), max(s[1] for s in shapes)
-    left, top = 8 * max(map(len, rows), default=0) + 14, 58
+    left, top = math.ceil(max((_width(row, LABEL) for row in rows), default=0)) + 18, 58
     width = left + len(columns) * (wide + GAP) + 8
-    width, height = max(width, 8 * len(title) + 20, 260), top + len(rows) * (high + GAP) + 6
+    width, height = (
+        max(width, math.ceil(_width(title, TITLE, bold=True)) + 20, 260),
+        top + len(rows) * (high + GAP) + 6,
+    )
     sheet = np.full((height, width, 3), 255, np.uint8)
     for r, row in enumerate(cells):
         for c, cell in enumerate(row):
@@ -108,8 +121,8 @@ def _mosaic(
     axes = figure.add_axes((0, 0, 1, 1))
     axes.imshow(sheet, interpolation="nearest", aspect="auto", extent=(0, width, height, 0))
     axes.axis("off")
-    style: dict[str, Any] = {"color": LIGHT["ink"], "fontsize": 9, "va": "center"}
-    axes.text(8, 16, title, fontweight="bold", **{**style, "fontsize": 10.5})
+    style: dict[str, Any] = {"color": LIGHT["ink"], "fontsize": LABEL, "va": "center"}
+    axes.text(8, 16, title, fontweight="bold", **{**style, "fontsize": TITLE})
     for c, text in enumerate(columns):
         axes.text(left + c * (wide + GAP) + wide / 2, top - 13, text, ha="center", **style)
     for r, text in enumerate(rows):
@@ -130,14 +143,14 @@ def _curves(rows: Sequence[tuple[str, np.ndarray]], title: str, together: bool =
         x = (np.arange(curve.shape[1]) + 0.5) / curve.shape[1]
         axes.fill_between(x, low, high, color=LIGHT["now"], linewidth=0.8)
         axes.axhline(-i, color=LIGHT["line"], linewidth=0.6, zorder=0)
-    axes.set_yticks([-i for i in range(len(rows))], [label for label, _ in rows], fontsize=9)
+    axes.set_yticks([-i for i in range(len(rows))], [label for label, _ in rows], fontsize=LABEL)
     axes.set_xticks([])
     axes.set_xlim(0, 1)
     axes.set_ylim(-len(rows) + 0.45, 0.55)
     for side in axes.spines.values():
         side.set_visible(False)
     figure.text(
-        0.02, 1 - 0.22 / (0.6 + 0.62 * len(rows)), title, fontweight="bold", fontsize=10.5, va="center"
+        0.02, 1 - 0.22 / (0.6 + 0.62 * len(rows)), title, fontweight="bold", fontsize=TITLE, va="center"
     )
     return figure
 
@@ -206,13 +219,13 @@ def _values(node: Node) -> Any:
     axes = figure.add_subplot()
     edges = stats.edges if stats.edges[0] < stats.edges[-1] else stats.edges + np.array([-0.5, 0.5])
     axes.stairs(stats.counts.sum(0), edges, fill=True, color=LIGHT["masked"], label="all channels")
-    for c in range(min(node.shown, 8)):
-        axes.stairs(stats.counts[c], edges, linewidth=1.1, label=f"channel {c}")
+    for c in range(min(node.shown, len(CHANNELS))):
+        axes.stairs(stats.counts[c], edges, linewidth=1.1, color=CHANNELS[c], label=f"channel {c}")
     for end in stats.ends:
         if edges[0] <= end.value <= edges[-1]:
             axes.axvline(end.value, color=LIGHT["leak"], linestyle="--", linewidth=1)
     axes.set_yscale("symlog", linthresh=1)
-    axes.set_title(f"{_name(node)}: values", fontsize=10.5, fontweight="bold", loc="left")
+    axes.set_title(f"{_name(node)}: values", fontsize=TITLE, fontweight="bold", loc="left")
     axes.set_ylabel("count")
     axes.legend(fontsize=7, ncols=2, frameon=False)
     return figure
@@ -253,7 +266,11 @@ def _sums(node: Node) -> Any:
     difference = max(s.difference for s in node.sums)
     title = f"{_name(node)}: sums over input channels; largest difference {difference:.2g}"
     if sums.total[0].pictures.shape[0] == 1 and len(node.lengths) == 1:
-        flat = [(label, envelope(kept.pictures[0])) for row in rows[:4] for label, kept in row]
+        flat = [
+            (label if label.startswith(("sum", "layer")) else f"{label} → {o}", envelope(kept.pictures[0]))
+            for o, row in zip(plan.outputs, rows[:4], strict=False)
+            for label, kept in row
+        ]
         return _curves(flat, title, together=True)
     cells: list[list[np.ndarray | None]] = []
     for row in rows:
