@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+import stat
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import Any
@@ -64,12 +65,12 @@ def input_identity(path: Path | str) -> dict[str, Any]:
 
     Raises OSError.
     """
-    stat = os.stat(path)
-    if os.path.isdir(path):
+    found = os.stat(path)
+    if stat.S_ISDIR(found.st_mode):
         stats = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in _files(path)]
         digest = hashlib.sha256(json.dumps(stats).encode()).hexdigest()
         return {"size": sum(s[1] for s in stats), "time": digest}
-    return {"size": stat.st_size, "time": stat.st_mtime_ns}
+    return {"size": found.st_size, "time": found.st_mtime_ns}
 
 
 def content_hash(path: Path | str) -> str:

@@ -28,6 +28,8 @@ ATTEMPTS = 2
 """How often a job is begun whose worker is lost while its machine stays."""
 NODE_ATTEMPTS = 5
 """How often a job is begun whose machine is lost, which is hardly the job's fault."""
+LOST_IN_A_ROW = 2
+"""Without a cluster every task is lost: so many times all that it has room for, and none ended between."""
 TICK_SECONDS = 0.5
 CANCEL_SECONDS = 1.0
 REACH_SECONDS = 5.0
@@ -87,6 +89,7 @@ class _Flight:
         self._begun: dict[str, int] = {}
         self._flying: dict[Any, tuple[int, Job]] = {}
         self._capacity, self._counted = 0, float("-inf")
+        self._lost_in_a_row = 0
         self._arguments = (pickle.dumps(make), timeout, max(1, int(options.num_cpus)))
         self._task = ray.remote(run_in_task).options(
             num_cpus=options.num_cpus,
@@ -149,12 +152,19 @@ class _Flight:
         except errors.RayError as error:
             clear_leftovers(job.target)
             what = str(error).strip().splitlines()[0]
+            self._lost_in_a_row += _is_node_loss(error)
+            if self._lost_in_a_row > LOST_IN_A_ROW * self._room():
+                raise MediaconvError(
+                    f"ray: the cluster is gone ({what}); the same command goes on"
+                ) from error
             if begun < (NODE_ATTEMPTS if _is_node_loss(error) else ATTEMPTS):
                 self._watch.lost(job, f"its Ray worker was lost ({what})")
                 self._waiting.append(job)
                 return
             reason = f"{job.origin}: its Ray worker was lost; it was tried {begun} times ({what})"
             outcome = Outcome(job, failure=Failure("run", reason))
+        else:
+            self._lost_in_a_row = 0
         yield replace(outcome, job=job, attempts=begun)
 
 
@@ -195,7 +205,9 @@ class _Nobody:
 
 
 def _is_node_loss(error: Exception) -> bool:
-    return "node" in type(error).__name__.lower() or "node" in str(error).lower()
+    """Whether a task's machine is gone; its raylet is Ray's own process on it."""
+    words = f"{type(error).__name__} {error}".lower()
+    return "node" in words or "raylet" in words
 
 
 def _imported() -> Any:

@@ -13,9 +13,10 @@ from typing import Any
 import psutil
 import pytest
 
-from mediaconv.errors import UsageError
+from mediaconv.errors import MediaconvError, UsageError
 from mediaconv.run.choose import choose_executor
 from mediaconv.run.perform import Performer
+from mediaconv.run.ray_cluster import _Flight, run_in_task
 from mediaconv.run.runner import run_folder
 from tests.run.fakes import HeldUntilANodeIsLost, Reverser, jobs_of
 from tests.run.running import ROOT, parsed, rows, run, start, write_config
@@ -151,3 +152,34 @@ class _Nobody:
         """Nobody watches."""
 
     advanced = stopped = lost = started
+
+
+def test_a_run_without_its_cluster_ends_and_blames_no_file(tmp_path: Path) -> None:
+    """Every task is lost with its node, as when the raylet of a lone machine has died."""
+
+    class Gone:
+        exceptions = ray.exceptions
+
+        def remote(self, *given: Any) -> Any:
+            return self if given == (run_in_task,) else object()
+
+        def options(self, **given: Any) -> Any:
+            return self
+
+        def cluster_resources(self) -> dict[str, float]:
+            return {"CPU": 2.0}
+
+        def wait(self, tasks: list[Any], **given: Any) -> tuple[list[Any], list[Any]]:
+            return tasks[:1], tasks[1:]
+
+        def cancel(self, task: Any, **given: Any) -> None:
+            return
+
+        def get(self, task: Any) -> Any:
+            raise ray.exceptions.LocalRayletDiedError
+
+    jobs = jobs_of(tmp_path, {f"{i}.bin": b"x" for i in range(9)})
+    options = parsed(tmp_path, tmp_path / "out", executor="ray").ray
+    flight = _Flight(Gone(), Reverser(), jobs, _Nobody(), options, None, None)
+    with pytest.raises(MediaconvError, match=r"cluster is gone .*raylet died.*; the same command"):
+        list(flight.outcomes())
