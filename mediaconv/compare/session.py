@@ -53,7 +53,7 @@ class Compared:
     axis: which is time.
     versions: "input", both sides' names and "difference", to their files, relative to the job's target.
     times: of each input frame in seconds; empty where the rate says it all.
-    channels: the numbers of each channel. curves: of each channel, for charts. mismatch: why there are none.
+    channels: the numbers of each channel; none where there is a mismatch, which says why. curves: for charts.
     """
 
     name: str
@@ -171,6 +171,7 @@ class _Passage:
         self._timed = False
         self._times: list[float] = []
         self._pairs = Pairs(self._paired, mismatch=unequal_strides(models))
+        self._alone: list[list[Envelope]] = [[Envelope() for _ in range(o.channels)] for o in outputs]
         self._numbers: list[ChannelNumbers] = []
         self._finder = EventFinder(rate=info.rate, fine=len(pipeline.axes) == 1)
         self._input_curve = Envelope()
@@ -237,6 +238,10 @@ class _Passage:
                     *samples.shape[2:],
                 )
         self._pairs.add(values[0], values[1])
+        if not self._numbers and not self.axis:  # what cannot be laid side by side has curves of its own
+            for envelopes, channels in zip(self._alone, values, strict=True):
+                for envelope, x in zip(envelopes, channels, strict=True):
+                    envelope.add(x)
 
     def _paired(self, a: np.ndarray, b: np.ndarray) -> None:
         """Steps that both stacks have come to."""
@@ -278,6 +283,14 @@ class _Passage:
             if files is not None:
                 files.abort()
 
+    def _curves_alone(self) -> list[dict[str, Any]]:
+        """The course of either output by channel; past the last channel of one, that one's again."""
+        if self.axis:
+            return []
+        found = {"a": self._alone[0], "b": self._alone[1]}
+        most = max(map(len, found.values()))
+        return [{key: c[min(i, len(c) - 1)].result() for key, c in found.items() if c} for i in range(most)]
+
     def result(self, name: str, versions: dict[str, SideFiles], reactions: Reactions) -> Compared:
         """What was found."""
         mismatch = self._pairs.mismatch
@@ -291,7 +304,7 @@ class _Passage:
             models={side.name: model for side, model in zip(self._sides, self._models, strict=True)},
             versions=versions,
             channels=[n.numbers() for n in numbers],
-            curves=[n.curves() for n in numbers],
+            curves=[n.curves() for n in numbers] if numbers else self._curves_alone(),
             input_curve=self._input_curve.result(),
             events=self.events,
             times=self._times,

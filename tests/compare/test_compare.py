@@ -187,6 +187,13 @@ def test_outputs_that_step_unequally_are_not_laid_side_by_side(tmp_path, mediaco
     assert row["channels"] == []
     assert row["output_shapes"] == {"a": [1, 5000], "b": [1, 2500]}
     assert (tmp_path / "o/a.wav/b/channel_0.wav").is_file()
+    (curves,) = json.loads(
+        (tmp_path / "o/report.html").read_text().split('"curves":')[1].split(',"input_curve"')[0]
+    )
+    for name in ("a", "b"):  # each has a waveform of its own
+        sound, _ = soundfile.read(tmp_path / f"o/a.wav/{name}/channel_0.wav")
+        assert max(curves[name]["high"]) == pytest.approx(sound.max(), abs=2**-14)
+        assert min(curves[name]["low"]) == pytest.approx(sound.min(), abs=2**-14)
 
 
 def test_lengths_that_differ_are_told_beside_the_numbers(tmp_path, mediaconv, config):

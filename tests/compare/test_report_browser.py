@@ -238,6 +238,27 @@ def test_channels_can_be_picked_where_none_could_be_compared(visit, root, tmp_pa
     assert "differ in shape" in page.inner_text("body")
 
 
+def test_sounds_that_step_unequally_have_waveforms_of_their_own(visit, tmp_path):
+    import numpy as np
+    import soundfile
+
+    words = [sys.executable, "-m", "mediaconv.cli.main", "compare", "a.yaml", "b.yaml", "-o", "o", "--quiet"]
+    soundfile.write(tmp_path / "s.wav", np.sin(np.arange(8000) / 9) * np.linspace(0, 0.9, 8000), 8000)
+    for name, keys in (("a", "out_channels: 1"), ("b", "out_channels: 2, stride: 2")):
+        (tmp_path / f"{name}.yaml").write_text(
+            "pipeline: audio\ninput: s.wav\noutput: o\n"
+            f"stack: [{{conv: {{{keys}, kernel_size: 3, padding: same}}}}]\n"
+        )
+    subprocess.run(words, check=True, cwd=tmp_path)
+    page = visit(tmp_path / "o/report.html")
+    for channel in (1, 2):
+        page.click(f"#channel button:nth-child({channel})")
+        drawn = page.evaluate(
+            "[...document.querySelectorAll('svg')].filter(s => s.viewBox.baseVal.width === 1000).length"
+        )
+        assert drawn >= 3  # the input and both outputs
+
+
 def test_a_difference_can_be_amplified(visit, reports):
     page = visit(reports / "image/lighthouse.png/report.html")
     until(page, "[...document.images].every(i => i.complete && i.naturalWidth > 0)")
