@@ -24,6 +24,7 @@ logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it raises what matte
 ORIENTATION_TAG = 274
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
 KINDS = {1: "unsigned integer", 2: "signed integer", 3: "float"}
+NARROW = 16  # pixels: narrower pages may be bands
 COPY_OR_MASK = 1 | 4  # bits of NewSubfileType
 ALPHA_SAMPLES = {1, 2}
 PILLOW_MODES = {"P": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "RGB": "RGB", "RGBA": "RGBA"}
@@ -34,19 +35,43 @@ def decode(path: Path, limits: Limits) -> tuple[np.ndarray, int]:
 
     Raises ReadError for other pictures; damage raises anything.
     """
-    with tifffile.TiffFile(path) as file:
+    with tifffile.TiffFile(path, _multifile=False) as file:
         page = file.pages.first
-        check_pixels(path, page.imagewidth, page.imagelength, limits, bands=page.samplesperpixel)
-        if page.samplesperpixel > limits.max_channels:
-            raise ReadError(
-                f"{path}: {page.samplesperpixel} bands, expected at most {limits.max_channels} (max_channels)"
-            )
+        _check_size(path, (page.imagelength, page.imagewidth, page.samplesperpixel), limits)
         _check_samples(path, page, file.filehandle.size)
+        bands = _bands_in_pages(file)
+        if bands is not None:
+            series, axis = bands
+            rows, columns = (size for k, size in enumerate(series.shape) if k != axis)
+            _check_size(path, (rows, columns, series.shape[axis]), limits)
+            return _stretched(np.moveaxis(series.asarray(), axis, -1), page), 1
         if page.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB) and page.bitspersample <= 8:
             return _by_pillow(path), _pictures(file)
         data = _bands_last(page)
         orientation = from_exif(int(page.tags.valueof(ORIENTATION_TAG, default=1)))
         return orientation.apply(data), _pictures(file)
+
+
+def _check_size(path: Path, shape: tuple[int, int, int], limits: Limits) -> None:
+    height, width, bands = shape
+    check_pixels(path, width, height, limits, bands=bands)
+    if bands > limits.max_channels:
+        raise ReadError(f"{path}: {bands} bands, expected at most {limits.max_channels} (max_channels)")
+
+
+def _bands_in_pages(file: Any) -> tuple[Any, int] | None:
+    """The series whose pages are the bands of one picture, and which of its axes they are; None: none is.
+
+    Microscopes (OME, ImageJ) write a page a channel. tifffile itself, given (H, W, C) without a word on
+    planes, writes H pages of W x C; it notes the shape, and pages that narrow are no pictures.
+    """
+    if len(file.pages) == 1:
+        return None
+    series = file.series[0]
+    if series.axes == "CYX":
+        return series, 0
+    narrow = series.ndim == 3 and series.shape[2] < min(NARROW, *series.shape[:2])
+    return (series, 2) if series.kind == "shaped" and narrow else None
 
 
 def _pictures(file: Any) -> int:
@@ -86,7 +111,13 @@ def _bands_last(page: tifffile.TiffPage) -> np.ndarray:
         data = np.moveaxis(data, axes.index("S"), -1)
     elif "S" not in axes:
         data = data[..., None]
-    data = data.reshape(data.shape[-3:])
+    data = _stretched(data.reshape(data.shape[-3:]), page)
+    alpha = data.shape[2] == 2 and ALPHA_SAMPLES.intersection(page.extrasamples)
+    return data[..., [0, 0, 0, 1]] if alpha else data
+
+
+def _stretched(data: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:
+    """Samples of any number of bits to 8 or 16, white the largest."""
     bits = page.bitspersample
     if data.dtype == bool or bits < 8:
         data = (data.astype(np.uint16) * 255 // ((1 << bits) - 1)).astype(np.uint8)
@@ -94,5 +125,4 @@ def _bands_last(page: tifffile.TiffPage) -> np.ndarray:
         data = to_sixteen(data, bits)
     if page.photometric == WHITE_IS_ZERO:
         data = np.iinfo(data.dtype).max - data
-    alpha = data.shape[2] == 2 and ALPHA_SAMPLES.intersection(page.extrasamples)
-    return data[..., [0, 0, 0, 1]] if alpha else data
+    return data

@@ -227,6 +227,22 @@ def test_ten_gigapixel_headers_are_refused_at_once(tmp_path: Path) -> None:
         read_image(tmp_path / "b.png", limits=Limits(max_pixels=31))
 
 
+def test_bands_that_are_written_as_pages(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).integers(0, 2**16, (20, 30, 5)).astype(np.uint16)
+    first = np.moveaxis(data, -1, 0)
+    tifffile.imwrite(tmp_path / "last.tif", data)  # 20 pages of 30x5
+    tifffile.imwrite(tmp_path / "ome.tif", first, ome=True, metadata={"axes": "CYX"})
+    tifffile.imwrite(tmp_path / "imagej.tif", first, imagej=True, metadata={"axes": "CYX"})
+    for name in ("last", "ome", "imagej"):
+        picture = read_image(tmp_path / f"{name}.tif")
+        np.testing.assert_array_equal(picture.data, data)
+        assert picture.pictures == 1
+        with pytest.raises(ReadError, match="5 bands, expected at most 4"):
+            read_image(tmp_path / f"{name}.tif", limits=Limits(max_channels=4))
+    tifffile.imwrite(tmp_path / "pages.tif", first)  # nothing says that these belong together
+    assert read_image(tmp_path / "pages.tif").pictures == 5
+
+
 def test_bands_count_towards_the_limit_on_pixels(tmp_path: Path) -> None:
     bands = np.zeros((8, 4, 9), np.uint8)
     tifffile.imwrite(tmp_path / "b.tif", bands, photometric="minisblack", planarconfig="contig")
