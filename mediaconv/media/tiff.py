@@ -1,7 +1,7 @@
 """Decoding the first page of a TIFF: any number of bands, 8 or 16 bits, upright.
 
 Pillow decodes the colour kinds it knows in 8 bits (palettes, CMYK, YCbCr); tifffile all else. Geographic tags
-and further pages are passed over.
+and further pages are passed over, unless they are bands of the one picture.
 """
 
 from __future__ import annotations
