@@ -43,7 +43,12 @@ KINDS = [  # no kind of value passes for another in silence
     ("audio", "read", "sample_rate: true", "read.sample_rate: got true, expected an integer"),
     ("audio", "read", "start_seconds: true", "read.start_seconds: got true, expected a number"),
     ("video", "read", "duration_seconds: '3'", "read.duration_seconds: got '3', expected a number"),
-    ("video", "read", "sequence: 1", "read.sequence: got 1, expected true or false"),
+    (
+        "video",
+        "read",
+        "sequence: 1",
+        "read.sequence: got 1, expected true, false, or a pattern of names such as 'frame_*.png'",
+    ),
     ("video", "write", "crf: true", "write.crf: got true, expected an integer"),
     ("video", "write", "lossless: 'yes'", "write.lossless: got 'yes', expected true or false"),
     ("image", "write", "quality: 90.5", "write.quality: got 90.5, expected an integer"),
