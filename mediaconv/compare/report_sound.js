@@ -47,20 +47,22 @@ function soundPlayer() {
     for (const audio of players) audio.currentTime = wanted;
     show();
   };
+  // An AbortError says that a press came before the sound began: what was pressed decides, not the error.
+  const start = () => players[player.active].play().catch((error) => { if (error.name !== "AbortError") player.stop(); });
   player.choose = (i) => {
     if (i < 0 || i >= players.length) return;
     const time = now(), sounding = player.playing;
     players[player.active].pause();
     player.active = i;
     players[i].currentTime = time;
-    if (sounding) players[i].play();
+    if (sounding) start();
     mark();
   };
   player.play = async () => {
     if (duration - now() < 0.01) player.seek(player.loop ? player.loop[0] : 0);
     player.playing = true;
     play.textContent = "Pause";
-    await players[player.active].play().catch(() => player.stop());
+    await start();
     follow();
   };
   player.stop = () => {

@@ -289,6 +289,22 @@ def test_sound_is_heard_and_switched_at_the_same_place(visit, reports):
     assert page.evaluate("player.loop")[0] == pytest.approx(1.8)
 
 
+def test_keys_in_quick_succession_leave_one_sound_playing(visit, reports):
+    """The console must stay clean: a press before the sound has begun interrupts it."""
+    page = visit(reports / "audio/report.html")
+    page.wait_for_selector("#play")
+    for _ in range(5):
+        page.evaluate(
+            "for (const key of [' ', '1', '3', '2', ' ', ' '])"
+            "document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }))"
+        )
+        page.keyboard.press("Space")
+        page.keyboard.press("3")
+    page.wait_for_timeout(300)
+    playing = page.evaluate("[...document.querySelectorAll('audio')].filter((a) => !a.paused).length")
+    assert playing == (page.inner_text("#play") == "Pause")
+
+
 def test_the_silence_before_the_clap_is_silent_in_causal_alone(visit, reports):
     page = visit(reports / "audio/report.html")
     until(page, "[...document.images].every(i => i.complete && i.naturalWidth > 100)")
