@@ -18,15 +18,20 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import conv_flop_count, flop_registry, register_flop_formula
 
 from mediaconv.nn.layout import memory_format
+from mediaconv.nn.memory import empty
 
 FRAME = 32 * 32
-"""Pixels below which a frame is too small for folding to pay."""
+"""Pixels below which a frame is too small for banding and folding to pay."""
 FEW_CHANNELS = 4
-"""Input channels up to which folding wins at any depth."""
+"""Input channels up to which banding and folding win at any depth."""
 FEW_PRODUCTS = 112
-"""Products in an output up to which folding and packing, which add in another order, stay within 1e-6."""
+"""Products in an output up to which banding and packing, which add in another order, stay within 1e-6."""
 MANY_PRODUCTS = 192
 """Products in an output above which any two libraries may differ by 1e-6: by 1.2e-6 at 256."""
+BAND_BYTES = 2**22
+"""Size of a band of rows and its result, which a processor's cache holds."""
+LEAST_ROWS = 4
+"""Rows below which a band reads too much twice."""
 SLOW_BELOW = 20480
 """Size of the input up to which torch does without oneDNN: batch x channels x the first two axes."""
 
@@ -58,7 +63,9 @@ def convolve(
     packs = packs and x.ndim == 3 and x.numel() > SLOW_BELOW and products <= FEW_PRODUCTS
     choice = packs or products > MANY_PRODUCTS or x.ndim == 5 or dilation[0] > 1
     if choice and _is_ours(x, weight, groups):
-        if x.ndim == 5 and _folding_pays(x, products):
+        if x.ndim == 5 and _banding_pays(x, products) and not _is_recorded(x, weight, bias):
+            return banded_conv3d(x, weight, bias, stride, padding, dilation, groups)
+        if x.ndim == 5 and _folding_pays(x):
             if padding[0]:
                 x, padding = F.pad(x, (0, 0, 0, 0, padding[0], padding[0])), (0, *padding[1:])
             return folded_conv3d(x, weight, bias, stride, padding, dilation, groups)
@@ -94,14 +101,19 @@ def _onednn_takes(x: Tensor) -> bool:
     )
 
 
-def _folding_pays(x: Tensor, products: int) -> bool:
+def _is_recorded(*tensors: Tensor | None) -> bool:
+    """Whether autograd follows what is done with any of these."""
+    return torch.is_grad_enabled() and any(v is not None and v.requires_grad for v in tensors)
+
+
+def _banding_pays(x: Tensor, products: int) -> bool:
+    few = x.shape[1] <= FEW_CHANNELS and products <= FEW_PRODUCTS
+    return few and x.shape[3] * x.shape[4] >= FRAME and _onednn_takes(x)
+
+
+def _folding_pays(x: Tensor) -> bool:
     n, c, t, h, w = x.shape
-    if h * w < FRAME:
-        return False
-    if not _onednn_takes(x):
-        return c <= FEW_CHANNELS or n * c * t * h <= SLOW_BELOW
-    few = c <= FEW_CHANNELS and products <= FEW_PRODUCTS
-    return few and memory_format(x) == torch.contiguous_format
+    return h * w >= FRAME and not _onednn_takes(x) and (c <= FEW_CHANNELS or n * c * t * h <= SLOW_BELOW)
 
 
 def _columns_pay(x: Tensor, products: int) -> bool:
@@ -145,8 +157,7 @@ def folded_conv3d(
 ) -> Tensor:
     """conv3d without padding in time, as one conv2d for each output frame over its input frames as channels.
 
-    Quicker than a conv3d of few channels: at 1280x720 by a tenth to a third for three, by more than half for
-    one. The output has the input's memory format.
+    Quicker than torch's own conv3d of few channels or short input. The output has the input's memory format.
     """
     n, c, t, h, w = x.shape
     depth = weight.shape[2]
@@ -154,7 +165,7 @@ def folded_conv3d(
     flat = weight.flatten(1, 2).contiguous(memory_format=torch.channels_last)
     arguments = (flat, bias, stride[1:], padding[1:], dilation[1:], groups)
     windows = [x[:, :, s : s + reach : dilation[0]] for s in range(0, t - reach + 1, stride[0])]
-    if torch.is_grad_enabled() and any(v is not None and v.requires_grad for v in (x, weight, bias)):
+    if _is_recorded(x, weight, bias):
         packed = (v.reshape(n, -1, h, w).contiguous(memory_format=torch.channels_last) for v in windows)
         return torch.stack([F.conv2d(v, *arguments) for v in packed], 2)
     # one buffer for all windows and one place for all frames: fresh memory costs as much as the sums
@@ -167,8 +178,52 @@ def folded_conv3d(
 
     first = frame(windows[0])
     shape = (n, first.shape[1], len(windows), *first.shape[2:])
-    y = torch.empty(shape, dtype=first.dtype, memory_format=memory_format(x))
+    y = empty(shape, first.dtype, memory_format(x))
     y[:, :, 0] = first
     for j, window in enumerate(windows[1:], 1):
         y[:, :, j] = frame(window)
     return y
+
+
+def banded_conv3d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> Tensor:
+    """conv3d by oneDNN's quicker half, channels last, in bands of rows.
+
+    A band and its result fit in the cache, so that changes of layout cost little, and the whole result lies
+    in large pages: less time than torch's conv3d takes. The output has the input's memory format.
+    """
+    n, c, t, _, w = x.shape
+    frames, rows, columns = (
+        (size + 2 * p - (k - 1) * d - 1) // s + 1
+        for size, p, k, d, s in zip(x.shape[2:], padding, weight.shape[2:], dilation, stride, strict=True)
+    )
+    weight = weight.contiguous(memory_format=torch.channels_last_3d)
+    y = empty((n, weight.shape[0], frames, rows, columns), x.dtype, memory_format(x))
+    row_bytes = n * (c * t * w * stride[1] + weight.shape[0] * frames * columns) * x.element_size()
+    band = max(LEAST_ROWS, BAND_BYTES // row_bytes)
+    arguments = (weight, bias, (padding[0], 0, padding[2]), stride, dilation, groups)
+    for first in range(0, rows, band):
+        after = min(rows, first + band)
+        top = first * stride[1] - padding[1]
+        bottom = (after - 1) * stride[1] - padding[1] + (weight.shape[3] - 1) * dilation[1] + 1
+        y[:, :, :, first:after] = torch.mkldnn_convolution(_rows(x, top, bottom), *arguments)
+    return y
+
+
+def _rows(x: Tensor, top: int, bottom: int) -> Tensor:
+    """Rows of film, channels last; zeros for those that lie outside."""
+    first, after = max(0, top), min(x.shape[3], bottom)
+    if (first, after) == (top, bottom):
+        return x[:, :, :, top:bottom].contiguous(memory_format=torch.channels_last_3d)
+    n, c, t, _, w = x.shape
+    rows = x.new_zeros(n, c, t, bottom - top, w).contiguous(memory_format=torch.channels_last_3d)
+    if first < after:
+        rows[:, :, :, first - top : after - top] = x[:, :, :, first:after]
+    return rows

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mediaconv.nn.memory import concatenate
+
 
 def memory_format(x: Tensor) -> torch.memory_format:
     """Channels last where `x` lies so and in no other way, otherwise contiguous."""
@@ -29,4 +31,4 @@ def join(parts: Sequence[Tensor], dim: int) -> Tensor:
     """torch.cat along a stream axis, packed where the last part is: torch keeps that in 2D and 3D alone."""
     if is_packed(parts[-1]):
         return torch.cat([part.transpose(1, 2) for part in parts], 1).transpose(1, 2)
-    return torch.cat(list(parts), dim)
+    return concatenate(parts, dim, memory_format(parts[-1]))

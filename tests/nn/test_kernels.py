@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from mediaconv import nn
-from mediaconv.nn import kernels
+from mediaconv.nn import kernels, memory
 from mediaconv.nn.layout import is_packed
 from tests.nn.contract import run
 
@@ -32,14 +32,47 @@ def test_folding_is_conv3d(grad: bool, layout: torch.memory_format) -> None:
             torch.testing.assert_close(*gradients, rtol=0, atol=1e-11)
 
 
-def test_frames_large_enough_are_folded_with_the_same_result() -> None:
-    module = nn.CausalConv3d(2, 3, 3)
-    x = torch.randn(1, 2, 5, 40, 40)
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="oneDNN is not in this torch")
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+def test_banding_is_conv3d(layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "BAND_BYTES", 0)  # bands of LEAST_ROWS rows
+    for height, stride, dilation, padding in itertools.product((1, 3), (1, 2, 5), (1, 2), (0, 1, 9)):
+        x = torch.randn(2, 4, 5, 23, 11).contiguous(memory_format=layout)
+        w, b = torch.randn(6, 2, 3, height, 2), torch.randn(6)
+        arguments = ((1, stride, 2), (0, padding, 1), (2, dilation, 1), 2)
+        ours = kernels.banded_conv3d(x, w, b, *arguments)
+        theirs = F.conv3d(x.double(), w.double(), b.double(), *arguments)
+        assert ours.is_contiguous(memory_format=layout)
+        # sums of up to 36 float32 products
+        torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=1e-6 * float(theirs.abs().max()))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_large_frames_are_banded_or_folded_with_the_same_result(dtype: torch.dtype) -> None:
+    module = nn.CausalConv3d(2, 3, 3).to(dtype)
+    x = torch.randn(1, 2, 5, 40, 40, dtype=dtype)
     with torch.inference_mode():
-        assert kernels._folding_pays(x, 2 * 27)
+        assert kernels._banding_pays(x, 2 * 27) == (dtype == torch.float32)
+        assert kernels._folding_pays(x) == (dtype == torch.float64)
         y = run(nn.stream(module), x.split(1, 2))
         theirs = F.conv3d(F.pad(x, (1, 1, 1, 1, 2, 0)), module.weight, module.bias)
-    torch.testing.assert_close(y, theirs, rtol=0, atol=1e-6 * float(theirs.abs().max()))
+    limit = 1e-6 if dtype == torch.float32 else 1e-12  # as the contract has it
+    torch.testing.assert_close(y, theirs, rtol=0, atol=limit * float(theirs.abs().max()))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_memory_in_large_pages_holds_what_torch_cat_gives(
+    layout: torch.memory_format, dtype: torch.dtype
+) -> None:
+    parts = [torch.randn(1, 3, t, 700, 700).to(dtype).contiguous(memory_format=layout) for t in (1, 2)]
+    joined = memory.concatenate(parts, 2, layout)
+    assert joined.numel() * joined.element_size() > memory.LARGE_BYTES
+    assert joined.is_contiguous(memory_format=layout)
+    assert torch.equal(joined, torch.cat(parts, 2))
+    first = parts[0].float().requires_grad_()
+    (gradient,) = torch.autograd.grad(memory.concatenate([first, first], 2, layout).sum(), first)
+    assert torch.equal(gradient, torch.full_like(first, 2.0))
 
 
 @pytest.mark.parametrize("batch", [1, 3])
