@@ -110,9 +110,10 @@ def measure(
 
 def glance(function: Function, x: Tensor, order: Order, reads: Reads) -> None:
     """A few looks at a long input: what the first outputs read, and which outputs the last inputs reach."""
-    middle, last = (tuple(f(x.shape[a + 2]) for a in order.axes) for f in (_middle, _last))
-    by_gradient(function, x, order, reads, lambda sizes: (tuple(map(f, sizes)) for f in (_first, _middle)))
-    by_perturbation(function, x, order, reads, (middle, last), CHANGES[2:3])
+    sizes = [x.shape[a + 2] for a in order.axes]
+    ends = (tuple(n // 2 for n in sizes), tuple(n - 1 for n in sizes))
+    by_gradient(function, x, order, reads, lambda sizes: ((0,) * len(sizes), tuple(n // 2 for n in sizes)))
+    by_perturbation(function, x, order, reads, ends, CHANGES[2:3])
 
 
 def by_gradient(function: Function, x: Tensor, order: Order, reads: Reads, where: Where) -> None:
@@ -186,18 +187,6 @@ def by_cutting(function: Function, x: Tensor, order: Order, reads: Reads) -> Non
             reads.note("perturbation", (cut - first[0], *(0 for _ in first[1:])))
             reads.end |= first[0] == 0
         return
-
-
-def _first(size: int) -> int:
-    return 0
-
-
-def _middle(size: int) -> int:
-    return size // 2
-
-
-def _last(size: int) -> int:
-    return size - 1
 
 
 def positions(sizes: Sequence[int], seams: Sequence[int], period: int = 1) -> Iterator[tuple[int, ...]]:

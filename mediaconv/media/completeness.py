@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -202,6 +203,8 @@ RULES: tuple[tuple[Callable[[bytes], bool], Rule], ...] = (
     (_starts(b"ID3", b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2"), mpeg.check_mp3),
     (_starts(mpeg.PACK), mpeg.check_program_stream),
     (_starts(mpeg.AC3_SYNC), mpeg.check_ac3),
-    (mpeg.is_transport_stream(188), mpeg.transport_stream_rule(188)),
-    (mpeg.is_transport_stream(192), mpeg.transport_stream_rule(192)),
+    *(
+        (partial(mpeg.is_transport_stream, packet), partial(mpeg.check_transport_stream, packet))
+        for packet in mpeg.TS_PACKETS
+    ),
 )

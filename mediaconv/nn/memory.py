@@ -38,8 +38,9 @@ def concatenate(parts: Sequence[Tensor], dim: int, memory_format: torch.memory_f
     first = parts[0]
     shape = list(first.shape)
     shape[dim] = sum(part.shape[dim] for part in parts)
-    plain = first.device.type != "cpu" or any(part.dtype != first.dtype for part in parts)
     recorded = torch.is_grad_enabled() and any(part.requires_grad for part in parts)
-    if plain or recorded or math.prod(shape) * first.dtype.itemsize < LARGE_BYTES:
+    plain = first.device.type != "cpu" or torch.compiler.is_compiling() or recorded
+    small = math.prod(shape) * first.dtype.itemsize < LARGE_BYTES
+    if plain or small or any(part.dtype != first.dtype for part in parts):
         return torch.cat(list(parts), dim)
     return torch.cat(list(parts), dim, out=empty(shape, first.dtype, memory_format))

@@ -7,10 +7,11 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from ffmpeg_oracle import decode, frame_times, probe
 
-from mediaconv.errors import WriteError
+from mediaconv.errors import ReadError, WriteError
 from mediaconv.media.video import VideoReader, VideoWriter
 
 RATE = Fraction(25)
@@ -213,6 +214,8 @@ def test_a_full_disk_is_told(tmp_path: Path, small_disk, suffix: str, size: int)
 def test_abort_leaves_the_file_closed(tmp_path: Path) -> None:
     writer = VideoWriter(tmp_path / "a.mp4", width=64, height=48)
     writer.write(noise(64, 48), TIMES)
-    writer.abort()
-    writer.abort()
-    (tmp_path / "a.mp4").unlink()
+    for _ in range(2):
+        writer.abort()
+        assert str(tmp_path / "a.mp4") not in {file.path for file in psutil.Process().open_files()}
+    with pytest.raises(ReadError):  # nothing that a player would take for a film
+        VideoReader(tmp_path / "a.mp4")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from mediaconv.config import parse_config
 from mediaconv.errors import ConfigError
@@ -33,10 +34,12 @@ def test_what_no_file_can_hold_is_said_of_the_configuration(pipeline: str, write
 
 
 @pytest.mark.parametrize(
-    "write", ["{bit_depth: 16, format: mkv}", "{lossless: true, bit_depth: 10}", "{layout: rgb}"]
+    "write",
+    [{"bit_depth": 16, "format": "mkv"}, {"lossless": True, "bit_depth": 10}, {"layout": "rgb"}],
 )
-def test_what_a_film_can_hold_is_taken(write: str) -> None:
-    parse_config(f"pipeline: video\ninput: in\noutput: out\nstack: [relu]\nwrite: {write}\n")
+def test_what_a_film_can_hold_is_taken(write: dict[str, object]) -> None:
+    given = {"pipeline": "video", "input": "in", "output": "out", "stack": ["relu"], "write": write}
+    assert parse_config(yaml.safe_dump(given)).write.model_dump(exclude_unset=True) == write
 
 
 KINDS = [  # no kind of value passes for another in silence
