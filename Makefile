@@ -89,12 +89,12 @@ format: $(TESTING) ## lets ruff rewrite what it can
 	$(BIN)/ruff format .
 
 .PHONY: test
-test: programs check ## everything that CI runs: check, and all tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: programs check quick ## everything that CI runs: check, and all tests
+	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
 
 .PHONY: quick
-quick: $(TESTING) ## the tests that are not marked long
-	$(BIN)/python -m pytest -m "not long" $(PYTEST_ARGS)
+quick: $(TESTING) ## the tests that are not marked long, two at a time, a file's in one process
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: torture
 torture: $(TESTING) ## kills runs at random moments, a hundred times for each kind of media

@@ -15,6 +15,8 @@ import pytest
 import torch
 import yaml
 
+from tests.nn.contract import passed
+
 ROOT = Path(__file__).parents[1]
 MEDIA = ROOT.parent / "shared" / "media"
 
@@ -26,6 +28,25 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--renew-golden` writes golden texts anew instead of comparing with them."""
     parser.addoption("--renew-golden", action="store_true", help="write golden texts anew")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process that runs some of the tests for another one tells it what it counted."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["contract"] = dict(passed)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add what such a process counted; one that died tells nothing."""
+    passed.update(getattr(node, "workeroutput", {}).get("contract", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many random cases went through the contract of exact streaming."""
+    if passed:
+        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(passed.items()))
+        terminalreporter.write_line(f"contract of exact streaming: {counts}")
 
 
 @pytest.fixture
