@@ -37,7 +37,7 @@ def inspect(
     from mediaconv.draw.inspect import inspect_config
     from mediaconv.errors import UsageError
     from mediaconv.pipeline import find
-    from mediaconv.run.plan import find_inputs
+    from mediaconv.run.discover import find_inputs
 
     if output is not None and Path(output).suffix.lower() not in (".html", ".htm"):
         raise UsageError(
@@ -47,7 +47,7 @@ def inspect(
     if input:
         paths = [Path(path) for path in input]
     else:
-        _, inputs = find_inputs(checked, find(checked.pipeline))
+        inputs = find_inputs(checked, find(checked.pipeline)).inputs
         if not inputs:
             raise UsageError(
                 f"input: {checked.input} holds nothing for {checked.pipeline}; give --input FILE"

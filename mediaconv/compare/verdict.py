@@ -21,8 +21,8 @@ from mediaconv.config.run_config import render
 from mediaconv.errors import MediaError, ReadError, UsageError
 from mediaconv.nn.layer import axis_map
 from mediaconv.pipeline import Pipeline, SourceInfo
+from mediaconv.run.discover import find_inputs
 from mediaconv.run.models import Model
-from mediaconv.run.plan import find_inputs
 from mediaconv.stack.build import laid_layers
 
 CHANNELS = {1: 1, 2: 3, 3: 3}
@@ -148,7 +148,7 @@ def first_input(config: RunConfig, pipeline: Pipeline) -> tuple[Path | None, Sou
     A proof needs no input: a stand-in has the channels that the stack's first layer takes.
     """
     try:
-        _, inputs = find_inputs(config, pipeline)
+        inputs = find_inputs(config, pipeline).inputs
     except UsageError:
         inputs = []
     for path in inputs[:TRIED]:

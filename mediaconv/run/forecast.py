@@ -5,6 +5,7 @@ Nothing is written to the output folder.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,14 +23,15 @@ from mediaconv.run.transfer import identity_of
 from mediaconv.run.wording import counted, duration, escaped, size
 
 SHOWN = 20
+NOT_FAILED = "did not fail: --retry-failed leaves it"
 
 
 @dataclass(frozen=True)
 class Forecast:
     """A run that was not done.
 
-    found: what is run and why, what is skipped. seconds, bytes: of all that is run, about; None where no
-    input could be tried. basis: what the estimate comes from.
+    found: what is run and why, what is skipped, what is no input. seconds, bytes: of all that is run, about;
+        None where no input could be tried. basis: what the estimate comes from.
     """
 
     found: Survey
@@ -44,7 +46,8 @@ class Forecast:
         return {
             "output": self.output,
             "run": [_told(job, reason) for job, reason in self.found.todo],
-            "skip": [_told(job, "done and unchanged") for job in self.found.skipped],
+            "skip": [_told(job, reason) for job, reason in self._skipped()],
+            "left_out": [{"input": entry.path, "reason": entry.reason} for entry in self.found.left_out],
             "workers": self.workers,
             "estimate": {"seconds": self.seconds, "bytes": self.bytes, "basis": self.basis},
         }
@@ -52,11 +55,12 @@ class Forecast:
     def lines(self) -> list[str]:
         """For people."""
         found = [f"{job.origin} -> {job.destination}/  ({reason})" for job, reason in self.found.todo]
-        if len(self.found.skipped) > SHOWN:
-            found.append(f"{counted(len(self.found.skipped), 'file')} skipped (done and unchanged)")
-        else:
-            found += [f"{job.origin}: skipped (done and unchanged)" for job in self.found.skipped]
-        total = f"{counted(len(self.found.todo), 'file')} to run, {len(self.found.skipped)} skipped"
+        skipped = self._skipped()
+        found += _grouped("skipped", [(job.origin, reason) for job, reason in skipped])
+        found += _grouped("left out", [(entry.path, entry.reason) for entry in self.found.left_out])
+        total = f"{counted(len(self.found.todo), 'file')} to run, {len(skipped)} skipped"
+        if self.found.left_out:
+            total += f", {len(self.found.left_out)} left out"
         if self.seconds is not None and self.bytes is not None:
             total += (
                 f"; about {size(self.bytes)} and {duration(self.seconds)} "
@@ -65,6 +69,23 @@ class Forecast:
         elif self.found.todo:
             total += f"; no estimate: {self.basis}"
         return [escaped(line) for line in [*found, total, "nothing was run (--dry-run)"]]
+
+    def _skipped(self) -> list[tuple[Job, str]]:
+        found = [(job, "done and unchanged") for job in self.found.skipped]
+        return [*found, *((job, NOT_FAILED) for job in self.found.not_failed)]
+
+
+def _grouped(what: str, entries: Sequence[tuple[str, str]]) -> list[str]:
+    """A line an entry; of many with one reason the first ones and their number."""
+    groups: dict[str, list[str]] = {}
+    for path, reason in entries:
+        groups.setdefault(reason, []).append(path)
+    found = []
+    for reason, paths in groups.items():
+        found += [f"{path}: {what} ({reason})" for path in paths[:SHOWN]]
+        if len(paths) > SHOWN:
+            found.append(f"  ... and {len(paths) - SHOWN} more {what} ({reason}), all with --json")
+    return found
 
 
 def forecast(config: RunConfig, selection: Selection = RESUME) -> Forecast:

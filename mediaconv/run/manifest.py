@@ -6,6 +6,7 @@ the next one is added.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -17,9 +18,11 @@ from mediaconv.errors import UsageError, WriteError
 
 NAME = "manifest.jsonl"
 DONE, FAILED = "done", "failed"
+BLOCK = 500
+"""Lines that are read at once: rows of a block share the texts of their keys."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One input's end.
 
@@ -84,15 +87,31 @@ class Manifest:
 def read_manifest(folder: Path) -> dict[str, Row]:
     """The last row of every input, by name; a torn last line is left out. Raises UsageError for others."""
     rows: dict[str, Row] = {}
-    for number, line in _lines(folder / NAME):
+    lines = _lines(folder / NAME)
+    while block := list(itertools.islice(lines, BLOCK)):
+        rows.update((row.input, row) for row in _decoded(block, folder / NAME))
+    return rows
+
+
+def _decoded(block: list[tuple[int, bytes]], path: Path) -> list[Row]:
+    try:
+        found = json.loads(b"[" + b",".join(line for _, line in block) + b"]")
+        if len(found) == len(block):
+            for row, following in itertools.pairwise(found):
+                if (same := row.get("versions")) == following.get("versions"):
+                    following["versions"] = same or {}
+            return [Row(**row) for row in found]
+    except (ValueError, TypeError, AttributeError):
+        pass  # which line it is shows when they are read one by one
+    rows = []
+    for number, line in block:
         try:
-            row = Row(**json.loads(line))
+            rows.append(Row(**json.loads(line)))
         except (ValueError, TypeError) as error:
             raise UsageError(
-                f"{folder / NAME}:{number}: not a row of a manifest ({error}); "
+                f"{path}:{number}: not a row of a manifest ({error}); "
                 "delete that line, and its input is run again"
             ) from error
-        rows[row.input] = row
     return rows
 
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from mediaconv.errors import WriteError
+from mediaconv.run.lock import NAME as LOCK_NAME
 from mediaconv.run.lock import FolderLock
 from mediaconv.run.manifest import NAME as MANIFEST_NAME
-from mediaconv.run.staging import remove_unfinished
+from mediaconv.run.staging import is_unfinished, remove_unfinished
 from mediaconv.run.storage import is_remote, is_unfinished_path, open_store
-from mediaconv.run.survey import OutputTree, scan_outputs
 
 RUN_NAME = "run.yaml"
 KEPT = (MANIFEST_NAME, RUN_NAME)
@@ -24,18 +24,28 @@ SEND_SECONDS = 10.0
 """Time between two copies of the manifest to other storage, which has no appending."""
 
 
-@dataclass
-class Output:
-    """Where outputs go. folder: a local folder that holds manifest and run.yaml, and outputs on their way.
-
-    scan: what lies there. remove: takes a leftover away. send: stores manifest and run.yaml where they
-    belong; `send(now=False)` may leave it for later.
-    """
+class Output(Protocol):
+    """Where outputs go. folder: a local one that holds manifest and run.yaml, and outputs on their way."""
 
     folder: Path
-    scan: Callable[[], OutputTree]
-    remove: Callable[[Path], None]
-    send: Callable[..., None]
+
+    def find(self, path: str) -> tuple[int, int | None] | None:
+        """Bytes and time in ns of an output, by its path below the folder; None where it is not there.
+
+        A store has no time of its own.
+        """
+
+    def leftovers(self) -> list[Path]:
+        """What killed runs left behind. Raises UsageError where another run writes inside the folder."""
+
+    def remove(self, path: Path) -> None:
+        """Take a leftover away."""
+
+    def send(self, *, now: bool = True) -> None:
+        """Store manifest and run.yaml where they belong; without `now` it may be left for later."""
+
+    def release(self) -> None:
+        """Let others write here. May be called twice."""
 
 
 @contextmanager
@@ -45,64 +55,117 @@ def open_output(where: str, *, write: bool) -> Iterator[Output]:
     Other storage has no locks: that only one run writes there is the user's to see to. Raises UsageError
     where another run writes, OSError where it cannot be written.
     """
-    if is_remote(where):
-        with _open_remote(where) as output:
-            yield output
-        return
-    folder = Path(where)
-    output = Output(folder, lambda: scan_outputs(folder), remove_unfinished, lambda now=True: None)
-    if not write:
+    output = _RemoteOutput(where) if is_remote(where) else _LocalOutput(Path(where), write=write)
+    try:
         yield output
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with FolderLock(folder):
-        yield output
+    finally:
+        output.release()
 
 
-@contextmanager
-def _open_remote(url: str) -> Iterator[Output]:
-    store, root = open_store(url)
-    folder = Path(tempfile.mkdtemp(prefix="mediaconv-"))
-    sent = 0.0
+class _LocalOutput:
+    """A folder of this machine."""
 
-    def scan() -> OutputTree:
-        return _scan(store, root, folder)
+    def __init__(self, folder: Path, *, write: bool) -> None:
+        self.folder = folder
+        self._base = f"{folder}/"
+        self._lock: FolderLock | None = None
+        if write:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = FolderLock(folder)
 
-    def remove(path: Path) -> None:
-        store.rm(f"{root}/{path.relative_to(folder).as_posix()}")
+    def find(self, path: str) -> tuple[int, int | None] | None:
+        """See Output."""
+        try:
+            found = os.lstat(self._base + path)
+        except OSError:
+            return None
+        return found.st_size, found.st_mtime_ns
 
-    def send(*, now: bool = True) -> None:
-        nonlocal sent
-        if not now and time.monotonic() - sent < SEND_SECONDS:
+    def leftovers(self) -> list[Path]:
+        """See Output. Each folder is read once; hidden folders and links are not entered."""
+        found: list[Path] = []
+        waiting = [str(self.folder)]
+        while waiting:
+            folder = waiting.pop()
+            try:
+                entries = os.scandir(folder)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            with entries:
+                for entry in entries:
+                    name = entry.name
+                    if name.startswith("."):
+                        if is_unfinished(name):
+                            found.append(Path(entry.path))
+                        elif name == LOCK_NAME and self._lock is not None:
+                            self._lock.refuse_beside(Path(entry.path))
+                    elif entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+        return found
+
+    def remove(self, path: Path) -> None:
+        """See Output."""
+        remove_unfinished(path)
+
+    def send(self, *, now: bool = True) -> None:
+        """See Output; they lie where they belong."""
+
+    def release(self) -> None:
+        """See Output."""
+        if self._lock is not None:
+            self._lock.release()
+
+
+class _RemoteOutput:
+    """A URL; while it is open, a local folder stands for it."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._store, self._root = open_store(url)
+        self._sent = 0.0
+        self._listed: dict[str, dict[str, Any]] | None = None
+        self.folder = Path(tempfile.mkdtemp(prefix="mediaconv-"))
+        try:
+            for name in KEPT:
+                if self._store.exists(f"{self._root}/{name}"):
+                    self._store.get_file(f"{self._root}/{name}", str(self.folder / name))
+        except BaseException:
+            self.release()
+            raise
+
+    def find(self, path: str) -> tuple[int, int | None] | None:
+        """See Output."""
+        info = self._files().get(path)
+        return None if info is None else (info["size"], None)
+
+    def leftovers(self) -> list[Path]:
+        """See Output; paths are told as if the outputs lay in `folder`."""
+        return [self.folder / path for path in self._files() if is_unfinished_path(path)]
+
+    def remove(self, path: Path) -> None:
+        """See Output."""
+        self._store.rm(f"{self._root}/{path.relative_to(self.folder).as_posix()}")
+
+    def send(self, *, now: bool = True) -> None:
+        """See Output. Raises WriteError."""
+        if not now and time.monotonic() - self._sent < SEND_SECONDS:
             return
         try:
-            store.makedirs(root, exist_ok=True)
+            self._store.makedirs(self._root, exist_ok=True)
             for name in KEPT:
-                if (folder / name).exists():
-                    store.put_file(str(folder / name), f"{root}/{name}")
+                if (self.folder / name).exists():
+                    self._store.put_file(str(self.folder / name), f"{self._root}/{name}")
         except OSError as error:
-            raise WriteError(f"output: cannot write in {url}: {error}") from error
-        sent = time.monotonic()
+            raise WriteError(f"output: cannot write in {self._url}: {error}") from error
+        self._sent = time.monotonic()
 
-    try:
-        for name in KEPT:
-            if store.exists(f"{root}/{name}"):
-                store.get_file(f"{root}/{name}", str(folder / name))
-        yield Output(folder, scan, remove, send)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    def release(self) -> None:
+        """See Output."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
-
-def _scan(store: Any, root: str, folder: Path) -> OutputTree:
-    """As scan_outputs; paths are told as if the outputs lay in `folder`."""
-    tree = OutputTree()
-    if not store.exists(root):
-        return tree
-    for path, info in store.find(root, detail=True).items():
-        below = str(path).removeprefix(root).lstrip("/")
-        if is_unfinished_path(below):
-            tree.leftovers.append(folder / below)
-            continue
-        parent, _, name = below.rpartition("/")
-        tree.files.setdefault(f"{folder}/{parent}" if parent else str(folder), {})[name] = info["size"], None
-    return tree
+    def _files(self) -> dict[str, dict[str, Any]]:
+        """What lies there, by its path below the root; listed once."""
+        if self._listed is None:
+            there = self._store.find(self._root, detail=True) if self._store.exists(self._root) else {}
+            self._listed = {str(p).removeprefix(self._root).lstrip("/"): info for p, info in there.items()}
+        return self._listed

@@ -1,21 +1,25 @@
-"""Which files a run takes and where each one's outputs go, before any work. Reads no media."""
+"""Each input's job: where it lies and where its outputs go, before any work. Reads no media."""
 
 from __future__ import annotations
 
-import fnmatch
-import glob
 import itertools
 import os
-import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mediaconv.config import RunConfig
 from mediaconv.errors import UsageError
 from mediaconv.pipeline import Pipeline
+from mediaconv.run.discover import Found, discover, find_inputs, lies_within
+from mediaconv.run.lock import NAME as LOCK_NAME
 from mediaconv.run.manifest import NAME as MANIFEST_NAME
-from mediaconv.run.storage import is_remote, list_files
+from mediaconv.run.output import KEPT
+from mediaconv.run.staging import is_unfinished
+from mediaconv.run.storage import is_remote
+
+OWN_NAMES = frozenset({*KEPT, LOCK_NAME})
+"""What a run keeps in its output folder beside outputs."""
 
 
 @dataclass(frozen=True)
@@ -44,177 +48,55 @@ class Job:
         return self.target_url or str(self.target)
 
 
-def make_plan(config: RunConfig, pipeline: Pipeline, *, folder: Path | None = None) -> list[Job]:
+def make_plan(
+    config: RunConfig, pipeline: Pipeline, *, found: Found | None = None, folder: Path | None = None
+) -> list[Job]:
     """All jobs of a run, sorted by name.
 
+    found: the inputs, where they were looked for already.
     folder: where outputs are written on this machine; default: the configuration's `output`.
 
     Raises UsageError where there is nothing to do or outputs would lie on inputs.
     """
+    found = discover(config, pipeline) if found is None else found
     folder = Path(config.output) if folder is None else folder
-    if is_remote(config.input):
-        jobs = [_remote_job(path, url, folder) for path, url in _find_remote(config, pipeline)]
-    else:
-        root, inputs = find_inputs(config, pipeline)
-        if not is_remote(config.output):
-            _refuse_hiding(config, pipeline, root)
-        jobs = [_job(path, root, folder) for path in inputs]
-    if not jobs:
+    local = not is_remote(config.output)
+    if local and not found.url:
+        _refuse_hiding(config, pipeline, found.root)
+    if not found.inputs:
         raise UsageError(
             f"input: {config.input} holds nothing for the pipeline {pipeline.name}; "
             f"it takes {' '.join(sorted(pipeline.takes(config.read)))}"
         )
+    jobs = [_job(path, found, folder) for path in found.inputs]
     jobs.sort(key=lambda job: job.name)
-    if is_remote(config.output):
+    if not local:
         base = config.output.rstrip("/")
         jobs = [replace(job, target_url=f"{base}/{job.name}") for job in jobs]
-    elif not is_remote(config.input):
-        _refuse_overwriting(jobs)
+    elif not found.url:
+        _refuse_overwriting(jobs, found)
+    _refuse_own_names(jobs)
     _refuse_sharing(jobs)
     return jobs
 
 
-def find_inputs(config: RunConfig, pipeline: Pipeline) -> tuple[Path, list[Path]]:
-    """The root of the mirrored tree and the inputs under it. Raises UsageError for a missing input."""
-    given = Path(config.input)
-    output = Path(config.output)
-    if given.is_file():
-        return given.parent, [given]
-    if given.is_dir():
-        root, files = given, list(_walk(given, output))
-    elif glob.has_magic(config.input):
-        root = fixed_part(config.input)
-        files = list(_globbed(config.input, root, output))
-    else:
-        raise UsageError(f"input: {given} does not exist (paths are taken from {Path.cwd()})")
-    if config.include or config.exclude:
-        files = [
-            f for f in files if _selected(f.relative_to(root).as_posix(), config.include, config.exclude)
-        ]
-    return root, pipeline.inputs(sorted(files, key=os.fspath), config.read)
-
-
-def fixed_part(pattern: str) -> Path:
-    """The folder before a glob's first wildcard.
-
-    >>> fixed_part("data/*/clip_*.mp4").as_posix()
-    'data'
-    """
-    fixed = []
-    for part in Path(pattern).parts:
-        if glob.has_magic(part):
-            break
-        fixed.append(part)
-    return Path(*fixed) if fixed else Path()
-
-
-def _job(path: Path, root: Path, output: Path) -> Job:
-    relative = path.relative_to(root)
-    if relative == Path():  # the root itself, as a sequence of stills
-        relative = Path(path.resolve().name)
-    return Job(relative.as_posix(), path, output / relative)
-
-
-def _find_remote(config: RunConfig, pipeline: Pipeline) -> Iterator[tuple[Path, str]]:
-    """Inputs on other storage: each one's path below the root, and its URL."""
-    root, names = list_files(config.input)
-    own = config.output.rstrip("/").removeprefix(root + "/") + "/"
-    names = [name for name in names if not name.startswith(own)]
-    chosen = [Path(name) for name in names if _selected(name, config.include, config.exclude)]
-    for path in pipeline.inputs(chosen, config.read):
-        yield path, root if path == Path() else f"{root}/{path.as_posix()}"
-
-
-def _remote_job(path: Path, url: str, output: Path) -> Job:
-    relative = Path(url.rpartition("/")[2]) if path == Path() else path
-    return Job(relative.as_posix(), path, output / relative, input_url=url)
-
-
-def _globbed(pattern: str, root: Path, output: Path) -> Iterator[Path]:
-    """What a glob matches: files, and of the folders what lies in them; each once, hidden ones left out, and
-    nothing but files."""
-    seen: set[Path] = set()
-    for text in glob.iglob(pattern, recursive=True):
-        path = Path(text)
-        if any(part.startswith(".") for part in path.relative_to(root).parts) or _within(path, output):
-            continue
-        for file in _walk(path, output) if path.is_dir() else [path]:
-            if file not in seen and _may_be_file(file):
-                seen.add(file)
-                yield file
-
-
-def _walk(root: Path, output: Path) -> Iterator[Path]:
-    """Files under a folder in depth, without hidden ones, pipes, devices and the output tree. A linked folder
-    is entered once, and not at all where it is one of the tree's own."""
-    own = _inode(output)
-    real = {_inode(Path(folder)) for folder, _, _ in _visible(root, links=False)}
-    entered = {_inode(root)}
-    for folder, folders, files in _visible(root, links=True):
-        for name in list(folders):
-            path = Path(folder, name)
-            inode = _inode(path)
-            known = inode is None or inode in entered or (path.is_symlink() and inode in real)
-            if known or inode == own or _holds_outputs(path):
-                folders.remove(name)
-            else:
-                entered.add(inode)
-        paths = (Path(folder, name) for name in files if not name.startswith("."))
-        yield from (path for path in paths if _may_be_file(path))
-
-
-def _holds_outputs(folder: Path) -> bool:
-    """A run has written here: what lies there came from inputs. It is one only where a user names it."""
-    from mediaconv.run.output import KEPT
-
-    return all((folder / name).is_file() for name in KEPT)
-
-
-def _visible(root: Path, *, links: bool) -> Iterator[tuple[str, list[str], list[str]]]:
-    """os.walk in order of names, without hidden folders; what is removed from the folders is not entered."""
-    for folder, folders, files in os.walk(root, followlinks=links):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield folder, folders, files
-
-
-def _inode(path: Path) -> tuple[int, int] | None:
-    """What a folder is, whatever links lead to it; None where there is none."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _may_be_file(path: Path) -> bool:
-    """Not a pipe, a socket or a device, which may have no end; a link to nothing fails by its name."""
-    try:
-        return stat.S_ISREG(os.stat(path).st_mode)
-    except OSError:
-        return True
-
-
-def _within(path: Path, folder: Path) -> bool:
-    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
-
-
-def _selected(name: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
-    base = name.rsplit("/", 1)[-1]
-
-    def matches(patterns: Sequence[str]) -> bool:
-        return any(fnmatch.fnmatchcase(name, p) or fnmatch.fnmatchcase(base, p) for p in patterns)
-
-    return (not include or matches(include)) and not matches(exclude)
+def _job(path: Path, found: Found, output: Path) -> Job:
+    name = str(path)[found.skip :]
+    if path == found.root:  # as a sequence of stills
+        name = found.url.rpartition("/")[2] if found.url else path.resolve().name
+    url = f"{found.url}/{path.as_posix()}" if path.parts else found.url
+    return Job(name, path, Path(output, name), input_url=url if found.url else "")
 
 
 def _refuse_hiding(config: RunConfig, pipeline: Pipeline, root: Path) -> None:
     """What lies in the output folder is no input: before a first run, inputs there would be passed over."""
     output = Path(config.output)
-    if not output.is_dir() or (output / MANIFEST_NAME).exists() or not _within(output, root):
+    if not output.is_dir() or (output / MANIFEST_NAME).exists() or not lies_within(output, root):
         return
     if os.path.samefile(output, root) or Path(config.input).is_file():
         return
-    hidden = pipeline.inputs(sorted(_walk(output, output / MANIFEST_NAME), key=os.fspath), config.read)
+    everything = {"input": str(output), "output": str(output / MANIFEST_NAME), "include": (), "exclude": ()}
+    hidden = find_inputs(config.model_copy(update=everything), pipeline).inputs
     if hidden:
         raise UsageError(
             f"output: {output} lies inside the input and holds inputs itself, such as {hidden[0]}; "
@@ -222,11 +104,15 @@ def _refuse_hiding(config: RunConfig, pipeline: Pipeline, root: Path) -> None:
         )
 
 
-def _refuse_overwriting(jobs: Sequence[Job]) -> None:
+def _refuse_overwriting(jobs: Sequence[Job], found: Found) -> None:
     """Outputs never lie on a file, nor in a folder whose stills are an input."""
-    folders = {os.path.realpath(job.input) for job in jobs if job.input.is_dir()}
+    folders = {os.path.realpath(path) for path in found.folders}
+    files: dict[Path, set[str]] = {}
     for job in jobs:
-        if os.path.isfile(job.target):
+        parent = job.target.parent
+        if parent not in files:
+            files[parent] = _files_in(parent)
+        if job.target.name in files[parent]:
             kind = "which is a file"
         elif folders and os.path.realpath(job.target) in folders:
             kind = "which is an input"
@@ -235,6 +121,30 @@ def _refuse_overwriting(jobs: Sequence[Job]) -> None:
         raise UsageError(
             f"output: the outputs of {job.input} would lie in {job.target}, {kind}; "
             "choose an output folder that is not the input's own"
+        )
+
+
+def _files_in(folder: Path) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_file()}
+    except OSError:  # not there yet
+        return set()
+
+
+def _refuse_own_names(jobs: Sequence[Job]) -> None:
+    """Outputs never lie where a run keeps its own files, nor under names that it removes as leftovers."""
+    for job in jobs:
+        parts = job.name.split("/")
+        if parts[0] in OWN_NAMES:
+            kind = f"{parts[0]} in the output folder is the run's own"
+        elif any(map(is_unfinished, parts)):
+            kind = "a name that starts with a dot and contains .part is that of an unfinished output"
+        else:
+            continue
+        raise UsageError(
+            f"input: the outputs of {job.origin} would lie in {job.destination}, but {kind}; "
+            "rename it, or leave it out with exclude"
         )
 
 

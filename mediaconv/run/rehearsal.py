@@ -15,7 +15,8 @@ from mediaconv.config.convolutions import Conv, ConvKeys
 from mediaconv.config.kernels import BandPass, HighPass, LowPass
 from mediaconv.errors import MediaconvError, ReadError, UsageError
 from mediaconv.pipeline import Pipeline, SourceInfo, find
-from mediaconv.run.plan import find_inputs, make_plan
+from mediaconv.run.discover import find_inputs
+from mediaconv.run.plan import make_plan
 
 IN_HERTZ = (LowPass, HighPass, BandPass)
 _ANY_RATE_HZ = 2.0**30
@@ -58,12 +59,12 @@ def rehearse(config: RunConfig) -> Rehearsal:
 def _first_input(config: RunConfig, pipeline: Pipeline) -> tuple[Path | None, str]:
     """The first input, or why there is none. Raises UsageError where outputs would lie on inputs."""
     try:
-        _, inputs = find_inputs(config, pipeline)
+        found = find_inputs(config, pipeline)
     except UsageError as error:
         return None, str(error)
-    if not inputs:
+    if not found.inputs:
         return None, f"input: {config.input} holds nothing for the pipeline {pipeline.name} yet"
-    return make_plan(config, pipeline)[0].input, ""
+    return make_plan(config, pipeline, found=found)[0].input, ""
 
 
 def _fits(config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> tuple[int, int]:

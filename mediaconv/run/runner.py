@@ -17,18 +17,20 @@ from mediaconv.config.dump import dump_config
 from mediaconv.errors import UsageError, WriteError
 from mediaconv.pipeline import find
 from mediaconv.run.choose import choose_executor
+from mediaconv.run.discover import discover
 from mediaconv.run.executor import Executor, Perform
 from mediaconv.run.identity import run_identity, versions
 from mediaconv.run.interrupt import ends_promptly
+from mediaconv.run.loading import uncollected
 from mediaconv.run.manifest import DONE, FAILED, Manifest, Row, read_manifest
-from mediaconv.run.output import RUN_NAME, open_output
+from mediaconv.run.output import RUN_NAME, Output, open_output
 from mediaconv.run.perform import DISK_FULL
 from mediaconv.run.plan import Job, make_plan
 from mediaconv.run.progress import QuietReporter, Reporter
 from mediaconv.run.result import Outcome, OutputFile
 from mediaconv.run.staging import clear_leftovers
 from mediaconv.run.summary import Summary
-from mediaconv.run.survey import FAILED_BEFORE, OutputTree, Survey, failed_jobs, survey
+from mediaconv.run.survey import Survey, survey, survey_failed
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,12 @@ RESUME = Selection()
 
 def survey_run(config: RunConfig, selection: Selection = RESUME) -> Survey:
     """What `run_folder` would do now. Writes nothing; raises UsageError as that does."""
-    with open_output(config.output, write=False) as output:
-        jobs = make_plan(config, find(config.pipeline), folder=output.folder)
-        rows = read_manifest(output.folder)
-        return _surveyed(jobs, rows, output.scan(), output.folder, run_identity(config), selection)
+    pipeline = find(config.pipeline)
+    with uncollected(), open_output(config.output, write=False) as output:
+        found = discover(config, pipeline)
+        jobs = make_plan(config, pipeline, found=found, folder=output.folder)
+        surveyed = _surveyed(jobs, read_manifest(output.folder), output, run_identity(config), selection)
+    return replace(surveyed, left_out=found.left_out)
 
 
 def run_folder(
@@ -65,28 +69,11 @@ def run_folder(
     start, and KeyboardInterrupt after a signal, with nothing partial left.
     """
     began = time.monotonic()
-    jobs = make_plan(config, find(config.pipeline))
-    identity = run_identity(config)
     with ExitStack() as stack:
-        run = _Run(config, identity, reporter or QuietReporter())
+        run = _Run(config, reporter or QuietReporter())
         stack.enter_context(ends_promptly(run.clear))
-        try:
-            output = stack.enter_context(open_output(config.output, write=True))
-            used_before = (output.folder / RUN_NAME).exists()
-            run.manifest = stack.enter_context(Manifest(output.folder))
-            tree = output.scan()
-            for path in tree.leftovers if used_before else []:  # in a folder new to us they are not ours
-                output.remove(path)
-            _write_config(config, output.folder)
-        except OSError as error:
-            kind = WriteError if error.errno in DISK_FULL else UsageError
-            raise kind(f"output: cannot write in {config.output}: {error.strerror or error}") from error
-        run.send = output.send
-        stack.callback(output.send)
-        if output.folder != Path(config.output):
-            jobs = [replace(job, target=output.folder / job.name) for job in jobs]
-        found = _surveyed(jobs, run.manifest.rows, tree, output.folder, identity, selection)
-        run.begin(found)
+        with uncollected():  # what is known of many thousand files stays until the end
+            found = _begun(config, selection, run, stack)
         executor, workers = choose_executor(config, len(found.todo), make)
         stack.callback(run.reporter.close)
         run.reporter.begin(len(found.todo), len(found.skipped), workers)
@@ -95,17 +82,41 @@ def run_folder(
     return run.summary
 
 
+def _begun(config: RunConfig, selection: Selection, run: _Run, stack: ExitStack) -> Survey:
+    """Open the output folder for `run`, take away what killed runs left there, and see what is to be done."""
+    pipeline = find(config.pipeline)
+    inputs = discover(config, pipeline)
+    jobs = make_plan(config, pipeline, found=inputs)
+    identity = run_identity(config)
+    try:
+        output = run.output = stack.enter_context(open_output(config.output, write=True))
+        leftovers = output.leftovers()
+        if (output.folder / RUN_NAME).exists():  # in a folder new to us they are not ours
+            for path in leftovers:
+                output.remove(path)
+        manifest = stack.enter_context(Manifest(output.folder))
+        _write_config(config, output.folder)
+    except OSError as error:
+        kind = WriteError if error.errno in DISK_FULL else UsageError
+        raise kind(f"output: cannot write in {config.output}: {error.strerror or error}") from error
+    stack.callback(output.send)
+    if output.folder != Path(config.output):
+        jobs = [replace(job, target=output.folder / job.name) for job in jobs]
+    found = _surveyed(jobs, manifest.rows, output, identity, selection)
+    run.begin(manifest, identity, replace(found, left_out=inputs.left_out))
+    return found
+
+
 def _surveyed(
     jobs: Sequence[Job],
     rows: Mapping[str, Row],
-    tree: OutputTree,
-    folder: Path,
+    output: Output,
     identity: Mapping[str, str],
     selection: Selection,
 ) -> Survey:
     if selection.retry_failed:
-        return Survey([(job, FAILED_BEFORE) for job in failed_jobs(jobs, rows)], [], [])
-    return survey(jobs, rows, tree, folder, identity, overwrite=selection.overwrite)
+        return survey_failed(jobs, rows)
+    return survey(jobs, rows, output, identity, overwrite=selection.overwrite)
 
 
 def _verified(file: OutputFile, job: Job) -> dict[str, Any]:
@@ -128,19 +139,21 @@ class _Run:
     """One run's state: rows go to the manifest, counts to the summary, news to the reporter."""
 
     manifest: Manifest
-    send: Callable[..., None]
+    identity: dict[str, str]
 
-    def __init__(self, config: RunConfig, identity: dict[str, str], reporter: Reporter) -> None:
+    def __init__(self, config: RunConfig, reporter: Reporter) -> None:
         self.reporter = reporter
         self.summary = Summary(config.output)
+        self.output: Output | None = None
         self._config = config
-        self._identity = identity
         self._versions = versions()
         self._current: dict[int, Job] = {}
 
-    def begin(self, found: Survey) -> None:
+    def begin(self, manifest: Manifest, identity: dict[str, str], found: Survey) -> None:
         """Count what is skipped; rows of files that were only touched get the new time."""
+        self.manifest, self.identity = manifest, identity
         self.summary.skipped = len(found.skipped)
+        self.summary.notes += [(entry.path, entry.reason) for entry in found.left_out if entry.lost]
         for row in found.renewed:
             self.manifest.add(row)
 
@@ -162,7 +175,8 @@ class _Run:
             return
         try:
             self.manifest.add(self._row(outcome))
-            self.send(now=False)
+            if self.output is not None:
+                self.output.send(now=False)
         except WriteError as error:
             self.summary.stopped = str(error)
             return
@@ -177,7 +191,7 @@ class _Run:
             input=outcome.job.name,
             status=DONE,
             seconds=round(outcome.seconds, 3),
-            identity=dict(self._identity),
+            identity=dict(self.identity),
             versions=self._versions,
             attempts=outcome.attempts,
             place=outcome.place,
@@ -202,13 +216,15 @@ class _Run:
             output_shape=list(result.output_shape),
             clipped=result.clipped,
             notes=result.notes,
-            identity={**self._identity, **result.input_identity},
+            identity={**self.identity, **result.input_identity},
         )
 
     def clear(self) -> None:
-        """Remove what jobs under way have begun to write."""
+        """Remove what jobs under way have begun to write, and let others write."""
         for job in list(self._current.values()):
             clear_leftovers(job.target)
+        if self.output is not None:
+            self.output.release()
 
     def started(self, worker: int, job: Job) -> None:
         """See Watch."""

@@ -57,8 +57,15 @@ def list_files(url: str) -> tuple[str, list[str]]:
             raise UsageError(f"input: {url} does not exist")
     except OSError as error:
         raise UsageError(f"input: {url} cannot be listed: {error}") from error
-    names = {str(p).removeprefix(root).lstrip("/") for p in found}
-    return f"{scheme}://{root}", sorted(n for n in names if not any(x.startswith(".") for x in n.split("/")))
+    return f"{scheme}://{root}", sorted({str(p).removeprefix(root).lstrip("/") for p in found})
+
+
+def path_below(root: str, url: str) -> str | None:
+    """The path of a URL, or of a local folder, below a root's URL; None where it does not lie there."""
+    (store, base), (other, path) = open_store(root), open_store(url)
+    if store.protocol != other.protocol or not path.startswith(f"{base}/"):
+        return None
+    return path.removeprefix(f"{base}/")
 
 
 def stat_of(url: str) -> dict[str, Any]:

@@ -6,17 +6,16 @@ an output that was damaged, or that a killed run of another configuration put th
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from mediaconv.errors import ReadError
+from mediaconv.run.discover import LeftOut
 from mediaconv.run.identity import content_hash
 from mediaconv.run.manifest import DONE, Row
+from mediaconv.run.output import Output
 from mediaconv.run.plan import Job
-from mediaconv.run.staging import is_unfinished
 from mediaconv.run.transfer import content_of, identity_of
 
 NEW, FAILED_BEFORE, OVERWRITE = "new", "failed before", "--overwrite"
@@ -29,66 +28,27 @@ RUN_CHANGED = {
 """Reasons why an input is run, by the part of its identity that no longer matches."""
 
 
-@dataclass
-class OutputTree:
-    """What lies in an output folder, found in one pass.
-
-    files: of each folder its files by name, with bytes and time in ns; a store has no time of its own.
-    leftovers: what killed runs left behind.
-    """
-
-    files: dict[str, dict[str, tuple[int, int | None]]] = field(default_factory=dict)
-    leftovers: list[Path] = field(default_factory=list)
-
-    def find(self, output: Path, path: str) -> tuple[int, int | None] | None:
-        """Bytes and time of an output, by its path below the folder; None where it is not there."""
-        folder, _, name = path.rpartition("/")
-        return self.files.get(f"{output}/{folder}" if folder else str(output), {}).get(name)
-
-
 @dataclass(frozen=True)
 class Survey:
     """todo: jobs to run, each with its reason. skipped: jobs that are done and still match.
 
     renewed: rows of those of the skipped whose input or outputs have another time but the same content, with
-    the times that they have now.
+        the times that they have now.
+    not_failed: with --retry-failed, the jobs that it leaves for another run.
+    left_out: what lies in the input and is no job.
     """
 
     todo: list[tuple[Job, str]]
-    skipped: list[Job]
-    renewed: list[Row]
-
-
-def scan_outputs(output: Path) -> OutputTree:
-    """Read an output folder in depth, each folder once; hidden folders and links are not entered."""
-    tree = OutputTree()
-    waiting = [str(output)]
-    while waiting:
-        folder = waiting.pop()
-        files: dict[str, tuple[int, int | None]] = {}
-        try:
-            entries = os.scandir(folder)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        with entries:
-            for entry in entries:
-                if is_unfinished(entry.name):
-                    tree.leftovers.append(Path(entry.path))
-                elif entry.is_dir(follow_symlinks=False):
-                    if not entry.name.startswith("."):
-                        waiting.append(entry.path)
-                else:
-                    stat = entry.stat(follow_symlinks=False)
-                    files[entry.name] = stat.st_size, stat.st_mtime_ns
-        tree.files[folder] = files
-    return tree
+    skipped: list[Job] = field(default_factory=list)
+    renewed: list[Row] = field(default_factory=list)
+    not_failed: list[Job] = field(default_factory=list)
+    left_out: Sequence[LeftOut] = ()
 
 
 def survey(
     jobs: Sequence[Job],
     rows: Mapping[str, Row],
-    tree: OutputTree,
-    output: Path,
+    output: Output,
     run: Mapping[str, str],
     *,
     overwrite: bool = False,
@@ -106,9 +66,7 @@ def survey(
             todo.append((job, OVERWRITE if overwrite else NEW))
             continue
         now: dict[str, Any] = {}
-        reason = (
-            _run_reason(row, run) or _input_reason(job, row, now) or _output_reason(row, tree, output, now)
-        )
+        reason = _run_reason(row, run) or _input_reason(job, row, now) or _output_reason(row, output, now)
         if reason is not None:
             todo.append((job, reason))
             continue
@@ -118,9 +76,15 @@ def survey(
     return Survey(todo, skipped, renewed)
 
 
-def failed_jobs(jobs: Iterable[Job], rows: Mapping[str, Row]) -> list[Job]:
-    """Jobs whose last row is a failure."""
-    return [job for job in jobs if job.name in rows and rows[job.name].status != DONE]
+def survey_failed(jobs: Iterable[Job], rows: Mapping[str, Row]) -> Survey:
+    """What `--retry-failed` does: the jobs whose last row is a failure."""
+    found = Survey([])
+    for job in jobs:
+        if job.name in rows and rows[job.name].status != DONE:
+            found.todo.append((job, FAILED_BEFORE))
+        else:
+            found.not_failed.append(job)
+    return found
 
 
 def _run_reason(row: Row, run: Mapping[str, str]) -> str | None:
@@ -145,11 +109,11 @@ def _input_reason(job: Job, row: Row, renewed: dict[str, Any]) -> str | None:
     return INPUT_CHANGED
 
 
-def _output_reason(row: Row, tree: OutputTree, output: Path, renewed: dict[str, Any]) -> str | None:
+def _output_reason(row: Row, output: Output, renewed: dict[str, Any]) -> str | None:
     """Why the outputs do not match; where they do under other times, `renewed` gets the row's outputs."""
     times: dict[str, int] = {}
     for file in row.outputs:
-        found = tree.find(output, file["path"])
+        found = output.find(file["path"])
         if found is None:
             return OUTPUTS_GONE
         size, time = found
@@ -157,7 +121,7 @@ def _output_reason(row: Row, tree: OutputTree, output: Path, renewed: dict[str, 
             return OUTPUTS_CHANGED
         if time is not None and time != file.get("time"):
             try:
-                if content_hash(output / file["path"]) != file["sha256"]:
+                if content_hash(output.folder / file["path"]) != file["sha256"]:
                     return OUTPUTS_CHANGED
             except OSError:
                 return OUTPUTS_CHANGED

@@ -171,3 +171,26 @@ def test_a_name_that_no_script_can_spell(tmp_path: Path) -> None:
     os.rename(path, strange)
     assert run(tmp_path / "in", tmp_path / "out").files == 1
     assert run(tmp_path / "in", tmp_path / "out").skipped == 1
+
+
+@pytest.mark.parametrize("name", ["manifest.jsonl", "run.yaml"])
+def test_outputs_never_lie_where_a_run_keeps_its_own_files(name: str, tmp_path: Path) -> None:
+    touch(tmp_path / "in/a.png", tmp_path / "in" / name / "b.png")
+    with pytest.raises(UsageError, match=rf"outputs of .*b\.png would lie in .*, but {name} in the output"):
+        plan(tmp_path / "in", tmp_path / "out")
+    assert names(tmp_path / "in", tmp_path / "out", exclude=[f"{name}/*"]) == ["a.png"]
+    touch(tmp_path / "in/deep" / name / "c.png")
+    assert f"deep/{name}/c.png" in names(tmp_path / "in/", tmp_path / "out", include=["deep/*"])
+
+
+def test_outputs_never_have_the_names_of_leftovers(tmp_path: Path) -> None:
+    touch(tmp_path / "in/.a.part-1.png")
+    with pytest.raises(UsageError, match="that of an unfinished output"):
+        plan(tmp_path / "in/.a.part-1.png", tmp_path / "out")
+
+
+def test_a_hidden_file_that_is_named_is_an_input_like_others(tmp_path: Path) -> None:
+    (path,) = images(tmp_path / "in", 1)
+    hidden = path.rename(path.with_name(".hidden.png"))
+    assert run(hidden, tmp_path / "out").files == 1
+    assert run(hidden, tmp_path / "out").skipped == 1
