@@ -74,11 +74,8 @@ def run(
         "timeout_seconds": timeout_seconds,
         "max_failures": max_failures,
     }
-    overrides = [
-        *(set or []),
-        *(f"{key}={_yaml(value)}" for key, value in given.items() if value is not None),
-    ]
-    resolved = load_config(Path(config), overrides=overrides, input=input, output=output)
+    options = {key: value for key, value in given.items() if value is not None}
+    resolved = load_config(Path(config), overrides=set or [], options=options, input=input, output=output)
 
     from mediaconv.run.progress import make_reporter
     from mediaconv.run.runner import Selection, run_folder
@@ -109,8 +106,3 @@ def _dry_run(config: Any, selection: Any, *, json: bool, quiet: bool) -> int:
     elif not quiet:
         print("\n".join(found.lines()))
     return 0
-
-
-def _yaml(value: str | list[str]) -> str:
-    """An option's words as the YAML that the same key of a file would have."""
-    return value if isinstance(value, str) else jsonlib.dumps(value)

@@ -20,16 +20,25 @@ MAX_BYTES = 16 * 2**20
 
 
 def load_config(
-    path: Path | str, *, overrides: Sequence[str] = (), input: str | None = None, output: str | None = None
+    path: Path | str,
+    *,
+    overrides: Sequence[str] = (),
+    options: Mapping[str, str | Sequence[str]] | None = None,
+    input: str | None = None,
+    output: str | None = None,
 ) -> RunConfig:
     """The configuration in a file.
 
     overrides: `key.path=value` each, in order; the value is YAML, list items go by number.
-    input, output: laid over the file's own, after the overrides.
+    options: what a command's own options said, by the key that each stands for (`max_failures` for
+        `--max-failures`); input, output: the same. Laid over the file in this order, after the overrides.
 
     Raises ConfigError with every problem of the file, one a line.
     """
-    return parse_config(_read(Path(path)), name=str(path), overrides=overrides, input=input, output=output)
+    text = _read(Path(path))
+    return parse_config(
+        text, name=str(path), overrides=overrides, options=options, input=input, output=output
+    )
 
 
 def parse_config(
@@ -37,6 +46,7 @@ def parse_config(
     *,
     name: str = "<config>",
     overrides: Sequence[str] = (),
+    options: Mapping[str, str | Sequence[str]] | None = None,
     input: str | None = None,
     output: str | None = None,
 ) -> RunConfig:
@@ -48,17 +58,29 @@ def parse_config(
             raise ConfigError(
                 f"{document.place(())}: got {got}, expected keys such as pipeline, input, output, stack"
             )
-        if not (overrides or input or output):
+        if not (overrides or options or input or output):
             raise ConfigError(
                 f"{name}:1: got an empty file, expected keys such as pipeline, input, output, stack"
             )
         document.value = {}
     for option in overrides:
         override(document, option)
+    for key, words in (options or {}).items():
+        _lay_option(document, key, words)
     for key, value in (("input", input), ("output", output)):
         if value is not None:
             set_value(document, [key], value, f"--{key} {one_line(value)}")
     return _checked(document)
+
+
+def _lay_option(document: Document, key: str, words: str | Sequence[str]) -> None:
+    """What follows `--max-failures` is YAML, as the value of the key is; the words of several are texts."""
+    name = f"--{key.replace('.', '-').replace('_', '-')}"
+    if isinstance(words, str):
+        override(document, f"{key}={words}", place=f"{name} {one_line(words)}")
+    else:
+        place = " ".join(f"{name} {one_line(word)}" for word in words)
+        set_value(document, key.split("."), list(words), place)
 
 
 def _read(path: Path) -> str:

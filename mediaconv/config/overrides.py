@@ -10,13 +10,15 @@ from mediaconv.config.problems import Location, Problem, one_line, shown
 from mediaconv.errors import ConfigError
 
 
-def override(document: Document, option: str) -> None:
+def override(document: Document, option: str, *, place: str = "") -> None:
     """Lay one `key.path=value` over a document. Raises ConfigError naming the option.
+
+    place: what the user wrote instead of `--set OPTION`.
 
     The value is YAML. List items go by number; mappings that are missing are made, and a bare name
     (`- relu`) becomes the mapping it stands for when a key below it is set.
     """
-    place = f"--set {one_line(option)}"
+    place = place or f"--set {one_line(option)}"
     path, sign, text = option.partition("=")
     parts = [part.strip() for part in re.sub(r"\[(-?\d+)\]", r".\1", path).split(".")]
     if not sign or not all(parts):
