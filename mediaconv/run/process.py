@@ -20,6 +20,7 @@ from typing import Any
 
 from mediaconv.errors import MediaconvError, UsageError
 from mediaconv.run.executor import Outcomes, Perform, Watch
+from mediaconv.run.growth import Growth
 from mediaconv.run.plan import Job
 from mediaconv.run.result import Failure, Outcome
 from mediaconv.run.staging import clear_leftovers
@@ -31,8 +32,6 @@ ATTEMPTS = 2
 START_FAILURES = 3
 """Workers in a row that may be lost before they are ready."""
 TICK_SECONDS = 0.5
-WORTH_STARTS = 2.0
-"""A further worker is started where the work that waits takes longer than this many starts."""
 
 
 class ProcessExecutor:
@@ -68,6 +67,7 @@ class _Worker:
     def __init__(self, index: int, make: Callable[[], Perform]) -> None:
         self.index = index
         self.ready = False
+        self.jobs = 0
         self.job: Job | None = None
         self.began = time.monotonic()
         ours, theirs = socket.socketpair()
@@ -90,6 +90,7 @@ class _Worker:
     def begin(self, job: Job, threads: int) -> None:
         """Hand over a job. A worker that is gone already is found out by its closed pipe."""
         self.job = job
+        self.jobs += 1
         self.began = time.monotonic()
         self._send((job, threads))
 
@@ -125,8 +126,7 @@ class _Pool:
         self._begun: dict[str, int] = {}
         self._workers: list[_Worker] = []
         self._start_failures = 0
-        self._start_seconds: float | None = None
-        self._job_seconds: list[float] = []
+        self._growth = Growth()
 
     def outcomes(self) -> Iterator[Outcome]:
         """Run everything."""
@@ -156,17 +156,18 @@ class _Pool:
 
     def _wanted(self) -> int:
         """How many workers there should be now."""
-        busy = sum(1 for w in self._workers if w.job)
-        most = min(self._most, busy + len(self._waiting))
+        busy = [w for w in self._workers if w.job]
+        most = min(self._most, len(busy) + len(self._waiting))
         now = len(self._workers)
-        if not self._grow or now == 0:
-            return most if not self._grow else 1
-        if self._start_seconds is None or any(not w.ready for w in self._workers):
-            return now
-        running = [time.monotonic() - w.began for w in self._workers if w.job]
-        mean = sum(self._job_seconds) / len(self._job_seconds) if self._job_seconds else 0.0
-        rest = max([mean, *running]) * len(self._waiting) / now
-        return min(most, now + 1) if rest > WORTH_STARTS * self._start_seconds else now
+        if not self._grow:
+            return most
+        if now == 0:
+            return 1
+        running = [(time.monotonic() - w.began, w.jobs == 1) for w in busy]
+        worth = all(w.ready for w in self._workers) and self._growth.is_worth_another(
+            waiting=len(self._waiting), workers=now, running=running
+        )
+        return min(most, now + 1) if worth else now
 
     def _hand_out(self) -> None:
         threads = max(1, cores() // max(1, len(self._workers)))
@@ -194,11 +195,11 @@ class _Pool:
         if kind == READY:
             worker.ready = True
             self._start_failures = 0
-            self._start_seconds = time.monotonic() - worker.began
+            self._growth.started(time.monotonic() - worker.began)
         elif kind == ADVANCE:
             self._watch.advanced(worker.index, *rest)
         elif kind == DONE:
-            self._job_seconds.append(time.monotonic() - worker.began)
+            self._growth.ended(time.monotonic() - worker.began, first=worker.jobs == 1)
             yield self._ended(worker, rest[0])
         elif kind == BROKEN:
             text, exit_code = rest
