@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import random
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import cv2
+import numpy as np
 import pytest
+import soundfile
 
 from mediaconv.errors import WriteError
 from mediaconv.run.perform import failure_of
@@ -26,7 +31,7 @@ def cut(data: bytes) -> bytes:
 
 
 def flipped(data: bytes) -> bytes:
-    """The compressed rows are damaged; header and length are right."""
+    """Compressed data is damaged; header and length are right."""
     middle = len(data) // 2
     return data[:middle] + bytes(255 - b for b in data[middle : middle + 40]) + data[middle + 40 :]
 
@@ -43,41 +48,118 @@ BREAKS = {
     "empty": lambda data: b"",
     "cut": cut,
     "text": lambda data: b"this is a shopping list, not an image\n",
-    "flipped": flipped,
-    "huge": huge,
     "noise": lambda data: random.Random(0).randbytes(500),
     "header only": lambda data: data[:33],
 }
+"""How files of every kind are broken; each kind has ways of its own beside them."""
 
 
-def test_three_hundred_files_one_in_twenty_broken(tmp_path: Path) -> None:
+def broken(inputs: list[Path], source: Path, ways: dict[str, Callable[[bytes], bytes]]) -> dict[str, str]:
+    """Break one input in twenty, each in the next way; the ways, by the inputs' names."""
+    found = {}
+    for i, path in enumerate(inputs[::EVERY]):
+        how = list(ways)[i % len(ways)]
+        path.write_bytes(ways[how](path.read_bytes()))
+        found[path.relative_to(source).as_posix()] = how
+    return found
+
+
+def test_three_hundred_images_one_in_twenty_broken(tmp_path: Path) -> None:
     source, output = tmp_path / "in", tmp_path / "out"
     inputs = images(source, CORPUS)
-    broken = {}
-    for i, path in enumerate(inputs[::EVERY]):
-        how = list(BREAKS)[i % len(BREAKS)]
-        path.write_bytes(BREAKS[how](path.read_bytes()))
-        broken[path.relative_to(source).as_posix()] = how
+    bad = broken(inputs, source, {**BREAKS, "flipped": flipped, "huge": huge})
     misnamed = inputs[1].rename(inputs[1].with_suffix(".jpg"))  # a PNG all the same
     config = write_config(tmp_path / "c.yaml", source, output)
     process = start(config, "--workers", "2")
     out, errors = process.communicate(timeout=120)
     assert process.returncode == 1, errors
     assert "Traceback" not in errors
-    assert f"{CORPUS - len(broken)} files" in out
-    assert f"{len(broken)} failed" in out
+    assert f"{CORPUS - len(bad)} files" in out
+    assert f"{len(bad)} failed" in out
     names = {path.relative_to(source).as_posix() for path in [*inputs[:1], misnamed, *inputs[2:]]}
-    assert set(outputs(output)) == {f"{n}/channel_{c}.png" for n in names - set(broken) for c in (0, 1)}
+    assert set(outputs(output)) == {f"{n}/channel_{c}.png" for n in names - set(bad) for c in (0, 1)}
+    for name, row in check_rows(output, names, bad).items():
+        assert f"failed: {name}: read: {row['reason']}\n" in errors
+
+
+def check_rows(output: Path, names: set[str], bad: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """Every input has its row and the failed ones say why, in a line or two; these."""
     found = rows(output)
     assert set(found) == names
-    for name, row in found.items():
-        assert row["status"] == ("failed" if name in broken else "done")
-        if name in broken:
-            assert row["stage"] == "read", broken[name]
-            assert row["reason"].count("\n") <= 1
-            assert Path(name).name in row["reason"]
-            assert f"failed: {name}: read: " in errors
+    assert {name for name, row in found.items() if row["status"] == "failed"} == set(bad)
+    for name, how in bad.items():
+        assert found[name]["stage"] == "read", how
+        assert found[name]["reason"].count("\n") <= 1
+        assert Path(name).name in found[name]["reason"]
     assert not [path for path in output.rglob("*") if path.is_dir() and not any(path.iterdir())]
+    return {name: found[name] for name in bad}
+
+
+def sounds(folder: Path) -> list[Path]:
+    """Three hundred sounds of noise, in three formats."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    found = [folder / f"{i:03}.{('wav', 'flac', 'ogg')[i % 3]}" for i in range(CORPUS)]
+    for path in found:
+        soundfile.write(path, rng.uniform(-0.5, 0.5, (800, 2)), 8000)
+    return found
+
+
+def films(folder: Path) -> list[Path]:
+    """Three hundred films of four frames, of which nine differ, in three formats."""
+    folder.mkdir()
+    found = [folder / f"{i:03}.{('mp4', 'mkv', 'mov')[i % 3]}" for i in range(CORPUS)]
+    for i, path in enumerate(found):
+        if i < 9:
+            graph = f"testsrc2=size=32x24:rate=10:duration=0.4,hue=h={36 * i}"
+            command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", graph, "-pix_fmt", "yuv420p", str(path)]
+            subprocess.run(command, check=True)
+        else:
+            path.write_bytes(found[i % 9].read_bytes())
+    return found
+
+
+def picture(data: bytes) -> bytes:
+    """Under a sound's name."""
+    return cv2.imencode(".png", np.zeros((40, 40, 3), np.uint8))[1].tobytes()
+
+
+def sound(data: bytes) -> bytes:
+    """Under a film's name."""
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(800), 8000, format="WAV")
+    return file.getvalue()
+
+
+CORPORA: dict[str, tuple[Callable[[Path], list[Path]], dict[str, Callable[[bytes], bytes]]]] = {
+    "audio": (sounds, {**BREAKS, "picture": picture}),
+    "video": (films, {**BREAKS, "sound": sound}),
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", CORPORA)
+def test_three_hundred_sounds_and_films_one_in_twenty_broken(kind: str, tmp_path: Path) -> None:
+    """What is good comes out as if it had been alone."""
+    source, output = tmp_path / "in", tmp_path / "out"
+    make, ways = CORPORA[kind]
+    inputs = make(source)
+    good = inputs[20 + 1 : 20 + 4]
+    bad = broken(inputs, source, ways)
+    stack = {"pipeline": kind, "stack": STACK}
+    inputs[5].unlink()
+    inputs[5].symlink_to("nowhere")
+    bad[inputs[5].name] = "a link to nothing"
+    summary = run(source, output, **stack)
+    assert (summary.files, len(summary.failures), summary.exit_code) == (CORPUS - len(bad), len(bad), 1)
+    check_rows(output, {path.name for path in inputs}, bad)
+    whole = outputs(output)
+    assert {name.partition("/")[0] for name in whole} == {path.name for path in inputs} - set(bad)
+    for path in good:
+        run(path, tmp_path / "alone", **stack)
+    alone = outputs(tmp_path / "alone")
+    assert len(alone) == 2 * len(good)
+    assert alone.items() <= whole.items()
 
 
 @pytest.fixture
