@@ -133,9 +133,11 @@ def test_an_interrupt_ends_a_ray_run(tmp_path: Path) -> None:
     family = psutil.Process(process.pid).children(recursive=True)
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=30)
     assert time.monotonic() - began < 2
     assert process.returncode == 130
+    assert errors.splitlines()[-1] == "interrupted"
+    assert not (output / ".mediaconv.lock").exists()
     assert unfinished(output) == []
     assert psutil.wait_procs(family, timeout=10)[1] == []
 
