@@ -40,6 +40,7 @@ class ProcessExecutor:
     make: picklable; called in each worker, it makes the function that runs a job.
     grow: begin with one worker and add others while the work that waits is worth their start.
     timeout_seconds: a job that takes longer is ended and fails.
+    threads: of each library, divided among the workers; default: as many as there are cores.
     """
 
     def __init__(
@@ -49,12 +50,22 @@ class ProcessExecutor:
         workers: int,
         grow: bool = False,
         timeout_seconds: float | None = None,
+        threads: int | None = None,
     ) -> None:
         self._make, self._most, self._grow, self._timeout = make, workers, grow, timeout_seconds
+        self._threads = cores() if threads is None else threads
 
     def run(self, jobs: Sequence[Job], watch: Watch) -> Outcomes:
         """Outcomes in the order in which they are reached."""
-        pool = _Pool(self._make, jobs, watch, most=self._most, grow=self._grow, timeout=self._timeout)
+        pool = _Pool(
+            self._make,
+            jobs,
+            watch,
+            most=self._most,
+            grow=self._grow,
+            timeout=self._timeout,
+            threads=self._threads,
+        )
         try:
             yield from pool.outcomes()
         finally:
@@ -119,8 +130,9 @@ class _Pool:
         most: int,
         grow: bool,
         timeout: float | None,
+        threads: int,
     ) -> None:
-        self._make, self._watch = make, watch
+        self._make, self._watch, self._threads = make, watch, threads
         self._most, self._grow, self._timeout = most, grow, timeout
         self._waiting = deque(jobs)
         self._begun: dict[str, int] = {}
@@ -170,7 +182,7 @@ class _Pool:
         return min(most, now + 1) if worth else now
 
     def _hand_out(self) -> None:
-        threads = max(1, cores() // max(1, len(self._workers)))
+        threads = max(1, self._threads // max(1, len(self._workers)))
         for worker in self._workers:
             if worker.ready and worker.job is None and self._waiting:
                 job = self._waiting.popleft()

@@ -176,7 +176,7 @@ def run_in_task(make: bytes, timeout: float | None, threads: int, job: Job) -> O
     """One job, in a worker process of Ray."""
     node = f"node {_imported().get_runtime_context().get_node_id()}"
     if timeout is not None:
-        executor = ProcessExecutor(pickle.loads(make), workers=1, timeout_seconds=timeout)
+        executor = ProcessExecutor(pickle.loads(make), workers=1, timeout_seconds=timeout, threads=threads)
         (outcome,) = executor.run([job], _Nobody())
         return replace(outcome, place=node)
     if make not in _PERFORMS:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from mediaconv.run.executor import Advance, Perform
 from mediaconv.run.identity import content_hash, input_identity
 from mediaconv.run.perform import failure_of
 from mediaconv.run.plan import Job
-from mediaconv.run.result import JobResult, Outcome, OutputFile
+from mediaconv.run.result import Failure, JobResult, Outcome, OutputFile
 from mediaconv.run.staging import Staging
 
 
@@ -138,6 +140,24 @@ class HeldUntilANodeIsLost:
     def _lost(self) -> str | None:
         path = self.folder / "lost"
         return path.read_text() if path.exists() else None
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Jobs that fail, with what they find around them as the reason: threads and, on Ray, resources."""
+
+    def __call__(self) -> Perform:
+        import torch
+
+        def look(job: Job, advance: Advance) -> Outcome:
+            found: dict[str, object] = {"threads": torch.get_num_threads()}
+            if "ray" in sys.modules:
+                import ray
+
+                found |= ray.get_runtime_context().get_assigned_resources()
+            return Outcome(job, failure=Failure("run", json.dumps(found, sort_keys=True)))
+
+        return look
 
 
 class Diary:

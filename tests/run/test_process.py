@@ -16,7 +16,7 @@ from mediaconv.run.plan import Job
 from mediaconv.run.process import ProcessExecutor
 from mediaconv.run.result import Outcome
 from mediaconv.run.serial import SerialExecutor
-from tests.run.fakes import Diary, Reverser, Unstartable, jobs_of
+from tests.run.fakes import Diary, Reverser, Surroundings, Unstartable, jobs_of
 from tests.run.trees import outputs, unfinished
 
 GOOD = {f"{i}.bin": f"contents of {i}".encode() for i in range(6)}
@@ -121,6 +121,13 @@ def test_further_workers_come_when_the_work_is_worth_them(tmp_path: Path) -> Non
     list(ProcessExecutor(Reverser(1.0), workers=2, grow=True).run(jobs, many))
     assert {line[1] for line in few.lines if line[0] == "started"} == {0}
     assert {line[1] for line in many.lines if line[0] == "started"} == {0, 1}
+
+
+def test_threads_are_divided_among_workers(tmp_path: Path) -> None:
+    jobs = jobs_of(tmp_path, GOOD)
+    executor = ProcessExecutor(Surroundings(), workers=2, threads=7)
+    found = [o.failure.reason for o in executor.run(jobs, Diary()) if o.failure]
+    assert found == ['{"threads": 3}'] * len(jobs)
 
 
 def test_workers_die_with_their_parent(tmp_path: Path) -> None:

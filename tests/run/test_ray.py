@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import signal
 import threading
 import time
@@ -18,7 +19,7 @@ from mediaconv.run.choose import choose_executor
 from mediaconv.run.perform import Performer
 from mediaconv.run.ray_cluster import _Flight, run_in_task
 from mediaconv.run.runner import run_folder
-from tests.run.fakes import HeldUntilANodeIsLost, Reverser, jobs_of
+from tests.run.fakes import HeldUntilANodeIsLost, Reverser, Surroundings, jobs_of
 from tests.run.running import ROOT, parsed, rows, run, start, write_config
 from tests.run.trees import images, outputs, unfinished
 
@@ -87,6 +88,23 @@ def test_a_job_that_kills_its_worker_is_tried_twice_and_others_go_on(cluster: An
     assert found["once.bin"].result is not None
     assert found["once.bin"].attempts == 2
     assert unfinished(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("timeout_seconds", [None, 60])
+def test_every_job_gets_the_resources_that_it_asks_for(
+    timeout_seconds: float | None, cluster: Any, tmp_path: Path
+) -> None:
+    """Only the third node has them all; torch's threads are as many as the job's CPUs."""
+    cluster.add_node(num_cpus=4, num_gpus=1, resources={"disk": 2})
+    cluster.wait_for_nodes()
+    wanted = {"num_cpus": 3, "num_gpus": 0.5, "resources": {"disk": 1}}
+    keys = {"executor": "ray", "timeout_seconds": timeout_seconds}
+    config = parsed(tmp_path, tmp_path / "out", ray={"address": cluster.address, **wanted}, **keys)
+    jobs = jobs_of(tmp_path, {f"{i}.bin": b"x" for i in range(3)})
+    executor, _ = choose_executor(config, len(jobs), Surroundings())
+    found = [json.loads(o.failure.reason) for o in executor.run(jobs, _Nobody()) if o.failure]
+    resources = {"CPU": 3.0, "GPU": 0.5, "disk": 1.0} if timeout_seconds is None else {}
+    assert found == [{"threads": 3, **resources}] * len(jobs)
 
 
 def test_a_job_over_its_time_is_ended(cluster: Any, tmp_path: Path) -> None:
