@@ -20,7 +20,7 @@ from benchmarks.film import ROOT, cost
 from benchmarks.table import Table
 from mediaconv.config import RunConfig, parse_config
 from mediaconv.run.identity import run_identity, versions
-from mediaconv.run.runner import survey_run
+from mediaconv.run.runner import run_folder
 
 IMAGES, CLIPS, FINISHED = 500, 50, 100_000
 SIDE, CLIP_SECONDS, CLIP_SIZE = 64, 1, "160x120"
@@ -102,12 +102,12 @@ def throughput(folder: Path, pipeline: str, source: Path, count: int) -> list[li
 
 
 def scan(folder: Path) -> list[str]:
-    """How long it takes to find that everything is done."""
+    """How long a run takes that finds everything done."""
     config = finished_tree(folder, FINISHED)
     began = time.perf_counter()
-    found = survey_run(config)
+    summary = run_folder(config)
     spent = time.perf_counter() - began
-    if found.todo or len(found.skipped) != FINISHED:
+    if summary.files or summary.skipped != FINISHED:
         raise RuntimeError("a finished tree was not found to be finished")
     return [f"{FINISHED:,} finished files", "found to be done", f"{spent:.1f}", f"{FINISHED / spent:,.0f}"]
 

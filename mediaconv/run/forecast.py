@@ -14,8 +14,6 @@ from mediaconv.errors import MediaconvError
 from mediaconv.run.choose import choose_executor
 from mediaconv.run.estimate import rate_of_rows, rate_of_trial
 from mediaconv.run.identity import run_identity
-from mediaconv.run.manifest import read_manifest
-from mediaconv.run.output import open_output
 from mediaconv.run.plan import Job
 from mediaconv.run.runner import RESUME, Selection, survey_run
 from mediaconv.run.survey import Survey
@@ -61,7 +59,7 @@ class Forecast:
         total = f"{counted(len(self.found.todo), 'file')} to run, {len(skipped)} skipped"
         if self.found.left_out:
             total += f", {len(self.found.left_out)} left out"
-        if self.seconds is not None and self.bytes is not None:
+        if self.seconds is not None and self.bytes is not None and self.found.todo:
             total += (
                 f"; about {size(self.bytes)} and {duration(self.seconds)} "
                 f"with {counted(self.workers, 'worker')} (from {self.basis})"
@@ -95,8 +93,7 @@ def forecast(config: RunConfig, selection: Selection = RESUME) -> Forecast:
     if not jobs:
         return Forecast(found, config.output, 0, 0.0, 0, "nothing is left to do")
     _, workers = choose_executor(config, len(jobs))
-    with open_output(config.output, write=False) as output:
-        rows = list(read_manifest(output.folder).values())
+    rows = list(found.rows.values())
     weights = {job.name: _bytes(job) for job in jobs}
     try:
         rate = rate_of_rows(rows, run_identity(config)) or rate_of_trial(config, jobs, weights)

@@ -82,7 +82,7 @@ def make_plan(
 
 def _job(path: Path, found: Found, output: Path) -> Job:
     name = str(path)[found.skip :]
-    if path == found.root:  # as a sequence of stills
+    if path in found.folders and path == found.root:  # as a sequence of stills
         name = found.url.rpartition("/")[2] if found.url else path.resolve().name
     url = f"{found.url}/{path.as_posix()}" if path.parts else found.url
     return Job(name, path, Path(output, name), input_url=url if found.url else "")
@@ -107,12 +107,12 @@ def _refuse_hiding(config: RunConfig, pipeline: Pipeline, root: Path) -> None:
 def _refuse_overwriting(jobs: Sequence[Job], found: Found) -> None:
     """Outputs never lie on a file, nor in a folder whose stills are an input."""
     folders = {os.path.realpath(path) for path in found.folders}
-    files: dict[Path, set[str]] = {}
+    files: dict[str, set[str]] = {}
     for job in jobs:
-        parent = job.target.parent
-        if parent not in files:
-            files[parent] = _files_in(parent)
-        if job.target.name in files[parent]:
+        folder, _, name = job.name.rpartition("/")
+        if folder not in files:
+            files[folder] = _files_in(job.target.parent)
+        if name in files[folder]:
             kind = "which is a file"
         elif folders and os.path.realpath(job.target) in folders:
             kind = "which is an input"

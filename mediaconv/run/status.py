@@ -8,7 +8,7 @@ from typing import Any
 
 from mediaconv.config import load_config
 from mediaconv.errors import UsageError
-from mediaconv.run.manifest import Row, read_manifest
+from mediaconv.run.manifest import Row
 from mediaconv.run.output import RUN_NAME, open_output
 from mediaconv.run.runner import survey_run
 from mediaconv.run.survey import FAILED_BEFORE, NEW, OUTPUTS_CHANGED, OUTPUTS_GONE
@@ -77,17 +77,16 @@ def read_status(where: str | Path) -> Status:
                 f"{where}: holds no run (no {RUN_NAME}); give the `output` of a configuration that was run"
             )
         config = load_config(output.folder / RUN_NAME, output=where)
-        rows = read_manifest(output.folder)
     status = Status(where)
     found = survey_run(config)
     status.done = [job.name for job in found.skipped]
     for job, reason in found.todo:
         if reason == FAILED_BEFORE:
-            status.failed[job.name] = rows[job.name]
+            status.failed[job.name] = found.rows[job.name]
         elif reason in (NEW, OUTPUTS_GONE, OUTPUTS_CHANGED):
             status.missing[job.name] = "not run yet" if reason == NEW else reason
         else:
             status.stale[job.name] = reason
     known = {job.name for job in found.skipped} | {job.name for job, _ in found.todo}
-    status.stale.update({name: INPUT_GONE for name in rows if name not in known})
+    status.stale.update({name: INPUT_GONE for name in found.rows if name not in known})
     return status

@@ -36,6 +36,7 @@ class Survey:
         the times that they have now.
     not_failed: with --retry-failed, the jobs that it leaves for another run.
     left_out: what lies in the input and is no job.
+    rows: the last row of every input that has one.
     """
 
     todo: list[tuple[Job, str]]
@@ -43,6 +44,7 @@ class Survey:
     renewed: list[Row] = field(default_factory=list)
     not_failed: list[Job] = field(default_factory=list)
     left_out: Sequence[LeftOut] = ()
+    rows: Mapping[str, Row] = field(default_factory=dict, repr=False)
 
 
 def survey(
@@ -73,12 +75,12 @@ def survey(
         skipped.append(job)
         if now:
             renewed.append(replace(row, **now))
-    return Survey(todo, skipped, renewed)
+    return Survey(todo, skipped, renewed, rows=rows)
 
 
 def survey_failed(jobs: Iterable[Job], rows: Mapping[str, Row]) -> Survey:
     """What `--retry-failed` does: the jobs whose last row is a failure."""
-    found = Survey([])
+    found = Survey([], rows=rows)
     for job in jobs:
         if job.name in rows and rows[job.name].status != DONE:
             found.todo.append((job, FAILED_BEFORE))
