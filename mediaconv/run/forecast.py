@@ -45,7 +45,9 @@ class Forecast:
             "output": self.output,
             "run": [_told(job, reason) for job, reason in self.found.todo],
             "skip": [_told(job, reason) for job, reason in self._skipped()],
-            "left_out": [{"input": entry.path, "reason": entry.reason} for entry in self.found.left_out],
+            "left_out": [
+                {"input": entry.path, "reason": entry.reason} for entry in self.found.inputs.left_out
+            ],
             "workers": self.workers,
             "estimate": {"seconds": self.seconds, "bytes": self.bytes, "basis": self.basis},
         }
@@ -55,10 +57,10 @@ class Forecast:
         found = [f"{job.origin} -> {job.destination}/  ({reason})" for job, reason in self.found.todo]
         skipped = self._skipped()
         found += _grouped("skipped", [(job.origin, reason) for job, reason in skipped])
-        found += _grouped("left out", [(entry.path, entry.reason) for entry in self.found.left_out])
+        found += _grouped("left out", [(entry.path, entry.reason) for entry in self.found.inputs.left_out])
         total = f"{counted(len(self.found.todo), 'file')} to run, {len(skipped)} skipped"
-        if self.found.left_out:
-            total += f", {len(self.found.left_out)} left out"
+        if self.found.inputs.left_out:
+            total += f", {len(self.found.inputs.left_out)} left out"
         if self.seconds is not None and self.bytes is not None and self.found.todo:
             total += (
                 f"; about {size(self.bytes)} and {duration(self.seconds)} "

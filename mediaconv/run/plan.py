@@ -68,7 +68,7 @@ def make_plan(
             f"input: {config.input} holds nothing for the pipeline {pipeline.name}; "
             f"it takes {' '.join(sorted(pipeline.takes(config.read)))}"
         )
-    jobs = [_job(path, found, folder) for path in found.inputs]
+    jobs = [job_of(path, found, folder) for path in found.inputs]
     jobs.sort(key=lambda job: job.name)
     if not local:
         base = config.output.rstrip("/")
@@ -80,7 +80,8 @@ def make_plan(
     return jobs
 
 
-def _job(path: Path, found: Found, output: Path) -> Job:
+def job_of(path: Path, found: Found, output: Path) -> Job:
+    """The job of an input below the root of those that were found. output: the folder, on this machine."""
     name = str(path)[found.skip :]
     if path in found.folders and path == found.root:  # as a sequence of stills
         name = found.url.rpartition("/")[2] if found.url else path.resolve().name

@@ -51,7 +51,7 @@ def survey_run(config: RunConfig, selection: Selection = RESUME) -> Survey:
         found = discover(config, pipeline)
         jobs = make_plan(config, pipeline, found=found, folder=output.folder)
         surveyed = _surveyed(jobs, read_manifest(output.folder), output, run_identity(config), selection)
-    return replace(surveyed, left_out=found.left_out)
+    return replace(surveyed, inputs=found)
 
 
 def run_folder(
@@ -103,7 +103,7 @@ def _begun(config: RunConfig, selection: Selection, run: _Run, stack: ExitStack)
     if output.folder != Path(config.output):
         jobs = [replace(job, target=output.folder / job.name) for job in jobs]
     found = _surveyed(jobs, manifest.rows, output, identity, selection)
-    run.begin(manifest, identity, replace(found, left_out=inputs.left_out))
+    run.begin(manifest, identity, replace(found, inputs=inputs))
     return found
 
 
@@ -153,7 +153,7 @@ class _Run:
         """Count what is skipped; rows of files that were only touched get the new time."""
         self.manifest, self.identity = manifest, identity
         self.summary.skipped = len(found.skipped)
-        self.summary.notes += [(entry.path, entry.reason) for entry in found.left_out if entry.lost]
+        self.summary.notes += [(entry.path, entry.reason) for entry in found.inputs.left_out if entry.lost]
         for row in found.renewed:
             self.manifest.add(row)
 

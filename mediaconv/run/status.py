@@ -8,10 +8,13 @@ from typing import Any
 
 from mediaconv.config import load_config
 from mediaconv.errors import UsageError
+from mediaconv.run.identity import run_identity
 from mediaconv.run.manifest import Row
 from mediaconv.run.output import RUN_NAME, open_output
+from mediaconv.run.plan import Job, job_of
 from mediaconv.run.runner import survey_run
-from mediaconv.run.survey import FAILED_BEFORE, NEW, OUTPUTS_CHANGED, OUTPUTS_GONE
+from mediaconv.run.survey import FAILED_BEFORE, NEW, OUTPUTS_CHANGED, OUTPUTS_GONE, survey
+from mediaconv.run.transfer import identity_of
 from mediaconv.run.wording import escaped
 
 SHOWN = 20
@@ -24,7 +27,7 @@ class Status:
 
     done: complete and unchanged. failed: stage and reason of the last run. missing: not run yet, or outputs
     are gone or damaged. stale: done, but of another input, configuration, weights or version, or the input is
-    gone.
+    gone. What an earlier run did counts too where the last one's patterns leave it out.
     """
 
     output: str
@@ -77,16 +80,32 @@ def read_status(where: str | Path) -> Status:
                 f"{where}: holds no run (no {RUN_NAME}); give the `output` of a configuration that was run"
             )
         config = load_config(output.folder / RUN_NAME, output=where)
+        found = survey_run(config)
+        known = {job.name for job in found.skipped} | {job.name for job, _ in found.todo}
+        others = [
+            job_of(found.inputs.root / name, found.inputs, output.folder)
+            for name in found.rows.keys() - known
+        ]
+        there = [job for job in others if _is_there(job)]
+        rest = survey(there, found.rows, output, run_identity(config))
     status = Status(where)
-    found = survey_run(config)
-    status.done = [job.name for job in found.skipped]
-    for job, reason in found.todo:
+    status.done = sorted(job.name for job in [*found.skipped, *rest.skipped])
+    for job, reason in sorted([*found.todo, *rest.todo], key=lambda entry: entry[0].name):
         if reason == FAILED_BEFORE:
             status.failed[job.name] = found.rows[job.name]
         elif reason in (NEW, OUTPUTS_GONE, OUTPUTS_CHANGED):
             status.missing[job.name] = "not run yet" if reason == NEW else reason
         else:
             status.stale[job.name] = reason
-    known = {job.name for job in found.skipped} | {job.name for job, _ in found.todo}
-    status.stale.update({name: INPUT_GONE for name in found.rows if name not in known})
+    gone = {job.name for job in others}.difference(job.name for job in there)
+    status.stale.update(dict.fromkeys(sorted(gone), INPUT_GONE))
     return status
+
+
+def _is_there(job: Job) -> bool:
+    """Whether a job's input can be asked for; an earlier run took it, the last one's patterns may not."""
+    try:
+        identity_of(job)
+    except OSError:
+        return False
+    return True

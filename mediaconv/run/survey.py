@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from mediaconv.errors import ReadError
-from mediaconv.run.discover import LeftOut
+from mediaconv.run.discover import Found
 from mediaconv.run.identity import content_hash
 from mediaconv.run.manifest import DONE, Row
 from mediaconv.run.output import Output
@@ -35,7 +36,7 @@ class Survey:
     renewed: rows of those of the skipped whose input or outputs have another time but the same content, with
         the times that they have now.
     not_failed: with --retry-failed, the jobs that it leaves for another run.
-    left_out: what lies in the input and is no job.
+    inputs: what was found in the input, and what of it is left out.
     rows: the last row of every input that has one.
     """
 
@@ -43,7 +44,7 @@ class Survey:
     skipped: list[Job] = field(default_factory=list)
     renewed: list[Row] = field(default_factory=list)
     not_failed: list[Job] = field(default_factory=list)
-    left_out: Sequence[LeftOut] = ()
+    inputs: Found = field(default_factory=lambda: Found(Path(), []))
     rows: Mapping[str, Row] = field(default_factory=dict, repr=False)
 
 

@@ -219,6 +219,20 @@ def test_status_tells_done_failed_missing_and_stale(done: tuple[Path, Path, list
         read_status(source)
 
 
+def test_status_knows_inputs_that_the_last_run_left_out(done: tuple[Path, Path, list[Path]]) -> None:
+    source, output, inputs = done
+    names = [path.relative_to(source).as_posix() for path in inputs]
+    inputs[3].write_bytes(b"no image")
+    run(source, output)
+    images(source / "new", 1)
+    inputs[4].unlink()
+    run(source, output, include=[names[0]])
+    status = read_status(output)
+    assert status.done == names[:3]
+    assert list(status.failed) == [names[3]]
+    assert (status.missing, status.stale) == ({}, {names[4]: "its input is no longer there"})
+
+
 def test_a_torn_last_line_is_cut_off_and_its_input_run_again(done: tuple[Path, Path, list[Path]]) -> None:
     source, output, _ = done
     before = outputs(output)
