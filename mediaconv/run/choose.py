@@ -27,8 +27,13 @@ def choose_executor(
     make: makes what runs one job; default: what the configuration says.
     """
     if any(path.startswith(f"{IN_PROCESS}://") for path in (config.input, config.output)):
-        if config.executor in ("process", "ray") or config.timeout_seconds is not None:
-            raise UsageError(f"executor: {IN_PROCESS}:// is seen by one process only; use executor: serial")
+        seen = f"{IN_PROCESS}:// is seen by one process only"
+        if config.executor in ("process", "ray"):
+            raise UsageError(f"executor: {seen}; use executor: serial")
+        if config.timeout_seconds is not None:
+            raise UsageError(
+                f"timeout_seconds: {seen}, and a file is ended with its own process; leave it out"
+            )
         return SerialExecutor(make or functools.partial(Performer, config)), 1
     if config.executor == "ray":
         from mediaconv.run.ray_cluster import RayExecutor

@@ -28,11 +28,12 @@ NOT_INCLUDED = "matches no include pattern"
 class LeftOut:
     """What a search came by and does not take. path: as a user knows it; a folder's ends with a slash.
 
-    lost: it may hold inputs, for all that is known: it could not be read.
+    unwanted: include or exclude say so. lost: it could not be read, and may hold inputs.
     """
 
     path: str
     reason: str
+    unwanted: bool = False
     lost: bool = False
 
 
@@ -129,7 +130,7 @@ def _taken(found: Found, left_out: list[LeftOut], config: RunConfig, pipeline: P
             if reason is None:
                 chosen.append(file)
             else:
-                left_out.append(LeftOut(f"{before}{file}", reason))
+                left_out.append(LeftOut(f"{before}{file}", reason, unwanted=True))
         files = chosen
     inputs, folders = pipeline.inputs(files, config.read), frozenset[Path]()
     if inputs != files:
@@ -235,7 +236,7 @@ class _Search:
                 self._leave(entry.path, NO_FILE)
 
     def _leave(self, path: str, reason: str, *, lost: bool = False) -> None:
-        self.left_out[path] = LeftOut(path, reason, lost)
+        self.left_out[path] = LeftOut(path, reason, lost=lost)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -42,6 +42,7 @@ class Performer:
     def __call__(self, job: Job, advance: Advance) -> Outcome:
         """Run a job; whatever a file, a disk or a defect does wrong is in the outcome."""
         began = time.monotonic()
+        local = job
         try:
             before = identity_of(job) if job.input_url else {}
             with localized(job) as local:
@@ -51,6 +52,8 @@ class Performer:
             failure = failure_of(error, job)
             if failure.unfit:
                 failure = replace(failure, reason=self._config.placed(failure.reason))
+            if job.input_url:  # the copy's place says nothing to anybody
+                failure = replace(failure, reason=failure.reason.replace(str(local.input), job.origin))
             return Outcome(job, failure=failure, seconds=time.monotonic() - began)
         return Outcome(job, result=result, seconds=time.monotonic() - began)
 

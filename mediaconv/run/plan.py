@@ -17,6 +17,7 @@ from mediaconv.run.manifest import NAME as MANIFEST_NAME
 from mediaconv.run.output import KEPT
 from mediaconv.run.staging import is_unfinished
 from mediaconv.run.storage import is_remote
+from mediaconv.run.wording import counted
 
 OWN_NAMES = frozenset({*KEPT, LOCK_NAME})
 """What a run keeps in its output folder beside outputs."""
@@ -64,8 +65,12 @@ def make_plan(
     if local and not found.url:
         _refuse_hiding(config, pipeline, found.root)
     if not found.inputs:
+        unwanted = sum(entry.unwanted for entry in found.left_out)
+        patterns = (
+            f" that include and exclude leave ({counted(unwanted, 'file')} left out)" if unwanted else ""
+        )
         raise UsageError(
-            f"input: {config.input} holds nothing for the pipeline {pipeline.name}; "
+            f"input: {config.input} holds nothing for the pipeline {pipeline.name}{patterns}; "
             f"it takes {' '.join(sorted(pipeline.takes(config.read)))}"
         )
     jobs = [job_of(path, found, folder) for path in found.inputs]

@@ -70,6 +70,7 @@ def test_memory_resumes_what_is_missing_and_changed(memory: Any, plain: tuple[Pa
     assert (summary.files, summary.skipped) == (2, COUNT - 3)
     (failure,) = summary.failures
     assert (failure["input"], failure["stage"]) == (names[3], "read")
+    assert failure["reason"].startswith(f"memory:///in/{names[3]}: ")
     assert not [path for path in memory.find("/out") if ".part" in path]
     assert memory.cat(f"/out/{names[1]}/channel_0.png") == memory.cat(f"/out/{names[2]}/channel_0.png")
 
@@ -108,6 +109,8 @@ def test_globs_single_files_and_nothing(memory: Any, plain: tuple[Path, dict[str
         run("memory://nowhere", "memory://out4")
     with pytest.raises(UsageError, match="executor: serial"):
         run("memory://in", "memory://out5", executor="process")
+    with pytest.raises(UsageError, match=r"timeout_seconds: .*; leave it out"):
+        run("memory://in", "memory://out5", timeout_seconds=5)
     with pytest.raises(UsageError, match="cannot be opened by fsspec"):
         run("nosuch://in", "memory://out6")
 
