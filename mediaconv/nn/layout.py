@@ -6,20 +6,18 @@ sound is *packed* where they do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
-from mediaconv.nn.memory import concatenate
+from mediaconv.nn.memory import SHORT_BYTES, concatenate
 
 
 def memory_format(x: Tensor) -> torch.memory_format:
     """Channels last where `x` lies so and in no other way, otherwise contiguous."""
-    last = {4: torch.channels_last, 5: torch.channels_last_3d}.get(x.ndim)
-    if last is None or x.is_contiguous() or not x.is_contiguous(memory_format=last):
+    if x.ndim < 4 or x.is_contiguous():
         return torch.contiguous_format
-    return last
+    last = torch.channels_last if x.ndim == 4 else torch.channels_last_3d
+    return last if x.is_contiguous(memory_format=last) else torch.contiguous_format
 
 
 def is_packed(x: Tensor) -> bool:
@@ -27,8 +25,11 @@ def is_packed(x: Tensor) -> bool:
     return x.ndim == 3 and x.stride(1) == 1 and x.stride(2) > 1
 
 
-def join(parts: Sequence[Tensor], dim: int) -> Tensor:
+def join(parts: tuple[Tensor, ...], dim: int) -> Tensor:
     """torch.cat along a stream axis, packed where the last part is: torch keeps that in 2D and 3D alone."""
-    if is_packed(parts[-1]):
+    last = parts[-1]
+    if last.is_contiguous() and last.nbytes < SHORT_BYTES:
+        return torch.cat(parts, dim)
+    if is_packed(last):
         return torch.cat([part.transpose(1, 2) for part in parts], 1).transpose(1, 2)
-    return concatenate(parts, dim, memory_format(parts[-1]))
+    return concatenate(parts, dim, memory_format(last))

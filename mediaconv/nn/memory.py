@@ -16,6 +16,8 @@ from torch import Tensor
 
 LARGE_BYTES = 2**22
 """Size from which NumPy asks for large pages; what is smaller, malloc mostly has at hand."""
+SHORT_BYTES = 2**18
+"""Size below which copying, or asking how best to copy, costs more than holding what was copied from."""
 
 
 def empty(shape: Sequence[int], dtype: torch.dtype, memory_format: torch.memory_format) -> Tensor:
@@ -35,12 +37,13 @@ def empty(shape: Sequence[int], dtype: torch.dtype, memory_format: torch.memory_
 
 def concatenate(parts: Sequence[Tensor], dim: int, memory_format: torch.memory_format) -> Tensor:
     """torch.cat. The result has the memory format named, where memory in large pages is what holds it."""
+    if sum(part.nbytes for part in parts) < LARGE_BYTES:
+        return torch.cat(list(parts), dim)
     first = parts[0]
-    shape = list(first.shape)
-    shape[dim] = sum(part.shape[dim] for part in parts)
     recorded = torch.is_grad_enabled() and any(part.requires_grad for part in parts)
     plain = first.device.type != "cpu" or torch.compiler.is_compiling() or recorded
-    small = math.prod(shape) * first.dtype.itemsize < LARGE_BYTES
-    if plain or small or any(part.dtype != first.dtype for part in parts):
+    if plain or any(part.dtype != first.dtype for part in parts):
         return torch.cat(list(parts), dim)
+    shape = list(first.shape)
+    shape[dim] = sum(part.shape[dim] for part in parts)
     return torch.cat(list(parts), dim, out=empty(shape, first.dtype, memory_format))

@@ -34,7 +34,8 @@ class Pad(Windowed, TotalStride, nn.Module):
         self.windows = tuple(Window(1, left=left, right=right) for left, right in pairs)
 
     def apply_windows(self, x: Tensor, place: Place | None) -> Tensor:
-        return pad(x, self.windows, self.padding_mode, self.fill, None if place is None else place.axis)
+        y = pad(x, self.windows, self.padding_mode, self.fill, None if place is None else place.axis)
+        return y.clone() if y is x else y  # a stream's buffer, which is not the caller's to change
 
     def extra_repr(self) -> str:
         return f"{self.padding}, mode={self.padding_mode}"

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from mediaconv.nn.geometry import AxisMap, Window
 from mediaconv.nn.layer import Streamable
 from mediaconv.nn.layout import join, memory_format
+from mediaconv.nn.memory import SHORT_BYTES
 from mediaconv.nn.state import State
 
 
@@ -89,7 +90,7 @@ def step_window(
 
     The buffer holds what windows to come still read; `start` is the index in it where the next window
     begins (past its end where the stride is larger than the kernel). `apply` gets exactly the inputs of
-    whole windows and must not pad along this axis.
+    whole windows, must not pad along this axis and gives no view of them: a short buffer is kept as it is.
     """
     dim, step, extent = axis + 2, window.step, window.extent
     counts = state.counts
@@ -121,8 +122,11 @@ def step_window(
         y = apply(held if read == length else held.narrow(dim, start, read))
         start += count * step
         counts["emitted"] += count
-    cut = max(0, min(start, length - _inputs_to_end(window, padding_mode)))
-    state.tensors["buffer"] = held.narrow(dim, cut, length - cut).clone()
+    cut = start if start < length else length
+    if padding_mode != "zeros":
+        cut = max(0, min(cut, length - _inputs_to_end(window, padding_mode)))
+    tail = held.narrow(dim, cut, length - cut)
+    state.tensors["buffer"] = tail if held is not x and held.nbytes < SHORT_BYTES else tail.clone()
     counts["start"] = start - cut
     return y
 
@@ -139,7 +143,7 @@ def _inputs_to_start(window: Window, padding_mode: str) -> int:
 
 def _inputs_to_end(window: Window, padding_mode: str) -> int:
     """Last inputs that the right padding is made of, kept though no window reads them any more."""
-    if padding_mode == "zeros" or window.right <= 0:
+    if window.right <= 0:
         return 0
     return window.right + 1 if padding_mode == "reflect" else 1
 

@@ -64,6 +64,7 @@ def verify_contract(
         check_shapes(module, x, whole, axis)
         chunks = split(x, plan, axis)
         check_chunks(module, chunks, whole, axis, tolerance)
+        check_overwritten(module, chunks, whole, axis, tolerance)
         check_saved(module, chunks, whole, axis, tolerance)
         check_interleaved(module, x, plan, whole, axis, tolerance)
     if causal and dtype == torch.float64:
@@ -125,6 +126,21 @@ def check_chunks(
     outputs.append(s.flush())
     close(torch.cat(outputs, axis + 2), whole, tolerance, "chunks")
     require(all(map(torch.equal, before, chunks)), "a chunk was changed in place")
+
+
+def check_overwritten(
+    module: nn.Module, chunks: Sequence[Tensor], whole: Tensor, axis: int, tolerance: float | None
+) -> None:
+    """What was pushed and what came of it is the caller's to overwrite: the stream reads neither again."""
+    s, outputs = stream(module, axis=axis), []
+    for chunk in chunks:
+        lent = chunk.clone()
+        y = s.push(lent)
+        outputs.append(y.clone())
+        y.fill_(math.nan)
+        lent.fill_(math.nan)
+    outputs.append(s.flush())
+    close(torch.cat(outputs, axis + 2), whole, tolerance, "overwritten")
 
 
 def due(s: Stream, received: int) -> int:

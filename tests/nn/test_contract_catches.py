@@ -86,6 +86,16 @@ class Shared(nn.CausalConv1d):
         return y
 
 
+class Borrowing(nn.CausalConv1d):
+    """Keeps the end of a chunk where the caller has it."""
+
+    def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:
+        y = super().step(x, state, axis=axis, last=last)
+        if x.shape[2] >= 2:
+            state.tensors["buffer"] = x[..., -2:]
+        return y
+
+
 class Boastful(nn.Conv1d):
     """Claims a receptive field that is one too small."""
 
@@ -147,6 +157,7 @@ BROKEN = {
     "reflecting whole": (lambda: Reflecting(2, 2, 3), True, "chunks: differs"),
     "cache lost on one frame": (lambda: Forgetful(2, 2, 3), True, "chunks: differs"),
     "cache in the module": (lambda: Shared(2, 2, 3), True, "set back|from a file|copy|interleaved"),
+    "cache in the caller's memory": (lambda: Borrowing(2, 2, 3), True, "overwritten"),
     "receptive field too small": (lambda: Boastful(2, 2, 3, padding="same"), False, "measured|outputs"),
     "reads ahead": (lambda: Leaking(2, 2, 3), True, "after its time|by formula"),
     "bias added twice": (lambda: BiasTwice(2, 2, 3, 2), False, "chunks: differs"),
