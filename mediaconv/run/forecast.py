@@ -13,6 +13,7 @@ from mediaconv.config import RunConfig
 from mediaconv.errors import MediaconvError
 from mediaconv.run.choose import choose_executor
 from mediaconv.run.estimate import rate_of_rows, rate_of_trial
+from mediaconv.run.growth import WORTH_STARTS
 from mediaconv.run.identity import run_identity
 from mediaconv.run.plan import Job
 from mediaconv.run.runner import RESUME, Selection, survey_run
@@ -102,7 +103,10 @@ def forecast(config: RunConfig, selection: Selection = RESUME) -> Forecast:
     except (MediaconvError, OSError) as error:
         return Forecast(found, config.output, workers, None, None, str(error))
     total = sum(weights.values())
-    seconds = round(rate.start_seconds + rate.seconds * total / workers, 1)
+    work = rate.seconds * total
+    if isinstance(config.workers, str) and config.executor != "ray":
+        workers = workers if work > WORTH_STARTS * rate.start_seconds else 1
+    seconds = round(rate.start_seconds + work / workers, 1)
     return Forecast(found, config.output, workers, seconds, round(rate.bytes * total), rate.basis)
 
 

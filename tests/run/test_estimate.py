@@ -41,6 +41,19 @@ def test_the_beginning_of_one_input_tells_the_size_of_all(
     assert found.seconds > 0
 
 
+def test_work_that_is_not_worth_a_second_worker_is_told_with_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = sounds(tmp_path / "in", {"a": 1, "b": 1})
+    config = parsed(source, tmp_path / "out", **SOUND)
+    monkeypatch.setattr("mediaconv.run.threads.cores", lambda: 2)
+    for work, workers in ((19.0, 1), (21.0, 2)):
+        rate = estimate.Rate(work / sum(p.stat().st_size for p in source.iterdir()), 1.0, 10.0, "a trial")
+        monkeypatch.setattr("mediaconv.run.forecast.rate_of_trial", lambda *given, rate=rate: rate)
+        found = forecast(config)
+        assert (found.workers, found.seconds) == (workers, pytest.approx(10 + work / workers, abs=0.1))
+
+
 def test_an_input_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
     source = sounds(tmp_path / "in", {"a": 1, "b": 1})
     (source / "a.wav").write_bytes(b"no sound".ljust(16044))
