@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import yaml
 from mediaconv.config import RunConfig, parse_config
 from mediaconv.run.runner import Selection, run_folder
 from mediaconv.run.summary import Summary
-from tests.run.trees import STACK
+from tests.run.trees import STACK, unfinished
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,3 +54,12 @@ def write_config(path: Path, source: Path, output: Path, **keys: Any) -> Path:
     given = {"pipeline": "image", "input": str(source), "output": str(output), "stack": STACK, **keys}
     path.write_text(yaml.safe_dump(given))
     return path
+
+
+def wait_for_work(output: Path, process: subprocess.Popen[str]) -> None:
+    """Until an output is begun; run.yaml is unfinished for a moment too, before there are workers."""
+    until = time.monotonic() + 60
+    while not any("run.yaml" not in path for path in unfinished(output)):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.01)

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.run.running import ROOT, rows, start, write_config
+from tests.run.running import ROOT, rows, start, wait_for_work, write_config
 from tests.run.trees import images, outputs, unfinished
 
 pytestmark = pytest.mark.long
@@ -21,14 +21,6 @@ LAYERS = [
     "relu",
     {"conv": {"out_channels": 2, "kernel_size": 9}},
 ]
-
-
-def wait_for_work(output: Path, process: subprocess.Popen[str]) -> None:
-    until = time.monotonic() + 60
-    while not unfinished(output):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(

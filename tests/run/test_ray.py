@@ -20,7 +20,7 @@ from mediaconv.run.perform import Performer
 from mediaconv.run.ray_cluster import _Flight, run_in_task
 from mediaconv.run.runner import run_folder
 from tests.run.fakes import HeldUntilANodeIsLost, Reverser, Surroundings, jobs_of
-from tests.run.running import ROOT, parsed, rows, run, start, write_config
+from tests.run.running import ROOT, parsed, rows, run, start, wait_for_work, write_config
 from tests.run.trees import images, outputs, unfinished
 
 ray = pytest.importorskip("ray", reason="needs the extra: pip install 'mediaconv[ray]'")
@@ -145,9 +145,7 @@ def test_an_interrupt_ends_a_ray_run(tmp_path: Path) -> None:
         {"conv": {"out_channels": 2, "kernel_size": 9}},
     ]
     process = start(write_config(tmp_path / "c.yaml", source, output, stack=layers), "--executor", "ray")
-    until = time.monotonic() + 60
-    while not unfinished(output) and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_for_work(output, process)
     family = psutil.Process(process.pid).children(recursive=True)
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
