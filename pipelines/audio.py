@@ -86,6 +86,9 @@ class _AudioSource(Source):
     def close(self) -> None:
         self._reader.close()
 
+    def notes(self) -> list[str]:
+        return self._reader.notes()
+
 
 class _SoundWriter:
     """One sound. Times follow from the rate."""

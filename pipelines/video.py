@@ -154,6 +154,9 @@ class _VideoSource(Source):
     def close(self) -> None:
         self._reader.close()
 
+    def notes(self) -> list[str]:
+        return self._reader.notes()
+
 
 class VideoPipeline(Pipeline):
     """Film in, one film per output channel out."""

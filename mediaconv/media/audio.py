@@ -51,6 +51,9 @@ class Decoder(Protocol):
     def blocks(self, first: int) -> Iterator[np.ndarray]:
         """Blocks of any length, shape (n, C), from sample `first` to the end. Raises ReadError."""
 
+    def notes(self) -> list[str]:
+        """What a user should know of what was decoded."""
+
     def close(self) -> None:
         """Release the file. May be called twice."""
 
@@ -102,6 +105,10 @@ class AudioReader:
     def close(self) -> None:
         """Release the file. May be called twice."""
         self._decoder.close()
+
+    def notes(self) -> list[str]:
+        """What a user should know of what was read, after reading."""
+        return self._decoder.notes()
 
     def chunks(self, size: int) -> Iterator[np.ndarray]:
         """Chunks of `size` samples, the last one shorter. May be called once.

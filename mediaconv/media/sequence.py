@@ -87,6 +87,10 @@ class SequenceReader:
     def close(self) -> None:
         """Nothing stays open between images."""
 
+    def notes(self) -> list[str]:
+        """See `VideoReader.notes`. None: an image that is not whole is an error."""
+        return []
+
     def chunks(self, size: int) -> Iterator[tuple[np.ndarray, list[Fraction]]]:
         """Chunks of `size` frames, the last one shorter, with their times in seconds.
 

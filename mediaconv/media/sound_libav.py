@@ -13,6 +13,7 @@ import av
 import numpy as np
 
 from mediaconv.errors import ReadError
+from mediaconv.media.extent import Extent
 from mediaconv.media.files import one_line
 from mediaconv.media.libav import open_container, packets
 
@@ -41,6 +42,7 @@ class LibavDecoder:
                 )
                 raise ReadError(f"{path}: the file holds {what}")
             self._stream.thread_type = "AUTO"
+            self._extent = Extent(self._container, self._stream)
             self._frames = self._decoded()
             first = next(self._frames, None)
             if first is None:
@@ -73,6 +75,10 @@ class LibavDecoder:
                 block = block[skipped:]
             yield block
 
+    def notes(self) -> list[str]:
+        """See `Decoder.notes`."""
+        return self._extent.notes()
+
     def close(self) -> None:
         """Release the file. May be called twice."""
         self._container.close()
@@ -82,9 +88,11 @@ class LibavDecoder:
             for packet in packets(self._path, self._container, self._stream):
                 for frame in self._stream.codec_context.decode(packet):
                     if frame.samples:
+                        self._extent.add(frame)
                         yield frame
         except av.error.FFmpegError as error:
             raise ReadError(f"{self._path}: damaged: decoding stopped ({one_line(error)})") from error
+        self._extent.finish()
 
 
 def _samples(frame: av.AudioFrame) -> np.ndarray:

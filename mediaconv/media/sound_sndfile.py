@@ -54,6 +54,10 @@ class SndfileDecoder:
         except soundfile.LibsndfileError as error:
             raise ReadError(f"{self._path}: damaged: decoding stopped ({one_line(error)})") from error
 
+    def notes(self) -> list[str]:
+        """See `Decoder.notes`. None: what is missing of the samples stated is an error."""
+        return []
+
     def close(self) -> None:
         """Release the file. May be called twice."""
         self._file.close()

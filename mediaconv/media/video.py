@@ -16,6 +16,7 @@ import numpy as np
 
 from mediaconv.errors import ReadError
 from mediaconv.media import timeline
+from mediaconv.media.extent import Extent
 from mediaconv.media.files import one_line
 from mediaconv.media.libav import clock_origin, open_container
 from mediaconv.media.limits import Limits, check_pixels
@@ -107,6 +108,10 @@ class VideoReader:
                 self.last_shown = self._shown(times[-1], previous)
             yield block[: len(times)], times
 
+    def notes(self) -> list[str]:
+        """What a user should know of what was read, after reading."""
+        return self._extent.notes()
+
     def _shown(self, time: Fraction, frame: Any) -> tuple[Fraction, Fraction] | None:
         duration = Fraction(frame.time_base) * (frame.duration or 0)
         if self._end is not None:
@@ -133,6 +138,7 @@ class VideoReader:
         context.thread_type = "AUTO"
         self._stream = stream
         self._source_rate = source_rate(self._container, stream)
+        self._extent = Extent(self._container, stream)
 
     def _set_window(self, start_seconds: float, duration_seconds: float | None) -> None:
         """Where to start and stop, in the file's own times, and seek near the start."""
@@ -222,13 +228,17 @@ class VideoReader:
     def _shown_frames(self) -> Iterator[tuple[Fraction, av.VideoFrame]]:
         """Frames of the window at their times, counted from the window's start."""
         step = 1 / self._source_rate
-        decoded = decoded_frames(self._path, self._container, self._stream)
-        counted = ((None if time is None else time - self._origin, frame) for time, frame in decoded)
-        timed = timeline.rising(counted, step=step)
+        timed = timeline.rising(self._decoded(), step=step)
         timed = timeline.between(timed, start=self._start, end=self._end) if self._windowed() else timed
         if self._fps is None:
             return timed
         return timeline.at_rate(timed, rate=self._fps, last_duration=step)
+
+    def _decoded(self) -> Iterator[tuple[Fraction | None, av.VideoFrame]]:
+        for time, frame in decoded_frames(self._path, self._container, self._stream):
+            self._extent.add(frame)
+            yield None if time is None else time - self._origin, frame
+        self._extent.finish()
 
     def _windowed(self) -> bool:
         return bool(self._start) or self._end is not None
