@@ -25,8 +25,8 @@ PATH = Path(__file__).with_name("configuration.md")
 HEAD = """# Configuration
 
 One YAML file describes a run. Relative paths in it, `weights` and `input` alike, are taken from the folder
-where the command runs. `--input`, `--output` and `--set key.path=value` (YAML values, list items by number)
-override it:
+where the command runs; `~` is the home folder. `--input`, `--output` and `--set key.path=value` (YAML values,
+list items by number) override it:
 
     mediaconv run configs/video_causal.yaml --set stack.0.conv.kernel_size=5 --set write.lossless=true
 

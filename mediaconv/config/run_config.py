@@ -34,6 +34,7 @@ from mediaconv.config.values import (
     list_of,
     mapping_of,
     number,
+    path,
     text,
 )
 from mediaconv.errors import UsageError, nearest
@@ -115,10 +116,10 @@ class RunConfig(Section):
     pipeline: Annotated[str, Rule(_check_pipeline, {"x-pipelines": True})] = Field(
         description="audio, image, video, or the name of an installed plug-in"
     )
-    input: Annotated[str, text("a file, a folder or a glob")] = Field(
+    input: Annotated[str, path("a file, a folder or a glob")] = Field(
         description="a file, a folder (searched in depth) or a glob; relative to where the command runs"
     )
-    output: Annotated[str, text("a folder")] = Field(
+    output: Annotated[str, path("a folder")] = Field(
         description="the folder of the outputs; relative to where the command runs"
     )
     seed: Natural = Field(default=0, description="of the random weights: the same on every machine")
@@ -139,7 +140,7 @@ class RunConfig(Section):
         default=None, validate_default=True, description="how inputs are read"
     )
     stack: Layers = Field(description="the layers, first to last")
-    weights: Annotated[str, text("a path of a .safetensors file")] | None = Field(
+    weights: Annotated[str, path("a path of a .safetensors file")] | None = Field(
         default=None,
         description="a file with the state_dict of the stack: .safetensors, or torch's .pt and .pth",
     )

@@ -7,6 +7,7 @@ integer, 3.5 is none either. Text that reads as a number (`1e-3`, which YAML 1.1
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -168,6 +169,12 @@ def text(words: str) -> Rule:
         return value
 
     return Rule(check, {"type": "string", "minLength": 1})
+
+
+def path(words: str) -> Rule:
+    """Text that is a path; `~` stands for the user's home, as it does for a shell."""
+    written = text(words)
+    return Rule(lambda value, setting: os.path.expanduser(written.check(value, setting)), written.schema)
 
 
 def integer_or(word: str, low: int) -> Rule:

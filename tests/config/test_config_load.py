@@ -307,3 +307,11 @@ def test_a_pattern_in_an_override_needs_no_quotes() -> None:
     text = "pipeline: audio\ninput: in\noutput: out\nstack: [relu]\n"
     assert parse_config(text, overrides=["include=*.wav"]).include == ("*.wav",)
     assert parse_config(text, overrides=["include=['*.wav', b*]"]).include == ("*.wav", "b*")
+
+
+def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/her")
+    config = parse_config("pipeline: audio\ninput: ~/in\noutput: ~/a/~b\nweights: '~/w.pt'\nstack: [relu]\n")
+    assert (config.input, config.output) == ("/home/her/in", "/home/her/a/~b")
+    assert config.weights == "/home/her/w.pt"
+    assert parse_config(AUDIO + "stack: [relu]\n", overrides=["output=~/b"]).output == "/home/her/b"
