@@ -52,7 +52,7 @@ class Extent:
 
 
 def _stated_end(container: Any, stream: Any) -> Fraction | None:
-    """In seconds of the file's own clock; of the stream, or else of the whole file."""
+    """In seconds of the file's own clock: the stream's, or the whole file's where it has no other stream."""
     if not STATING.intersection(container.format.name.split(",")):
         return None
     if stream.duration:
@@ -61,6 +61,7 @@ def _stated_end(container: Any, stream: Any) -> Fraction | None:
         told = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", value) if key.upper() == "DURATION" else None
         if told:
             return 3600 * int(told[1]) + 60 * int(told[2]) + Fraction(told[3])
-    if container.duration:
+    others = len(container.streams.video) + len(container.streams.audio) - 1
+    if container.duration and not others:
         return Fraction((container.start_time or 0) + container.duration, av.time_base)
     return None

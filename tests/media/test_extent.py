@@ -73,3 +73,7 @@ def test_slides_of_seconds_each_and_longer_sound_raise_no_alarm(tmp_path: Path) 
     ffmpeg("-f", "lavfi", "-i", source, "-f", "lavfi", "-i", SOUND, "-c:v", "ffv1", "-c:a", "flac", slides)
     assert film_notes(slides) == (8, [])
     assert sound_notes(slides)[1] == []
+    short = tmp_path / "short.flv"
+    picture = "testsrc2=size=64x48:rate=10:duration=1"
+    ffmpeg("-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", SOUND, "-c:v", "flv1", "-ar", 11025, short)
+    assert film_notes(short)[1] == []
