@@ -113,7 +113,7 @@ def check_equal(contenders: dict[str, Contender], x: Tensor) -> None:
 
 
 def per_step(contender: Contender, x: Tensor) -> float:
-    """Seconds a step of the input; outputs are dropped as they come, as a consumer does."""
+    """Seconds a step of the input; an output is held until the next one has come, as a consumer does."""
     given = x[:, :, : contender.steps]
     began = time.perf_counter()
     for _ in contender.run(given):

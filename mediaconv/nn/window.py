@@ -122,7 +122,7 @@ def step_window(
         y = apply(held if read == length else held.narrow(dim, start, read))
         start += count * step
         counts["emitted"] += count
-    cut = start if start < length else length
+    cut = min(start, length)
     if padding_mode != "zeros":
         cut = max(0, min(cut, length - _inputs_to_end(window, padding_mode)))
     tail = held.narrow(dim, cut, length - cut)
