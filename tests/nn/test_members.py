@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from types import ModuleType
 
+import pytest
 from torch import nn
 
 import mediaconv.nn
@@ -36,3 +38,15 @@ def test_every_layer_streams() -> None:
     kinds = [k for k in exported if isinstance(k, type) and issubclass(k, nn.Module)]
     assert len(kinds) > 50
     assert [k.__name__ for k in kinds if not issubclass(k, mediaconv.nn.Streamable)] == []
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_convolutions_take_torchs_arguments_in_torchs_order_and_defaults(dims: int) -> None:
+    torchs = list(inspect.signature(getattr(nn, f"Conv{dims}d")).parameters.values())
+    expected = [(p.name, p.default) for p in torchs]
+    ours = inspect.signature(getattr(mediaconv.nn, f"Conv{dims}d")).parameters.values()
+    assert [(p.name, p.default) for p in ours] == expected
+    causal = inspect.signature(getattr(mediaconv.nn, f"CausalConv{dims}d")).parameters
+    positional = [(p.name, p.default) for p in causal.values() if p.kind == p.POSITIONAL_OR_KEYWORD]
+    assert positional == [(name, "same" if name == "padding" else value) for name, value in expected]
+    assert (causal["mode"].default, causal["time_axis"].default) == ("pad", 0)
