@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks.film import ROOT, cost
 from benchmarks.table import Table
 from mediaconv.config import RunConfig, parse_config
-from mediaconv.run.identity import run_identity, versions
+from mediaconv.run.jobs.identity import run_identity, versions
 from mediaconv.run.runner import run_folder
 
 IMAGES, CLIPS, FINISHED = 500, 50, 100_000

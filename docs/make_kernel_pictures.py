@@ -2,7 +2,7 @@
 
     .venv/bin/python docs/make_kernel_pictures.py [FOLDER]
 
-The numbers are `mediaconv.stack.kernels`' own. The same bytes each time with the same matplotlib.
+The numbers are `mediaconv.layers.filters.fill`' own. The same bytes each time with the same matplotlib.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch.nn import functional as F
 
-from mediaconv.stack.kernels import make_kernel
+from mediaconv.layers.filters.fill import make_kernel
 
 ROOT = Path(__file__).parent.parent
 DIVERGING = "PuOr_r"

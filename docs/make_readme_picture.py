@@ -16,7 +16,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from mediaconv.media.video import VideoReader
+from mediaconv.media.video.reader import VideoReader
 
 ROOT = Path(__file__).parents[1]
 FRAMES = (14, 16, 18, 20, 22, 24)

@@ -12,13 +12,13 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from mediaconv.errors import UsageError, WriteError
-from mediaconv.media.audio import AUDIO_SUFFIXES, AudioReader
-from mediaconv.media.audio_writer import AudioWriter
+from mediaconv.media.audio.reader import AUDIO_SUFFIXES, AudioReader
+from mediaconv.media.audio.writer import AudioWriter
 from mediaconv.media.limits import Limits
 from mediaconv.media.samples import SampleFormat
+from mediaconv.media.sinks import FileSink, TensorSink, Times, channel_views, check_tensor_format
 from mediaconv.media.suffixes import SOUND_FILM_SUFFIXES
 from mediaconv.pipeline import Chunk, Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
-from mediaconv.sinks import FileSink, TensorSink, Times, channel_views, check_tensor_format
 
 if TYPE_CHECKING:
     from torch import nn

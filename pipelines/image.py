@@ -10,13 +10,12 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from mediaconv.errors import WriteError
-from mediaconv.media.grid import tile
-from mediaconv.media.image import IMAGE_SUFFIXES, read_image
-from mediaconv.media.image_writer import write_image
+from mediaconv.media.image.grid import tile
+from mediaconv.media.image.reader import IMAGE_SUFFIXES, read_image
+from mediaconv.media.image.writer import write_image
 from mediaconv.media.limits import Limits, PictureSize, check_pixels
 from mediaconv.media.samples import SampleFormat
-from mediaconv.pipeline import Chunk, Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
-from mediaconv.sinks import (
+from mediaconv.media.sinks import (
     FileSink,
     TensorSink,
     Times,
@@ -26,6 +25,7 @@ from mediaconv.sinks import (
     merged_view,
     rgb_refusal,
 )
+from mediaconv.pipeline import Chunk, Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
 
 _DEEP = ("png", "tiff", "tif")
 """Formats that hold 16 bits."""

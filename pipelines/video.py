@@ -14,17 +14,11 @@ import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from mediaconv.errors import UsageError, WriteError
-from mediaconv.media.grid import tile
-from mediaconv.media.image import IMAGE_SUFFIXES
+from mediaconv.media.image.grid import tile
+from mediaconv.media.image.reader import IMAGE_SUFFIXES
 from mediaconv.media.limits import Limits, PictureSize, check_pixels
 from mediaconv.media.samples import SampleFormat
-from mediaconv.media.sequence import DEFAULT_FPS, SequenceReader
-from mediaconv.media.video import VIDEO_SUFFIXES, VideoReader
-from mediaconv.media.video_codecs import PRESETS, Wish, choose, codec_for
-from mediaconv.media.video_info import VideoInfo
-from mediaconv.media.video_writer import VideoWriter
-from mediaconv.pipeline import Chunk, Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
-from mediaconv.sinks import (
+from mediaconv.media.sinks import (
     FileSink,
     TensorSink,
     Times,
@@ -34,6 +28,12 @@ from mediaconv.sinks import (
     merged_view,
     rgb_refusal,
 )
+from mediaconv.media.video.codecs import PRESETS, Wish, choose, codec_for
+from mediaconv.media.video.reader import VIDEO_SUFFIXES, VideoReader
+from mediaconv.media.video.sequence import DEFAULT_FPS, SequenceReader
+from mediaconv.media.video.video_info import VideoInfo
+from mediaconv.media.video.writer import VideoWriter
+from mediaconv.pipeline import Chunk, Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
 
 
 def _check_sequence(value: object) -> object:

@@ -10,7 +10,7 @@ import typer
 from mediaconv.cli.options import DebugOption, SetOption
 
 if TYPE_CHECKING:
-    from mediaconv.draw.animation import Animation
+    from mediaconv.draw.animate.animation import Animation
 
 _LAYER = "Without a configuration"
 _WHOSE = {"layer": "CONFIG", "input": "CONFIG", "set": "CONFIG"}
@@ -139,7 +139,7 @@ def _refuse_others(context: typer.Context, subject: str) -> None:
 
 
 def _gallery(folder: str, frames: int | None) -> None:
-    from mediaconv.draw.gallery import gallery
+    from mediaconv.draw.animate.gallery import gallery
 
     options = {} if frames is None else {"frames": frames}
     gallery(folder, **options, progress=lambda path: print(path))
@@ -148,8 +148,8 @@ def _gallery(folder: str, frames: int | None) -> None:
 def _of_kind(
     kind: str, layer: dict[str, Any], size: list[int] | None, beside: str | None, options: dict[str, Any]
 ) -> Animation:
-    from mediaconv.draw.animation import animate as drawn
-    from mediaconv.draw.demo import demo_input, demo_layer, demo_lengths, standard_twin
+    from mediaconv.draw.animate.animation import animate as drawn
+    from mediaconv.draw.animate.made_layers import demo_input, demo_layer, demo_lengths, standard_twin
     from mediaconv.errors import UsageError
 
     layer = {
@@ -174,12 +174,12 @@ def _of_config(
     options: dict[str, Any],
 ) -> Animation:
     from mediaconv.config import load_config
-    from mediaconv.draw.configured import animate_config
+    from mediaconv.draw.animate.configured import animate_config
 
     config = load_config(Path(path), overrides=overrides)
     twin = None
     if beside:
-        from mediaconv.compare.twins import twins
+        from mediaconv.compare.causal_pair import twins
 
         twin = twins(config)[1].config
     return animate_config(

@@ -19,7 +19,7 @@ from mediaconv.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from mediaconv.compare.twins import Side
+    from mediaconv.compare.causal_pair import Side
 
 
 def compare(
@@ -44,11 +44,11 @@ def compare(
     """
     from rich.console import Console
 
-    from mediaconv.compare.run import REPORT
-    from mediaconv.compare.run import compare as run_comparison
-    from mediaconv.compare.session import time_axis
-    from mediaconv.compare.strict import dumps
-    from mediaconv.compare.table import terminal_table
+    from mediaconv.compare.comparison import REPORT
+    from mediaconv.compare.comparison import compare as run_comparison
+    from mediaconv.compare.measure.session import time_axis
+    from mediaconv.compare.report.json_values import dumps
+    from mediaconv.compare.report.table import terminal_table
     from mediaconv.pipeline import find
 
     sides = _sides(config, other, input, output, set or [])
@@ -65,8 +65,8 @@ def compare(
         if row["mismatch"]:
             console.print(f"{row['input']}: {row['mismatch']}", markup=False, soft_wrap=True)
 
-    from mediaconv.compare.report import unit_names
-    from mediaconv.compare.table import columns
+    from mediaconv.compare.report.page import unit_names
+    from mediaconv.compare.report.table import columns
 
     pipeline = find(sides[0].config.pipeline)
     unit = unit_names(pipeline.name, time_axis(sides[0], pipeline))[1]
@@ -86,7 +86,7 @@ def _sides(
     config: str, other: str | None, input: str | None, output: str | None, overrides: list[str]
 ) -> tuple[Side, Side]:
     """Both configurations, with the same input and output."""
-    from mediaconv.compare.twins import pair, twins
+    from mediaconv.compare.causal_pair import pair, twins
     from mediaconv.config import load_config
 
     first = load_config(Path(config), overrides=overrides, input=input, output=output)

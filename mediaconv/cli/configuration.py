@@ -46,7 +46,7 @@ def _check(config: str, *, overrides: list[str], input: str | None, output: str 
     from mediaconv.config import load_config
 
     checked = load_config(Path(config), overrides=overrides, input=input, output=output)
-    from mediaconv.run.rehearsal import rehearse
+    from mediaconv.run.jobs.rehearsal import rehearse
 
     try:
         found = rehearse(checked)

@@ -10,7 +10,7 @@ import typer
 from mediaconv.cli.options import DebugOption, JsonOption, QuietOption
 
 if TYPE_CHECKING:
-    from mediaconv.compare.forecast import Lesson
+    from mediaconv.demo.forecast import Lesson
 
 LESSON = """\
 Day five must not have seen day six
@@ -51,8 +51,8 @@ def forecast(
     """Train a standard and a causal stack to foretell temperatures, and see whose error was true."""
     import torch
 
-    from mediaconv.compare.forecast import run_lesson
-    from mediaconv.compare.forecast_plot import plot_lesson
+    from mediaconv.demo.forecast import run_lesson
+    from mediaconv.demo.forecast_plot import plot_lesson
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -72,7 +72,7 @@ def forecast(
 
 
 def _told(lesson: Lesson) -> str:
-    from mediaconv.compare.forecast import TEST_YEARS, TRAINING_YEARS
+    from mediaconv.demo.forecast import TEST_YEARS, TRAINING_YEARS
 
     standard, causal = lesson.standard, lesson.causal
     worse = standard.unknown > lesson.persistence
@@ -86,7 +86,7 @@ def _told(lesson: Lesson) -> str:
 
 
 def _as_json(lesson: Lesson, seed: int, picture: Path) -> str:
-    from mediaconv.compare.strict import dumps
+    from mediaconv.compare.report.json_values import dumps
 
     return dumps(
         {

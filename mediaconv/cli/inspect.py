@@ -37,7 +37,7 @@ def inspect(
     from mediaconv.draw.inspect import inspect_config
     from mediaconv.errors import UsageError
     from mediaconv.pipeline import find
-    from mediaconv.run.discover import find_inputs
+    from mediaconv.run.jobs.discover import find_inputs
 
     if output is not None and Path(output).suffix.lower() not in (".html", ".htm"):
         raise UsageError(

@@ -20,7 +20,7 @@ def kernels(json: JsonOption = False, debug: DebugOption = False) -> None:
 
 def _rows() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     from mediaconv.config.initializers import INITIALIZERS
-    from mediaconv.config.kernels import KERNELS
+    from mediaconv.layers.filters.options import KERNELS
 
     return (
         [{**_row(kind), "dims": list(kind.dims)} for kind in KERNELS.values()],

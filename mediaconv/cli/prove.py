@@ -18,8 +18,8 @@ from mediaconv.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from mediaconv.compare.blame import Leak
-    from mediaconv.compare.verdict import Verdict
+    from mediaconv.compare.prove.attribution import Leak
+    from mediaconv.compare.prove.verdict import Verdict
 
 
 def prove(
@@ -39,8 +39,8 @@ def prove(
     from mediaconv.config import load_config
 
     resolved = load_config(Path(config), overrides=set or [], input=input, output=output)
-    from mediaconv.compare.strict import dumps
-    from mediaconv.compare.verdict import prove_config
+    from mediaconv.compare.prove.verdict import prove_config
+    from mediaconv.compare.report.json_values import dumps
     from mediaconv.pipeline import find
 
     verdict = prove_config(resolved, find(resolved.pipeline), files=files)
@@ -84,6 +84,6 @@ def _leak(leak: Leak) -> str:
 
 
 def _count(steps: int | None, unit: str, *, end: str = "the end of the file") -> str:
-    from mediaconv.compare.verdict import counted_steps
+    from mediaconv.compare.prove.verdict import counted_steps
 
     return f"to {end}" if steps is None else counted_steps(steps, unit)

@@ -11,7 +11,7 @@ import typer
 from mediaconv.cli.options import ConfigArgument, DebugOption, JsonOption, SetOption
 
 if TYPE_CHECKING:
-    from mediaconv.draw.receptive import Cone, Reach
+    from mediaconv.draw.receptive.measured import Cone, Reach
 
 
 def receptive(
@@ -28,9 +28,9 @@ def receptive(
     import json as writer
 
     from mediaconv.config import load_config
-    from mediaconv.draw.cone import cone_scene
-    from mediaconv.draw.figure import Figure
-    from mediaconv.draw.receptive import receptive as measured
+    from mediaconv.draw.receptive.cone import cone_scene
+    from mediaconv.draw.receptive.measured import receptive as measured
+    from mediaconv.draw.scene.figure import Figure
     from mediaconv.draw.subject import subject
 
     made = subject(load_config(Path(config), overrides=set or []), channels=channels)

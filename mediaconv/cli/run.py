@@ -77,7 +77,7 @@ def run(
     options = {key: value for key, value in given.items() if value is not None}
     resolved = load_config(Path(config), overrides=set or [], options=options, input=input, output=output)
 
-    from mediaconv.run.progress import make_reporter
+    from mediaconv.run.report.progress import make_reporter
     from mediaconv.run.runner import Selection, run_folder
 
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -97,7 +97,7 @@ def run(
 
 
 def _dry_run(config: Any, selection: Any, *, json: bool, quiet: bool) -> int:
-    from mediaconv.run.forecast import forecast
+    from mediaconv.run.jobs.dry_run import forecast
 
     with placing(config):
         found = forecast(config, selection)

@@ -17,7 +17,7 @@ def status(
     debug: DebugOption = False,
 ) -> int:
     """Tell what is done in an output folder, what failed, what is missing and what is stale."""
-    from mediaconv.run.status import read_status
+    from mediaconv.run.resume.status import read_status
 
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     found = read_status(output)

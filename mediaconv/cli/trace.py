@@ -35,9 +35,9 @@ def trace(
     import json as writer
 
     from mediaconv.config import load_config
-    from mediaconv.draw import trace_table
-    from mediaconv.draw.explain import explain as explained
-    from mediaconv.draw.trace import trace as traced
+    from mediaconv.nn.summary import trace_table
+    from mediaconv.nn.summary.size_formula import explain as explained
+    from mediaconv.nn.summary.trace import trace as traced
     from mediaconv.pipeline import find
 
     loaded = load_config(Path(config), overrides=set or [])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from mediaconv.nn import Sequential
-from mediaconv.nn.layer import axis_map, output_channels
+from mediaconv.nn.streaming.protocol import axis_map, output_channels
 from mediaconv.pipeline import SourceInfo
 
 MEMORY_BUDGET_BYTES = 256 * 2**20

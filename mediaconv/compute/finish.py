@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mediaconv.compute.normalize import Normalizer
 from mediaconv.errors import ComputeError
 from mediaconv.media.samples import SampleFormat
-from mediaconv.normalize import Normalizer
 
 NOT_FINITE = "the stack gave NaN or infinite values: look for weights that are too large or not finite"
 SLAB = 1 << 20

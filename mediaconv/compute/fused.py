@@ -17,9 +17,9 @@ from torch import nn
 from mediaconv.compute import loops as k
 from mediaconv.compute.finish import NOT_FINITE, as_arrays, kernel_functions, kernel_quantum
 from mediaconv.compute.fused_layers import Convolution, LayerStream, read_stack
+from mediaconv.compute.normalize import Normalizer
 from mediaconv.errors import ComputeError
 from mediaconv.media.samples import SampleFormat
-from mediaconv.normalize import Normalizer
 
 
 class FusedStep:

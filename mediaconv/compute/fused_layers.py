@@ -19,8 +19,8 @@ from torch import nn
 from mediaconv.compute import loops as k
 from mediaconv.errors import ComputeError
 from mediaconv.nn import Sequential
-from mediaconv.nn.conv import CausalConv2d, CausalConv3d, Conv2d, Conv3d
 from mediaconv.nn.geometry import Window
+from mediaconv.nn.layers.conv import CausalConv2d, CausalConv3d, Conv2d, Conv3d
 
 CONVOLUTIONS = (Conv2d, Conv3d, CausalConv2d, CausalConv3d)
 MAX_TAPS = 1024

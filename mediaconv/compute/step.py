@@ -20,10 +20,10 @@ from torch.overrides import TorchFunctionMode
 
 from mediaconv.compute.chunking import MEMORY_BUDGET_BYTES, estimate_chunk
 from mediaconv.compute.finish import Finisher
+from mediaconv.compute.normalize import MinMax, Normalizer, make_normalizer
 from mediaconv.errors import ComputeError, UsageError, nearest
 from mediaconv.media.samples import SampleFormat
 from mediaconv.nn import stream
-from mediaconv.normalize import MinMax, Normalizer, make_normalizer
 from mediaconv.pipeline import SourceInfo
 
 __all__ = ["ComputeStep", "RangeObserver", "TorchStep", "choose_chunk", "make_step", "pick_device"]

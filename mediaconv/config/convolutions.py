@@ -11,12 +11,12 @@ from pydantic import ConfigDict, Field, JsonValue
 
 from mediaconv.config.initializers import InitializerField
 from mediaconv.config.inline_numbers import Bias, Weight, shape_of
-from mediaconv.config.kernels import KernelField
 from mediaconv.config.layer import CausalLayer
 from mediaconv.config.padding import Padding, PaddingMode, causal_padding_problems
 from mediaconv.config.problems import Problem, shown
 from mediaconv.config.setting import Setting
 from mediaconv.config.values import Count, Flag, Natural, Paddings, Sizes, per_axis
+from mediaconv.layers.filters.options import KernelField
 
 
 class ConvKeys(CausalLayer):

@@ -11,11 +11,11 @@ from pydantic import BaseModel
 from mediaconv import pipeline as pipelines
 from mediaconv.config.activations import Activation
 from mediaconv.config.initializers import INITIALIZERS
-from mediaconv.config.kernels import KERNELS
 from mediaconv.config.layers import LAYERS
 from mediaconv.config.normalizers import NORMALIZERS
 from mediaconv.config.run_config import RayOptions, RunConfig
 from mediaconv.config.section import Named
+from mediaconv.layers.filters.options import KERNELS
 from mediaconv.media.limits import Limits
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 import mediaconv.nn as mnn
 from mediaconv.config import RunConfig
-from mediaconv.draw.frames import slides
+from mediaconv.draw.animate.frames import slides
 from mediaconv.errors import UsageError
-from mediaconv.nn.layer import axis_map, leaves
+from mediaconv.model.build import build_stack
+from mediaconv.nn.streaming.protocol import axis_map, leaves
 from mediaconv.pipeline import Pipeline, find
-from mediaconv.stack.build import build_stack
 
 CHANNELS = {1: 1, 2: 3, 3: 3}
 """Input channels where neither a file nor a shape tells them, by the number of axes."""

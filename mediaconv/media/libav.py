@@ -12,8 +12,8 @@ import av.logging
 from av.format import Flags
 
 from mediaconv.errors import ReadError
-from mediaconv.media.completeness import check_complete
 from mediaconv.media.files import describe, one_line, read_head
+from mediaconv.media.integrity.completeness import check_complete
 
 av.logging.set_level(None)  # FFmpeg's own words about a damaged file stay off the user's terminal
 av.logging.set_libav_level(av.logging.PANIC)

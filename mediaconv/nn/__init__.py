@@ -5,15 +5,13 @@
 Knows nothing of files or YAML.
 """
 
-from mediaconv.nn.containers import Branches, Residual, Sequential
-from mediaconv.nn.conv import CausalConv1d, CausalConv2d, CausalConv3d, Conv1d, Conv2d, Conv3d
 from mediaconv.nn.convert import declare_converter, declare_residual, to_streaming
-from mediaconv.nn.deform import CausalDeformConv2d, CausalDeformConv3d, DeformConv2d, DeformConv3d
-from mediaconv.nn.gates import Gate, Gated
 from mediaconv.nn.geometry import AxisMap
-from mediaconv.nn.layer import Streamable
-from mediaconv.nn.model import geometry, noncausal_layers
-from mediaconv.nn.norms import (
+from mediaconv.nn.layers.containers import Branches, Residual, Sequential
+from mediaconv.nn.layers.conv import CausalConv1d, CausalConv2d, CausalConv3d, Conv1d, Conv2d, Conv3d
+from mediaconv.nn.layers.deform import CausalDeformConv2d, CausalDeformConv3d, DeformConv2d, DeformConv3d
+from mediaconv.nn.layers.gates import Gate, Gated
+from mediaconv.nn.layers.norms import (
     BatchNorm1d,
     BatchNorm2d,
     BatchNorm3d,
@@ -24,8 +22,8 @@ from mediaconv.nn.norms import (
     InstanceNorm3d,
     RMSNorm,
 )
-from mediaconv.nn.padding import Pad
-from mediaconv.nn.pooling import (
+from mediaconv.nn.layers.padding import Pad
+from mediaconv.nn.layers.pooling import (
     AvgPool1d,
     AvgPool2d,
     AvgPool3d,
@@ -39,10 +37,10 @@ from mediaconv.nn.pooling import (
     MaxPool2d,
     MaxPool3d,
 )
-from mediaconv.nn.resample import Resample
-from mediaconv.nn.reshape import Reshape
-from mediaconv.nn.resize import Upsample1d, Upsample2d, Upsample3d, UpsampleNearest
-from mediaconv.nn.shuffle import (
+from mediaconv.nn.layers.resample import Resample
+from mediaconv.nn.layers.reshape import Reshape
+from mediaconv.nn.layers.resize import Upsample1d, Upsample2d, Upsample3d, UpsampleNearest
+from mediaconv.nn.layers.shuffle import (
     ChannelShuffle,
     PixelShuffle1d,
     PixelShuffle2d,
@@ -51,9 +49,7 @@ from mediaconv.nn.shuffle import (
     PixelUnshuffle2d,
     PixelUnshuffle3d,
 )
-from mediaconv.nn.state import State
-from mediaconv.nn.streaming import Stream, stream
-from mediaconv.nn.transposed import (
+from mediaconv.nn.layers.transposed import (
     CausalConvTranspose1d,
     CausalConvTranspose2d,
     CausalConvTranspose3d,
@@ -61,6 +57,10 @@ from mediaconv.nn.transposed import (
     ConvTranspose2d,
     ConvTranspose3d,
 )
+from mediaconv.nn.streaming.protocol import Streamable
+from mediaconv.nn.streaming.state import State
+from mediaconv.nn.streaming.stream import Stream, stream
+from mediaconv.nn.summary.dependence import geometry, noncausal_layers
 
 __all__ = [
     "AvgPool1d",

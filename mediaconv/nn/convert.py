@@ -11,13 +11,19 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mediaconv.nn import conv, norms, pooling, resize, shuffle, transposed
-from mediaconv.nn.containers import Branches, Residual, Sequential
-from mediaconv.nn.gates import Gated
 from mediaconv.nn.geometry import AxisMap
-from mediaconv.nn.layer import Streamable, TotalStride, is_pointwise, output_channels, unknown_layer
-from mediaconv.nn.padding import Pad
-from mediaconv.nn.state import State
+from mediaconv.nn.layers import conv, norms, pooling, resize, shuffle, transposed
+from mediaconv.nn.layers.containers import Branches, Residual, Sequential
+from mediaconv.nn.layers.gates import Gated
+from mediaconv.nn.layers.padding import Pad
+from mediaconv.nn.streaming.protocol import (
+    Streamable,
+    TotalStride,
+    is_pointwise,
+    output_channels,
+    unknown_layer,
+)
+from mediaconv.nn.streaming.state import State
 
 Converter = Callable[[Any, str], nn.Module]
 

@@ -16,21 +16,21 @@ from mediaconv.config import RunConfig
 from mediaconv.config.dump import dump_config
 from mediaconv.errors import UsageError, WriteError
 from mediaconv.pipeline import find
-from mediaconv.run.choose import choose_executor
-from mediaconv.run.discover import discover
-from mediaconv.run.executor import Executor, Perform
-from mediaconv.run.identity import run_identity, versions
+from mediaconv.run.executors.protocol import Executor, Perform
+from mediaconv.run.executors.select_executor import choose_executor
+from mediaconv.run.gc_pause import uncollected
 from mediaconv.run.interrupt import ends_promptly
-from mediaconv.run.loading import uncollected
-from mediaconv.run.manifest import DONE, FAILED, Manifest, Row, read_manifest
-from mediaconv.run.output import RUN_NAME, Output, open_output
-from mediaconv.run.perform import DISK_FULL
-from mediaconv.run.plan import Job, make_plan
-from mediaconv.run.progress import QuietReporter, Reporter
-from mediaconv.run.result import Outcome, OutputFile
-from mediaconv.run.staging import clear_leftovers
-from mediaconv.run.summary import Summary
-from mediaconv.run.survey import Survey, survey, survey_failed
+from mediaconv.run.jobs.discover import discover
+from mediaconv.run.jobs.identity import run_identity, versions
+from mediaconv.run.jobs.perform import DISK_FULL
+from mediaconv.run.jobs.plan import Job, make_plan
+from mediaconv.run.jobs.result import Outcome, OutputFile
+from mediaconv.run.output.folder import RUN_NAME, Output, open_output
+from mediaconv.run.output.staging import clear_leftovers
+from mediaconv.run.report.progress import QuietReporter, Reporter
+from mediaconv.run.report.summary import Summary
+from mediaconv.run.resume.manifest import DONE, FAILED, Manifest, Row, read_manifest
+from mediaconv.run.resume.survey import Survey, survey, survey_failed
 
 
 @dataclass(frozen=True)

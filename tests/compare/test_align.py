@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mediaconv.compare.align import ShiftFinder
-from mediaconv.compare.envelope import Envelope
+from mediaconv.compare.measure.align import ShiftFinder
+from mediaconv.compare.measure.envelope import Envelope
 
 RNG = np.random.default_rng(1)
 

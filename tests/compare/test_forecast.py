@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mediaconv.compare.forecast import (
+from mediaconv.demo.forecast import (
     make_stack,
     predict_with_future,
     predict_without_future,

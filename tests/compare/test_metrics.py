@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from mediaconv.compare.metrics import (
+from mediaconv.compare.measure.metrics import (
     FFT_SIZE,
     HOP,
     METRICS,
@@ -87,7 +87,7 @@ def test_a_factor_of_two_is_six_decibels():
 
 @pytest.mark.parametrize("kind", [*METRICS, "volume"])
 def test_equal_outputs_differ_by_nothing_and_have_no_infinite_number(kind):
-    from mediaconv.compare.metrics import plain_metrics
+    from mediaconv.compare.measure.metrics import plain_metrics
 
     x = (
         RNG.random((10, 9, 9))

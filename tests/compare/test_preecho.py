@@ -9,12 +9,12 @@ import pytest
 import torch
 
 import mediaconv.nn as mnn
-from mediaconv.compare.events import EventFinder
-from mediaconv.compare.preecho import Piece, Reach, piece_around, pre_echo, reaction, without_event
-from mediaconv.compare.reactions import cut
+from mediaconv.compare.measure.events import EventFinder
+from mediaconv.compare.measure.preecho import Piece, Reach, piece_around, pre_echo, reaction, without_event
+from mediaconv.compare.measure.reactions import cut
+from mediaconv.compute.normalize import make_normalizer
 from mediaconv.compute.step import TorchStep
 from mediaconv.media.samples import SampleFormat
-from mediaconv.normalize import make_normalizer
 from mediaconv.pipeline import Chunk
 
 RNG = np.random.default_rng(2)

@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import mediaconv.nn as mnn
-from mediaconv.compare.prove import prove
-from mediaconv.nn.layer import Pointwise
+from mediaconv.compare.prove.search import prove
+from mediaconv.nn.streaming.protocol import Pointwise
 
 
 def proof(*layers, channels=2, dims=1, **options):

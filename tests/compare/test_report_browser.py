@@ -364,7 +364,7 @@ def test_long_media_are_linked_and_play(visit, reports, root, tmp_path):
     """The same page with a limit that no film is under."""
     text = (reports / "video/report.html").read_text()
     folder = reports / "video/lightning.mp4"
-    from mediaconv.compare.media_links import MediaLinks, data_address
+    from mediaconv.compare.report.media_links import MediaLinks, data_address
 
     links = MediaLinks(reports / "video/linked.html", file_bytes=1000)
     for path in folder.rglob("*.mp4"):

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import mediaconv.nn as mnn
-from mediaconv.compare.twins import pair, twins
+from mediaconv.compare.causal_pair import pair, twins
 from mediaconv.config import parse_config
 from mediaconv.errors import UsageError
+from mediaconv.model.build import build_stack
 from mediaconv.pipeline import find
-from mediaconv.stack.build import build_stack
 
 TEXT = """
 pipeline: image

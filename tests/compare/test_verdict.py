@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from mediaconv.compare.strict import dumps
-from mediaconv.compare.verdict import prove_config
+from mediaconv.compare.prove.verdict import prove_config
+from mediaconv.compare.report.json_values import dumps
 from mediaconv.config import parse_config
 from mediaconv.pipeline import find
 
@@ -147,7 +147,7 @@ def test_frames_chosen_at_another_rate_are_not_later_ones(tmp_path, fps, ahead):
     """The frame shown at a time is the last one that began before it: choosing it reads nothing later."""
     from fractions import Fraction
 
-    from mediaconv.media.video import VideoWriter
+    from mediaconv.media.video.reader import VideoWriter
 
     frames = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), np.uint8)
     with VideoWriter(tmp_path / "in.mp4", width=16, height=16, rate=Fraction(10), channels=3) as writer:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from mediaconv.compute.fused import fused_step
+from mediaconv.compute.normalize import make_normalizer
 from mediaconv.errors import ComputeError
 from mediaconv.media.samples import SampleFormat
 from mediaconv.nn import (
@@ -18,7 +19,6 @@ from mediaconv.nn import (
     Residual,
     Sequential,
 )
-from mediaconv.normalize import make_normalizer
 
 FLOATS = SampleFormat(32, floating=True)
 STACKS = {

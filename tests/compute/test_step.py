@@ -7,6 +7,7 @@ from torch import nn
 
 from mediaconv.compute.finish import Finisher
 from mediaconv.compute.fused import FusedStep
+from mediaconv.compute.normalize import make_normalizer
 from mediaconv.compute.step import (
     RangeObserver,
     TorchStep,
@@ -18,7 +19,6 @@ from mediaconv.compute.step import (
 from mediaconv.errors import ComputeError, UsageError
 from mediaconv.media.samples import SampleFormat
 from mediaconv.nn import CausalConv1d, CausalConv3d, Conv1d, Conv2d, Conv3d, GroupNorm, Residual, Sequential
-from mediaconv.normalize import make_normalizer
 from mediaconv.pipeline import SourceInfo
 
 FLOATS = SampleFormat(32, floating=True)

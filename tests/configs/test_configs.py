@@ -10,10 +10,10 @@ import pytest
 import soundfile
 
 from mediaconv.config import load_config
+from mediaconv.engine.conversion import run_job
+from mediaconv.model.binding import Models
 from mediaconv.pipeline import find
-from mediaconv.run.engine import run_job
-from mediaconv.run.models import Models
-from mediaconv.run.plan import make_plan
+from mediaconv.run.jobs.plan import make_plan
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from mediaconv.draw.animation import FORMATS, animate
-from mediaconv.draw.cells import LEGEND
-from mediaconv.draw.demo import demo_input, demo_layer
-from mediaconv.draw.gallery import GALLERY, gallery, gallery_animation
-from mediaconv.draw.palette import LIGHT, rgb
-from mediaconv.draw.scene import Polygon
+from mediaconv.draw.animate.animation import FORMATS, animate
+from mediaconv.draw.animate.gallery import GALLERY, gallery, gallery_animation
+from mediaconv.draw.animate.made_layers import demo_input, demo_layer
+from mediaconv.draw.scene.cells import LEGEND
+from mediaconv.draw.scene.palette import LIGHT, rgb
+from mediaconv.draw.scene.shapes import Polygon
 from mediaconv.errors import UsageError, WriteError
 
 DOCS = Path(__file__).parents[2] / "docs" / "images"

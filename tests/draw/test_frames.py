@@ -10,9 +10,9 @@ import torch
 from torch.nn import functional as F
 
 from mediaconv import nn as layers
-from mediaconv.draw.demo import demo_input, demo_layer
-from mediaconv.draw.describe import describe
-from mediaconv.draw.frames import Order, order_of, sliding
+from mediaconv.draw.animate.frames import Order, order_of, sliding
+from mediaconv.draw.animate.made_layers import demo_input, demo_layer
+from mediaconv.draw.scene.describe import describe
 from mediaconv.errors import UsageError
 
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}

@@ -19,8 +19,8 @@ from mediaconv.draw.inspect.sheets import envelope, from_gray, picture_sheet, to
 from mediaconv.draw.inspect.stats import measure
 from mediaconv.draw.inspect.sums import Kept, plan_sums, take_apart
 from mediaconv.errors import UsageError, WriteError
+from mediaconv.model.build import build_stack
 from mediaconv.pipeline import find
-from mediaconv.stack.build import build_stack
 
 torch.set_num_threads(1)
 
@@ -289,7 +289,7 @@ def test_a_layer_that_does_not_add_up_is_told():
 
 
 def test_kernels_go_by_output_and_input_channel():
-    from mediaconv.draw.inspect.kernels import kernels_of
+    from mediaconv.draw.inspect.weights import kernels_of
 
     conv = mnn.CausalConv2d(4, 6, 3, mode="raster", groups=2)
     kernels = kernels_of(conv)

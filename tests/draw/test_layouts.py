@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from mediaconv.draw.layouts import frames_figure, view_figure
-from mediaconv.draw.scene import text_box
+from mediaconv.draw.animate.layouts import frames_figure, view_figure
+from mediaconv.draw.scene.shapes import text_box
 
 
 def test_the_wrong_view_is_torchs():

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from mediaconv.draw.animation import animate
-from mediaconv.draw.demo import demo_input, demo_layer
+from mediaconv.draw.animate.animation import animate
+from mediaconv.draw.animate.made_layers import demo_input, demo_layer
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 

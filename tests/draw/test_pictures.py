@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from mediaconv import nn as layers
-from mediaconv.draw.animation import animate
-from mediaconv.draw.cells import LEGEND
-from mediaconv.draw.demo import LENGTHS, demo_input, demo_layer, standard_twin
-from mediaconv.draw.gallery import GALLERY, gallery_animation
-from mediaconv.draw.palette import DARK, LIGHT, rgb
-from mediaconv.draw.raster import rasterize
-from mediaconv.draw.scene import Polygon, text_box
+from mediaconv.draw.animate.animation import animate
+from mediaconv.draw.animate.gallery import GALLERY, gallery_animation
+from mediaconv.draw.animate.made_layers import LENGTHS, demo_input, demo_layer, standard_twin
+from mediaconv.draw.scene.cells import LEGEND
+from mediaconv.draw.scene.palette import DARK, LIGHT, rgb
+from mediaconv.draw.scene.raster import rasterize
+from mediaconv.draw.scene.shapes import Polygon, text_box
 
 CASES = [
     {"kind": "conv1d"},

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import mediaconv.nn as mnn
-from mediaconv.draw.cone import cone_scene
-from mediaconv.draw.figure import Figure
-from mediaconv.draw.receptive import receptive
-from mediaconv.draw.scene import text_box
+from mediaconv.draw.receptive.cone import cone_scene
+from mediaconv.draw.receptive.measured import receptive
+from mediaconv.draw.scene.figure import Figure
+from mediaconv.draw.scene.shapes import text_box
 from mediaconv.errors import ComputeError
 
 

@@ -11,10 +11,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import mediaconv.nn as mnn
-from mediaconv.draw.explain import explain
-from mediaconv.draw.trace import trace
-from mediaconv.draw.trace_table import trace_html, trace_json, trace_markdown, trace_text
 from mediaconv.errors import UsageError
+from mediaconv.nn.summary.size_formula import explain
+from mediaconv.nn.summary.trace import trace
+from mediaconv.nn.summary.trace_table import trace_html, trace_json, trace_markdown, trace_text
 
 GOLDEN = Path(__file__).parent / "golden"
 

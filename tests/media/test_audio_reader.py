@@ -11,7 +11,7 @@ import soundfile
 from ffmpeg_oracle import decode_sound, ffmpeg, make
 
 from mediaconv.errors import ReadError
-from mediaconv.media.audio import AudioInfo, AudioReader
+from mediaconv.media.audio.reader import AudioInfo, AudioReader
 from mediaconv.media.limits import Limits
 
 

@@ -10,9 +10,9 @@ import soundfile
 from ffmpeg_oracle import decode_sound, probe
 
 from mediaconv.errors import WriteError
-from mediaconv.media.audio import AudioWriter
+from mediaconv.media.audio.reader import AudioWriter
+from mediaconv.media.audio.wav_file import WavFile
 from mediaconv.media.samples import SampleFormat
-from mediaconv.media.wav_file import WavFile
 
 FORMATS = {
     "PCM_16": SampleFormat(16, signed=True),

@@ -15,9 +15,9 @@ import tifffile
 from ffmpeg_oracle import ffmpeg, make
 
 from mediaconv.errors import ReadError
-from mediaconv.media.audio import AudioReader
-from mediaconv.media.image import read_image
-from mediaconv.media.video import VideoReader
+from mediaconv.media.audio.reader import AudioReader
+from mediaconv.media.image.reader import read_image
+from mediaconv.media.video.reader import VideoReader
 
 
 def read_sound(path: Path) -> int:

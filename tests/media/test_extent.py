@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from ffmpeg_oracle import ffmpeg, make
 
-from mediaconv.media.audio import AudioReader
-from mediaconv.media.video import VideoReader
+from mediaconv.media.audio.reader import AudioReader
+from mediaconv.media.video.reader import VideoReader
 
 PICTURES, SOUND = "testsrc2=size=64x48:rate=10:duration=6", "sine=duration=6:sample_rate=8000"
 FILMS = {"mkv": "ffv1", "webm": "libvpx", "avi": "ffv1", "flv": "flashsv", "wmv": "mjpeg"}

@@ -14,7 +14,7 @@ import pytest
 import tifffile
 
 from mediaconv.errors import ReadError
-from mediaconv.media.image import read_image
+from mediaconv.media.image.reader import read_image
 from mediaconv.media.limits import Limits
 from mediaconv.media.orientation import EXIF
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ffmpeg_oracle import ffmpeg, frame_times, make, probe
 
-from mediaconv.media.video import VideoReader, VideoWriter
+from mediaconv.media.video.reader import VideoReader, VideoWriter
 
 SOUNDS = {
     "film.mp4": ("libx264", "aac"),

@@ -9,8 +9,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from mediaconv.errors import ReadError, WriteError
-from mediaconv.media.grid import LABEL_HEIGHT, Grid, tile
-from mediaconv.media.tensor import TensorWriter, read_tensor
+from mediaconv.media.image.grid import LABEL_HEIGHT, Grid, tile
+from mediaconv.media.tensor.writer import TensorWriter, read_tensor
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".safetensors"])

@@ -12,7 +12,7 @@ from ffmpeg_oracle import decode, ffmpeg, frame_times, make
 
 from mediaconv.errors import ReadError
 from mediaconv.media.limits import Limits
-from mediaconv.media.video import VideoReader
+from mediaconv.media.video.reader import VideoReader
 
 SOURCE = "testsrc2=s=66x50:r=10:d=0.6"
 SHAPE = (50, 66)

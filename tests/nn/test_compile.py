@@ -8,8 +8,8 @@ from torch import nn as tn
 from torch._dynamo.testing import CompileCounter
 
 from mediaconv import nn
-from mediaconv.nn.layer import init_state, step
-from mediaconv.nn.state import State
+from mediaconv.nn.streaming.protocol import init_state, step
+from mediaconv.nn.streaming.state import State
 
 
 def stack() -> tn.Module:

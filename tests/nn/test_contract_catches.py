@@ -12,7 +12,7 @@ from torch import nn as tn
 from torch.nn import functional as F
 
 from mediaconv import nn
-from mediaconv.nn.state import State
+from mediaconv.nn.streaming.state import State
 from tests.nn.contract import ContractError, verify_contract
 
 SHAPE, PLAN = (2, 2, 12), [1, 1, 0, 3, 1]

@@ -11,8 +11,9 @@ import torch
 from torch.nn import functional as F
 
 from mediaconv import nn
-from mediaconv.nn import kernels, memory
-from mediaconv.nn.layout import is_packed
+from mediaconv.nn.backends import convolution as kernels
+from mediaconv.nn.backends import memory
+from mediaconv.nn.backends.layout import is_packed
 from tests.nn.contract import run
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch import nn as tn
 
 from mediaconv import nn
-from mediaconv.nn.layer import Pointwise
+from mediaconv.nn.streaming.protocol import Pointwise
 from tests.nn.contract import close, run, split, verify_contract
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import yaml
 
 from mediaconv.config import RunConfig, parse_config
+from mediaconv.engine.conversion import JobResult, run_job
+from mediaconv.model.binding import Models
 from mediaconv.pipeline import find
-from mediaconv.run.engine import JobResult, run_job
-from mediaconv.run.models import Models
-from mediaconv.run.plan import make_plan
+from mediaconv.run.jobs.plan import make_plan
 
 
 def parsed(**keys: Any) -> RunConfig:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mediaconv.errors import MediaError, ReadError
-from mediaconv.run.executor import Advance, Perform
-from mediaconv.run.identity import content_hash, input_identity
-from mediaconv.run.perform import failure_of
-from mediaconv.run.plan import Job
-from mediaconv.run.result import Failure, JobResult, Outcome, OutputFile
-from mediaconv.run.staging import Staging
+from mediaconv.run.executors.protocol import Advance, Perform
+from mediaconv.run.jobs.identity import content_hash, input_identity
+from mediaconv.run.jobs.perform import failure_of
+from mediaconv.run.jobs.plan import Job
+from mediaconv.run.jobs.result import Failure, JobResult, Outcome, OutputFile
+from mediaconv.run.output.staging import Staging
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from mediaconv.config import RunConfig, parse_config
+from mediaconv.run.report.summary import Summary
 from mediaconv.run.runner import Selection, run_folder
-from mediaconv.run.summary import Summary
 from tests.run.trees import STACK, unfinished
 
 ROOT = Path(__file__).parents[2]

@@ -10,9 +10,9 @@ import fsspec
 import pytest
 
 from mediaconv.pipeline import find
-from mediaconv.run import discover as discovering
-from mediaconv.run.discover import discover
-from mediaconv.run.forecast import forecast
+from mediaconv.run.jobs import discover as discovering
+from mediaconv.run.jobs.discover import discover
+from mediaconv.run.jobs.dry_run import forecast
 from mediaconv.run.runner import Selection
 from tests.run.running import parsed, run
 from tests.run.trees import images

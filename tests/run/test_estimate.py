@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 from mediaconv.pipeline import find
-from mediaconv.run import estimate
-from mediaconv.run.forecast import forecast
+from mediaconv.run.jobs import estimate
+from mediaconv.run.jobs.dry_run import forecast
 from tests.run.running import parsed, run
 
 SOUND = {"pipeline": "audio", "stack": [{"conv": {"out_channels": 2, "kernel_size": 5}}], "chunk": 1000}
@@ -46,10 +46,10 @@ def test_work_that_is_not_worth_a_second_worker_is_told_with_one(
 ) -> None:
     source = sounds(tmp_path / "in", {"a": 1, "b": 1})
     config = parsed(source, tmp_path / "out", **SOUND)
-    monkeypatch.setattr("mediaconv.run.threads.cores", lambda: 2)
+    monkeypatch.setattr("mediaconv.run.executors.resources.cores", lambda: 2)
     for work, workers in ((19.0, 1), (21.0, 2)):
         rate = estimate.Rate(work / sum(p.stat().st_size for p in source.iterdir()), 1.0, 10.0, "a trial")
-        monkeypatch.setattr("mediaconv.run.forecast.rate_of_trial", lambda *given, rate=rate: rate)
+        monkeypatch.setattr("mediaconv.run.jobs.dry_run.rate_of_trial", lambda *given, rate=rate: rate)
         found = forecast(config)
         assert (found.workers, found.seconds) == (workers, pytest.approx(10 + work / workers, abs=0.1))
 

@@ -17,8 +17,8 @@ import pytest
 import soundfile
 
 from mediaconv.errors import WriteError
-from mediaconv.run.perform import failure_of
-from mediaconv.run.plan import Job
+from mediaconv.run.jobs.perform import failure_of
+from mediaconv.run.jobs.plan import Job
 from tests.run.running import rows, run, start, write_config
 from tests.run.trees import STACK, images, outputs, unfinished
 

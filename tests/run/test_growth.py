@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mediaconv.run.growth import Growth
+from mediaconv.run.executors.autoscale import Growth
 
 START = 4.0
 

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from mediaconv.run.loading import uncollected
+from mediaconv.run.gc_pause import uncollected
 
 
 @pytest.fixture

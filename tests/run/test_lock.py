@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mediaconv.errors import UsageError
-from mediaconv.run.lock import NAME, FolderLock
+from mediaconv.run.output.lock import NAME, FolderLock
 from tests.run.running import run
 from tests.run.trees import images, unfinished
 

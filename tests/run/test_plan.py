@@ -10,7 +10,7 @@ import pytest
 
 from mediaconv.errors import UsageError
 from mediaconv.pipeline import find
-from mediaconv.run.plan import Job, make_plan
+from mediaconv.run.jobs.plan import Job, make_plan
 from tests.run.running import parsed, run
 from tests.run.trees import images, outputs
 

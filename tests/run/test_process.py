@@ -12,10 +12,10 @@ import psutil
 import pytest
 
 from mediaconv.errors import MediaconvError
-from mediaconv.run.plan import Job
-from mediaconv.run.process import ProcessExecutor
-from mediaconv.run.result import Outcome
-from mediaconv.run.serial import SerialExecutor
+from mediaconv.run.executors.process import ProcessExecutor
+from mediaconv.run.executors.serial import SerialExecutor
+from mediaconv.run.jobs.plan import Job
+from mediaconv.run.jobs.result import Outcome
 from tests.run.fakes import Diary, Reverser, Surroundings, Unstartable, jobs_of
 from tests.run.trees import outputs, unfinished
 
@@ -136,7 +136,7 @@ def test_workers_die_with_their_parent(tmp_path: Path) -> None:
     program = (
         "from pathlib import Path\n"
         "from tests.run.fakes import *\n"
-        "from mediaconv.run.process import ProcessExecutor\n"
+        "from mediaconv.run.executors.process import ProcessExecutor\n"
         f"jobs = jobs_of(Path({str(tmp_path)!r}), {{'a.bin': b'hang', 'b.bin': b'hang'}})\n"
         "list(ProcessExecutor(Reverser(), workers=2).run(jobs, Diary()))\n"
     )

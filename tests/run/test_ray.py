@@ -15,9 +15,9 @@ import psutil
 import pytest
 
 from mediaconv.errors import MediaconvError, UsageError
-from mediaconv.run.choose import choose_executor
-from mediaconv.run.perform import Performer
-from mediaconv.run.ray_cluster import _Flight, run_in_task
+from mediaconv.run.executors.ray_cluster import _Flight, run_in_task
+from mediaconv.run.executors.select_executor import choose_executor
+from mediaconv.run.jobs.perform import Performer
 from mediaconv.run.runner import run_folder
 from tests.run.fakes import HeldUntilANodeIsLost, Reverser, Surroundings, jobs_of
 from tests.run.running import ROOT, parsed, rows, run, start, wait_for_work, write_config

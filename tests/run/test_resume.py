@@ -17,8 +17,8 @@ from safetensors.torch import save_file
 import mediaconv
 from mediaconv.config import load_config
 from mediaconv.errors import UsageError
+from mediaconv.run.resume.status import read_status
 from mediaconv.run.runner import Selection, run_folder, survey_run
-from mediaconv.run.status import read_status
 from tests.run.running import parsed, rows, run
 from tests.run.trees import images, outputs, unfinished
 
@@ -289,7 +289,7 @@ def test_max_failures_ends_the_run(tmp_path: Path) -> None:
 
 
 def test_an_input_that_grows_while_it_is_read_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mediaconv.run import engine
+    from mediaconv.engine import conversion as engine
 
     (path,) = images(tmp_path / "in", 1)
     verified = engine._verified

@@ -12,10 +12,10 @@ import fsspec
 import pytest
 
 from mediaconv.errors import UsageError
-from mediaconv.run.forecast import forecast
-from mediaconv.run.perform import Performer
+from mediaconv.run.jobs.dry_run import forecast
+from mediaconv.run.jobs.perform import Performer
+from mediaconv.run.resume.status import read_status
 from mediaconv.run.runner import run_folder
-from mediaconv.run.status import read_status
 from tests.run.fakes import Slow
 from tests.run.running import parsed, rows, run
 from tests.run.trees import images, outputs, unfinished

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from mediaconv.run.forecast import forecast
-from mediaconv.run.plan import Job
-from mediaconv.run.progress import LineReporter, QuietReporter
-from mediaconv.run.result import Failure, JobResult, Outcome
+from mediaconv.run.jobs.dry_run import forecast
+from mediaconv.run.jobs.plan import Job
+from mediaconv.run.jobs.result import Failure, JobResult, Outcome
+from mediaconv.run.report.progress import LineReporter, QuietReporter
+from mediaconv.run.report.summary import Summary
+from mediaconv.run.resume.status import read_status
 from mediaconv.run.runner import run_folder
-from mediaconv.run.status import read_status
-from mediaconv.run.summary import Summary
 from tests.run.running import parsed, rows, start, write_config
 from tests.run.trees import images, outputs
 
@@ -187,7 +187,7 @@ def test_plain_lines_come_now_and_then_and_failures_at_once(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr("mediaconv.run.progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("mediaconv.run.report.progress.time.monotonic", lambda: clock[0])
     reporter = LineReporter()
     reporter.begin(100, 7, 2)
     result = JobResult([], 0.0, (1, 1), (1, 1), None)

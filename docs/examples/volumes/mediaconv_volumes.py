@@ -8,8 +8,8 @@ import tifffile
 
 from mediaconv.errors import ReadError
 from mediaconv.media.samples import SampleFormat
+from mediaconv.media.sinks import FileSink, channel_views
 from mediaconv.pipeline import Chunk, Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
-from mediaconv.sinks import FileSink, channel_views
 
 
 class VolumeRead(Options):

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from mediaconv.draw.inspect.kernels import is_convolution
 from mediaconv.draw.inspect.sheets import MAX_COLUMNS
+from mediaconv.draw.inspect.weights import is_convolution
 from mediaconv.draw.inspect.window import Port, Survey
 
 MAX_PIXELS = 12_000_000

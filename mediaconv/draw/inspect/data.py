@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mediaconv.draw.inspect.kernels import Kernels
 from mediaconv.draw.inspect.record import Node
 from mediaconv.draw.inspect.sheets import Sheet, curve_sheet, picture_sheet
 from mediaconv.draw.inspect.sums import Kept, Sums
+from mediaconv.draw.inspect.weights import Kernels
 
 if TYPE_CHECKING:
     from mediaconv.draw.inspect.inspection import Inspection

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 import mediaconv.nn as mnn
+from mediaconv.compute.normalize import make_normalizer
 from mediaconv.config import RunConfig
 from mediaconv.draw.inspect.budget import MAX_SHOWN, choose_scale
 from mediaconv.draw.inspect.clip import Clip, read_clip
@@ -23,10 +24,9 @@ from mediaconv.draw.inspect.record import Flow, Node, Recorder
 from mediaconv.draw.inspect.sheets import MAX_COLUMNS
 from mediaconv.draw.inspect.window import Survey, choose_part
 from mediaconv.errors import UsageError, WriteError
-from mediaconv.nn.layer import axis_map
-from mediaconv.normalize import make_normalizer
+from mediaconv.model.build import build_stack, laid_layers
+from mediaconv.nn.streaming.protocol import axis_map
 from mediaconv.pipeline import Pipeline, SourceInfo, find
-from mediaconv.stack.build import build_stack, laid_layers
 
 STEPS = {1: 16384, 3: 24}
 """Steps looked at unless asked otherwise, by the number of axes; pictures are looked at whole."""

@@ -9,7 +9,7 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from mediaconv.draw.inspect.data import page_data
-from mediaconv.draw.palette import DARK, LIGHT
+from mediaconv.draw.scene.palette import DARK, LIGHT
 
 if TYPE_CHECKING:
     from mediaconv.draw.inspect.inspection import Inspection

@@ -18,8 +18,8 @@ from mediaconv.draw.inspect.data import tick_label
 from mediaconv.draw.inspect.record import Node
 from mediaconv.draw.inspect.sheets import envelope, from_gray
 from mediaconv.draw.inspect.sums import Kept
-from mediaconv.draw.palette import LIGHT, rgb
-from mediaconv.draw.scene import text_width
+from mediaconv.draw.scene.palette import LIGHT, rgb
+from mediaconv.draw.scene.shapes import text_width
 from mediaconv.errors import WriteError
 
 if TYPE_CHECKING:

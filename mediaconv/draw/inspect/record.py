@@ -14,17 +14,18 @@ import torch
 from torch import Tensor, nn
 
 import mediaconv.nn as mnn
-from mediaconv.draw.describe import describe
-from mediaconv.draw.frames import slides
+from mediaconv.draw.animate.frames import slides
 from mediaconv.draw.inspect.budget import MAX_SHOWN, Scale
 from mediaconv.draw.inspect.clip import Clip
 from mediaconv.draw.inspect.follow import Visitor
-from mediaconv.draw.inspect.kernels import Kernels, is_convolution, kernels_of
 from mediaconv.draw.inspect.sheets import Sheet, curve_sheet, picture_sheet, shrink
 from mediaconv.draw.inspect.stats import Stats, measure
 from mediaconv.draw.inspect.sums import Kept, Sums, plan_sums, take_apart
+from mediaconv.draw.inspect.weights import Kernels, is_convolution, kernels_of
 from mediaconv.draw.inspect.window import Port
+from mediaconv.draw.scene.describe import describe
 from mediaconv.errors import UsageError
+from mediaconv.nn.layers.containers import MERGES
 
 
 @dataclass(eq=False)
@@ -236,7 +237,7 @@ class _Merge(nn.Module):
 
     def __init__(self, how: str) -> None:
         super().__init__()
-        self._how = mnn.containers.MERGES[how]
+        self._how = MERGES[how]
 
     def forward(self, *parts: Tensor) -> Tensor:
         return self._how(parts)
@@ -252,7 +253,7 @@ def _run(name: str, module: nn.Module, *inputs: Sequence[Tensor]) -> list[Tensor
 
 def _merge_difference(how: str, parts: Sequence[Tensor], y: Tensor) -> float:
     """Largest difference between a block's output and its paths' outputs merged in float64."""
-    merged = mnn.containers.MERGES[how]([p.double() for p in parts])
+    merged = MERGES[how]([p.double() for p in parts])
     return float((merged - y.double()).abs().max())
 
 

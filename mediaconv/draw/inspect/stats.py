@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor, nn
 
+from mediaconv.compute.normalize import Normalizer
 from mediaconv.nn import Gate
-from mediaconv.normalize import Normalizer
 
 BINS = 48
 SHARE = 0.99

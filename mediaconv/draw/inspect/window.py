@@ -16,7 +16,7 @@ from torch import nn
 import mediaconv.nn as mnn
 from mediaconv.draw.inspect.follow import Visitor, follow
 from mediaconv.errors import UsageError
-from mediaconv.nn.layer import Streamable, axis_map, output_channels
+from mediaconv.nn.streaming.protocol import Streamable, axis_map, output_channels
 
 MAX_VALUES = 2**27
 """Values of the largest layer's output, all files together: 512 MiB of float32."""

@@ -1,0 +1,240 @@
+"""A comparison from configuration to report: both stacks over every input, JSON, CSV, pages and an index."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mediaconv.compare.causal_pair import Side
+from mediaconv.compare.measure.session import Compared, compare_file, time_axis
+from mediaconv.compare.prove.verdict import Verdict, counted_steps, judge_model
+from mediaconv.compare.report.json_values import dumps
+from mediaconv.compare.report.page import channel_rows, unit_names, write_page
+from mediaconv.compare.report.table import Column, columns, csv_text, summary
+from mediaconv.errors import MediaError
+from mediaconv.model.binding import Model, Models
+from mediaconv.nn.streaming.protocol import axis_map
+from mediaconv.pipeline import Pipeline
+from mediaconv.run.jobs.perform import failure_of
+from mediaconv.run.jobs.plan import Job, make_plan
+
+REPORT = "report.html"
+ROLES = ("a", "b")
+
+
+@dataclass
+class Comparison:
+    """What came of a comparison. files: a row an input. failures: stage and reason of each.
+
+    unfit: failures for which the configuration is to blame, not the file.
+    """
+
+    output: Path
+    kind: str
+    columns: list[Column]
+    sides: list[dict[str, Any]] = field(default_factory=list)
+    files: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[dict[str, str]] = field(default_factory=list)
+    unfit: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 1 where an input failed; 2 where the configurations fit no input, as of a run."""
+        if self.failures and self.unfit == len(self.failures) and not self.files:
+            return 2
+        return 1 if self.failures else 0
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a channel of every file."""
+        return [{"file": f["input"], **row} for f in self.files for row in f["channels"]]
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of compare.json."""
+        return {
+            "sides": self.sides,
+            "files": self.files,
+            "summary": summary(self.rows, self.columns),
+            "failures": self.failures,
+            "report": REPORT,
+        }
+
+
+def compare(
+    sides: Sequence[Side],
+    pipeline: Pipeline,
+    *,
+    told: Callable[[Mapping[str, Any]], None] = lambda row: None,
+) -> Comparison:
+    """Compare two configurations over the inputs of the first and write everything under its output.
+
+    told: called with the row of each input when it is done, or with its failure.
+    Raises UsageError where there is nothing to do.
+    """
+    config = sides[0].config
+    jobs = make_plan(config, pipeline)
+    output = Path(config.output)
+    models = [Models(side.config, pipeline) for side in sides]
+    names = [side.name for side in sides]
+    found = columns(pipeline.name, names, unit_names(pipeline.name, time_axis(sides[0], pipeline))[1])
+    result = Comparison(output, pipeline.name, found)
+    verdicts: dict[int, Verdict] = {}
+    for job in jobs:
+        try:
+            compared = compare_file(job, sides, pipeline, models)
+        except MediaError as error:
+            failure = failure_of(error, job)
+            result.unfit += failure.unfit
+            reason = config.placed(failure.reason) if failure.unfit else failure.reason
+            result.failures.append({"input": job.name, "stage": failure.stage, "reason": reason})
+            told(result.failures[-1])
+            continue
+        rows = [side_row(s, r, compared, pipeline, verdicts) for s, r in zip(sides, ROLES, strict=True)]
+        result.sides = result.sides or rows
+        page = output / REPORT if len(jobs) == 1 else job.target / REPORT
+        write_page(page, compared, rows, pipeline, job.target, found)
+        result.files.append(file_row(job, compared, rows, page, output))
+        told(result.files[-1])
+    write_tables(result, len(jobs))
+    return result
+
+
+def side_row(
+    side: Side, role: str, compared: Compared, pipeline: Pipeline, verdicts: dict[int, Verdict]
+) -> dict[str, Any]:
+    """Everything known of one stack: proof, receptive field, latency."""
+    model = compared.models[side.name]
+    if id(model) not in verdicts:
+        verdicts[id(model)] = judge_model(model, side.config, pipeline, compared.info)
+    verdict = verdicts[id(model)]
+    reach = reach_row(model, compared)
+    return {
+        "name": side.name,
+        "label": side.label,
+        "role": role,
+        "note": "",
+        "causal": verdict.causal,
+        "look_ahead": verdict.look_ahead,
+        "unit": verdict.unit,
+        "methods": verdict.stack.by,
+        "leaks": verdict.leaks,
+        **reach,
+        "verdict": verdict_text(verdict, unit_names(pipeline.name, compared.axis)[1]),
+        "reads": reads_text(reach, unit_names(pipeline.name, compared.axis)[1]),
+        "facts": facts(verdict, reach, unit_names(pipeline.name, compared.axis)[1]),
+    }
+
+
+def reach_row(model: Model, compared: Compared) -> dict[str, Any]:
+    """Receptive field both ways and latency, in steps of the input and milliseconds; None: no end."""
+    found = axis_map(model.module, compared.axis)
+    reads = (found.look_back, found.latency, found.receptive_field)
+    back, ahead, both = (None if math.isinf(n) or model.needs_range else int(n) for n in reads)
+    rate = compared.info.rate
+    return {
+        "receptive_field_back": back,
+        "receptive_field_ahead": ahead,
+        "receptive_field": both,
+        "latency_steps": ahead,
+        "latency_ms": None if rate is None or ahead is None else float(1000 * ahead / rate),
+        "stride": found.stride,
+    }
+
+
+def verdict_text(verdict: Verdict, unit: str) -> str:
+    """The verdict in a sentence. unit: of the steps along which the two are compared."""
+    if verdict.causal:
+        along = "" if verdict.unit == unit else f" along {verdict.unit}"
+        return f"Causal{along}: no output depends on a later input, by gradient and by perturbation."
+    if verdict.look_ahead is None:
+        return "Not causal: its outputs depend on the whole file, to its end."
+    steps = counted_steps(verdict.look_ahead, verdict.unit)
+    return f"Not causal: its outputs depend on inputs up to {steps} later."
+
+
+def facts(verdict: Verdict, reach: Mapping[str, Any], unit: str) -> list[str]:
+    """Latency, receptive field and who looks ahead, in words."""
+    steps, ms = reach["latency_steps"], reach["latency_ms"]
+    if steps is None:
+        latency = "latency: the whole file"
+    else:
+        latency = f"latency {counted_steps(steps, unit)}" + (f", {ms:,.4g} ms" if ms is not None else "")
+    found = [latency, reads_text(reach, unit)]
+    if verdict.leaks:
+        found.append("looking ahead: " + ", ".join(leak.layer for leak in verdict.leaks[:4]))
+    return found
+
+
+def reads_text(reach: Mapping[str, Any], unit: str) -> str:
+    """The receptive field, both ways, in words."""
+    back, ahead = (
+        "all" if reach[f"receptive_field_{side}"] is None else f"{reach[f'receptive_field_{side}']:,}"
+        for side in ("back", "ahead")
+    )
+    return f"an output reads {back} {unit} before its own and {ahead} after it"
+
+
+SIDE_KEYS = (
+    "causal", "look_ahead", "receptive_field", "receptive_field_back", "receptive_field_ahead",
+    "latency_steps", "latency_ms",
+)  # fmt: skip
+
+
+def file_row(
+    job: Job, compared: Compared, sides: Sequence[Mapping[str, Any]], page: Path, output: Path
+) -> dict[str, Any]:
+    """One input's row of compare.json; paths are relative to the output folder."""
+    return {
+        "input": job.name,
+        "shape": compared.input_shape,
+        "output_shapes": compared.output_shapes,
+        "channels": channel_rows(compared, sides),
+        "sides": {side["name"]: {key: side[key] for key in SIDE_KEYS} for side in sides},
+        "events": event_rows(compared, [side["name"] for side in sides]),
+        "outputs": {
+            name: [(job.target / file).relative_to(output).as_posix() for file in version.files]
+            for name, version in compared.versions.items()
+            if version.files
+        },
+        "mismatch": compared.mismatch,
+        "notes": compared.notes,
+        "report": page.relative_to(output).as_posix(),
+    }
+
+
+def event_rows(compared: Compared, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Each event of an input with both stacks' pre-echo, a number a channel."""
+    rate = compared.info.rate
+    pre_echoes = {
+        name: [compared.reactions.rows(name, i) for i in range(compared.models[name].output_channels)]
+        for name in names
+    }
+    return [
+        {
+            "step": event.step,
+            "seconds": float(event.step / rate) if rate else None,
+            "z": event.z,
+            "pre_echo": {name: [rows[k]["pre_echo"] for rows in each] for name, each in pre_echoes.items()},
+        }
+        for k, event in enumerate(compared.events)
+    ]
+
+
+def write_tables(result: Comparison, inputs: int) -> None:
+    """compare.json always; for a folder also the CSV files and the index."""
+    result.output.mkdir(parents=True, exist_ok=True)
+    (result.output / "compare.json").write_text(dumps(result.as_json()) + "\n", encoding="utf-8")
+    keys = ["file", "channel", *(c.key for c in result.columns)]
+    (result.output / "channels.csv").write_text(csv_text(result.rows, keys), encoding="utf-8")
+    if inputs == 1:
+        return
+    from mediaconv.compare.report.index import write_index
+
+    found = summary(result.rows, result.columns)
+    names = list(next(iter(found.values()), {}))
+    rows = [{"metric": key, **numbers} for key, numbers in found.items()]
+    (result.output / "summary.csv").write_text(csv_text(rows, ["metric", *names]), encoding="utf-8")
+    write_index(result.output / REPORT, result)

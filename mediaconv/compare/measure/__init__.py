@@ -1,0 +1,1 @@
+"""Two outputs of one input, and every number that tells them apart."""

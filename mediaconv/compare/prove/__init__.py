@@ -1,0 +1,1 @@
+"""Whether outputs read later inputs: by gradient, by perturbation, from file to file."""

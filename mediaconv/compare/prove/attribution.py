@@ -1,0 +1,137 @@
+"""Which layer looks ahead: every layer of a module run alone. Measures by `trial`, decides nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mediaconv.compare.prove.probe import exact_copy
+from mediaconv.compare.prove.trial import Setting, example, first_ahead, formula_of, measured
+from mediaconv.errors import UsageError
+from mediaconv.nn.streaming.protocol import Streamable, leaves
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A layer whose outputs read later inputs.
+
+    layer: where it stands and what it is. look_ahead: in its own input steps; None: to the end.
+    formula: what it says of itself; None: to the end, or nothing.
+    """
+
+    layer: str
+    look_ahead: int | None
+    formula: int | None
+
+
+CHANNELS_FIRST = ("conv", "pooling", "instancenorm", "padding", "upsampling")
+"""Modules of torch.nn whose layers take (N, C, ...); in others, such as Linear, time may be another axis."""
+
+Shapes = tuple[tuple[int, ...], tuple[int, ...]]
+"""Of what went into a layer and of what came out."""
+
+
+def blame(module: nn.Module, setting: Setting, labels: Mapping[str, str]) -> list[Leak]:
+    """Every layer that looks ahead when it is run alone; the module itself where none of its layers does."""
+    seen: dict[str, Shapes] = {}
+    copy = exact_copy(module)
+    parts = list(_layers(copy))
+    inner = {name: list(_inside(layer, name)) for name, layer in parts}
+    watched = [*parts, *(part for found in inner.values() for part in found)]
+    hooks = [layer.register_forward_hook(_remember(seen, name)) for name, layer in watched]
+    try:
+        run_once(copy, setting)
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+    def leak_of(name: str, layer: nn.Module) -> Leak | None:
+        taken, _ = seen.get(name, ((), ()))
+        if len(taken) != setting.dims + 2:
+            return None
+        return _leak_of(
+            layer, Setting(taken[1], setting.dims, setting.order_axes), _label(name, layer, labels)
+        )
+
+    def keeps_time(name: str) -> bool:
+        """What shortens time may pad elsewhere: alone, its outputs stand at other times than in the model."""
+        taken, given = seen.get(name, ((), ()))
+        place = setting.order_axes[0] + 2
+        return len(taken) == len(given) == setting.dims + 2 and given[place] >= taken[place]
+
+    leaks: list[Leak] = []
+    for name, layer in parts:
+        leak = leak_of(name, layer)
+        if leak is not None:
+            leaks += _innermost([part for part in inner[name] if keeps_time(part[0])], leak_of) or [leak]
+    if leaks:
+        return leaks
+    own = _leak_of(copy, setting, f"{type(module).__name__} as a whole: none of its layers alone")
+    return [own] if own is not None else []
+
+
+def _innermost(
+    parts: Sequence[tuple[str, nn.Module]], leak_of: Callable[[str, nn.Module], Leak | None]
+) -> list[Leak]:
+    """The leaks of the smallest parts that look ahead when they are run alone."""
+    found: dict[str, Leak] = {}
+    for name, layer in reversed(parts):  # what is inside a part comes after it
+        if any(deeper.startswith(f"{name}.") for deeper in found):
+            continue
+        try:
+            leak = leak_of(name, layer)
+        except (UsageError, RuntimeError, ValueError):  # it may want more than a tensor, or a fixed size
+            continue
+        if leak is not None:
+            found[name] = leak
+    return list(found.values())[::-1]
+
+
+def _layers(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Path and module of every layer proper; what holds layers in a way of its own counts as one."""
+    if isinstance(module, Streamable) or not isinstance(module, nn.Sequential):
+        yield from leaves(module, name)
+        return
+    for part, child in module.named_children():
+        yield from _layers(child, f"{name}.{part}" if name else part)
+
+
+def _inside(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
+    """The parts, at any depth, of a layer that holds them in a way of its own, if they may be run alone."""
+    if isinstance(module, Streamable):
+        return
+    for path, part in module.named_modules():
+        home = type(part).__module__
+        of_torch = home.startswith("torch.nn") and not isinstance(part, nn.GroupNorm)
+        if path and not (of_torch and home.rpartition(".")[2] not in CHANNELS_FIRST):
+            yield (f"{name}.{path}" if name else path), part
+
+
+def run_once(copy: nn.Module, setting: Setting) -> None:
+    with torch.no_grad():
+        copy(example(copy, setting))
+
+
+def _remember(seen: dict[str, Shapes], name: str) -> Callable[..., None]:
+    def hook(module: nn.Module, args: tuple, output: object) -> None:
+        if args and isinstance(args[0], Tensor):
+            seen[name] = tuple(args[0].shape), tuple(output.shape) if isinstance(output, Tensor) else ()
+
+    return hook
+
+
+def _leak_of(layer: nn.Module, setting: Setting, label: str) -> Leak | None:
+    reads, _, _ = measured(layer, setting)
+    ahead, _ = first_ahead(reads, setting)
+    if ahead == 0:
+        return None
+    formula, _ = formula_of(layer, setting, reads)
+    return Leak(label, ahead, formula)
+
+
+def _label(name: str, layer: nn.Module, labels: Mapping[str, str]) -> str:
+    place = labels.get(name, name)
+    return f"{place} ({type(layer).__name__})" if place else type(layer).__name__

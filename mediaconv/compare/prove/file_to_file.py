@@ -1,0 +1,268 @@
+"""Causality from file to file: change the input file after a time, run both, compare what was written.
+
+The variants are lossless files, the outputs are the normalized values themselves (`.npy`), compared bit by
+bit: lossy encoders look ahead on their own account. Runs the real pipeline; looks at no layer.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from mediaconv.compare.prove.probe import Order
+from mediaconv.config import RunConfig
+from mediaconv.engine.conversion import run_job
+from mediaconv.media.samples import SampleFormat
+from mediaconv.media.tensor.writer import read_tensor
+from mediaconv.model.binding import Models
+from mediaconv.pipeline import Pipeline, SourceInfo
+from mediaconv.run.jobs.plan import Job
+
+LARGEST_SIDE = 96
+"""Pictures are cut to so many pixels a side: causality does not depend on their size."""
+CHUNKS = {1: 1000, 2: 7, 3: 5}
+"""Steps of a chunk by number of axes: small, so that changes fall inside chunks and on their seams."""
+LONGEST = {1: 2**20, 2: 512, 3: 256}
+SHORTEST = {1: 4000, 2: 48, 3: 24}
+
+
+@dataclass(frozen=True)
+class FileProof:
+    """What the written files say.
+
+    causal: nothing written before a change differs. look_ahead: the most steps before a change at which a
+    written value differs, along `axis`, the first of the order along which there are any.
+    scale: steps of the file for one that the stack takes, where reading changes the rate or the size.
+    changes: where the input was changed, in steps along the order's axes.
+    shape: of the input file that was tried, without channels. input: the file it was cut from, or None.
+    """
+
+    causal: bool
+    look_ahead: int
+    axis: int
+    scale: Fraction
+    changes: tuple[tuple[int, ...], ...]
+    shape: tuple[int, ...]
+    input: str | None
+
+
+def prove_files(
+    config: RunConfig,
+    pipeline: Pipeline,
+    order: Order,
+    *,
+    source: Path | None,
+    channels: int,
+    reach: int,
+) -> FileProof | None:
+    """Run the pipeline over a file and over variants of it. None where none can be written.
+
+    source: an input to cut the file from; without one it is noise of `channels` channels.
+    reach: steps of the input that one output reads, which makes the file long enough.
+    """
+    if pipeline.name not in WRITERS:
+        return None
+    dims = len(pipeline.axes)
+    if source is not None and source.is_dir():
+        source = None
+    lossless = _settings(config, pipeline, scaled=source is not None and (len(order.axes) > 1 or dims == 2))
+    data, info = _material(lossless, pipeline, source, channels, reach)
+    worst: tuple[int, ...] | None = None
+    with tempfile.TemporaryDirectory(prefix="mediaconv-prove-") as folder:
+        scales = _scales(Path(folder, "probe"), data, info, lossless, pipeline)
+        scale = scales[order.axes[0]]
+        order = replace(
+            order, strides=tuple(s * scales[a] for a, s in zip(order.axes, order.strides, strict=True))
+        )
+        changes = _changes(data.shape, order, max(1, math.floor(CHUNKS[data.ndim - 1] * scale)))
+        base = _run(Path(folder, "as_it_is"), data, info, lossless, pipeline)
+        for i, change in enumerate(changes):
+            other = _run(
+                Path(folder, f"changed_{i}"), _changed(data, order, change), info, lossless, pipeline
+            )
+            ahead = _ahead(base, other, order, change)
+            if ahead is not None and (worst is None or ahead > worst):
+                worst = ahead
+    steps = zip(order.axes, worst or (), strict=False)
+    axis, found = next(((a, n) for a, n in steps if n), (order.axes[0], 0))
+    return FileProof(
+        causal=found <= 0,
+        look_ahead=max(0, found),
+        axis=axis,
+        scale=scale,
+        changes=tuple(changes),
+        shape=data.shape[:-1],
+        input=source.name if source else None,
+    )
+
+
+def _settings(config: RunConfig, pipeline: Pipeline, *, scaled: bool) -> RunConfig:
+    """The configuration for the proof: the whole variant, in small chunks, to lossless files, on the CPU.
+
+    scaled: whether pictures are scaled as in a run: in reading order, what is scaled reads what comes later.
+    """
+    whole: dict[str, object] = {"start_seconds": 0.0, "duration_seconds": None, "sequence": False}
+    whole |= {} if scaled else {"size": None}
+    known = {k: v for k, v in whole.items() if k in type(config.read).model_fields}
+    return config.model_copy(
+        update={
+            "read": config.read.model_copy(update=known),
+            "write": pipeline.write_options.model_validate({"layout": "tensor"}),
+            "device": "cpu",
+            "chunk": CHUNKS[len(pipeline.axes)],
+        }
+    )
+
+
+def _scales(
+    folder: Path, data: np.ndarray, info: SourceInfo, config: RunConfig, pipeline: Pipeline
+) -> list[Fraction]:
+    """Steps of the file a step of what the stack takes, along each axis: `read` may change rate and size."""
+    folder.mkdir()
+    with pipeline.open(WRITERS[pipeline.name](folder, data, info), config.read, config.limits) as opened:
+        taken = opened.info
+    scales = [Fraction(n, m or n) for n, m in zip(data.shape[:-1], taken.shape, strict=True)]
+    if info.rate and taken.rate:
+        scales[0] = info.rate / taken.rate
+    return scales
+
+
+def _material(
+    config: RunConfig, pipeline: Pipeline, source: Path | None, channels: int, reach: int
+) -> tuple[np.ndarray, SourceInfo]:
+    """The steps to try, (n, ..., C), from the beginning of an input, repeated where it is short; or noise."""
+    dims = len(pipeline.axes)
+    wanted = min(LONGEST[dims], max(SHORTEST[dims], 2 * reach + SHORTEST[dims]))
+    if source is None:
+        rate = Fraction(config.read.fps or 25) if dims == 3 else Fraction(22050)
+        sides = (LARGEST_SIDE,) * (dims - 1)
+        info = SourceInfo(channels, (wanted, *sides), 255.0 if dims > 1 else 1.0, rate if dims != 2 else None)
+        random = np.random.default_rng(0)
+        shape = (wanted, *sides, channels)
+        if dims > 1:
+            return random.integers(0, 256, shape, np.uint8), info
+        return random.uniform(-0.5, 0.5, shape).astype(np.float32), info
+    with pipeline.open(source, pipeline.read_options(), config.limits) as opened:
+        chunk = 4096 if dims == 1 else 8
+        most = None if dims == 2 else -(-wanted // chunk)
+        parts = [c.data.copy() for c in islice(opened.chunks(chunk), most)]
+        info = opened.info
+    data = np.concatenate(parts)
+    if dims == 2 and config.read.size:  # by how much it is scaled depends on all of it
+        return data, info
+    data = data[:wanted]
+    for axis in range(1, dims):
+        data = data.take(range(min(LARGEST_SIDE, data.shape[axis])), axis=axis)
+    repeats = -(-wanted // len(data)) if dims != 2 else 1
+    return np.concatenate([data] * repeats)[:wanted], info
+
+
+def _changes(shape: Sequence[int], order: Order, chunk: int) -> list[tuple[int, ...]]:
+    """Where to change: after the first step, within a chunk, at a seam, before the last step."""
+    size = shape[order.axes[0]]
+    seam = size // 2 - size // 2 % chunk
+    steps = sorted({1, min(size - 1, size // 3 // chunk * chunk + chunk // 2), max(1, seam), size - 1})
+    rest = tuple(shape[a] // 2 for a in order.axes[1:])
+    return [(t, *rest) for t in steps if 0 < t < size]
+
+
+def _changed(data: np.ndarray, order: Order, change: Sequence[int]) -> np.ndarray:
+    """The data with other values from a position on, in the order's sense."""
+    later = np.zeros([data.shape[a] for a in order.axes], bool)
+    later.reshape(-1)[np.ravel_multi_index(tuple(change), later.shape) :] = True
+    view = [1] * data.ndim
+    for axis, n in zip(order.axes, later.shape, strict=True):
+        view[axis] = n
+    random = np.random.default_rng(1)
+    if np.issubdtype(data.dtype, np.integer):
+        top = np.iinfo(data.dtype).max
+        moved = data.astype(np.int64) + top // 2 + random.integers(0, top // 4, data.shape)
+        other = (moved % (top + 1)).astype(np.float64)
+    else:
+        other = random.uniform(-0.9, 0.9, data.shape)
+    return np.where(later.reshape(view), other, data).astype(data.dtype)
+
+
+def _run(
+    folder: Path, data: np.ndarray, info: SourceInfo, config: RunConfig, pipeline: Pipeline
+) -> np.ndarray:
+    """One file through the pipeline. Shape of the result: (C', n, ...)."""
+    folder.mkdir()
+    path = WRITERS[pipeline.name](folder, data, info)
+    job = Job(path.name, path, folder / "out")
+    result = run_job(job, config, pipeline, Models(config, pipeline))
+    return read_tensor(job.target / result.outputs[0].name)
+
+
+def _ahead(
+    base: np.ndarray, other: np.ndarray, order: Order, change: Sequence[int]
+) -> tuple[int, ...] | None:
+    """How far before the change the first differing output stands; None where none differs."""
+    if base.shape != other.shape:
+        return (max(1, change[0]), *change[1:])
+    differs = (base != other) & ~(np.isnan(base) & np.isnan(other))
+    others = tuple(a for a in range(base.ndim) if a - 1 not in order.axes)
+    found = np.argwhere(differs.any(axis=others))
+    if not len(found):
+        return None
+    first = order.time([int(v) for v in found[0]])
+    return tuple(c - f for c, f in zip(change, first, strict=True))
+
+
+def _write_sound(folder: Path, data: np.ndarray, info: SourceInfo) -> Path:
+    from mediaconv.media.audio.reader import AudioWriter
+
+    path = folder / "input.wav"
+    format = SampleFormat(32, floating=True)
+    with AudioWriter(path, rate_hz=round(info.rate or 1), format=format, channels=data.shape[1]) as writer:
+        writer.write(data.astype(np.float32))
+    return path
+
+
+def _write_image(folder: Path, data: np.ndarray, info: SourceInfo) -> Path:
+    if data.shape[-1] in (1, 3, 4):
+        from mediaconv.media.image.reader import write_image
+
+        write_image(folder / "input.png", data)
+        return folder / "input.png"
+    import tifffile
+
+    path = folder / "input.tiff"
+    tifffile.imwrite(path, np.moveaxis(data, -1, 0), photometric="minisblack", planarconfig="separate")
+    return path
+
+
+def _write_film(folder: Path, data: np.ndarray, info: SourceInfo) -> Path:
+    from mediaconv.media.video.reader import VideoWriter
+
+    path = folder / "input.mkv"
+    rate = Fraction(info.rate or 25).limit_denominator(1001)
+    writer = VideoWriter(
+        path,
+        width=data.shape[2],
+        height=data.shape[1],
+        rate=rate,
+        channels=data.shape[3],
+        codec="ffv1",
+        lossless=True,
+        bit_depth=8 * data.itemsize,
+    )
+    with writer:
+        frames = data if data.shape[3] > 1 else data[..., 0]
+        writer.write(frames, [math.floor(i) / rate for i in range(len(data))])
+    return path
+
+
+WRITERS: dict[str, Callable[[Path, np.ndarray, SourceInfo], Path]] = {
+    "audio": _write_sound,
+    "image": _write_image,
+    "video": _write_film,
+}
+"""How a lossless variant of an input is written, by the pipeline's name."""

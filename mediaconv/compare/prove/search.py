@@ -1,0 +1,104 @@
+"""Whether a module's outputs read later inputs, how far, and which layer does it: measured.
+
+Knows modules, not files: `files` does the same from file to file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from mediaconv.compare.prove.attribution import Leak, blame
+from mediaconv.compare.prove.trial import Setting, first_ahead, formula_of, leading, measured, one_thread
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was measured of a module.
+
+    causal: no output reads a later input, by either method.
+    look_ahead: steps after its own time that an output reads; None where it reads to the end.
+    unit: what a step is: the name of the axis along which it looks ahead.
+    formula: the same by `mediaconv.nn.geometry`; None: to the end. known: whether there is a formula.
+    by: look-ahead by each method alone.
+    shape: of the input that was tried, channels first. seams: where chunks met.
+    """
+
+    causal: bool
+    look_ahead: int | None
+    unit: str
+    formula: int | None
+    known: bool
+    by: dict[str, int | None]
+    shape: tuple[int, ...]
+    seams: tuple[int, ...]
+    leaks: list[Leak] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the measured number is the formula's."""
+        return not self.known or self.look_ahead == self.formula
+
+
+def prove(
+    module: nn.Module,
+    *,
+    channels: int,
+    dims: int,
+    order_axes: Sequence[int] = (0,),
+    axis_names: Sequence[str] = (),
+    labels: Mapping[str, str] | None = None,
+) -> Proof:
+    """Decide by gradient and by perturbation whether any output of a module reads a later input.
+
+    channels, dims: of the input, (1, channels, ...) with `dims` axes after the channels.
+    order_axes: the axis that is time; or all axes, for reading order.
+    axis_names: of all axes, for the report.
+    labels: what the layers are called, by their path in the module ("0.layers.1").
+
+    Raises UsageError where no input was found that the module takes.
+
+    >>> from mediaconv.nn import CausalConv1d, Conv1d
+    >>> prove(CausalConv1d(1, 1, 5), channels=1, dims=1).causal
+    True
+    >>> prove(Conv1d(1, 1, 5, padding="same"), channels=1, dims=1).look_ahead
+    2
+    """
+    names = list(axis_names) or [f"axis {i}" for i in range(dims)]
+    setting = Setting(channels, dims, tuple(order_axes))
+    with one_thread():
+        reads, shape, seams = measured(module, setting)
+        formula, known = formula_of(module, setting, reads)
+        ahead, axis = first_ahead(reads, setting)
+        leaks = blame(module, setting, labels or {}) if ahead != 0 else []
+    by = {method: leading(found) for method, found in reads.ahead.items()}
+    proof = Proof(
+        causal=ahead == 0,
+        look_ahead=ahead,
+        unit=names[axis],
+        formula=formula,
+        known=known,
+        by=by,
+        shape=shape,
+        seams=seams,
+        leaks=leaks,
+    )
+    proof.notes.extend(_notes(proof))
+    return proof
+
+
+def _notes(proof: Proof) -> list[str]:
+    """What a reader should know where the numbers differ."""
+    if proof.agrees:
+        return []
+    formula = "to the end" if proof.formula is None else str(proof.formula)
+    measured = "to the end" if proof.look_ahead is None else str(proof.look_ahead)
+    if proof.look_ahead is None or (proof.formula is not None and proof.look_ahead > proof.formula):
+        return [f"measured {measured}, but the layers claim {formula}: a layer reads more than it says"]
+    return [
+        f"measured {measured}, the formula allows {formula}: the weights that would read further are zero, "
+        "or the layer does not use all that it may"
+    ]

@@ -1,0 +1,244 @@
+"""One module tried: at what length, on which inputs, whole and in chunks; what it read, beside the formula.
+
+Decides what to feed to `probe`, and nothing of what follows from it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise, product
+
+import torch
+from torch import Tensor, nn
+
+from mediaconv.compare.prove.probe import (
+    MULTIPLE,
+    Function,
+    Order,
+    Reads,
+    exact_copy,
+    glance,
+    measure,
+    open_copy,
+)
+from mediaconv.errors import UsageError
+from mediaconv.nn import stream
+from mediaconv.nn.streaming.protocol import axis_map
+
+SHORTEST = {1: 60, 2: 24, 3: 24}
+"""Fewest steps of the order's first axis that are tried, by the number of axes."""
+FOLDS = (5, 16, 64, 256)
+"""A length that is refused is tried again as the next multiple of these."""
+FAR = {1: 2**12, 2: 2**8, 3: 2**7}
+"""Steps of a longer input that is glanced at, by the number of axes: a layer may read more than it says."""
+FAR_VALUES = 2**19
+SIDES = (6, 8, 12, 16, 24, 32, 48, 64)
+LONGEST = 2**17
+LOUD = 30.0
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Thousands of small calls: sharing each among threads costs far more than it saves."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class Setting:
+    channels: int
+    dims: int
+    order_axes: tuple[int, ...]
+
+
+def measured(module: nn.Module, setting: Setting) -> tuple[Reads, tuple[int, ...], tuple[int, ...]]:
+    """Measure at a length that is enough by the formula; again where the first output reads to the end."""
+    reads, shape, seams = _at_length(module, setting, _length(module, setting))
+    latest = reads.latest
+    if reads.end and latest is not None and latest[0] > 0:
+        longer, shape, seams = _at_length(module, setting, 2 * shape[1 + setting.order_axes[0]])
+        longer.end = longer.end and longer.latest is not None and longer.latest[0] > latest[0]
+        return longer, shape, seams
+    reads.end = False
+    _far(module, setting, reads, shape)
+    return reads, shape, seams
+
+
+def _far(module: nn.Module, setting: Setting, reads: Reads, shape: Sequence[int]) -> None:
+    """Add what is read further ahead than the lengths tried so far."""
+    axis, length = setting.order_axes[0], FAR[setting.dims]
+    if shape[1 + axis] >= length or math.prod(shape) // shape[1 + axis] * length > FAR_VALUES:
+        return
+    try:
+        sizes = _sizes(module, setting, length)
+    except UsageError:
+        return
+    strides = tuple(_stride(module, a, (setting.channels, *sizes)) for a in setting.order_axes)
+    order = Order(setting.order_axes, strides)
+    glance(open_copy(module), _open(setting, sizes)[0], order, reads)
+
+
+def _length(module: nn.Module, setting: Setting) -> int:
+    """Steps of the order's first axis in which an output in the middle sees all that it reads."""
+    axis = setting.order_axes[0]
+    needed = SHORTEST[setting.dims]
+    try:
+        found = axis_map(module, axis)
+    except TypeError:
+        return needed
+    if not found.whole:
+        period = math.ceil(found.period * found.stride)
+        sides = int(max(found.latency, found.look_back))
+        needed = max(needed, 2 * sides + 8 * math.ceil(found.stride) + 2 * period)
+    multiple = math.lcm(MULTIPLE, found.stride.numerator)
+    return min(LONGEST, -(-needed // multiple) * multiple)
+
+
+def _at_length(
+    module: nn.Module, setting: Setting, length: int
+) -> tuple[Reads, tuple[int, ...], tuple[int, ...]]:
+    """Measure the module as it is and with open weights, whole and in chunks."""
+    sizes = _sizes(module, setting, length)
+    length = sizes[setting.order_axes[0]]
+    strides = tuple(_stride(module, a, (setting.channels, *sizes)) for a in setting.order_axes)
+    order = Order(setting.order_axes, strides, strides[0].denominator)
+    seams = (length // 3, length // 3 + 1, length // 2, 3 * length // 4)
+    found = Reads(ahead={"gradient": None, "perturbation": None})
+    trials = ((exact_copy(module), _as_it_is(setting, sizes)), (open_copy(module), _open(setting, sizes)))
+    for twin, inputs in trials:
+        part = measure(_functions(twin, setting, seams), inputs, order, seams)
+        found.end |= part.end
+        for method, ahead in part.ahead.items():
+            if ahead is not None:
+                found.note(method, ahead)
+    return found, (setting.channels, *sizes), seams
+
+
+def _functions(module: nn.Module, setting: Setting, seams: Sequence[int]) -> list[Function]:
+    """The module called on the whole, and streamed in chunks where it streams."""
+    functions: list[Function] = [module]
+    try:
+        axis_map(module, 0)
+    except TypeError:
+        return functions
+    if setting.order_axes[0] == 0:
+        functions.append(lambda x: _streamed(module, x, seams))
+    return functions
+
+
+def _streamed(module: nn.Module, x: Tensor, seams: Sequence[int]) -> Tensor:
+    running = stream(module)
+    cuts = [0, *seams, x.shape[2]]
+    parts = [running.push(x[:, :, lo:hi]) for lo, hi in pairwise(cuts)]
+    return torch.cat([*parts, running.flush()], 2)
+
+
+def _as_it_is(setting: Setting, sizes: Sequence[int]) -> list[Tensor]:
+    """Inputs for the weights as they are: noise around zero, low and loud."""
+    generator = torch.Generator().manual_seed(4)
+    shape = (1, setting.channels, *sizes)
+    noise = torch.randn(shape, dtype=torch.float64, generator=generator)
+    return [noise, LOUD * noise]
+
+
+def _open(setting: Setting, sizes: Sequence[int]) -> list[Tensor]:
+    """Inputs for open weights: positive noise, and a ramp in which the latest is the largest."""
+    generator = torch.Generator().manual_seed(5)
+    shape = (1, setting.channels, *sizes)
+    noise = torch.rand(shape, dtype=torch.float64, generator=generator)
+    view = [1] * len(shape)
+    ramp = torch.zeros(view, dtype=torch.float64)
+    for axis in range(setting.dims):
+        view = [1] * len(shape)
+        view[axis + 2] = sizes[axis]
+        weight = 1.0 if axis in setting.order_axes else 0.25
+        ramp = ramp + weight * torch.linspace(0, 1, sizes[axis], dtype=torch.float64).view(view)
+    return [noise, ramp + 0.01 * noise / max(sizes) + 0.5]
+
+
+def _sizes(module: nn.Module, setting: Setting, length: int) -> tuple[int, ...]:
+    """Lengths of all axes: the first of the order as asked or a little more, the others small.
+
+    Raises UsageError where the module takes none.
+    """
+    copy = exact_copy(module)
+    reason = ""
+    for side, steps in product(SIDES if setting.dims > 1 else SIDES[-1:], _lengths(length)):
+        sizes = tuple(steps if a == setting.order_axes[0] else side for a in range(setting.dims))
+        try:
+            with torch.no_grad():
+                y = copy(torch.zeros(1, setting.channels, *sizes, dtype=torch.float64))
+        except (ValueError, RuntimeError) as error:
+            reason = reason or f": {str(error).splitlines()[0]}"
+            continue
+        if not isinstance(y, Tensor) or y.ndim != setting.dims + 2:
+            shape = f"a tensor of shape {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
+            raise UsageError(f"the stack returned {shape}, expected a tensor with {setting.dims + 2} axes")
+        if y.numel() and (setting.dims == 1 or min(y.shape[2:]) > 1 or side == SIDES[-1]):
+            return sizes
+    tried = f"of {length} steps" + (f", up to {SIDES[-1]} pixels a side" if setting.dims > 1 else "")
+    raise UsageError(f"no input was found that the stack takes, {tried}{reason}")
+
+
+def _lengths(length: int) -> list[int]:
+    """The length, and the next ones for layers that fold more steps into one than `MULTIPLE` has room for."""
+    return list(dict.fromkeys(-(-length // fold) * fold for fold in (1, *FOLDS)))
+
+
+def _stride(module: nn.Module, axis: int, shape: Sequence[int]) -> Fraction:
+    """Input steps an output step; shape: of an input that the module takes, channels first."""
+    try:
+        return axis_map(module, axis).stride
+    except TypeError:
+        with torch.no_grad():
+            y = exact_copy(module)(torch.zeros(1, *shape, dtype=torch.float64))
+        return Fraction(shape[axis + 1], max(1, y.shape[axis + 2])).limit_denominator(64)
+
+
+def formula_of(module: nn.Module, setting: Setting, reads: Reads) -> tuple[int | None, bool]:
+    """Look-ahead by the formula, and whether there is one: within a row, reading order has none."""
+    _, axis = first_ahead(reads, setting)
+    try:
+        found = axis_map(module, axis).latency
+    except TypeError:
+        return None, False
+    if axis != setting.order_axes[0]:
+        return None, False
+    return None if math.isinf(found) else int(found), True
+
+
+def first_ahead(reads: Reads, setting: Setting) -> tuple[int | None, int]:
+    """Steps ahead along the first axis of the order on which there are any, and that axis."""
+    first = setting.order_axes[0]
+    if reads.latest is None:
+        return 0, first
+    if reads.end:
+        return None, first
+    for axis, steps in zip(setting.order_axes, reads.latest, strict=True):
+        if steps > 0:
+            return steps, axis
+        if steps < 0:
+            break
+    return 0, first
+
+
+def example(module: nn.Module, setting: Setting) -> Tensor:
+    """An input that the module takes: zeros. Raises UsageError where none was found."""
+    sizes = _sizes(module, setting, _length(module, setting))
+    return torch.zeros(1, setting.channels, *sizes, dtype=torch.float64)
+
+
+def leading(ahead: tuple[int, ...] | None) -> int | None:
+    """An offset as a number of steps ahead: the first that is positive; 0 where nothing later is read."""
+    for steps in ahead or ():
+        if steps:
+            return max(0, steps)
+    return None if ahead is None else 0

@@ -1,0 +1,206 @@
+"""Whether a configuration is causal: its stack measured, its files compared, one verdict for both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from mediaconv.compare.prove.attribution import Leak
+from mediaconv.compare.prove.file_to_file import FileProof, prove_files
+from mediaconv.compare.prove.probe import Order
+from mediaconv.compare.prove.search import Proof, prove
+from mediaconv.config import RunConfig, walk
+from mediaconv.config.layer import CausalLayer
+from mediaconv.config.run_config import render
+from mediaconv.errors import MediaError, ReadError, UsageError
+from mediaconv.model.binding import Model
+from mediaconv.model.build import laid_layers
+from mediaconv.nn.streaming.protocol import axis_map
+from mediaconv.pipeline import Pipeline, SourceInfo
+from mediaconv.run.jobs.discover import find_inputs
+
+CHANNELS = {1: 1, 2: 3, 3: 3}
+"""Of an input that is not there, by number of axes."""
+TRIED = 5
+"""Inputs that are tried before it is given up to read one."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer for a configuration. look_ahead: steps of `unit`; None: to the end of the file.
+
+    formula: what the geometry says of the stack, None: to the end, or unknown. leaks: who reads ahead.
+    """
+
+    causal: bool
+    look_ahead: int | None
+    unit: str
+    formula: int | None
+    stack: Proof
+    files: FileProof | None
+    leaks: list[Leak] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs: `causal` and `look_ahead` first."""
+        return {
+            "causal": self.causal,
+            "look_ahead": self.look_ahead,
+            "unit": self.unit,
+            "formula_look_ahead": self.formula,
+            "agrees": self.look_ahead == self.formula or not self.stack.known,
+            "leaks": self.leaks,
+            "stack": {"causal": self.stack.causal, "look_ahead": self.stack.look_ahead, **self._methods()},
+            "files": self.files,
+            "notes": self.notes,
+        }
+
+    def _methods(self) -> dict[str, Any]:
+        return {"methods": self.stack.by, "input_shape": self.stack.shape, "chunk_seams": self.stack.seams}
+
+
+def prove_config(config: RunConfig, pipeline: Pipeline, *, files: bool = True) -> Verdict:
+    """Decide whether any output of a configuration depends on a later input.
+
+    files: also from file to file, through the real pipeline.
+    Raises UsageError where the configuration cannot be built.
+    """
+    source, info = first_input(config, pipeline)
+    model = Model(config, pipeline, info)
+    proof = prove_model(model, config, pipeline, info)
+    axes = order_axes(config, pipeline)
+    found = None
+    if files:
+        order = Order(axes, tuple(axis_map(model.module, a).stride for a in axes))
+        reach = axis_map(model.module, axes[0]).receptive_field
+        steps = 64 if math.isinf(reach) else int(reach)
+        try:
+            found = prove_files(config, pipeline, order, source=source, channels=info.channels, reach=steps)
+        except MediaError as error:
+            raise UsageError(f"file to file could not be tried: {error.stage}: {error}") from error
+    verdict = _verdict(config, proof, found, pipeline)
+    if files and found is None:
+        verdict.notes.append(
+            f"file to file was not tried: no lossless {pipeline.name} input can be written here"
+        )
+    return verdict
+
+
+def judge_model(model: Model, config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> Verdict:
+    """The verdict on a configuration whose model is made for an input, without files."""
+    return _verdict(config, prove_model(model, config, pipeline, info), None, pipeline)
+
+
+def prove_model(model: Model, config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> Proof:
+    """The proof of a configuration's stack, prelude included, layers called by their place in the file."""
+    return prove(
+        model.module,
+        channels=info.channels,
+        dims=len(pipeline.axes),
+        order_axes=order_axes(config, pipeline),
+        axis_names=units(pipeline),
+        labels=_labels(config, model.module, prelude=pipeline.prelude(info, config.read) is not None),
+    )
+
+
+def counted_steps(steps: int, unit: str) -> str:
+    """A number of steps with its unit, which is given in the plural.
+
+    >>> counted_steps(1, "samples"), counted_steps(2180, "samples")
+    ('1 sample', '2,180 samples')
+    """
+    return f"{steps:,} {unit.removesuffix('s') if steps == 1 else unit}"
+
+
+def units(pipeline: Pipeline) -> tuple[str, ...]:
+    """What a step along each axis is called, in the plural."""
+    names = {"audio": ("samples",), "image": ("rows", "columns"), "video": ("frames", "rows", "columns")}
+    return names.get(pipeline.name, tuple(f"steps of {axis}" for axis in pipeline.axes))
+
+
+def order_axes(config: RunConfig, pipeline: Pipeline) -> tuple[int, ...]:
+    """Which axes make the order: all of them under `raster` (reading order), otherwise the one that is time.
+
+    A standard configuration is judged by what its pipeline calls causal, or along its own `time_axis`.
+    """
+    dims = len(pipeline.axes)
+    layers = [spec for _, spec in walk(config.stack) if isinstance(spec, CausalLayer)]
+    default = config.causality().mode if config.causality() else pipeline.causal_mode
+    modes: list[str] = [how.mode for how in map(config.causality, layers) if how]
+    if not modes and config.time_axis:
+        return (config.time_axis,)
+    modes = modes or [default]
+    if "raster" in modes and dims > 1:
+        return tuple(range(dims))
+    axes = {spec.time_axis for spec in layers if config.causality(spec)} or {config.time_axis}
+    return (max(axes),)
+
+
+def first_input(config: RunConfig, pipeline: Pipeline) -> tuple[Path | None, SourceInfo]:
+    """The first input that can be read and what is known of it; a stand-in where there is none.
+
+    A proof needs no input: a stand-in has the channels that the stack's first layer takes.
+    """
+    try:
+        inputs = find_inputs(config, pipeline).inputs
+    except UsageError:
+        inputs = []
+    for path in inputs[:TRIED]:
+        try:
+            with pipeline.open(path, config.read, config.limits) as opened:
+                return path, opened.info
+        except ReadError:
+            continue
+    dims = len(pipeline.axes)
+    stated = next((n for _, s in walk(config.stack) if (n := getattr(s, "in_channels", None))), None)
+    return None, SourceInfo(
+        channels=stated or CHANNELS.get(dims, 1),
+        shape=(None,) * dims,
+        scale=1.0 if dims == 1 else 255.0,
+        rate=None if dims == 2 else Fraction(22050) if dims == 1 else Fraction(25),
+    )
+
+
+def _labels(config: RunConfig, module: nn.Module, *, prelude: bool) -> dict[str, str]:
+    """What each layer is called in the configuration, by its path in the module."""
+    places = {id(spec): f"{render(path)}.{spec.name}" for path, spec in walk(config.stack)}
+    stack, prefix = (list(module.children())[1], "1.") if prelude else (module, "")
+    labels = {laid.name: places[id(laid.spec)] for laid in laid_layers(config.stack, stack, prefix=prefix)}
+    if prelude:
+        labels["0"] = "read.sample_rate" if getattr(config.read, "sample_rate", None) else "read"
+    return labels
+
+
+def _verdict(config: RunConfig, proof: Proof, files: FileProof | None, pipeline: Pipeline) -> Verdict:
+    """Both findings together: the later look-ahead counts."""
+    leaks, notes = list(proof.leaks), list(proof.notes)
+    look_ahead, formula, unit = proof.look_ahead, proof.formula, proof.unit
+    causal = proof.causal
+    if config.normalize.name == "minmax":
+        causal, look_ahead = False, None
+        formula = None
+        leaks.append(Leak("normalize.minmax (reads the whole file first)", None, None))
+    if files is not None and look_ahead is not None and _further(files, proof, units(pipeline)):
+        causal, look_ahead, unit = False, files.look_ahead, units(pipeline)[files.axis]
+        leaks.append(Leak(f"outside the stack: {_suspects(config)}", files.look_ahead, None))
+    return Verdict(causal, look_ahead, unit, formula, proof, files, leaks, notes)
+
+
+def _further(files: FileProof, proof: Proof, names: Sequence[str]) -> bool:
+    """Whether the files show more look-ahead than the stack has; what it has, reading may stretch."""
+    if files.causal or proof.causal:
+        return not files.causal
+    ahead = math.ceil((proof.look_ahead or 0) * files.scale)
+    return names[files.axis] == proof.unit and files.look_ahead > ahead
+
+
+def _suspects(config: RunConfig) -> str:
+    """The `read` options that are not their defaults, which are what else may look ahead."""
+    set_here = [name for name in type(config.read).model_fields if name in config.read.model_fields_set]
+    return ", ".join(f"read.{name}" for name in set_here) or "reading or writing"

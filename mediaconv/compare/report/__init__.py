@@ -1,0 +1,1 @@
+"""A comparison written down: pages, tables, JSON."""

@@ -1,0 +1,239 @@
+"""A comparison as one HTML page that opens without a network. Measures nothing."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from importlib.resources import files as package_files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from mediaconv.compare.measure.session import DIFFERENCE, Compared
+from mediaconv.compare.report.drawing import draw_stack, rows_of
+from mediaconv.compare.report.json_values import plain
+from mediaconv.compare.report.media_links import (
+    INLINE_FILE_BYTES,
+    INLINE_PAGE_BYTES,
+    MediaLinks,
+    data_address,
+)
+from mediaconv.compare.report.table import Column
+from mediaconv.pipeline import Pipeline
+
+SCRIPTS = ("core", "charts", "film", "sound", "image", "page")
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "img-src 'self' data: file:; media-src 'self' data: file:"
+)
+"""The page may load what lies in it or beside it, and nothing else."""
+UNITS = {"audio": ("sample", "samples"), "image": ("row", "rows"), "video": ("frame", "frames")}
+SPECTROGRAMS = 16
+"""Channels of which spectrograms are drawn."""
+EVEN_SECONDS = 0.0015
+
+
+def write_page(
+    path: Path,
+    compared: Compared,
+    sides: Sequence[Mapping[str, Any]],
+    pipeline: Pipeline,
+    target: Path,
+    found: Sequence[Column],
+    *,
+    links: MediaLinks | None = None,
+) -> None:
+    """Write the page of one input. sides: their rows of `side_rows`. target: where its media lie."""
+    content = page_data(compared, sides, pipeline, target, found, links or MediaLinks(path))
+    text = render(
+        title=f"{compared.name} – mediaconv compare",
+        heading=f"{sides[0]['label']} against {sides[1]['label']}",
+        eyebrow=f"mediaconv compare · {compared.name} · {_dimensions(compared, pipeline)}",
+        data=content,
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def render(*, title: str, heading: str, eyebrow: str, data: Any, body: str = "") -> str:
+    """The template filled in. `data` of None leaves the scripts out but for the theme."""
+    scripts = SCRIPTS if data is not None else ("index",)
+    encoded = json.dumps(plain(data), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return Template(_part("report.html")).substitute(
+        policy=html.escape(POLICY, quote=True),
+        title=html.escape(title),
+        heading=html.escape(heading),
+        eyebrow=html.escape(eyebrow),
+        css=_part("report.css"),
+        body=body,
+        data=encoded.replace("<", "\\u003c"),
+        js="\n".join(_part(f"report_{name}.js") for name in scripts),
+    )
+
+
+def _part(name: str) -> str:
+    return package_files("mediaconv.compare.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def page_data(
+    compared: Compared,
+    sides: Sequence[Mapping[str, Any]],
+    pipeline: Pipeline,
+    target: Path,
+    found: Sequence[Column],
+    links: MediaLinks,
+) -> dict[str, Any]:
+    """Everything the page shows, as JSON knows it."""
+    one, many = unit_names(pipeline.name, compared.axis)
+    steps = compared.input_shape[1 + compared.axis]
+    rate = float(compared.info.rate) if compared.info.rate else None
+    times = uneven(compared.times, rate)
+    height, width = (compared.input_shape[-2:]) if len(compared.input_shape) > 2 else (1, 1)
+    versions = _versions(compared, sides, target, links, pipeline.name)
+    return {
+        "kind": pipeline.name,
+        "shown": bool(versions) and all(v["files"] for v in versions),
+        "unit": many,
+        "unit_one": one,
+        "steps": steps,
+        "rate": rate,
+        "seconds": (times[-1] + 1 / rate if times and rate else steps / rate if rate else steps),
+        "times": times,
+        "ratio": width / height,
+        "width": width,
+        "range": pipeline.signal_range,
+        "level": f"Mean brightness of every {one}." if pipeline.name != "audio" else "Mean level.",
+        "sides": [_side(side, compared, many, sides) for side in sides],
+        "versions": versions,
+        "channels": channel_rows(compared, sides),
+        "columns": found,
+        "curves": compared.curves,
+        "input_curve": compared.input_curve,
+        "events": _events(compared, sides, rate),
+        "mismatch": compared.mismatch,
+        "legend": " ".join(f"{c.label}: {c.help}." for c in found if not c.percent),
+        "reading": f"Layer by layer, the {many} of the input that one output has read; both to one scale.",
+        "footer": _footer(compared),
+    }
+
+
+def unit_names(kind: str, axis: int = 0) -> tuple[str, str]:
+    """What a step of the time axis is called, one and many."""
+    return ("column", "columns") if axis else UNITS.get(kind, ("step", "steps"))
+
+
+def channel_rows(compared: Compared, sides: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The numbers of each channel, with the shift in milliseconds and both pre-echoes."""
+    rate = compared.info.rate
+    stride = compared.models[sides[0]["name"]].maps[compared.axis].stride
+    rows = []
+    for i, numbers in enumerate(compared.channels):
+        shift = numbers["shift_steps"]
+        row: dict[str, Any] = {"channel": i, **numbers}
+        row["shift_ms"] = (
+            None if shift is None or rate is None else float(1000 * Fraction(shift) * stride / rate)
+        )
+        for side in sides:
+            row[f"pre_echo_{side['name']}"] = compared.reactions.pre_echo(side["name"], i)
+        rows.append(row)
+    return rows
+
+
+def uneven(times: Sequence[float], rate: float | None) -> list[float] | None:
+    """Frame times from 0 on, where they do not follow from the rate; otherwise None."""
+    if not times or not rate:
+        return None
+    relative = [t - times[0] for t in times]
+    even = all(abs(t - i / rate) < EVEN_SECONDS for i, t in enumerate(relative))
+    return None if even else [round(t, 6) for t in relative]
+
+
+def _versions(
+    compared: Compared, sides: Sequence[Mapping[str, Any]], target: Path, links: MediaLinks, kind: str
+) -> list[dict[str, Any]]:
+    """Input, both sides and their difference, with the addresses of their files."""
+    wanted = [("input", "input", "input", "")]
+    wanted += [(side["name"], side["role"], side["label"], side["note"]) for side in sides]
+    note = "half of it, around the middle" if kind == "audio" else "gray: equal"
+    wanted.append((DIFFERENCE, "difference", "difference", note))
+    out = []
+    for name, role, label, note in wanted:
+        files = compared.versions.get(name)
+        if files is None:
+            continue
+        shown = []
+        for i, file in enumerate(files.shown):
+            address, linked = links.address(target / file)
+            item: dict[str, Any] = {"src": address, "linked": linked}
+            if kind == "audio" and i < SPECTROGRAMS:
+                from mediaconv.compare.report.spectrogram import spectrogram_png
+
+                item["spectrogram"] = data_address(spectrogram_png(target / file), "image/png")
+            shown.append(item)
+        out.append({"name": name, "role": role, "label": label, "note": note, "files": shown})
+        out[-1]["curve"] = role if role in ("a", "b") else DIFFERENCE
+    return out
+
+
+def _side(
+    side: Mapping[str, Any], compared: Compared, unit: str, sides: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """What the page says of one stack."""
+    modules = [compared.models[s["name"]].module for s in sides]
+    axis = compared.axis
+    rows = [row for module in modules for row in rows_of(module, axis)]
+    finite = [n for row in rows for n in (row.back, row.ahead) if n != float("inf")]
+    model = compared.models[side["name"]]
+    return {
+        **{key: side[key] for key in ("name", "role", "label", "verdict", "facts", "reads")},
+        "stride": model.maps[axis].stride,
+        "drawing": draw_stack(model.module, unit=unit, reach=max([1.0, *finite]), axis=axis),
+    }
+
+
+def _events(
+    compared: Compared, sides: Sequence[Mapping[str, Any]], rate: float | None
+) -> list[dict[str, Any]]:
+    reactions = {
+        side["name"]: [
+            compared.reactions.rows(side["name"], i) for i in range(_channels(compared, side["name"]))
+        ]
+        for side in sides
+    }
+    return [
+        {
+            "step": event.step,
+            "energy": event.energy,
+            "seconds": event.step / rate if rate else None,
+            "reactions": {name: [rows[k] for rows in each] for name, each in reactions.items()},
+        }
+        for k, event in enumerate(compared.events)
+    ]
+
+
+def _channels(compared: Compared, name: str) -> int:
+    return compared.models[name].output_channels
+
+
+def _dimensions(compared: Compared, pipeline: Pipeline) -> str:
+    """The size of an input in words."""
+    channels, *lengths = compared.input_shape
+    rate = compared.info.rate
+    if pipeline.name == "audio" and rate:
+        return f"{lengths[0] / float(rate):.2f} s, {channels} channels, {float(rate):,.0f} Hz"
+    if pipeline.name == "video" and rate:
+        return f"{lengths[0]} frames, {lengths[2]}×{lengths[1]}, {float(rate):.4g} frames a second"
+    if pipeline.name == "image":
+        return f"{lengths[1]}×{lengths[0]} pixels, {channels} channels"
+    return " × ".join(map(str, compared.input_shape))
+
+
+def _footer(compared: Compared) -> list[str]:
+    each, together = (size // 2**20 for size in (INLINE_FILE_BYTES, INLINE_PAGE_BYTES))
+    return [
+        *compared.notes,
+        f"Media of up to {each} MiB each and {together} MiB together are part of this page; longer ones are "
+        "linked and must stay beside it. No request leaves the page.",
+    ]

@@ -1,0 +1,1 @@
+"""Convolution sliding over its input, as frames, films and pages."""

@@ -1,0 +1,59 @@
+"""The animation of a layer of a configuration: its own weights, over a file or over small whole numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from mediaconv.config import RunConfig
+from mediaconv.draw.animate.animation import Animation, animate
+from mediaconv.draw.animate.made_layers import LENGTHS, demo_input
+from mediaconv.draw.animate.part import MOST
+from mediaconv.draw.subject import Subject, input_of, layer_named, subject
+
+
+def animate_config(
+    config: RunConfig,
+    *,
+    layer: str | None = None,
+    input: Path | None = None,
+    beside: RunConfig | None = None,
+    at: Sequence[int] | None = None,
+    **options: Any,
+) -> Animation:
+    """A layer of the configuration's stack sliding over what reaches it from a file, or over digits.
+
+    layer: number or dotted name; the first convolution by default. beside: a configuration whose layer of
+    the same name is drawn beside it. at, options: as `animate` takes them. Raises UsageError, ReadError.
+    """
+    made = _subject(config, input, at)
+    name, module = layer_named(made.stack, layer)
+    x = _layer_input(made, module)
+    other = None
+    if beside is not None:
+        twin = _subject(beside, input, at)
+        other = layer_named(twin.stack, name)[1]
+    where = f"layer {name} of {len(made.stack)}"
+    notes = (f"{where}, over {made.notes[0]}" if made.notes else f"{where}, over made-up whole numbers",)
+    return animate(module, x, beside=other, at=at, notes=notes, **options)
+
+
+def _subject(config: RunConfig, input: Path | None, at: Sequence[int] | None) -> Subject:
+    from mediaconv.pipeline import find
+
+    dims = len(find(config.pipeline).axes)
+    starts = [0] * dims if at is None else [max(0, n) for n in at][:dims]
+    starts += [0] * (dims - len(starts))
+    return subject(config, input=input, lengths=[start + 2 * MOST[dims] for start in starts])
+
+
+def _layer_input(made: Subject, module: nn.Module) -> Tensor:
+    if made.x is not None:
+        return input_of(made.stack, module, made.x)
+    dims = len(module.kernel_size)  # type: ignore[arg-type]
+    kernel = [(k - 1) * d + 1 for k, d in zip(module.kernel_size, module.dilation, strict=True)]  # type: ignore[arg-type]
+    lengths = [max(n, 2 * e) if dims == 1 else max(n, e) for n, e in zip(LENGTHS[dims], kernel, strict=True)]
+    return demo_input(int(module.in_channels), lengths)  # type: ignore[arg-type]

@@ -1,0 +1,137 @@
+"""Layers and inputs made for a picture: small whole numbers, so that every product can be followed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mediaconv import nn as layers
+from mediaconv.errors import UsageError, nearest
+from mediaconv.nn.geometry import per_axis
+from mediaconv.nn.streaming.protocol import axis_map
+
+KINDS = ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+CAUSAL = ("false", "true", "pad", "mask", "raster", "raster-A")
+LENGTHS = {1: (10,), 2: (6, 6), 3: (4, 4, 4)}
+"""Default input lengths by the number of axes."""
+
+_DIGITS = "3141592653589793238462643383279502884197169399375105820974944592307816406286208998628034825"
+_WEIGHTS = (1, 2, -1, 2, 3, 1, -2, 1, 2, -1, 1)
+
+
+def demo_layer(
+    kind: str,
+    *,
+    kernel_size: int | Sequence[int] = 3,
+    stride: int | Sequence[int] = 1,
+    dilation: int | Sequence[int] = 1,
+    padding: str | int | Sequence[int] = "same",
+    padding_mode: str = "zeros",
+    groups: int = 1,
+    in_channels: int | None = None,
+    out_channels: int | None = None,
+    bias: bool = False,
+    causal: str = "false",
+    time_axis: int = 0,
+) -> nn.Module:
+    """A float64 layer of that kind with small integer weights.
+
+    kind: one of KINDS. causal: one of CAUSAL; "true" as in a configuration: raster in 2D, else pad.
+    in_channels, out_channels: by default one for each of the groups. Other arguments as the layer takes them.
+    Raises UsageError naming what does not go together.
+    """
+    if kind not in KINDS:
+        raise UsageError(f"kind: got {kind!r}, expected one of {', '.join(KINDS)}{nearest(kind, KINDS)}")
+    if causal not in CAUSAL:
+        raise UsageError(
+            f"causal: got {causal!r}, expected one of {', '.join(CAUSAL)}{nearest(causal, CAUSAL)}"
+        )
+    dims = int(kind[-2])
+    if causal == "true":
+        causal = "raster" if kind == "conv2d" else "pad"
+    options: dict = {
+        "stride": stride, "dilation": dilation, "padding": padding, "groups": groups, "bias": bias,
+        "padding_mode": padding_mode,
+    }  # fmt: skip
+    if causal != "false":
+        options |= causal_options(causal, time_axis, transposed="transpose" in kind)
+    stem = "ConvTranspose" if kind.startswith("conv_transpose") else "Conv"
+    name = f"{'' if causal == 'false' else 'Causal'}{stem}{dims}d"
+    try:
+        made = getattr(layers, name)(
+            in_channels or groups,
+            out_channels or groups,
+            _positive(per_axis(kernel_size, dims, "kernel_size")),
+            **options,
+            dtype=torch.float64,
+        )
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{kind}: {error}") from error
+    fill_weights(made)
+    return made
+
+
+def _positive(kernel_size: Sequence[int]) -> Sequence[int]:
+    """torch would make an empty layer of a kernel of 0, with a warning."""
+    if min(kernel_size) < 1:
+        raise ValueError(f"kernel_size: got {', '.join(map(str, kernel_size))}, expected at least 1")
+    return kernel_size
+
+
+def demo_lengths(layer: nn.Module) -> tuple[int, ...]:
+    """LENGTHS for a convolution, longer along an axis where it would give no output."""
+    lengths = LENGTHS[len(layer.kernel_size)]  # type: ignore[arg-type]
+    maps = [axis_map(layer, axis) for axis in range(len(lengths))]
+    return tuple(
+        n if m.output_length(n) else int(m.receptive_field) for m, n in zip(maps, lengths, strict=True)
+    )
+
+
+def causal_options(causal: str, time_axis: int, *, transposed: bool) -> dict[str, object]:
+    """The causal layer's arguments for one of CAUSAL, "false" excepted."""
+    mode, _, raster_type = causal.partition("-")
+    if transposed and mode != "pad":
+        raise UsageError(f"causal: got {causal!r}, expected false or pad for a transposed layer")
+    if transposed:
+        return {"time_axis": time_axis}
+    if mode == "raster":
+        return {"mode": mode, "raster_type": raster_type or "B"}
+    return {"mode": mode, "time_axis": time_axis}
+
+
+def fill_weights(layer: nn.Module) -> None:
+    """Set a layer's weights to small integers, the same for a standard and a causal layer of one shape."""
+    with torch.no_grad():
+        for name, values in (("weight", layer.weight), ("bias", layer.bias)):
+            if isinstance(values, Tensor):
+                shift = 3 if name == "bias" else 0
+                cycle = [float(_WEIGHTS[(i + shift) % len(_WEIGHTS)]) for i in range(values.numel())]
+                values.copy_(torch.tensor(cycle, dtype=values.dtype).reshape(values.shape))
+
+
+def demo_input(channels: int, lengths: Sequence[int]) -> Tensor:
+    """Digits as input: (C, ...) float64 in 0 to 9 for sound, 0 to 4 for pictures and film."""
+    count = channels * int(torch.tensor(list(lengths)).prod())
+    digits = [int(_DIGITS[i % len(_DIGITS)]) for i in range(count)]
+    top = 10 if len(lengths) == 1 else 5
+    return torch.tensor([float(d % top) for d in digits], dtype=torch.float64).reshape(channels, *lengths)
+
+
+def standard_twin(layer: nn.Module) -> nn.Module:
+    """The standard layer with a causal layer's arguments and demo weights: what to draw beside it."""
+    twin = getattr(layers, type(layer).__name__.removeprefix("Causal"))(
+        layer.in_channels,
+        layer.out_channels,
+        layer.kernel_size,
+        stride=layer.stride,
+        dilation=layer.dilation,
+        groups=layer.groups,
+        bias=layer.bias is not None,
+        padding_mode=layer.padding_mode,
+        dtype=torch.float64,
+        padding="same",
+    )
+    fill_weights(twin)
+    return twin

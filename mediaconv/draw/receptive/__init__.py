@@ -1,0 +1,1 @@
+"""The receptive field drawn: by formula and measured."""

@@ -1,0 +1,59 @@
+"""One picture that a notebook shows and that can be saved as SVG or PNG."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from mediaconv.draw.scene.raster import rasterize
+from mediaconv.draw.scene.shapes import Scene
+from mediaconv.draw.scene.svg import svg
+from mediaconv.errors import UsageError, WriteError
+
+FORMATS = (".svg", ".png")
+
+
+class Figure:
+    """A scene with a label. Notebooks show its SVG."""
+
+    def __init__(self, scene: Scene, *, label: str) -> None:
+        self.scene = scene
+        self.label = label
+
+    def svg(self) -> str:
+        return svg([self.scene], label=self.label)
+
+    def png(self, *, scale: float = 2.0) -> bytes:
+        target = io.BytesIO()
+        Image.fromarray(rasterize(self.scene, scale=scale)).save(target, "PNG")
+        return target.getvalue()
+
+    def save(self, path: Path | str) -> Path:
+        """Write the file that the extension names, one of FORMATS. Raises UsageError, WriteError."""
+        path = Path(path)
+        if path.suffix.lower() not in FORMATS:
+            raise UsageError(f"{path}: got {path.suffix!r}, expected one of {', '.join(FORMATS)}")
+        return write(path, self.svg().encode() if path.suffix.lower() == ".svg" else self.png())
+
+    def _repr_svg_(self) -> str:
+        return self.svg()
+
+
+def write(path: Path, data: bytes) -> Path:
+    """Write a whole file or none: under a temporary name in its own folder, renamed at the end.
+
+    Raises WriteError.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise WriteError(f"{path}: cannot be written: {error.strerror or error}") from error
+    return path

@@ -1,0 +1,140 @@
+"""Pictures: the input with its padding on the left, the numbers being multiplied, the output on the right."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+from mediaconv.draw.animate.frames import Position, Sliding
+from mediaconv.draw.scene.cells import (
+    Moment,
+    box_corners,
+    draw_cell,
+    extent,
+    fitting,
+    marked,
+    offsets,
+    widest,
+)
+from mediaconv.draw.scene.products import draw_captions, draw_grids, grids_of, partial_sums, plane_taps
+from mediaconv.draw.scene.shapes import Scene, text_width
+
+_SIDE = 300.0
+_CELL = (22.0, 42.0)
+_GAP = 34.0
+_TOP = 46.0
+_TIME = 28.0
+_BOTTOM = 34.0
+
+
+class _Board:
+    """A grid of cells: where each row and column stands, in cells."""
+
+    def __init__(self, rows: Sequence[int], columns: Sequence[int]) -> None:
+        self.rows, self.columns = offsets(rows), offsets(columns)
+        self.height, self.width = extent(self.rows), extent(self.columns)
+
+    def __contains__(self, place: Position) -> bool:
+        return place[0] in self.rows and place[1] in self.columns
+
+    def places(self) -> Iterator[Position]:
+        return itertools.product(self.rows, self.columns)
+
+    def corners(self, x: float, y: float, cell: float, place: Position) -> tuple:
+        """Corners of a cell of the board that lies at (x, y)."""
+        left, top = x + self.columns[place[1]] * cell, y + self.rows[place[0]] * cell
+        return box_corners(left + 0.75, top + 0.75, cell - 1.5, cell - 1.5)
+
+    def marks(self, scene: Scene, x: float, y: float, cell: float) -> None:
+        """The numbers of rows and columns."""
+        for row, place in self.rows.items():
+            text = str(row).replace("-", "−")
+            scene.text(x - 8, y + (place + 0.5) * cell, text, 11.0, ink="soft", anchor="end")
+        for column in marked(list(self.columns), cell, 11.0):
+            text = str(column).replace("-", "−")
+            scene.text(x + (self.columns[column] + 0.5) * cell, y - 10, text, 11.0, ink="soft")
+
+
+class Panel2d:
+    """One 2D layer. `width` and `height` in pixels hold for every frame."""
+
+    def __init__(self, sliding: Sliding, positions: Sequence[int]) -> None:
+        self.sliding = sliding
+        self.before, self.after = _Board(*sliding.region), _Board(*sliding.shown)
+        self.inputs = sliding.inputs
+        self.order = {output: i for i, output in enumerate(sliding.outputs())}
+        planes = max(len(self.inputs), len(sliding.channels))
+        most = max(b for board in (self.before, self.after) for b in (board.height, board.width))
+        side = _SIDE * (1.15 if planes == 1 else 0.8)
+        longest = max(widest(sliding.input, 11.0), widest(sliding.output, 11.0)) + 6
+        self.cell = max(_CELL[0], min(_CELL[1], max(side / most, longest)))
+        self.size = fitting(sliding.input, min(16.0, self.cell * 0.5), self.cell)
+        self.output_size = fitting(sliding.output, min(16.0, self.cell * 0.5), self.cell)
+        self.grids = grids_of(sliding, zoom=1.3 if planes == 1 else 1.0)
+        self.input_x = 34.0 + max(text_width(str(row), 11.0) for row in self.before.rows)
+        self.grids_x = self.input_x + self.before.width * self.cell + _GAP
+        grids_width = self.grids.width if self.grids else 60.0
+        mark = 14.0 + max(text_width(str(row), 11.0) for row in self.after.rows)
+        self.output_x = self.grids_x + grids_width + _GAP + mark
+        self.width = max(self.output_x + self.after.width * self.cell + 8, 560.0)
+        grids_height = self.grids.height if self.grids else 0.0
+        self.plane = max(self.before.height * self.cell, self.after.height * self.cell, grids_height + 30)
+        self.pitch = self.plane + 56
+        self.top = _TOP + (0 if sliding.order is None else _TIME)
+        self.height = self.top + planes * self.pitch - 56 + _BOTTOM
+
+    def draw(self, moment: Moment) -> Scene:
+        """One frame."""
+        scene = Scene(self.width, self.height)
+        self._time(scene)
+        for n, channel in enumerate(self.inputs):
+            self._input(scene, moment, channel, self.top + n * self.pitch)
+        for n, channel in enumerate(self.sliding.channels):
+            self._output(scene, moment, channel, self.top + n * self.pitch)
+        x = self.grids_x if self.grids else self.input_x
+        line = partial_sums(moment)
+        size = min(16.0, 16.0 * (self.width - x - 4) / text_width(line, 16.0, True))
+        scene.text(x, self.height - 12, line, size, anchor="start", bold=True)
+        return scene
+
+    def _time(self, scene: Scene) -> None:
+        """The arrow of time, or of reading order."""
+        layer, order = self.sliding.layer, self.sliding.order
+        if order is None:
+            return
+        if order.axis is None:
+            scene.text(
+                self.input_x, 9, "reading order: row by row, left to right", 12.0, ink="now", anchor="start"
+            )
+        elif order.axis == len(layer.kernel_size) - 1:  # type: ignore[arg-type]
+            scene.text(self.input_x, 9, "time along the columns →", 12.0, ink="now", anchor="start")
+        else:
+            scene.text(self.input_x, 9, "time along the rows ↓", 12.0, ink="now", anchor="start")
+
+    def _input(self, scene: Scene, moment: Moment, channel: int, top: float) -> None:
+        board = self.before
+        top += (self.plane - board.height * self.cell) / 2
+        board.marks(scene, self.input_x, top, self.cell)
+        name = "input" if len(self.sliding.input) == 1 else f"input {channel}"
+        scene.text(self.input_x, top - 28, name, 14.0, anchor="start", bold=True)
+        for place in board.places():
+            corners = board.corners(self.input_x, top, self.cell, place)
+            draw_cell(scene, corners, moment.input_look(channel, place), self.size)
+        if moment.step.now in board:
+            corners = board.corners(self.input_x, top, self.cell, moment.step.now)
+            scene.polygon(corners, edge="now", width=2.6)
+        taps = plane_taps(moment, channel, None)
+        if self.grids and taps:
+            y = top + board.height * self.cell / 2 - self.grids.height / 2
+            draw_captions(scene, self.grids_x, y - 14, self.grids)
+            draw_grids(scene, self.grids_x, y, self.grids, taps)
+
+    def _output(self, scene: Scene, moment: Moment, channel: int, top: float) -> None:
+        board = self.after
+        top += (self.plane - board.height * self.cell) / 2
+        board.marks(scene, self.output_x, top, self.cell)
+        name = "output" if len(self.sliding.output) == 1 else f"output {channel}"
+        scene.text(self.output_x, top - 28, name, 14.0, anchor="start", bold=True)
+        for place in board.places():
+            look = moment.output_look(channel, place, self.order)
+            draw_cell(scene, board.corners(self.output_x, top, self.cell, place), look, self.output_size)

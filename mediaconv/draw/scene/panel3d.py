@@ -1,0 +1,150 @@
+"""Film: frames as sheets lying one below the other in time, seen from above at a fixed angle; the numbers
+being multiplied beside the frames that they come from; the output's sheets as high as their time."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from mediaconv.draw.animate.frames import Position, Sliding
+from mediaconv.draw.scene.cells import Moment, draw_cell, extent, fitting, offsets, widest
+from mediaconv.draw.scene.products import draw_captions, draw_grids, grids_of, partial_sums, plane_taps
+from mediaconv.draw.scene.shapes import Point, Scene, text_width
+
+_CELL_WIDTH = (33.0, 42.0)
+_ROW = (-9.0, 18.0)
+"""How far a row down moves on the picture: the sheet leans to the left."""
+_SPACE = 20.0
+_THICK = 4.0
+_GAP = 30.0
+_TOP = 40.0
+_BOTTOM = 36.0
+
+
+class _Sheet:
+    """A frame lying in the picture: where each row and column stands, in cells."""
+
+    def __init__(self, rows: Sequence[int], columns: Sequence[int], cell: float) -> None:
+        self.rows, self.columns = offsets(rows), offsets(columns)
+        self.height, self.width, self.cell = extent(self.rows), extent(self.columns), cell
+
+    @property
+    def drop(self) -> float:
+        """Height on the picture in pixels."""
+        return self.height * _ROW[1]
+
+    def point(self, x: float, top: float, row: float, column: float) -> Point:
+        return x + column * self.cell + row * _ROW[0], top + row * _ROW[1]
+
+    def corners(self, x: float, top: float, place: Position) -> tuple[Point, ...]:
+        """Corners of the cell at (row, column) of a sheet whose far left corner is at (x, top)."""
+        row, column = self.rows[place[0]], self.columns[place[1]]
+        ends = ((row, column), (row, column + 1), (row + 1, column + 1), (row + 1, column))
+        return tuple(self.point(x, top, *end) for end in ends)
+
+    def slab(self, scene: Scene, x: float, top: float) -> None:
+        """The sheet's lower edges, which make it lie."""
+        left = self.point(x, top, self.height, 0)
+        right = self.point(x, top, self.height, self.width)
+        back = self.point(x, top, 0, self.width)
+        under = [(px, py + _THICK) for px, py in (back, right, left)]
+        scene.polygon((left, right, back, *under), fill="line", edge="line")
+
+    def label(self, scene: Scene, x: float, top: float, text: str, strong: bool) -> None:
+        ink = "now" if strong else "soft"
+        left, y = x + _ROW[0] * self.height - 8, top + self.drop / 2
+        scene.text(left, y, text.replace("-", "−"), 12.0, ink=ink, anchor="end", bold=strong)
+
+    def posts(self, scene: Scene, x: float, first: float, last: float) -> None:
+        """Lines through the corners from the first sheet's top to the last one's: the depth of the stack."""
+        for row, column in ((0, 0), (0, self.width), (self.height, 0), (self.height, self.width)):
+            ends = (self.point(x, first, row, column), self.point(x, last, row, column))
+            scene.line(*ends, ink="line", width=1.0)
+
+
+class Panel3d:
+    """One 3D layer, one input channel. `width` and `height` in pixels hold for every frame.
+
+    positions: frames that have a floor, those of a layer beside it included.
+    """
+
+    def __init__(self, sliding: Sliding, positions: Sequence[int]) -> None:
+        self.sliding = sliding
+        self.frames = sliding.region[0]
+        self.order = {output: i for i, output in enumerate(sliding.outputs())}
+        self.grids = grids_of(sliding)
+        longest = max(widest(sliding.input, 11.0), widest(sliding.output, 11.0)) + 6
+        cell = max(_CELL_WIDTH[0], min(_CELL_WIDTH[1], longest))
+        self.before = _Sheet(sliding.region[1], sliding.region[2], cell)
+        self.after = _Sheet(sliding.shown[1], sliding.shown[2], cell)
+        self.size = fitting(sliding.input, 13.0, cell)
+        self.output_size = fitting(sliding.output, 13.0, cell)
+        tallest = max(self.before.drop, self.after.drop, self.grids.height if self.grids else 0)
+        self.pitch = tallest + _SPACE
+        self.floors = {t: n for n, t in enumerate(positions)}
+        out_frames = sliding.shown[0]
+        if sliding.transposed:
+            # More outputs than inputs: both stacks begin at the top.
+            self.out_floors = {j: n for n, j in enumerate(out_frames)}
+        else:
+            self.out_floors = {j: self.floors[sliding.axes[0].now(j)] for j in out_frames}
+        label = 16 + max(text_width(f"now t = {t}", 12.0, True) for t in (positions[0], positions[-1]))
+        self.input_x = label - _ROW[0] * self.before.height
+        self.grids_x = self.input_x + self.before.width * cell + _GAP
+        grids_width = self.grids.width if self.grids else 60.0
+        self.output_x = self.grids_x + grids_width + label - _ROW[0] * self.after.height
+        self.width = self.output_x + self.after.width * cell + 8
+        floors = max(len(self.floors), max(self.out_floors.values()) + 1)
+        self.height = _TOP + floors * self.pitch + _BOTTOM
+
+    def draw(self, moment: Moment) -> Scene:
+        """One frame."""
+        scene = Scene(self.width, self.height)
+        channel = self.sliding.inputs[0]
+        several = len(self.sliding.input) > 1
+        self._input(scene, moment, channel, f"input {channel}" if several else "input")
+        several = len(self.sliding.output) > 1
+        self._output(scene, moment, f"output {moment.step.channel}" if several else "output")
+        line = partial_sums(moment)
+        x = self.grids_x
+        size = min(16.0, 16.0 * (self.width - x - 4) / text_width(line, 16.0, True))
+        scene.text(x, self.height - 14, line, size, anchor="start", bold=True)
+        return scene
+
+    def _input(self, scene: Scene, moment: Moment, channel: int, name: str) -> None:
+        x, sheet, now = self.input_x, self.before, moment.step.now
+        scene.text(x, 12, name, 14.0, anchor="start", bold=True)
+        ends = (self._top(self.floors[t], sheet) for t in (self.frames[0], self.frames[-1]))
+        sheet.posts(scene, x, *ends)
+        if self.grids:
+            draw_captions(scene, self.grids_x, 12, self.grids)
+        for t in self.frames:
+            floor = self.floors[t]
+            top = self._top(floor, sheet)
+            sheet.label(scene, x, top, f"now t = {t}" if t == now[0] else f"t = {t}", t == now[0])
+            sheet.slab(scene, x, top)
+            for place in itertools.product(sheet.rows, sheet.columns):
+                look = moment.input_look(channel, (t, *place))
+                draw_cell(scene, sheet.corners(x, top, place), look, self.size)
+            if t == now[0] and now[1] in sheet.rows and now[2] in sheet.columns:
+                scene.polygon(sheet.corners(x, top, now[1:]), edge="now", width=2.6)
+            taps = plane_taps(moment, channel, t)
+            if self.grids and taps:
+                draw_grids(scene, self.grids_x, self._middle(floor) - self.grids.height / 2, self.grids, taps)
+
+    def _output(self, scene: Scene, moment: Moment, name: str) -> None:
+        x, sheet = self.output_x, self.after
+        scene.text(x, 12, name, 14.0, anchor="start", bold=True)
+        for j, floor in self.out_floors.items():
+            top = self._top(floor, sheet)
+            sheet.label(scene, x, top, f"t = {j}", j == moment.step.position[0])
+            sheet.slab(scene, x, top)
+            for place in itertools.product(sheet.rows, sheet.columns):
+                look = moment.output_look(moment.step.channel, (j, *place), self.order)
+                draw_cell(scene, sheet.corners(x, top, place), look, self.output_size)
+
+    def _middle(self, floor: int) -> float:
+        return _TOP + (floor + 0.5) * self.pitch - _SPACE / 2
+
+    def _top(self, floor: int, sheet: _Sheet) -> float:
+        return self._middle(floor) - sheet.drop / 2

@@ -1,0 +1,1 @@
+"""The one conversion loop: a source, steps, sinks or observers."""

@@ -1,0 +1,1 @@
+"""Layers as a configuration names them: keys, checks, construction."""

@@ -1,0 +1,208 @@
+"""Reading sound: libsndfile for the formats it knows, PyAV for the rest and for the sound of films.
+
+Which of the two is told by the file's content. Resamples nothing and writes nothing.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from mediaconv.errors import ReadError
+from mediaconv.media.audio.libav_decoder import LibavDecoder
+from mediaconv.media.audio.sndfile_decoder import SndfileDecoder
+from mediaconv.media.audio.writer import AudioWriter
+from mediaconv.media.files import read_head
+from mediaconv.media.integrity.completeness import check_complete
+from mediaconv.media.limits import Limits
+from mediaconv.media.suffixes import AUDIO_SUFFIXES
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a sound is, as it comes out of the reader.
+
+    channels: 1 after `mono`. samples: of the window read, None where only the end tells.
+    bit_depth: of a stored sample (16 for lossy codecs, which store none). floating: stored as floats.
+    """
+
+    rate_hz: int
+    channels: int
+    samples: int | None
+    bit_depth: int
+    floating: bool
+
+
+class Decoder(Protocol):
+    """What the reader needs of a library: sound as float32 blocks from a given sample on."""
+
+    rate_hz: int
+    channels: int
+    samples: int | None
+    bit_depth: int
+    floating: bool
+
+    def blocks(self, first: int) -> Iterator[np.ndarray]:
+        """Blocks of any length, shape (n, C), from sample `first` to the end. Raises ReadError."""
+
+    def notes(self) -> list[str]:
+        """What a user should know of what was decoded."""
+
+    def close(self) -> None:
+        """Release the file. May be called twice."""
+
+
+class AudioReader:
+    """One sound file, or the best sound stream of a film, opened.
+
+    mono: the mean of all channels. start_seconds, duration_seconds: the window read, to the nearest sample.
+
+    Raises ReadError, on opening and while reading.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        mono: bool = False,
+        start_seconds: float = 0.0,
+        duration_seconds: float | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._path = Path(path)
+        self._mono = mono
+        if start_seconds < 0 or (duration_seconds is not None and duration_seconds <= 0):
+            raise ReadError(
+                f"{self._path}: start_seconds {start_seconds}, duration_seconds {duration_seconds}: expected "
+                "a start of 0 or more and a duration above 0"
+            )
+        limits = limits or Limits()
+        head = read_head(self._path)
+        check_complete(self._path, head)
+        stated = _stated_channels(head)
+        if stated:
+            self._check_channels(stated, limits)
+        self._decoder: Decoder = SndfileDecoder.open(self._path) or LibavDecoder(self._path)
+        try:
+            self._check_channels(self._decoder.channels, limits)
+            self._set_window(start_seconds, duration_seconds)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> AudioReader:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file. May be called twice."""
+        self._decoder.close()
+
+    def notes(self) -> list[str]:
+        """What a user should know of what was read, after reading."""
+        return self._decoder.notes()
+
+    def chunks(self, size: int) -> Iterator[np.ndarray]:
+        """Chunks of `size` samples, the last one shorter. May be called once.
+
+        Shape: (n, C), float32 in [-1, 1]; files that store floats may go beyond.
+        """
+        held: list[np.ndarray] = []
+        count = total = 0
+        for block in self._window():
+            total += len(block)
+            while len(block):
+                part = block[: size - count]
+                block = block[len(part) :]
+                held.append(part)
+                count += len(part)
+                if count == size:
+                    yield _joined(held)
+                    held, count = [], 0
+        if held:
+            yield _joined(held)
+        self._check_total(total)
+
+    def _check_channels(self, channels: int, limits: Limits) -> None:
+        if not 1 <= channels <= limits.max_channels:
+            raise ReadError(
+                f"{self._path}: {channels} channels, expected 1 to {limits.max_channels} (max_channels)"
+            )
+
+    def _set_window(self, start_seconds: float, duration_seconds: float | None) -> None:
+        decoder = self._decoder
+        rate = decoder.rate_hz
+        self._first = round(Fraction(start_seconds) * rate)
+        self._most = None if duration_seconds is None else max(1, round(Fraction(duration_seconds) * rate))
+        samples = decoder.samples
+        if samples is not None:
+            if samples <= self._first:
+                length = f"the sound is {samples / rate:.3f} s long" if samples else "zero samples"
+                start = f"start_seconds {start_seconds} is past the end: " if samples else ""
+                raise ReadError(f"{self._path}: {start}{length}")
+            samples -= self._first
+            samples = samples if self._most is None else min(samples, self._most)
+        channels = 1 if self._mono else decoder.channels
+        self.info = AudioInfo(rate, channels, samples, decoder.bit_depth, decoder.floating)
+
+    def _window(self) -> Iterator[np.ndarray]:
+        left = self._most
+        position = self._first
+        for block in self._decoder.blocks(self._first):
+            self._check_finite(block[:left], position)
+            position += len(block)
+            if self._mono and block.shape[1] > 1:
+                block = block.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+            if left is not None:
+                block = block[:left]
+                left -= len(block)
+            if len(block):
+                yield block
+            if left == 0:
+                return
+
+    def _check_finite(self, block: np.ndarray, position: int) -> None:
+        finite = np.isfinite(block)
+        if not finite.all():
+            at = position + int(np.argmin(finite.all(axis=1)))
+            raise ReadError(
+                f"{self._path}: NaN or infinite values, the first at sample {at} "
+                f"({at / self.info.rate_hz:.3f} s); repair the file or read another part of it"
+            )
+
+    def _check_total(self, total: int) -> None:
+        expected = self.info.samples
+        if expected is not None and total < expected:
+            raise ReadError(f"{self._path}: cut off or damaged: expected {expected} samples, got {total}")
+        if total == 0:
+            raise ReadError(
+                f"{self._path}: zero samples to read from {self._first / self.info.rate_hz:g} s on"
+            )
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    return np.ascontiguousarray(parts[0]) if len(parts) == 1 else np.concatenate(parts)
+
+
+def _stated_channels(head: bytes) -> int | None:
+    """By the header of a WAV or AIFF file; the libraries do not tell it where it is more than they decode."""
+    if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
+        chunk, offset, order = head.find(b"fmt "), 10, "<H"
+    elif head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        chunk, offset, order = head.find(b"COMM"), 8, ">H"
+    else:
+        return None
+    if not 0 <= chunk <= len(head) - offset - 2:
+        return None
+    return int(struct.unpack_from(order, head, chunk + offset)[0])
+
+
+__all__ = ["AUDIO_SUFFIXES", "AudioInfo", "AudioReader", "AudioWriter"]

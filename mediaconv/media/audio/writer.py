@@ -1,0 +1,110 @@
+"""Writing sound: quantized samples to WAV (RF64 past 4 GiB) or FLAC, by suffix. Quantizes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+import numpy as np
+
+from mediaconv.errors import WriteError, nearest
+from mediaconv.media.audio.flac_file import FlacFile
+from mediaconv.media.audio.wav_file import WavFile
+from mediaconv.media.files import one_line
+from mediaconv.media.samples import SampleFormat
+
+BITS = {".wav": (16, 24, 32), ".flac": (16, 24)}
+MOST_CHANNELS = {".wav": 65535, ".flac": 8}
+HIGHEST_RATE = {".wav": 2**31 - 1, ".flac": 655350}
+
+
+class SoundFileWriter(Protocol):
+    """A file format: append (n, C) samples, then close. Raises OSError."""
+
+    def write(self, samples: np.ndarray) -> None: ...
+
+    def close(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+class AudioWriter:
+    """One sound file; samples are appended, `close` completes it.
+
+    path: its suffix (.wav, .flac) chooses the format. format: of the samples: signed integers of 16, 24 (in
+    the low bits of int32) or 32 bits, or float32; FLAC holds 16 and 24 bits.
+
+    Raises WriteError.
+    """
+
+    def __init__(self, path: str | Path, *, rate_hz: int, format: SampleFormat, channels: int = 1) -> None:
+        self._path = Path(path)
+        self._format = format
+        self._channels = channels
+        self._samples = 0
+        suffix = self._path.suffix.lower()
+        self._check(suffix, rate_hz)
+        kind = WavFile if suffix == ".wav" else FlacFile
+        try:
+            self._file: SoundFileWriter = kind(self._path, rate_hz=rate_hz, channels=channels, format=format)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def __enter__(self) -> AudioWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def write(self, samples: np.ndarray) -> None:
+        """Append samples. Shape: (n,) or (n, C), in the format's type."""
+        block = samples[:, None] if samples.ndim == 1 else samples
+        if block.ndim != 2 or block.shape[1] != self._channels or block.dtype != self._format.dtype:
+            raise WriteError(
+                f"{self._path}: got samples of shape {samples.shape} in {samples.dtype}, expected "
+                f"(n, {self._channels}) in {self._format.dtype}"
+            )
+        if not len(block):
+            return
+        try:
+            self._file.write(np.ascontiguousarray(block))
+        except OSError as error:
+            raise self._failure(error) from error
+        self._samples += len(block)
+
+    def close(self) -> None:
+        """Complete the file."""
+        try:
+            self._file.close()
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def abort(self) -> None:
+        """Close the file, complete or not. May be called twice."""
+        self._file.abort()
+
+    def _check(self, suffix: str, rate_hz: int) -> None:
+        if suffix not in BITS:
+            raise WriteError(
+                f"format: got {suffix or 'no suffix'!r}, expected .wav or .flac{nearest(suffix, BITS)}"
+            )
+        if self._format.floating:
+            if suffix != ".wav":
+                raise WriteError(f"bit_depth: {suffix} holds no floats; use 16 or 24 bits, or .wav")
+        elif not self._format.signed or self._format.bits not in BITS[suffix]:
+            sign = "signed" if self._format.signed else "unsigned"
+            allowed = ", ".join(map(str, BITS[suffix]))
+            raise WriteError(f"bit_depth: got {sign} {self._format.bits}, {suffix} holds signed {allowed}")
+        if not 1 <= self._channels <= MOST_CHANNELS[suffix]:
+            raise WriteError(f"channels: got {self._channels}, {suffix} holds 1 to {MOST_CHANNELS[suffix]}")
+        if not 1 <= rate_hz <= HIGHEST_RATE[suffix]:
+            raise WriteError(f"rate_hz: got {rate_hz}, {suffix} holds 1 to {HIGHEST_RATE[suffix]}")
+
+    def _failure(self, error: OSError) -> WriteError:
+        return WriteError(f"{self._path}: cannot be written ({one_line(error)})")

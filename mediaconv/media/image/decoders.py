@@ -1,0 +1,138 @@
+"""Which library decodes which image, and how its result becomes (H, W, C) in RGB order, upright.
+
+Pillow reads what has 8 bits (it refuses cut files and knows palettes, CMYK, transparency); OpenCV what has
+more in PNG, JPEG 2000, AVIF and PNM, which Pillow would cut to 8 bits; TIFF has its own module. Sizes are
+checked on the header. Colour profiles are not applied.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import PIL.Image
+
+from mediaconv.errors import ReadError
+from mediaconv.media.files import describe, one_line
+from mediaconv.media.image import tiff
+from mediaconv.media.limits import Limits, check_pixels
+from mediaconv.media.orientation import Orientation, from_exif
+from mediaconv.media.samples import to_sixteen
+
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+ORIENTATION_TAG = 274
+PNG = b"\x89PNG\r\n\x1a\n"
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+JP2 = b"\0\0\0\x0cjP  \r\n\x87\n"
+JPEG2000_SIZE = b"\xff\x4f\xff\x51"
+EIGHT_BIT_MODES = {
+    "1": "L",
+    "L": "L",
+    "RGB": "RGB",
+    "RGBA": "RGBA",
+    "RGBX": "RGB",
+    "LA": "RGBA",
+    "La": "RGBA",
+}
+EIGHT_BIT_MODES |= {"RGBa": "RGBA", "PA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB"}
+
+_pillow_limit = threading.Lock()
+
+
+def decode(path: Path, head: bytes, limits: Limits) -> tuple[np.ndarray, int]:
+    """The first picture, shape (H, W, C), uint8 or uint16, and how many there are. Raises ReadError."""
+    try:
+        if head.startswith(TIFF):
+            return tiff.decode(path, limits)
+        with _open_pillow(path, head) as picture:
+            check_pixels(path, *picture.size, limits)
+            bits = _deep_bits(head, picture)
+            if bits > 8:
+                return _decode_deep(path, bits, _orientation(picture)), _pictures(picture)
+            return _decode_pillow(path, picture), _pictures(picture)
+    except ReadError:
+        raise
+    except MemoryError as error:
+        raise ReadError(
+            f"{path}: too large for the memory at hand; lower max_pixels to refuse such files"
+        ) from error
+    except Exception as error:  # decoders of damaged files raise anything: SyntaxError, struct.error, ...
+        raise ReadError(f"{path}: damaged or cut off: it cannot be decoded ({one_line(error)})") from error
+
+
+def _open_pillow(path: Path, head: bytes) -> PIL.Image.Image:
+    """The header alone is read. Pillow's own limit steps back for ours, which the caller checks next."""
+    with _pillow_limit:
+        before, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None
+        try:
+            return PIL.Image.open(path)
+        except PIL.UnidentifiedImageError as error:
+            raise ReadError(f"{path}: no image that can be read: {describe(head)}") from error
+        finally:
+            PIL.Image.MAX_IMAGE_PIXELS = before
+
+
+def _pictures(picture: PIL.Image.Image) -> int:
+    """Pictures of an animation. What cameras put beside a JPEG is not another one."""
+    return 1 if picture.format == "MPO" else int(getattr(picture, "n_frames", 1))
+
+
+def _orientation(picture: PIL.Image.Image) -> Orientation:
+    return from_exif(picture.getexif().get(ORIENTATION_TAG))
+
+
+def _deep_bits(head: bytes, picture: PIL.Image.Image) -> int:
+    """Bits of a sample by the header; 8 where it is that or less."""
+    if head.startswith(PNG):
+        return max(8, head[24])
+    if picture.format == "JPEG2000":
+        start = head.find(JPEG2000_SIZE)
+        return max(8, (head[start + 42] & 0x7F) + 1) if 0 <= start < len(head) - 42 else 8
+    if picture.format == "AVIF":
+        start = head.find(b"av1C")
+        if 0 <= start < len(head) - 6 and head[start + 6] & 0x40:
+            return 12 if head[start + 6] & 0x20 else 10
+        return 8
+    if picture.format == "PPM" and picture.mode == "RGB":
+        return 16 if _pnm_largest(head) > 255 else 8
+    return 16 if picture.mode.startswith("I;16") or picture.mode == "I" else 8
+
+
+def _pnm_largest(head: bytes) -> int:
+    lines = b" ".join(line.split(b"#")[0] for line in head[:4096].split(b"\n")).split()
+    return int(lines[3]) if len(lines) > 3 and lines[3].isdigit() else 255
+
+
+def _decode_pillow(path: Path, picture: PIL.Image.Image) -> np.ndarray:
+    picture.load()
+    mode = EIGHT_BIT_MODES.get(picture.mode)
+    if picture.mode == "P":
+        mode = "RGBA" if "transparency" in picture.info else "RGB"
+    elif mode is None:
+        raise ReadError(
+            f"{path}: samples of kind {picture.mode!r} are not supported; convert to 8 or 16 bits"
+        )
+    elif "transparency" in picture.info:
+        mode = "RGBA"
+    data = np.asarray(picture.convert(mode))
+    return _orientation(picture).apply(data if data.ndim == 3 else data[..., None])
+
+
+def _decode_deep(path: Path, bits: int, orientation: Orientation) -> np.ndarray:
+    data = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if data is None:
+        raise ReadError(f"{path}: damaged or cut off: its {bits}-bit samples cannot be decoded")
+    if data.dtype == np.uint16 and bits < 16:
+        data = to_sixteen(data, bits)
+    return orientation.apply(_from_bgr(data))
+
+
+def _from_bgr(data: np.ndarray) -> np.ndarray:
+    if data.ndim == 2:
+        return data[..., None]
+    if data.shape[2] == 3:
+        return data[..., ::-1]
+    return data[..., [2, 1, 0, 3]] if data.shape[2] == 4 else data

@@ -1,0 +1,1 @@
+"""Whether a file is whole, told from its own structure."""

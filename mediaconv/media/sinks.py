@@ -1,0 +1,149 @@
+"""Ready-made sinks: one file a channel, one merged file, or one tensor. Our pipelines and plug-ins use them.
+
+A sink writes under names that start with a dot and contain `.part`, and gives the files their names in
+`finish`, when all of them are complete. It knows no codec: a pipeline hands it functions that open writers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from operator import itemgetter
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from mediaconv.errors import UsageError
+from mediaconv.media.samples import SampleFormat
+from mediaconv.media.tensor.writer import TensorWriter
+from mediaconv.pipeline import Sink
+
+Times = Sequence[Fraction] | None
+View = Callable[[np.ndarray], np.ndarray]
+"""From samples (C, n, ...) to what one file's writer takes."""
+
+
+class Writer(Protocol):
+    """One open output file."""
+
+    def write(self, samples: np.ndarray, times: Times) -> None:
+        """Append samples: (n, ...) of one channel, or (n, ..., C) of a merged file."""
+
+    def close(self) -> None:
+        """Complete the file."""
+
+    def abort(self) -> None:
+        """Release the file, complete or not."""
+
+
+class FileSink(Sink):
+    """Files written side by side, each from its own view of the samples.
+
+    open_writer: from a temporary path to an open writer, called once a file.
+    views: file name -> function from samples (C, n, ...) to what that file's writer takes.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        format: SampleFormat,
+        views: Mapping[str, View],
+        open_writer: Callable[[Path], Writer],
+        *,
+        notes: Callable[[], list[str]] = list,
+    ) -> None:
+        self.format = format
+        self._notes = notes
+        self._views = list(views.values())
+        self._final = [folder / name for name in views]
+        self._part = [part_path(path) for path in self._final]
+        self._writers: list[Writer] = []
+        self._pool = ThreadPoolExecutor(min(len(self._final), os.cpu_count() or 1), "encode")
+        try:
+            for path in self._part:
+                self._writers.append(open_writer(path))
+        except BaseException:
+            self.abort()
+            raise
+
+    def write(self, samples: np.ndarray, times: Times) -> None:
+        self._each(lambda i: self._writers[i].write(self._views[i](samples), times))
+
+    def finish(self) -> list[Path]:
+        self._each(lambda i: self._writers[i].close())
+        self._pool.shutdown()
+        for part, final in zip(self._part, self._final, strict=True):
+            part.rename(final)
+        return self._final
+
+    def abort(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        for writer in self._writers:
+            writer.abort()
+
+    def notes(self) -> list[str]:
+        return self._notes()
+
+    def _each(self, act: Callable[[int], None]) -> None:
+        """Act on every file, encoders side by side; the first error is raised once all have stopped."""
+        tasks = [self._pool.submit(act, i) for i in range(len(self._writers))]
+        errors = [error for task in tasks if (error := task.exception()) is not None]
+        if errors:
+            raise errors[0]
+
+
+class TensorSink(Sink):
+    """The normalized values before quantization, float32 (C, ...), as one `tensor.npy` or `.safetensors`."""
+
+    format = SampleFormat(32, floating=True)
+
+    def __init__(self, folder: Path, suffix: str) -> None:
+        self._final = folder / f"tensor.{suffix}"
+        self._part = part_path(self._final)
+        self._writer = TensorWriter(self._part)
+
+    def write(self, samples: np.ndarray, times: Times) -> None:
+        self._writer.write(samples)
+
+    def finish(self) -> list[Path]:
+        self._writer.close()
+        self._part.rename(self._final)
+        return [self._final]
+
+    def abort(self) -> None:
+        self._writer.abort()
+
+
+def part_path(path: Path) -> Path:
+    """The temporary name of a file: it starts with a dot, contains `.part` and keeps the suffix.
+
+    >>> part_path(Path("out/channel_0.mp4")).name
+    '.channel_0.part.mp4'
+    """
+    return path.with_name(f".{path.stem}.part{path.suffix}")
+
+
+def channel_views(channels: int, suffix: str) -> dict[str, View]:
+    """One file a channel: `channel_0.png`, `channel_1.png`, ..."""
+    return {f"channel_{c}.{suffix}": itemgetter(c) for c in range(channels)}
+
+
+def merged_view(samples: np.ndarray) -> np.ndarray:
+    """Channels last, as colour writers take them: (C, n, ...) to (n, ..., C)."""
+    return np.ascontiguousarray(np.moveaxis(samples, 0, -1))
+
+
+def check_tensor_format(layout: str, format: str | None) -> None:
+    """Raises ValueError where a format is not one of the layout's: tensors and media do not mix."""
+    is_tensor = format in ("npy", "safetensors")
+    if format is not None and is_tensor != (layout == "tensor"):
+        allowed = "npy or safetensors" if layout == "tensor" else "a media format, or layout: tensor"
+        raise ValueError(f"format: got {format}, which does not fit layout {layout}; expected {allowed}")
+
+
+def rgb_refusal(channels: int) -> UsageError:
+    """Why `layout: rgb` cannot be had of so many output channels."""
+    return UsageError(f"write.layout: rgb needs 3 output channels, the stack gives {channels}")

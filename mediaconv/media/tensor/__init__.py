@@ -1,0 +1,1 @@
+"""Raw tensors as files."""

@@ -1,0 +1,1 @@
+"""Film files, read and written."""

@@ -1,0 +1,255 @@
+"""Reading film: any file that PyAV decodes, as chunks of frames with their exact times.
+
+Reads pictures only; their sound is for `sound_copy` and for `mediaconv.media.audio`. Writes nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from mediaconv.errors import ReadError
+from mediaconv.media.files import one_line
+from mediaconv.media.integrity.extent import Extent
+from mediaconv.media.libav import clock_origin, open_container
+from mediaconv.media.limits import Limits, check_pixels
+from mediaconv.media.orientation import Orientation, from_display_matrix
+from mediaconv.media.suffixes import VIDEO_SUFFIXES
+from mediaconv.media.video import timeline
+from mediaconv.media.video.pictures import best_pictures, decoded_frames, source_rate
+from mediaconv.media.video.pixels import CHANNELS, PixelConverter
+from mediaconv.media.video.planes import stored_bits
+from mediaconv.media.video.sequence import SequenceReader
+from mediaconv.media.video.video_info import STATED_SIZE, VideoInfo
+from mediaconv.media.video.writer import VideoWriter
+
+FIRST_BLOCK = 64  # frames allocated at first for a chunk: a chunk longer than the film costs no more
+
+
+class VideoReader:
+    """The best video stream of a film, as players choose it, opened and its first frame decoded.
+
+    size: (width, height) to scale to, after turning. fps: frames a second to choose at; None keeps every
+    frame at its own time. color: "rgb", "gray" or "rgba". start_seconds counts from the file's start; when it
+    is given times are counted from it, otherwise they are the file's own (MPEG streams, whose clocks start
+    anywhere, count from the file's start).
+
+    last_shown: of the last frame given, its time and how long it is shown, in seconds, where the file tells.
+
+    Raises ReadError, on opening and while reading.
+    """
+
+    last_shown: tuple[Fraction, Fraction] | None = None
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        size: tuple[int, int] | None = None,
+        fps: Fraction | float | None = None,
+        color: str = "rgb",
+        start_seconds: float = 0.0,
+        duration_seconds: float | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._path = Path(path)
+        self._limits = limits or Limits()
+        self._fps = None if fps is None else Fraction(fps).limit_denominator(1001 * 1000)
+        self._container = open_container(self._path)
+        try:
+            self._open_stream()
+            self._set_window(start_seconds, duration_seconds)
+            self._frames = self._shown_frames()
+            self._prime(size, color)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file. May be called twice."""
+        self._container.close()
+
+    def chunks(self, size: int) -> Iterator[tuple[np.ndarray, list[Fraction]]]:
+        """Chunks of `size` frames, the last one shorter, each with its times in seconds. May be called once.
+
+        Shape: (n, H, W, C), uint8 or uint16. Every chunk is a fresh array.
+        """
+        while True:
+            block = np.empty((min(size, FIRST_BLOCK), *self._converter.shape), self._converter.dtype)
+            times: list[Fraction] = []
+            previous: av.VideoFrame | None = None
+            for time, frame in itertools.islice(self._frames, size):
+                index = len(times)
+                if index == len(block):
+                    grown = np.empty((min(size, 2 * index), *block.shape[1:]), block.dtype)
+                    grown[:index] = block
+                    block = grown
+                if frame is previous:
+                    block[index] = block[index - 1]
+                else:
+                    self._convert(frame, block[index])
+                previous = frame
+                times.append(time)
+            if not times:
+                return
+            if previous is not None:
+                self.last_shown = self._shown(times[-1], previous)
+            yield block[: len(times)], times
+
+    def notes(self) -> list[str]:
+        """What a user should know of what was read, after reading."""
+        return self._extent.notes()
+
+    def _shown(self, time: Fraction, frame: Any) -> tuple[Fraction, Fraction] | None:
+        duration = Fraction(frame.time_base) * (frame.duration or 0)
+        if self._end is not None:
+            duration = min(duration, self._end - self._start - time)
+        return (time, duration) if duration > 0 and self._fps is None else None
+
+    def _convert(self, frame: av.VideoFrame, out: np.ndarray) -> None:
+        try:
+            self._converter.convert(frame, out)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise ReadError(
+                f"{self._path}: pixel format {frame.format.name} cannot be converted ({one_line(error)})"
+            ) from error
+
+    def _open_stream(self) -> None:
+        stream = best_pictures(self._container)
+        if stream is None:
+            undecodable = self._container.streams.video
+            pictures = "a stream that cannot be decoded" if undecodable else "no pictures"
+            raise ReadError(f"{self._path}: the file holds {pictures}, expected a film")
+        context = stream.codec_context
+        if context.width:  # 0 where only a frame tells
+            check_pixels(self._path, context.width, context.height, self._limits)
+        context.thread_type = "AUTO"
+        self._stream = stream
+        self._source_rate = source_rate(self._container, stream)
+        self._extent = Extent(self._container, stream)
+
+    def _set_window(self, start_seconds: float, duration_seconds: float | None) -> None:
+        """Where to start and stop, in the file's own times, and seek near the start."""
+        if start_seconds < 0 or (duration_seconds is not None and duration_seconds <= 0):
+            raise ReadError(
+                f"{self._path}: start_seconds {start_seconds}, duration_seconds {duration_seconds}: expected "
+                "a start of 0 or more and a duration above 0"
+            )
+        first = Fraction(self._container.start_time or 0, av.time_base)
+        self._origin = clock_origin(self._container, windowed=start_seconds > 0)
+        self._start = Fraction(start_seconds).limit_denominator(10**9)
+        self._end = None
+        if duration_seconds is not None:
+            duration = Fraction(duration_seconds).limit_denominator(10**9)
+            self._end = max(first - self._origin, self._start) + duration
+        if start_seconds > 0:
+            target = self._origin + self._start
+            try:
+                self._container.seek(int(target / self._stream.time_base), stream=self._stream)
+            except av.error.FFmpegError:  # a format that cannot seek is read from its start
+                self._container.seek(0)
+
+    def _prime(self, size: tuple[int, int] | None, color: str) -> None:
+        """Decode the first frame: it tells what the header may not."""
+        first = next(self._frames, None)
+        if first is None:
+            past = f" from {float(self._start)} s on" if self._start else ""
+            raise ReadError(f"{self._path}: no frame can be decoded{past} (zero frames)")
+        frame = first[1]
+        check_pixels(self._path, frame.width, frame.height, self._limits)
+        orientation = _orientation(frame)
+        visible = self._stated_size(frame)
+        shown = orientation.size(*(visible or (frame.width, frame.height)))
+        width, height = size or shown
+        bits = stored_bits(frame)
+        self._converter = PixelConverter(
+            width=width, height=height, color=color, bits=bits, orientation=orientation, visible=visible
+        )
+        self._frames = itertools.chain([first], self._frames)
+        aspect = Fraction(self._stream.sample_aspect_ratio or 1) or Fraction(1)
+        aspect = 1 / aspect if orientation.transpose else aspect
+        self.info = VideoInfo(
+            width=width,
+            height=height,
+            channels=CHANNELS[color],
+            frames=self._frame_count(),
+            rate=self._fps or self._source_rate,
+            bit_depth=8 if bits <= 8 else 16,
+            duration_seconds=self._duration(),
+            has_sound=bool(self._container.streams.audio),
+            rotation=orientation.clockwise_degrees,
+            time_base=1 / self._fps if self._fps else Fraction(self._stream.time_base),
+            sample_aspect_ratio=aspect * Fraction(shown[0] * height, shown[1] * width),
+        )
+
+    def _stated_size(self, frame: av.VideoFrame) -> tuple[int, int] | None:
+        """The true size of a film that our writer padded to an even one; None for all others."""
+        comments = [v for k, v in self._container.metadata.items() if k.lower() == "comment"]
+        for width in {frame.width, frame.width - 1}:
+            for height in {frame.height, frame.height - 1}:
+                padded = (width, height) != (frame.width, frame.height)
+                if padded and STATED_SIZE.format(width, height) in comments:
+                    return width, height
+        return None
+
+    def _duration(self) -> Fraction | None:
+        if self._stream.duration:
+            whole = self._stream.duration * Fraction(self._stream.time_base)
+        elif self._container.duration:
+            whole = Fraction(self._container.duration, av.time_base)
+        else:
+            return None
+        left = max(Fraction(0), whole - self._start)
+        return left if self._end is None else min(left, self._end - self._start)
+
+    def _frame_count(self) -> int | None:
+        """Known only where the container counts its frames and all of them are shown."""
+        frames = self._stream.frames
+        if not frames or self._fps or self._windowed():
+            return None
+        if self._stream.duration:
+            shown = self._stream.duration * Fraction(self._stream.time_base) * self._source_rate
+            if abs(shown - frames) >= 1:  # an edit list hides some
+                return None
+        return frames
+
+    def _shown_frames(self) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+        """Frames of the window at their times, counted from the window's start."""
+        step = 1 / self._source_rate
+        timed = timeline.rising(self._decoded(), step=step)
+        timed = timeline.between(timed, start=self._start, end=self._end) if self._windowed() else timed
+        if self._fps is None:
+            return timed
+        return timeline.at_rate(timed, rate=self._fps, last_duration=step)
+
+    def _decoded(self) -> Iterator[tuple[Fraction | None, av.VideoFrame]]:
+        for time, frame in decoded_frames(self._path, self._container, self._stream):
+            self._extent.add(frame)
+            yield None if time is None else time - self._origin, frame
+        self._extent.finish()
+
+    def _windowed(self) -> bool:
+        return bool(self._start) or self._end is not None
+
+
+def _orientation(frame: Any) -> Orientation:
+    """Of the display matrix that the container or the stream states."""
+    for data in frame.side_data:
+        if data.type.name == "DISPLAYMATRIX":
+            return from_display_matrix(np.frombuffer(bytes(data), np.int32).tolist())
+    return Orientation()
+
+
+__all__ = ["VIDEO_SUFFIXES", "SequenceReader", "VideoInfo", "VideoReader", "VideoWriter"]

@@ -1,0 +1,1 @@
+"""Which algorithm computes a convolution, and the memory it works in."""

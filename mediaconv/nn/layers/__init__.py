@@ -1,0 +1,1 @@
+"""The layers that stream, a file a family."""

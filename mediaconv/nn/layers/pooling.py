@@ -1,0 +1,259 @@
+"""Maximum and average over windows, standard and causal, in one, two and three dimensions.
+
+Arguments are torch's; a causal form pads the whole window to the left of its time axis. Nothing is learned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mediaconv.nn.geometry import per_axis
+from mediaconv.nn.layers.conv import Ints, Padding, causal_axes, causal_window, standard_windows
+from mediaconv.nn.streaming.window import Place, Windowed, pad
+
+
+class _Pool(Windowed, nn.Module):
+    """What all pooling shares: windows per axis, padding with `fill`, and `_reduce` over unpadded windows."""
+
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+
+    def _configure(self, kernel_size: Ints, stride: Ints | None, padding: Padding, dilation: Ints) -> None:
+        self.kernel_size = per_axis(kernel_size, self.dims, "kernel_size")
+        self.stride = self.kernel_size if stride is None else per_axis(stride, self.dims, "stride")
+        self.dilation = per_axis(dilation, self.dims, "dilation")
+        self.padding = padding
+        self.windows = tuple(standard_windows(self.kernel_size, self.stride, self.dilation, padding))
+
+    def _make_causal(self, time_axis: Ints) -> None:
+        self.time_axis = time_axis
+        windows = list(self.windows)
+        for axis in causal_axes(time_axis, self.dims, self.padding):
+            w = windows[axis]
+            windows[axis] = causal_window(w.kernel, w.step, w.dilation, mode="pad")
+        self.windows = tuple(windows)
+
+    def _make_ceil(self, ceil_mode: bool) -> None:
+        self.ceil_mode = ceil_mode
+        self.windows = tuple(replace(w, ceil=ceil_mode) for w in self.windows)
+
+    def apply_windows(self, x: Tensor, place: Place | None) -> Tensor:
+        padded = pad(x, self.windows, value=self.fill, skip=None if place is None else place.axis)
+        return self._reduce(padded, x, place)
+
+    def _reduce(self, padded: Tensor, x: Tensor, place: Place | None) -> Tensor:
+        """All windows of a padded input; `x` is what it was before."""
+        raise NotImplementedError
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding!r}"
+
+
+class _MaxPool(_Pool):
+    fill = float("-inf")
+
+    def __init__(
+        self,
+        kernel_size: Ints,
+        stride: Ints | None = None,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        return_indices: bool = False,
+        ceil_mode: bool = False,
+    ) -> None:
+        super().__init__()
+        if return_indices:
+            raise ValueError(
+                "return_indices: got True; indices into the whole input cannot stream, use False"
+            )
+        self._configure(kernel_size, stride, padding, dilation)
+        self._make_ceil(ceil_mode)
+
+    def _reduce(self, padded: Tensor, x: Tensor, place: Place | None) -> Tensor:
+        pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[self.dims - 1]
+        return pool(padded, self.kernel_size, self.stride, 0, self.dilation)
+
+
+class _AvgPool(_Pool):
+    def __init__(
+        self,
+        kernel_size: Ints,
+        stride: Ints | None = None,
+        padding: Padding = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ) -> None:
+        super().__init__()
+        if divisor_override is not None and divisor_override == 0:
+            raise ValueError("divisor_override: got 0, expected a number other than zero")
+        self._configure(kernel_size, stride, padding, 1)
+        self._make_ceil(ceil_mode)
+        self.count_include_pad = count_include_pad
+        self.divisor_override = divisor_override
+
+    def _reduce(self, padded: Tensor, x: Tensor, place: Place | None) -> Tensor:
+        if self.dims == 1:
+            flat, kernel, stride = padded.unsqueeze(2), (1, *self.kernel_size), (1, *self.stride)
+            total = F.avg_pool2d(flat, kernel, stride, divisor_override=1).squeeze(2)
+        else:
+            pool = F.avg_pool2d if self.dims == 2 else F.avg_pool3d
+            total = pool(padded, self.kernel_size, self.stride, divisor_override=1)
+        if self.divisor_override is not None:
+            return total / self.divisor_override
+        divisor: Tensor | int = 1
+        for axis in range(self.dims):
+            where = Place(axis, 0, x.shape[axis + 2]) if place is None or place.axis != axis else place
+            divisor = divisor * self._counts(where, total.shape[axis + 2], x)
+        return total / divisor
+
+    def _counts(self, place: Place, count: int, like: Tensor) -> Tensor | int:
+        """Inputs that each window counts along one axis: the kernel where no window reaches past an end."""
+        axis, first, length = place
+        window = self.windows[axis]
+        low = -window.left if self.count_include_pad else 0
+        high = None if length is None else length + (window.right if self.count_include_pad else 0)
+        begin = first * window.step - window.left
+        end = begin + (count - 1) * window.step + window.kernel
+        if begin >= low and (high is None or end <= high):
+            return window.kernel
+        starts = begin + torch.arange(count, device=like.device) * window.step
+        ends = starts + window.kernel if high is None else (starts + window.kernel).clamp(max=high)
+        counts = (ends - starts.clamp(min=low)).clamp(min=1).to(like.dtype)
+        return counts.reshape([-1 if d == axis else 1 for d in range(self.dims)])
+
+
+class _CausalMaxPool(_MaxPool):
+    def __init__(
+        self,
+        kernel_size: Ints,
+        stride: Ints | None = None,
+        padding: Padding = "same",
+        dilation: Ints = 1,
+        return_indices: bool = False,
+        ceil_mode: bool = False,
+        *,
+        time_axis: Ints = 0,
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, dilation, return_indices)
+        self._make_causal(time_axis)
+        self._make_ceil(ceil_mode)
+
+
+class _CausalAvgPool(_AvgPool):
+    def __init__(
+        self,
+        kernel_size: Ints,
+        stride: Ints | None = None,
+        padding: Padding = "same",
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+        *,
+        time_axis: Ints = 0,
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, False, count_include_pad, divisor_override)
+        self._make_causal(time_axis)
+        self._make_ceil(ceil_mode)
+
+
+_CAUSAL_DOC = """Causal {what}: no output reads an input after its own time.
+
+    Arguments as torch.nn.{name}, and:
+    time_axis: the causal axis, or axes, padded by e-1 on the left alone; the others follow `padding`.
+
+    Shape: {shape}, ceil(length / stride) along the causal axis.
+    """
+
+
+class MaxPool1d(_MaxPool):
+    """Maximum over windows of sound; torch's arguments, and `padding="same"` (ceil(length / stride)).
+
+    Shape: (N, C, T) to (N, C, T').
+    """
+
+    dims = 1
+
+
+class MaxPool2d(_MaxPool):
+    """Maximum over windows of images; torch's arguments, and `padding="same"` (ceil(length / stride)).
+
+    Shape: (N, C, H, W) to (N, C, H', W').
+    """
+
+    dims = 2
+
+
+class MaxPool3d(_MaxPool):
+    """Maximum over windows of film; torch's arguments, and `padding="same"` (ceil(length / stride)).
+
+    Shape: (N, C, T, H, W) to (N, C, T', H', W').
+    """
+
+    dims = 3
+
+
+class AvgPool1d(_AvgPool):
+    """Average over windows of sound; torch's arguments, and `padding="same"` (ceil(length / stride)).
+
+    Shape: (N, C, T) to (N, C, T').
+    """
+
+    dims = 1
+
+
+class AvgPool2d(_AvgPool):
+    """Average over windows of images; torch's arguments, and `padding="same"` (ceil(length / stride)).
+
+    Shape: (N, C, H, W) to (N, C, H', W').
+    """
+
+    dims = 2
+
+
+class AvgPool3d(_AvgPool):
+    """Average over windows of film; torch's arguments, and `padding="same"` (ceil(length / stride)).
+
+    Shape: (N, C, T, H, W) to (N, C, T', H', W').
+    """
+
+    dims = 3
+
+
+class CausalMaxPool1d(_CausalMaxPool):
+    __doc__ = _CAUSAL_DOC.format(what="maximum", name="MaxPool1d", shape="(N, C, T) to (N, C, T')")
+    dims = 1
+
+
+class CausalMaxPool2d(_CausalMaxPool):
+    __doc__ = _CAUSAL_DOC.format(what="maximum", name="MaxPool2d", shape="(N, C, H, W) to (N, C, H', W')")
+    dims = 2
+
+
+class CausalMaxPool3d(_CausalMaxPool):
+    __doc__ = _CAUSAL_DOC.format(
+        what="maximum", name="MaxPool3d", shape="(N, C, T, H, W) to (N, C, T', H', W')"
+    )
+    dims = 3
+
+
+class CausalAvgPool1d(_CausalAvgPool):
+    __doc__ = _CAUSAL_DOC.format(what="average", name="AvgPool1d", shape="(N, C, T) to (N, C, T')")
+    dims = 1
+
+
+class CausalAvgPool2d(_CausalAvgPool):
+    __doc__ = _CAUSAL_DOC.format(what="average", name="AvgPool2d", shape="(N, C, H, W) to (N, C, H', W')")
+    dims = 2
+
+
+class CausalAvgPool3d(_CausalAvgPool):
+    __doc__ = _CAUSAL_DOC.format(
+        what="average", name="AvgPool3d", shape="(N, C, T, H, W) to (N, C, T', H', W')"
+    )
+    dims = 3

@@ -1,0 +1,275 @@
+"""Transposed convolution, standard and causal, in one, two and three dimensions: overlap-add, bias once.
+
+Parameters have torch's names and shapes. A causal layer cuts its overhang off the end of the time axis, so
+that output j reads inputs up to j // stride.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mediaconv.nn.geometry import AxisMap, Transposed, per_axis
+from mediaconv.nn.layers.conv import Ints, Padding, causal_axes
+from mediaconv.nn.streaming.protocol import Streamable
+from mediaconv.nn.streaming.state import State
+from mediaconv.nn.streaming.window import pad_by
+
+
+class _ConvTranspose(Streamable, nn.modules.conv._ConvNd):
+    """What all transposed convolutions share: the cut along each axis, overlap-add in steps."""
+
+    maps: tuple[Transposed, ...]
+
+    def _torch_init(self, *args: Any) -> None:
+        super().__init__(*args)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: (N, C_in, ...) to (N, C_out, ...')."""
+        self.check_axes(x)
+        if 0 in self.output_shape(x.shape):
+            return self.empty_output(x)
+        appended = any(m.right < 0 for m in self.maps)
+        y = self._cut(x, None if appended else self.bias)
+        return self._add_bias(y) if appended else y
+
+    def _cut(self, x: Tensor, bias: Tensor | None, skip: int | None = None) -> Tensor:
+        """Transposed convolution, cut along every axis but `skip`; outputs that read nothing are zero."""
+        inner = [0 if axis == skip else max(0, min(m.left, m.right)) for axis, m in enumerate(self.maps)]
+        transpose = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[self.dims - 1]
+        y = transpose(x, self.weight, bias, self.stride, inner, 0, self.groups, self.dilation)
+        amounts: list[int] = []
+        for axis in reversed(range(self.dims)):
+            m = self.maps[axis]
+            amounts += (0, 0) if axis == skip else (inner[axis] - m.left, inner[axis] - m.right)
+        return pad_by(y, amounts) if any(amounts) else y
+
+    def _add_bias(self, y: Tensor) -> Tensor:
+        return y if self.bias is None else y + self.bias.reshape(-1, *[1] * self.dims)
+
+    def axis_map(self, axis: int) -> AxisMap:
+        return self.maps[axis]
+
+    def output_channels(self, channels: int) -> int:
+        if channels != self.in_channels:
+            raise ValueError(f"got {channels} channels, this layer takes {self.in_channels}")
+        return self.out_channels
+
+    def init_state(self, axis: int) -> State:
+        return State(received=0, begin=0)
+
+    def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:
+        """Add this chunk's share to the sums that wait; `begin` is where they start in the uncut output."""
+        dim, m, counts = axis + 2, self.maps[axis], state.counts
+        sums = self._add_chunk(x, state, axis)
+        length = m.output_length(counts["received"])
+        end = m.left + length if last else min(counts["received"] * m.step, m.left + length)
+        if sums is None or 0 in sums.shape[:dim] + sums.shape[dim + 1 :]:
+            state.tensors["sums"] = sums
+            given = max(0, end - max(counts["begin"], m.left))
+            counts["begin"] = max(counts["begin"], end)
+            return self.empty_output(x, axis, given)
+        begin = min(max(counts["begin"], m.left), counts["begin"] + sums.shape[dim])
+        ready = max(0, end - begin)
+        skipped = begin - counts["begin"]
+        if last:
+            sums = pad_by(sums, self._along(axis, max(0, skipped + ready - sums.shape[dim])))
+        y = self._add_bias(sums.narrow(dim, skipped, ready))
+        rest = sums.shape[dim] - skipped - ready
+        state.tensors["sums"] = sums.narrow(dim, skipped + ready, rest).clone()
+        counts["begin"] = begin + ready
+        return y
+
+    def _add_chunk(self, x: Tensor, state: State, axis: int) -> Tensor | None:
+        """The sums that wait and this chunk's share, one tensor from `begin` on; None before any input."""
+        dim, m, counts = axis + 2, self.maps[axis], state.counts
+        waiting = state.tensors.get("sums")
+        count = x.shape[dim]
+        if count == 0:
+            return waiting
+        gap = counts["received"] * m.step - counts["begin"]
+        counts["received"] += count
+        if 0 in self.output_shape(x.shape)[2:dim] + self.output_shape(x.shape)[dim + 1 :]:
+            return self.empty_output(x, axis, max(0, counts["received"] * m.step - counts["begin"]))
+        share = self._cut(x, None, skip=axis)
+        short = max(0, m.step - m.extent)
+        if gap > 0 or short:
+            share = pad_by(share, self._along(axis, short, max(0, gap)))
+        elif gap < 0:
+            share = share.narrow(dim, -gap, max(0, share.shape[dim] + gap))
+        if waiting is not None and waiting.shape[dim]:
+            share.narrow(dim, 0, waiting.shape[dim]).add_(waiting)
+        return share
+
+    def _along(self, axis: int, right: int, left: int = 0) -> list[int]:
+        amounts = [0] * (2 * self.dims)
+        amounts[2 * (self.dims - 1 - axis)] = left
+        amounts[2 * (self.dims - 1 - axis) + 1] = right
+        return amounts
+
+
+def standard_cut(
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+    padding: Padding,
+    output_padding: Sequence[int],
+) -> list[Transposed]:
+    """Maps of a standard layer. padding: outputs cut at both ends, or "same" (T * stride), per axis."""
+    dims = len(kernel)
+    each: Sequence[int | str] = [padding] * dims if isinstance(padding, str | int) else list(padding)
+    if len(each) != dims:
+        raise ValueError(f"padding: got {len(each)} entries, expected one or {dims}, one per axis")
+    maps = []
+    for k, s, d, p, extra in zip(kernel, stride, dilation, each, output_padding, strict=True):
+        if min(k, s, d) < 1:
+            raise ValueError(f"kernel_size {k}, stride {s}, dilation {d}: expected at least 1")
+        overhang = (k - 1) * d + 1 - s
+        if p == "same":
+            if extra:
+                raise ValueError(f"output_padding: got {extra} with padding 'same', expected 0")
+            left = max(0, overhang // 2)
+            maps.append(Transposed(k, s, d, left, overhang - left))
+        elif isinstance(p, str) or p < 0:
+            raise ValueError(f"padding: got {p!r}, expected 'same', a number of at least 0, or one per axis")
+        elif not 0 <= extra < max(s, d):
+            raise ValueError(
+                f"output_padding: got {extra}, expected at least 0 and less than stride {s} or dilation {d}"
+            )
+        else:
+            maps.append(Transposed(k, s, d, p, p - extra))
+    return maps
+
+
+class _StandardTranspose(_ConvTranspose):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Ints,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        output_padding: Ints = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Ints = 1,
+        padding_mode: str = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        kernel = per_axis(kernel_size, self.dims, "kernel_size")
+        steps = per_axis(stride, self.dims, "stride")
+        dilations = per_axis(dilation, self.dims, "dilation")
+        extra = per_axis(output_padding, self.dims, "output_padding")
+        self._torch_init(
+            in_channels,
+            out_channels,
+            kernel,
+            steps,
+            0,
+            extra,
+            groups,
+            bias,
+            dilations,
+            padding_mode,
+            device,
+            dtype,
+        )
+        self.maps = tuple(standard_cut(kernel, steps, dilations, padding, extra))
+
+
+class _CausalTranspose(_StandardTranspose):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Ints,
+        stride: Ints = 1,
+        padding: Padding = "same",
+        output_padding: Ints = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Ints = 1,
+        padding_mode: str = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        time_axis: Ints = 0,
+    ) -> None:
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            output_padding,
+            groups,
+            bias,
+            dilation,
+            padding_mode,
+            device,
+            dtype,
+        )
+        self.time_axis = time_axis
+        maps = list(self.maps)
+        for axis in causal_axes(time_axis, self.dims, padding):
+            m = maps[axis]
+            maps[axis] = Transposed(m.kernel, m.step, m.dilation, 0, m.extent - m.step)
+        self.maps = tuple(maps)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, causal"
+
+
+_DOC = """Transposed convolution of {what}; torch's arguments, and `padding="same"`.
+
+    padding: outputs cut at both ends; "same" leaves T * stride outputs, cut evenly, the odd one on the right.
+
+    Shape: {shape}.
+    """
+_CAUSAL_DOC = """Causal transposed convolution of {what}: output j reads inputs up to j // stride.
+
+    Arguments as torch.nn.ConvTranspose{dims}d, and:
+    time_axis: the causal axis, or axes, with T * stride outputs; the others follow `padding`.
+
+    Shape: {shape}.
+    """
+_SHAPES = (
+    {"what": "sound", "dims": 1, "shape": "(N, C_in, T) to (N, C_out, T')"},
+    {"what": "images", "dims": 2, "shape": "(N, C_in, H, W) to (N, C_out, H', W')"},
+    {"what": "film", "dims": 3, "shape": "(N, C_in, T, H, W) to (N, C_out, T', H', W')"},
+)
+
+
+class ConvTranspose1d(_StandardTranspose, nn.ConvTranspose1d):  # type: ignore[misc]
+    __doc__ = _DOC.format(**_SHAPES[0])
+    dims = 1
+
+
+class ConvTranspose2d(_StandardTranspose, nn.ConvTranspose2d):  # type: ignore[misc]
+    __doc__ = _DOC.format(**_SHAPES[1])
+    dims = 2
+
+
+class ConvTranspose3d(_StandardTranspose, nn.ConvTranspose3d):  # type: ignore[misc]
+    __doc__ = _DOC.format(**_SHAPES[2])
+    dims = 3
+
+
+class CausalConvTranspose1d(_CausalTranspose, nn.ConvTranspose1d):  # type: ignore[misc]
+    __doc__ = _CAUSAL_DOC.format(**_SHAPES[0])
+    dims = 1
+
+
+class CausalConvTranspose2d(_CausalTranspose, nn.ConvTranspose2d):  # type: ignore[misc]
+    __doc__ = _CAUSAL_DOC.format(**_SHAPES[1])
+    dims = 2
+
+
+class CausalConvTranspose3d(_CausalTranspose, nn.ConvTranspose3d):  # type: ignore[misc]
+    __doc__ = _CAUSAL_DOC.format(**_SHAPES[2])
+    dims = 3

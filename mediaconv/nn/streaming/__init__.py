@@ -1,0 +1,1 @@
+"""Streams: windows, queues, state, and resets by item."""

@@ -1,0 +1,1 @@
+"""Questions to a module: shapes, cost, memory, what its outputs read."""

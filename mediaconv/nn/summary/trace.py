@@ -1,0 +1,197 @@
+"""A stack layer by layer, as data: shapes, cost, what each output sees, and memory, estimated and measured.
+
+How it is written, as a table, JSON, Markdown or HTML, is in `trace_table`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+from torch import nn
+
+import mediaconv.nn as mnn
+from mediaconv.errors import UsageError
+from mediaconv.nn.geometry import AxisMap, Chain
+from mediaconv.nn.streaming.protocol import Streamable, axis_map, output_channels
+from mediaconv.nn.summary.cost import multiply_adds, queue_values, state_values
+from mediaconv.nn.summary.memory_use import measure
+
+_BYTES = 4
+"""Of a float32 value."""
+
+Number = int | float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer. Shapes are (C, ...), without the batch.
+
+    name: of the module in the stack. depth: how many layers it lies inside of.
+    receptive_field, stride: per axis, from the stack's input to this layer's output.
+    latency: steps of the stack's input after an output's own time that it waits for, along axis 0.
+    look_ahead: the layer's own, in steps of its input. parameters, multiply_adds: of the layer alone.
+    moves: what a reshape does to each axis, in words; empty for any other layer.
+    state_bytes, activation_bytes: (estimated, measured); measured is None where it would be too much to run.
+    """
+
+    name: str
+    layer: str
+    depth: int
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+    receptive_field: tuple[Number, ...]
+    stride: tuple[Fraction, ...]
+    latency: Number
+    look_ahead: Number
+    state_bytes: tuple[int, int | None]
+    activation_bytes: tuple[int, int | None]
+    moves: tuple[str, ...]
+    module: nn.Module = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """All layers of a stack for one input shape. axes: "channels" and the names of the others."""
+
+    axes: tuple[str, ...]
+    shape: tuple[int, ...]
+    rows: tuple[Row, ...]
+    total: Row
+
+    def layer(self, name: str) -> Row:
+        """The row of a layer by number or dotted name. Raises UsageError listing the names."""
+        for row in self.rows:
+            if row.name == name:
+                return row
+        names = ", ".join(row.name for row in self.rows)
+        raise UsageError(f"explain: got {name!r}, the layers are {names}")
+
+
+AXES = {1: ("time",), 2: ("height", "width"), 3: ("time", "height", "width")}
+
+
+def trace(stack: nn.Module, shape: Sequence[int], *, axes: Sequence[str] | None = None) -> Trace:
+    """Every layer of a stack for an input of `shape`, (C, ...) without the batch.
+
+    axes: names of the axes after the channels; by default time, height and width.
+    Raises UsageError for a shape that does not fit, TypeError for a layer that cannot stream.
+    """
+    lengths = tuple(shape[1:])
+    names = tuple(AXES[len(lengths)] if axes is None and len(lengths) in AXES else axes or ())
+    if len(names) != len(lengths) or min(shape, default=0) < 1:
+        raise UsageError(
+            f"shape: got {list(shape)}, expected channels and {', '.join(names) or '1 to 3 axes'}"
+        )
+    try:
+        rows = list(_walk(stack, "", 0, tuple(shape), tuple(Chain() for _ in lengths), names))
+        cost = sum(row.multiply_adds for row in rows)
+        measured = measure(stack, shape, cost, max(math.prod(row.after) for row in rows))
+    except ValueError as error:
+        raise UsageError(f"shape {list(shape)}: {error}") from error
+    total = rows[0]
+    if measured is not None:
+        rows = [
+            replace(
+                row,
+                state_bytes=(row.state_bytes[0], measured.state[row.name]),
+                activation_bytes=(row.activation_bytes[0], measured.activations[row.name]),
+            )
+            for row in rows
+        ]
+    proper = [row for row in rows if not _parts(row.module)]
+    total = replace(
+        total,
+        name="total",
+        layer="",
+        parameters=sum(p.numel() for p in stack.parameters()),
+        multiply_adds=cost,
+        look_ahead=total.latency,
+        state_bytes=_sums([row.state_bytes for row in rows]),
+        activation_bytes=_sums([row.activation_bytes for row in proper]),
+    )
+    return Trace(("channels", *names), tuple(shape), tuple(rows[1:] if _parts(stack) else rows), total)
+
+
+def _sums(pairs: Sequence[tuple[int, int | None]]) -> tuple[int, int | None]:
+    measured = [m for _, m in pairs if m is not None]
+    return sum(e for e, _ in pairs), sum(measured) if len(measured) == len(pairs) else None
+
+
+def _parts(module: nn.Module) -> list[tuple[str, nn.Module]]:
+    return list(module.parts()) if isinstance(module, Streamable) else []
+
+
+def _walk(
+    module: nn.Module,
+    name: str,
+    depth: int,
+    before: tuple[int, ...],
+    maps: tuple[AxisMap, ...],
+    axes: Sequence[str],
+) -> Iterator[Row]:
+    """The module's row, then those of its parts. maps: from the stack's input to the module's, per axis."""
+    own = tuple(axis_map(module, axis) for axis in range(len(maps)))
+    after = _output(module, before)
+    so_far = tuple(Chain((m, o)) for m, o in zip(maps, own, strict=True))
+    parts = _parts(module)
+    sequence = not isinstance(module, mnn.Branches)
+    row = Row(
+        name=name,
+        layer=_kind(module),
+        depth=depth,
+        before=before,
+        after=after,
+        parameters=0 if parts else sum(p.numel() for p in module.parameters()),
+        multiply_adds=0 if parts else multiply_adds(module, before, after),
+        receptive_field=tuple(m.receptive_field for m in so_far),
+        stride=tuple(m.stride for m in so_far),
+        latency=so_far[0].latency,
+        look_ahead=own[0].latency,
+        state_bytes=(_BYTES * _state(module, parts, before, after), None),
+        activation_bytes=(_BYTES * math.prod(after), None),
+        moves=module.describe(axes) if isinstance(module, mnn.Reshape) else (),
+        module=module,
+    )
+    if not (name and type(module) is mnn.Sequential):
+        yield row
+    inner = depth + 1 if name and type(module) is not mnn.Sequential else depth
+    for part, child in parts:
+        path = f"{name}.{part}" if name else part
+        yield from _walk(child, path, inner, before, maps, axes)
+        if sequence:
+            before = _output(child, before)
+            maps = tuple(Chain((m, axis_map(child, axis))) for axis, m in enumerate(maps))
+
+
+def _output(module: nn.Module, before: tuple[int, ...]) -> tuple[int, ...]:
+    lengths = (axis_map(module, axis).output_length(n) for axis, n in enumerate(before[1:]))
+    return (output_channels(module, before[0]), *lengths)
+
+
+def _state(
+    module: nn.Module, parts: Sequence[tuple[str, nn.Module]], before: Sequence[int], after: Sequence[int]
+) -> int:
+    if not parts:
+        return state_values(module, before, after)
+    if not isinstance(module, mnn.Branches):
+        return 0
+    paths = module.paths()
+    shapes = [(output_channels(path, before[0]), *after[1:]) for path in paths]
+    return queue_values([axis_map(path, 0) for path in paths], shapes, before[1])
+
+
+def _kind(module: nn.Module) -> str:
+    name = type(module).__name__
+    if isinstance(module, mnn.Branches) and not isinstance(module, mnn.Residual):
+        return f"{name} ({module.merge})"
+    if isinstance(module, nn.modules.conv._ConvNd):
+        kernel = "×".join(map(str, module.kernel_size))
+        mode = getattr(module, "mode", None)
+        kind = f", {mode}" if mode else ""
+        return f"{name} {kernel}{kind}"
+    return f"{name} {module.pattern.text}" if isinstance(module, mnn.Reshape) else name

@@ -1,0 +1,198 @@
+"""A trace written down: a table for the terminal, Markdown, HTML for a notebook, and JSON for programs."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from torch import nn
+
+from mediaconv.nn.summary.cost import CONVENTION
+from mediaconv.nn.summary.trace import Row, Trace, trace
+
+_HEAD = (
+    "layer", "kind", "input", "output", "parameters", "multiply-adds", "receptive field", "stride", "latency",
+    "look-ahead", "state", "activations",
+)  # fmt: skip
+_CHANNELS = ("in_channels", "num_channels", "num_features", "channels")
+"""Where layers keep the number of channels that they take."""
+_LEFT = 2
+"""Columns that are set to the left."""
+
+
+def trace_json(made: Trace) -> dict[str, Any]:
+    """Strict JSON: shapes as lists of integers without the batch; null where a field is infinite."""
+    return {
+        "axes": list(made.axes),
+        "input_shape": list(made.shape),
+        "convention": CONVENTION,
+        "layers": [_row_json(row, made.axes) for row in made.rows],
+        "totals": {
+            k: v for k, v in _row_json(made.total, made.axes).items() if k not in ("name", "layer", "moves")
+        },
+    }
+
+
+def _row_json(row: Row, axes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "layer": row.layer,
+        "axes": list(axes),
+        "moves": list(row.moves),
+        "input_shape": list(row.before),
+        "output_shape": list(row.after),
+        "parameters": row.parameters,
+        "multiply_adds": row.multiply_adds,
+        "receptive_field": [_finite(n) for n in row.receptive_field],
+        "stride": [int(s) if s.denominator == 1 else float(s) for s in row.stride],
+        "latency": _finite(row.latency),
+        "look_ahead": _finite(row.look_ahead),
+        "state_bytes": {"estimated": row.state_bytes[0], "measured": row.state_bytes[1]},
+        "activation_bytes": {"estimated": row.activation_bytes[0], "measured": row.activation_bytes[1]},
+    }
+
+
+def _finite(value: float) -> int | None:
+    return None if math.isinf(value) else int(value)
+
+
+def trace_text(made: Trace, *, width: int | None = None) -> str:
+    """The table as plain text; `width` in characters, by default as wide as it needs."""
+    table = Table(box=box.SIMPLE_HEAD, title=_caption(made), title_justify="left", pad_edge=False)
+    for place, name in enumerate(_HEAD):
+        table.add_column(name, justify="left" if place < _LEFT else "right", overflow="fold")
+    for row in made.rows:
+        table.add_row(*(Text(cell) for cell in _cells(row)))
+    table.add_section()
+    table.add_row(*(Text(cell) for cell in _cells(made.total)))
+    console = Console(width=width or 400, color_system=None, force_terminal=False)
+    with console.capture() as captured:
+        console.print(table)
+        for line in _moves(made):
+            console.print(Text(line))
+        console.print(Text(_notes(made)))
+    return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
+
+
+def trace_markdown(made: Trace) -> str:
+    """The table in Markdown."""
+    lines = [
+        _caption(made),
+        "",
+        f"| {' | '.join(_HEAD)} |",
+        f"| {' | '.join('---' if n < _LEFT else '---:' for n in range(len(_HEAD)))} |",
+        *(f"| {' | '.join(_cells(row))} |" for row in (*made.rows, made.total)),
+        "",
+        *_moves(made),
+        _notes(made),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def trace_html(module: nn.Module, shape: Sequence[int] | None = None) -> str:
+    """The trace of a stack as an HTML table, for notebooks.
+
+    shape: (C, ...) of its input; by default what the first convolution takes, with short lengths.
+    """
+    made = trace(module, shape or _default_shape(module))
+    style = 'style="text-align:{}"'
+    sides = ["left" if n < _LEFT else "right" for n in range(len(_HEAD))]
+
+    def line(tag: str, cells: Sequence[str]) -> str:
+        inner = "".join(
+            f"<{tag} {style.format(side)}>{html.escape(cell)}</{tag}>"
+            for side, cell in zip(sides, cells, strict=True)
+        )
+        return f"<tr>{inner}</tr>"
+
+    body = "".join(line("td", _cells(row)) for row in made.rows)
+    return (
+        f"<table><caption>{html.escape(_caption(made))}</caption><thead>{line('th', _HEAD)}</thead>"
+        f"<tbody>{body}</tbody><tfoot>{line('th', _cells(made.total))}</tfoot></table>"
+        f"<small>{html.escape(_notes(made))}</small>"
+    )
+
+
+def _default_shape(module: nn.Module) -> list[int]:
+    from mediaconv.nn.streaming.protocol import leaves
+
+    sides = {1: [64], 2: [32, 32], 3: [8, 32, 32]}
+    layers = [layer for _, layer in leaves(module)]
+    told = [getattr(layer, name) for layer in layers for name in _CHANNELS if hasattr(layer, name)]
+    dims = [n for layer in layers if isinstance(n := getattr(layer, "dims", None), int)]
+    return [told[0] if told else 1, *sides[dims[0] if dims else 1]]
+
+
+def _caption(made: Trace) -> str:
+    named = ", ".join(f"{axis} {n}" for axis, n in zip(made.axes, made.shape, strict=True))
+    return f"input: {named}"
+
+
+def _moves(made: Trace) -> list[str]:
+    """What reshapes do to the axes, a line each."""
+    return [f"{row.name}: {'; '.join(row.moves)}" for row in made.rows if row.moves]
+
+
+def _notes(made: Trace) -> str:
+    axes = " × ".join(made.axes[1:])
+    unmeasured = "" if made.total.state_bytes[1] is not None else " (too large an input to measure)"
+    return (
+        f"input, output: {' × '.join(made.axes)}; receptive field and stride: {axes}, from the input on; "
+        f"latency: in steps of the input; look-ahead: the layer's own; {CONVENTION}; "
+        f"memory as float32: estimated / measured where they differ{unmeasured}"
+    )
+
+
+def _cells(row: Row) -> list[str]:
+    return [
+        "  " * row.depth + row.name,
+        row.layer,
+        "×".join(map(str, row.before)),
+        "×".join(map(str, row.after)),
+        f"{row.parameters:,}",
+        f"{row.multiply_adds:,}",
+        "×".join(_count(n) for n in row.receptive_field),
+        "×".join(_fraction(s) for s in row.stride),
+        _count(row.latency),
+        _count(row.look_ahead),
+        _memory(row.state_bytes),
+        _memory(row.activation_bytes),
+    ]
+
+
+def _count(value: float) -> str:
+    return "all" if math.isinf(value) else str(int(value))
+
+
+def _fraction(value: Fraction) -> str:
+    return str(value)
+
+
+def _memory(pair: tuple[int, int | None]) -> str:
+    estimated, measured = pair
+    return (
+        _bytes(estimated)
+        if measured in (None, estimated)
+        else f"{_bytes(estimated)} / {_bytes(int(measured or 0))}"
+    )
+
+
+def _bytes(count: int) -> str:
+    """
+    >>> [_bytes(n) for n in (0, 999, 4096, 123456789)]
+    ['0', '999 B', '4.1 kB', '123 MB']
+    """
+    if count == 0:
+        return "0"
+    for power, unit in ((9, "GB"), (6, "MB"), (3, "kB")):
+        if count >= 10**power:
+            size = count / 10**power
+            return f"{size:.1f} {unit}" if size < 100 else f"{size:.0f} {unit}"
+    return f"{count} B"

@@ -1,0 +1,56 @@
+"""Which executor runs a configuration's jobs, and with how many workers."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+
+from mediaconv.config import RunConfig
+from mediaconv.errors import UsageError
+from mediaconv.run.executors.process import ProcessExecutor
+from mediaconv.run.executors.protocol import Executor, Perform
+from mediaconv.run.executors.resources import choose_workers, cores
+from mediaconv.run.executors.serial import SerialExecutor
+from mediaconv.run.jobs.perform import Performer
+from mediaconv.run.output.storage import IN_PROCESS
+
+
+def choose_executor(
+    config: RunConfig, jobs: int, make: Callable[[], Perform] | None = None
+) -> tuple[Executor, int]:
+    """The executor for that many jobs, and its most workers.
+
+    `auto` is serial for one job or one worker, else process. A job over `timeout_seconds` can only be ended
+    from outside, so serial is then one process.
+
+    make: makes what runs one job; default: what the configuration says.
+    """
+    if any(path.startswith(f"{IN_PROCESS}://") for path in (config.input, config.output)):
+        seen = f"{IN_PROCESS}:// is seen by one process only"
+        if config.executor in ("process", "ray"):
+            raise UsageError(f"executor: {seen}; use executor: serial")
+        if config.timeout_seconds is not None:
+            raise UsageError(
+                f"timeout_seconds: {seen}, and a file is ended with its own process; leave it out"
+            )
+        return SerialExecutor(make or functools.partial(Performer, config)), 1
+    if config.executor == "ray":
+        from mediaconv.run.executors.ray_cluster import RayExecutor
+
+        far = config.model_copy(update={"weights": config.weights and os.path.abspath(config.weights)})
+        executor = RayExecutor(
+            make or functools.partial(Performer, far),
+            workers=config.workers,
+            options=config.ray,
+            timeout_seconds=config.timeout_seconds,
+        )
+        return executor, config.workers if isinstance(config.workers, int) else min(jobs, cores())
+    make = make or functools.partial(Performer, config)
+    workers = choose_workers(jobs, config.device) if isinstance(config.workers, str) else config.workers
+    workers = 1 if config.executor == "serial" else max(1, min(workers, jobs))
+    alone = config.executor == "serial" or (config.executor == "auto" and workers == 1)
+    if alone and config.timeout_seconds is None:
+        return SerialExecutor(make), 1
+    grow = isinstance(config.workers, str)
+    return ProcessExecutor(make, workers=workers, grow=grow, timeout_seconds=config.timeout_seconds), workers

@@ -1,0 +1,91 @@
+"""A worker process: takes jobs from its pipe, one at a time, and answers with their outcomes.
+
+It holds no lock and shares no queue, so it can be killed at any moment without harm to others; when its
+parent dies, it dies with it. Started by mediaconv.run.executors.process only. Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from multiprocessing.connection import Connection
+from typing import Any
+
+PR_SET_PDEATHSIG = 1
+POLL_SECONDS = 0.2
+ADVANCE_SECONDS = 0.2
+"""Least time between two messages of progress."""
+
+READY, ADVANCE, DONE, BROKEN = "ready", "advance", "done", "broken"
+
+BOOT = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from mediaconv.run.executors.worker import main; main(int(sys.argv[2]), int(sys.argv[3]))"
+)
+"""A worker's program; its arguments: the parent's sys.path as JSON, the pipe's descriptor, the parent."""
+
+
+def main(descriptor: int, parent: int) -> None:
+    """Serve the pipe until it is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends us
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    _die_with(parent)
+    with Connection(descriptor) as pipe:
+        try:
+            perform = pipe.recv()()
+        except EOFError:
+            return
+        except Exception as error:
+            pipe.send((BROKEN, f"{type(error).__name__}: {error}", getattr(error, "exit_code", None)))
+            return
+        pipe.send((READY,))
+        _serve(pipe, perform)
+
+
+def _serve(pipe: Connection, perform: Any) -> None:
+    from mediaconv.run.executors.resources import set_threads
+
+    threads = 0
+    while True:
+        try:
+            job, share = pipe.recv()
+        except EOFError:
+            return
+        if share != threads:
+            threads = share
+            set_threads(threads)
+        pipe.send((DONE, perform(job, _Advance(pipe))))
+
+
+class _Advance:
+    """Progress of one job, sent to the parent now and then."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._sent = time.monotonic()
+
+    def __call__(self, steps: int, total: int | None, media_seconds: float | None) -> None:
+        now = time.monotonic()
+        if now - self._sent >= ADVANCE_SECONDS:
+            self._sent = now
+            self._pipe.send((ADVANCE, steps, total, media_seconds))
+
+
+def _die_with(parent: int) -> None:
+    """End this process at once when its parent ends, however that ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    else:
+        threading.Thread(target=_watch, args=(parent,), name="parent", daemon=True).start()
+    if os.getppid() != parent:  # it ended before we asked
+        os._exit(1)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(POLL_SECONDS)
+    os._exit(1)

@@ -1,0 +1,1 @@
+"""What a run has to do, a job an input, and one job done."""

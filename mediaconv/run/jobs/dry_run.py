@@ -1,0 +1,121 @@
+"""`--dry-run`: what a run would do, and about how long it would take and how much it would write.
+
+Nothing is written to the output folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mediaconv.config import RunConfig
+from mediaconv.errors import MediaconvError
+from mediaconv.run.executors.autoscale import WORTH_STARTS
+from mediaconv.run.executors.select_executor import choose_executor
+from mediaconv.run.jobs.estimate import rate_of_rows, rate_of_trial
+from mediaconv.run.jobs.identity import run_identity
+from mediaconv.run.jobs.plan import Job
+from mediaconv.run.output.transfer import identity_of
+from mediaconv.run.report.formatting import counted, duration, escaped, size
+from mediaconv.run.resume.survey import Survey
+from mediaconv.run.runner import RESUME, Selection, survey_run
+
+SHOWN = 20
+NOT_FAILED = "did not fail: --retry-failed leaves it"
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A run that was not done.
+
+    found: what is run and why, what is skipped, what is no input. seconds, bytes: of all that is run, about;
+        None where no input could be tried. basis: what the estimate comes from.
+    """
+
+    found: Survey
+    output: str
+    workers: int
+    seconds: float | None
+    bytes: int | None
+    basis: str
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "output": self.output,
+            "run": [_told(job, reason) for job, reason in self.found.todo],
+            "skip": [_told(job, reason) for job, reason in self._skipped()],
+            "left_out": [
+                {"input": entry.path, "reason": entry.reason} for entry in self.found.inputs.left_out
+            ],
+            "workers": self.workers,
+            "estimate": {"seconds": self.seconds, "bytes": self.bytes, "basis": self.basis},
+        }
+
+    def lines(self) -> list[str]:
+        """For people."""
+        found = [f"{job.origin} -> {job.destination}/  ({reason})" for job, reason in self.found.todo]
+        skipped = self._skipped()
+        found += _grouped("skipped", [(job.origin, reason) for job, reason in skipped])
+        found += _grouped("left out", [(entry.path, entry.reason) for entry in self.found.inputs.left_out])
+        total = f"{counted(len(self.found.todo), 'file')} to run, {len(skipped)} skipped"
+        if self.found.inputs.left_out:
+            total += f", {len(self.found.inputs.left_out)} left out"
+        if self.seconds is not None and self.bytes is not None and self.found.todo:
+            total += (
+                f"; about {size(self.bytes)} and {duration(self.seconds)} "
+                f"with {counted(self.workers, 'worker')} (from {self.basis})"
+            )
+        elif self.found.todo:
+            total += f"; no estimate: {self.basis}"
+        return [escaped(line) for line in [*found, total, "nothing was run (--dry-run)"]]
+
+    def _skipped(self) -> list[tuple[Job, str]]:
+        found = [(job, "done and unchanged") for job in self.found.skipped]
+        return [*found, *((job, NOT_FAILED) for job in self.found.not_failed)]
+
+
+def _grouped(what: str, entries: Sequence[tuple[str, str]]) -> list[str]:
+    """A line an entry; of many with one reason the first ones and their number."""
+    groups: dict[str, list[str]] = {}
+    for path, reason in entries:
+        groups.setdefault(reason, []).append(path)
+    found = []
+    for reason, paths in groups.items():
+        found += [f"{path}: {what} ({reason})" for path in paths[:SHOWN]]
+        if len(paths) > SHOWN:
+            found.append(f"  ... and {len(paths) - SHOWN} more {what} ({reason}), all with --json")
+    return found
+
+
+def forecast(config: RunConfig, selection: Selection = RESUME) -> Forecast:
+    """Look, and try one input. Raises UsageError as a run would."""
+    found = survey_run(config, selection)
+    jobs = [job for job, _ in found.todo]
+    if not jobs:
+        return Forecast(found, config.output, 0, 0.0, 0, "nothing is left to do")
+    _, workers = choose_executor(config, len(jobs))
+    rows = list(found.rows.values())
+    weights = {job.name: _bytes(job) for job in jobs}
+    try:
+        rate = rate_of_rows(rows, run_identity(config)) or rate_of_trial(config, jobs, weights)
+    except (MediaconvError, OSError) as error:
+        return Forecast(found, config.output, workers, None, None, str(error))
+    total = sum(weights.values())
+    work = rate.seconds * total
+    if isinstance(config.workers, str) and config.executor != "ray":
+        workers = workers if work > WORTH_STARTS * rate.start_seconds else 1
+    seconds = round(rate.start_seconds + work / workers, 1)
+    return Forecast(found, config.output, workers, seconds, round(rate.bytes * total), rate.basis)
+
+
+def _bytes(job: Job) -> int:
+    try:
+        return int(identity_of(job)["size"])
+    except OSError:
+        return 0
+
+
+def _told(job: Job, reason: str) -> dict[str, str]:
+    return {"input": job.origin, "outputs": job.destination, "reason": reason}

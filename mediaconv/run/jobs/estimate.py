@@ -1,0 +1,137 @@
+"""About how long a run would take and how much it would write.
+
+Told from files that the same configuration made before, or from the beginning of one input, run in a
+temporary folder. Files count by their bytes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mediaconv.config import RunConfig
+from mediaconv.errors import MediaconvError, MediaError
+from mediaconv.pipeline import Chunk, Pipeline, Source, find
+from mediaconv.run.jobs.plan import Job
+from mediaconv.run.output.transfer import localized
+from mediaconv.run.report.formatting import counted
+from mediaconv.run.resume.manifest import DONE, Row
+
+if TYPE_CHECKING:
+    from mediaconv.model.binding import Models
+
+TRIAL_SECONDS = 3.0
+"""How long one input is tried, once the stack is built and its loops are compiled."""
+TRIED = 3
+"""How many inputs are tried until one can be read."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What a byte of input costs: one worker's seconds, and bytes written.
+
+    start_seconds: before the first file. basis: what that is known from.
+    """
+
+    seconds: float
+    bytes: float
+    start_seconds: float
+    basis: str
+
+
+def rate_of_rows(rows: Sequence[Row], identity: dict[str, str]) -> Rate | None:
+    """From files that the same configuration made before, where there are any."""
+    alike = [r for r in rows if r.status == DONE and r.identity.get("config") == identity["config"]]
+    weight = sum(row.identity.get("size", 0) for row in alike)
+    if not weight:
+        return None
+    written = sum(file["bytes"] for row in alike for file in row.outputs)
+    spent = sum(row.seconds for row in alike)
+    return Rate(spent / weight, written / weight, 0.0, f"{counted(len(alike), 'file')} done before")
+
+
+def rate_of_trial(config: RunConfig, jobs: Sequence[Job], weights: dict[str, int]) -> Rate:
+    """From an input of middle size, as far as it comes in `TRIAL_SECONDS`. Raises what the job raises."""
+    began = time.monotonic()  # before the libraries are loaded, as in every worker
+    from mediaconv.model.binding import Models
+
+    pipeline = find(config.pipeline)
+    models = Models(config, pipeline)
+    middle = sorted(weights[job.name] for job in jobs)[len(jobs) // 2]
+    for job in sorted(jobs, key=lambda job: abs(weights[job.name] - middle))[:TRIED]:
+        try:
+            _try(job, config, pipeline, models, seconds=0.0)
+        except MediaError as error:
+            failure: MediaconvError = error
+            continue
+        start = time.monotonic() - began
+        spent, written = _try(job, config, pipeline, models, seconds=TRIAL_SECONDS)
+        weight = max(1, weights[job.name])
+        return Rate(spent / weight, written / weight, start, f"a trial of {job.name}")
+    raise failure
+
+
+def _try(
+    job: Job, config: RunConfig, pipeline: Pipeline, models: Models, *, seconds: float
+) -> tuple[float, float]:
+    """Run the beginning of an input, at least one chunk; seconds and bytes of the whole, in proportion."""
+    from mediaconv.engine.conversion import run_job
+
+    beginnings = _Beginnings(pipeline, seconds)
+    with tempfile.TemporaryDirectory(prefix="mediaconv-") as folder:
+        trial = replace(job, target=Path(folder) / "trial", target_url="")
+        with localized(trial) as local:
+            result = run_job(local, config, beginnings, models)  # type: ignore[arg-type]
+    ends = [*(source.began for source in beginnings.sources[1:]), time.monotonic()]
+    spent = sum(
+        (end - source.began) / source.fraction for source, end in zip(beginnings.sources, ends, strict=True)
+    )
+    return spent, sum(file.bytes for file in result.outputs) / beginnings.sources[-1].fraction
+
+
+class _Beginnings:
+    """A pipeline whose sources end early. sources: one for each pass over the input."""
+
+    def __init__(self, pipeline: Pipeline, seconds: float) -> None:
+        self._pipeline, self._seconds = pipeline, seconds
+        self.sources: list[_Beginning] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pipeline, name)
+
+    def open(self, *given: Any) -> Source:
+        self.sources.append(_Beginning(self._pipeline.open(*given), self._seconds))
+        return self.sources[-1]
+
+
+class _Beginning(Source):
+    """What can be read of a source in a time. fraction: how much of it that was, 0 to 1."""
+
+    def __init__(self, source: Source, seconds: float) -> None:
+        self._source, self._seconds = source, seconds
+        self.info = source.info
+        self.began = time.monotonic()
+        self._steps = 0
+        self._cut = False
+
+    @property
+    def fraction(self) -> float:
+        total = self.info.shape[0]
+        if self._cut and not total:
+            raise MediaconvError("the length of the input that was tried is not known before its end")
+        return min(1.0, self._steps / total) if self._cut and total else 1.0
+
+    def chunks(self, size: int) -> Iterator[Chunk]:
+        for chunk in self._source.chunks(size):
+            if self._steps and time.monotonic() - self.began >= self._seconds:
+                self._cut = True
+                return
+            self._steps += len(chunk.data)
+            yield chunk
+
+    def close(self) -> None:
+        self._source.close()

@@ -1,0 +1,92 @@
+"""One job in this process, its errors as values: what every executor's workers call."""
+
+from __future__ import annotations
+
+import errno
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mediaconv.config import RunConfig
+from mediaconv.errors import MediaconvError, MediaError, UsageError
+from mediaconv.run.executors.protocol import Advance
+from mediaconv.run.gc_pause import uncollected
+from mediaconv.run.jobs.plan import Job
+from mediaconv.run.jobs.result import Failure, Outcome
+from mediaconv.run.output.transfer import identity_of, localized
+
+if TYPE_CHECKING:
+    from mediaconv.model.binding import Models
+    from mediaconv.pipeline import Pipeline
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class Performer:
+    """Runs jobs of one configuration; the pipeline and the stack are made once and kept."""
+
+    def __init__(self, config: RunConfig) -> None:
+        with uncollected():
+            from mediaconv.engine.conversion import run_job
+            from mediaconv.model.binding import Models
+            from mediaconv.pipeline import find
+
+        self._run_job = run_job
+        self._config = config
+        self._pipeline: Pipeline = find(config.pipeline)
+        self._models: Models = Models(config, self._pipeline)
+
+    def __call__(self, job: Job, advance: Advance) -> Outcome:
+        """Run a job; whatever a file, a disk or a defect does wrong is in the outcome."""
+        began = time.monotonic()
+        local = job
+        try:
+            before = identity_of(job) if job.input_url else {}
+            with localized(job) as local:
+                result = self._run_job(local, self._config, self._pipeline, self._models, progress=advance)
+            result = replace(result, input_identity={**result.input_identity, **before})
+        except Exception as error:
+            failure = failure_of(error, job)
+            if failure.unfit:
+                failure = replace(failure, reason=self._config.placed(failure.reason))
+            if job.input_url:  # the copy's place says nothing to anybody
+                failure = replace(failure, reason=failure.reason.replace(str(local.input), job.origin))
+            return Outcome(job, failure=failure, seconds=time.monotonic() - began)
+        return Outcome(job, result=result, seconds=time.monotonic() - began)
+
+
+def failure_of(error: Exception, job: Job) -> Failure:
+    """An exception as a value: a full disk stops the run, everything else is the job's own."""
+    trace = "".join(traceback.format_exception(error))
+    if any(isinstance(e, OSError) and e.errno in DISK_FULL for e in _causes(error)):
+        reason = f"the disk that holds {_existing(job.target.parent)} is full; make room, then run again"
+        return Failure("write", reason, stops_run=True, trace=trace)
+    unfit = any(isinstance(e, UsageError) for e in _causes(error))
+    if isinstance(error, MediaError):
+        return Failure(error.stage, str(error), unfit=unfit, trace=trace)
+    if isinstance(error, FileNotFoundError):  # of other storage; local files are the pipeline's to tell
+        return Failure("read", f"{job.origin}: no such file", trace=trace)
+    if isinstance(error, MediaconvError):
+        return Failure("run", str(error), unfit=unfit, trace=trace)
+    return Failure("run", f"{type(error).__name__}: {error} (this is a defect)", trace=trace)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The exception, and all that led to it."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        found = waiting.pop()
+        if found is not None and id(found) not in seen:
+            seen.add(id(found))
+            yield found
+            waiting += [found.__cause__, found.__context__]
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder

@@ -1,0 +1,163 @@
+"""Each input's job: where it lies and where its outputs go, before any work. Reads no media."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mediaconv.config import RunConfig
+from mediaconv.errors import UsageError
+from mediaconv.pipeline import Pipeline
+from mediaconv.run.jobs.discover import Found, discover, find_inputs, lies_within
+from mediaconv.run.output.folder import KEPT
+from mediaconv.run.output.lock import NAME as LOCK_NAME
+from mediaconv.run.output.staging import is_unfinished
+from mediaconv.run.output.storage import is_remote
+from mediaconv.run.report.formatting import counted
+from mediaconv.run.resume.manifest import NAME as MANIFEST_NAME
+
+OWN_NAMES = frozenset({*KEPT, LOCK_NAME})
+"""What a run keeps in its output folder beside outputs."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input and the folder that its outputs go to: OUTPUT/a/b/clip.mp4/ for ROOT/a/b/clip.mp4.
+
+    name: the input's path below the root, with forward slashes; unique in a run.
+    input_url, target_url: where these really lie, when that is other storage; `input` and `target` are then
+        where they are while the job runs.
+    """
+
+    name: str
+    input: Path
+    target: Path
+    input_url: str = ""
+    target_url: str = ""
+
+    @property
+    def origin(self) -> str:
+        """The input as a user knows it."""
+        return self.input_url or str(self.input)
+
+    @property
+    def destination(self) -> str:
+        """The folder of the outputs as a user knows it."""
+        return self.target_url or str(self.target)
+
+
+def make_plan(
+    config: RunConfig, pipeline: Pipeline, *, found: Found | None = None, folder: Path | None = None
+) -> list[Job]:
+    """All jobs of a run, sorted by name.
+
+    found: the inputs, where they were looked for already.
+    folder: where outputs are written on this machine; default: the configuration's `output`.
+
+    Raises UsageError where there is nothing to do or outputs would lie on inputs.
+    """
+    found = discover(config, pipeline) if found is None else found
+    folder = Path(config.output) if folder is None else folder
+    local = not is_remote(config.output)
+    if local and not found.url:
+        _refuse_hiding(config, pipeline, found.root)
+    if not found.inputs:
+        unwanted = sum(entry.unwanted for entry in found.left_out)
+        patterns = (
+            f" that include and exclude leave ({counted(unwanted, 'file')} left out)" if unwanted else ""
+        )
+        raise UsageError(
+            f"input: {config.input} holds nothing for the pipeline {pipeline.name}{patterns}; "
+            f"it takes {' '.join(sorted(pipeline.takes(config.read)))}"
+        )
+    jobs = [job_of(path, found, folder) for path in found.inputs]
+    jobs.sort(key=lambda job: job.name)
+    if not local:
+        base = config.output.rstrip("/")
+        jobs = [replace(job, target_url=f"{base}/{job.name}") for job in jobs]
+    elif not found.url:
+        _refuse_overwriting(jobs, found)
+    _refuse_own_names(jobs)
+    _refuse_sharing(jobs)
+    return jobs
+
+
+def job_of(path: Path, found: Found, output: Path) -> Job:
+    """The job of an input below the root of those that were found. output: the folder, on this machine."""
+    name = str(path)[found.skip :]
+    if path in found.folders and path == found.root:  # as a sequence of stills
+        name = found.url.rpartition("/")[2] if found.url else path.resolve().name
+    url = f"{found.url}/{path.as_posix()}" if path.parts else found.url
+    return Job(name, path, Path(output, name), input_url=url if found.url else "")
+
+
+def _refuse_hiding(config: RunConfig, pipeline: Pipeline, root: Path) -> None:
+    """What lies in the output folder is no input: before a first run, inputs there would be passed over."""
+    output = Path(config.output)
+    if not output.is_dir() or (output / MANIFEST_NAME).exists() or not lies_within(output, root):
+        return
+    if os.path.samefile(output, root) or Path(config.input).is_file():
+        return
+    everything = {"input": str(output), "output": str(output / MANIFEST_NAME), "include": (), "exclude": ()}
+    hidden = find_inputs(config.model_copy(update=everything), pipeline).inputs
+    if hidden:
+        raise UsageError(
+            f"output: {output} lies inside the input and holds inputs itself, such as {hidden[0]}; "
+            "choose a folder that holds none"
+        )
+
+
+def _refuse_overwriting(jobs: Sequence[Job], found: Found) -> None:
+    """Outputs never lie on a file, nor in a folder whose stills are an input."""
+    folders = {os.path.realpath(path) for path in found.folders}
+    files: dict[str, set[str]] = {}
+    for job in jobs:
+        folder, _, name = job.name.rpartition("/")
+        if folder not in files:
+            files[folder] = _files_in(job.target.parent)
+        if name in files[folder]:
+            kind = "which is a file"
+        elif folders and os.path.realpath(job.target) in folders:
+            kind = "which is an input"
+        else:
+            continue
+        raise UsageError(
+            f"output: the outputs of {job.input} would lie in {job.target}, {kind}; "
+            "choose an output folder that is not the input's own"
+        )
+
+
+def _files_in(folder: Path) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_file()}
+    except OSError:  # not there yet
+        return set()
+
+
+def _refuse_own_names(jobs: Sequence[Job]) -> None:
+    """Outputs never lie where a run keeps its own files, nor under names that it removes as leftovers."""
+    for job in jobs:
+        parts = job.name.split("/")
+        if parts[0] in OWN_NAMES:
+            kind = f"{parts[0]} in the output folder is the run's own"
+        elif any(map(is_unfinished, parts)):
+            kind = "a name that starts with a dot and contains .part is that of an unfinished output"
+        else:
+            continue
+        raise UsageError(
+            f"input: the outputs of {job.origin} would lie in {job.destination}, but {kind}; "
+            "rename it, or leave it out with exclude"
+        )
+
+
+def _refuse_sharing(jobs: Sequence[Job]) -> None:
+    for one, other in itertools.pairwise(jobs):
+        if one.target == other.target:
+            raise UsageError(
+                f"input: the outputs of {one.input} and {other.input} would lie in the same folder "
+                f"{one.target}; give the folder above as input, or rename one"
+            )

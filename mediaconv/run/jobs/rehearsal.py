@@ -1,0 +1,101 @@
+"""What can be told of a run before it: whether its stack builds for its first input. Computes nothing.
+
+A configuration that is right key by key may still not fit its input, its weights or itself: channels that
+groups do not divide, branches of unequal strides, weights of another shape, a layout that does not hold them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from mediaconv.config import RunConfig, walk
+from mediaconv.config.convolutions import Conv, ConvKeys
+from mediaconv.errors import MediaconvError, ReadError, UsageError
+from mediaconv.layers.filters.options import BandPass, HighPass, LowPass
+from mediaconv.pipeline import Pipeline, SourceInfo, find
+from mediaconv.run.jobs.discover import find_inputs
+from mediaconv.run.jobs.plan import make_plan
+
+IN_HERTZ = (LowPass, HighPass, BandPass)
+_ANY_RATE_HZ = 2.0**30
+"""Stands for a rate that is not known: no cut-off in Hz reaches it."""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What was found right: `channels` of the input and of the output, where the stack could be built.
+
+    unchecked: what could not be checked, and why, a line each.
+    """
+
+    channels: tuple[int, int] | None
+    unchecked: tuple[str, ...] = ()
+
+
+def rehearse(config: RunConfig) -> Rehearsal:
+    """Build the stack of a run for its first input, or for the channels that its first layer states.
+
+    Raises UsageError: what would end the run, or fail its first file.
+    """
+    pipeline = find(config.pipeline)
+    try:
+        path, unchecked = _first_input(config, pipeline)
+        if path is not None:
+            try:
+                with pipeline.open(path, config.read, config.limits) as source:
+                    info = source.info
+                return Rehearsal(_fits(config, pipeline, info))
+            except ReadError as error:
+                unchecked = str(error)
+        return _without_input(config, pipeline, unchecked)
+    except UsageError:
+        raise
+    except (MediaconvError, ValueError) as error:
+        raise UsageError(str(error)) from error
+
+
+def _first_input(config: RunConfig, pipeline: Pipeline) -> tuple[Path | None, str]:
+    """The first input, or why there is none. Raises UsageError where outputs would lie on inputs."""
+    try:
+        found = find_inputs(config, pipeline)
+    except UsageError as error:
+        return None, str(error)
+    if not found.inputs:
+        return None, f"input: {config.input} holds nothing for the pipeline {pipeline.name} yet"
+    return make_plan(config, pipeline, found=found)[0].input, ""
+
+
+def _fits(config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> tuple[int, int]:
+    """Everything of a run but its samples; on the CPU, for the device may be that of another machine."""
+    from mediaconv.engine.conversion import output_info
+    from mediaconv.model.binding import Model
+
+    model = Model(config.model_copy(update={"device": "cpu"}), pipeline, info)
+    output = output_info(model, info)
+    with tempfile.TemporaryDirectory(prefix="mediaconv-") as folder:
+        pipeline.create(Path(folder), info, output, config.write).abort()
+    return info.channels, output.channels
+
+
+def _without_input(config: RunConfig, pipeline: Pipeline, reason: str) -> Rehearsal:
+    from mediaconv.model.build import build_stack
+    from mediaconv.model.weights import load_weights
+    from mediaconv.nn.streaming.protocol import output_channels
+
+    first = config.stack[0]
+    channels = first.in_channels if isinstance(first, ConvKeys) else None
+    if channels is None:
+        if config.weights is not None:
+            load_weights(config.weights)
+        hint = "give an input, or in_channels in the first layer"
+        return Rehearsal(None, (f"whether the layers fit each other ({reason}; {hint})",))
+    rate = getattr(config.read, "sample_rate", None)
+    stack = build_stack(config, pipeline, channels=channels, rate_hz=float(rate or _ANY_RATE_HZ))
+    unchecked = [f"whether the stack fits its input ({reason})"]
+    if rate is None and any(
+        isinstance(s, Conv) and isinstance(s.kernel, IN_HERTZ) for _, s in walk(config.stack)
+    ):
+        unchecked.append("cut-offs in Hz (the rate of the sound is not known)")
+    return Rehearsal((channels, output_channels(stack, channels)), tuple(unchecked))

@@ -1,0 +1,1 @@
+"""An output folder: its names, its lock, its temporary files, other storage."""

@@ -1,0 +1,171 @@
+"""An output folder and what a run keeps in it beside outputs: manifest, configuration, lock. Or a URL."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from mediaconv.errors import WriteError
+from mediaconv.run.output.lock import NAME as LOCK_NAME
+from mediaconv.run.output.lock import FolderLock
+from mediaconv.run.output.staging import is_unfinished, remove_unfinished
+from mediaconv.run.output.storage import is_remote, is_unfinished_path, open_store
+from mediaconv.run.resume.manifest import NAME as MANIFEST_NAME
+
+RUN_NAME = "run.yaml"
+KEPT = (MANIFEST_NAME, RUN_NAME)
+SEND_SECONDS = 10.0
+"""Time between two copies of the manifest to other storage, which has no appending."""
+
+
+class Output(Protocol):
+    """Where outputs go. folder: a local one that holds manifest and run.yaml, and outputs on their way."""
+
+    folder: Path
+
+    def find(self, path: str) -> tuple[int, int | None] | None:
+        """Bytes and time in ns of an output, by its path below the folder; None where it is not there.
+
+        A store has no time of its own.
+        """
+
+    def leftovers(self) -> list[Path]:
+        """What killed runs left behind. Raises UsageError where another run writes inside the folder."""
+
+    def remove(self, path: Path) -> None:
+        """Take a leftover away."""
+
+    def send(self, *, now: bool = True) -> None:
+        """Store manifest and run.yaml where they belong; without `now` it may be left for later."""
+
+    def release(self) -> None:
+        """Let others write here. May be called twice."""
+
+
+@contextmanager
+def open_output(where: str, *, write: bool) -> Iterator[Output]:
+    """Open an output folder to look, or to write: then it is made and locked.
+
+    Other storage has no locks: that only one run writes there is the user's to see to. Raises UsageError
+    where another run writes, OSError where it cannot be written.
+    """
+    output = _RemoteOutput(where) if is_remote(where) else _LocalOutput(Path(where), write=write)
+    try:
+        yield output
+    finally:
+        output.release()
+
+
+class _LocalOutput:
+    """A folder of this machine."""
+
+    def __init__(self, folder: Path, *, write: bool) -> None:
+        self.folder = folder
+        self._base = f"{folder}/"
+        self._lock: FolderLock | None = None
+        if write:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = FolderLock(folder)
+
+    def find(self, path: str) -> tuple[int, int | None] | None:
+        """See Output."""
+        try:
+            found = os.lstat(self._base + path)
+        except OSError:
+            return None
+        return found.st_size, found.st_mtime_ns
+
+    def leftovers(self) -> list[Path]:
+        """See Output. Each folder is read once; hidden folders and links are not entered."""
+        found: list[Path] = []
+        waiting = [str(self.folder)]
+        while waiting:
+            folder = waiting.pop()
+            try:
+                entries = os.scandir(folder)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            with entries:
+                for entry in entries:
+                    name = entry.name
+                    if name.startswith("."):
+                        if is_unfinished(name):
+                            found.append(Path(entry.path))
+                        elif name == LOCK_NAME and self._lock is not None:
+                            self._lock.refuse_beside(Path(entry.path))
+                    elif entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+        return found
+
+    def remove(self, path: Path) -> None:
+        """See Output."""
+        remove_unfinished(path)
+
+    def send(self, *, now: bool = True) -> None:
+        """See Output; they lie where they belong."""
+
+    def release(self) -> None:
+        """See Output."""
+        if self._lock is not None:
+            self._lock.release()
+
+
+class _RemoteOutput:
+    """A URL; while it is open, a local folder stands for it."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._store, self._root = open_store(url)
+        self._sent = 0.0
+        self._listed: dict[str, dict[str, Any]] | None = None
+        self.folder = Path(tempfile.mkdtemp(prefix="mediaconv-"))
+        try:
+            for name in KEPT:
+                if self._store.exists(f"{self._root}/{name}"):
+                    self._store.get_file(f"{self._root}/{name}", str(self.folder / name))
+        except BaseException:
+            self.release()
+            raise
+
+    def find(self, path: str) -> tuple[int, int | None] | None:
+        """See Output."""
+        info = self._files().get(path)
+        return None if info is None else (info["size"], None)
+
+    def leftovers(self) -> list[Path]:
+        """See Output; paths are told as if the outputs lay in `folder`."""
+        return [self.folder / path for path in self._files() if is_unfinished_path(path)]
+
+    def remove(self, path: Path) -> None:
+        """See Output."""
+        self._store.rm(f"{self._root}/{path.relative_to(self.folder).as_posix()}")
+
+    def send(self, *, now: bool = True) -> None:
+        """See Output. Raises WriteError."""
+        if not now and time.monotonic() - self._sent < SEND_SECONDS:
+            return
+        try:
+            self._store.makedirs(self._root, exist_ok=True)
+            for name in KEPT:
+                if (self.folder / name).exists():
+                    self._store.put_file(str(self.folder / name), f"{self._root}/{name}")
+        except OSError as error:
+            raise WriteError(f"output: cannot write in {self._url}: {error}") from error
+        self._sent = time.monotonic()
+
+    def release(self) -> None:
+        """See Output."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _files(self) -> dict[str, dict[str, Any]]:
+        """What lies there, by its path below the root; listed once."""
+        if self._listed is None:
+            there = self._store.find(self._root, detail=True) if self._store.exists(self._root) else {}
+            self._listed = {str(p).removeprefix(self._root).lstrip("/"): info for p, info in there.items()}
+        return self._listed

@@ -1,0 +1,133 @@
+"""Files on other storage (`s3://...`, `memory://...`), by fsspec: listed, fetched, sent. Knows no jobs.
+
+Pipelines know local paths only. What a URL's scheme needs to be installed for (s3fs, gcsfs) is the user's.
+"""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+from mediaconv.errors import UsageError
+from mediaconv.run.output.staging import MARK, temporary_prefix
+
+TIMES = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "updated", "created")
+"""What file systems call the mark by which a change of a file is known; the first that is there counts."""
+IN_PROCESS = "memory"
+"""The scheme of a store that only the process that filled it sees."""
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path of a configuration is a URL.
+
+    >>> is_remote("s3://bucket/in"), is_remote("data/in")
+    (True, False)
+    """
+    return "://" in path
+
+
+def open_store(url: str) -> tuple[Any, str]:
+    """fsspec's file system of a URL, and the path in it. Raises UsageError."""
+    import fsspec
+
+    try:
+        store, path = fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"{url}: cannot be opened by fsspec: {error}") from error
+    return store, str(path).rstrip("/")
+
+
+def list_files(url: str) -> tuple[str, list[str]]:
+    """The root's URL below which a file, a folder or a glob finds files, and their paths below it.
+
+    Raises UsageError where there is nothing.
+    """
+    store, path = open_store(url)
+    scheme = url.partition("://")[0]
+    try:
+        if store.isfile(path):
+            root, found = path.rpartition("/")[0], [path]
+        elif store.isdir(path):
+            root, found = path, store.find(path)
+        elif any(sign in path for sign in "*?["):
+            root = "/".join(_before_wildcard(path.split("/")))
+            found = [p for match in store.glob(path) for p in (store.find(match) or [match])]
+        else:
+            raise UsageError(f"input: {url} does not exist")
+    except OSError as error:
+        raise UsageError(f"input: {url} cannot be listed: {error}") from error
+    return f"{scheme}://{root}", sorted({str(p).removeprefix(root).lstrip("/") for p in found})
+
+
+def path_below(root: str, url: str) -> str | None:
+    """The path of a URL, or of a local folder, below a root's URL; None where it does not lie there."""
+    (store, base), (other, path) = open_store(root), open_store(url)
+    if store.protocol != other.protocol or not path.startswith(f"{base}/"):
+        return None
+    return path.removeprefix(f"{base}/")
+
+
+def stat_of(url: str) -> dict[str, Any]:
+    """Size and time (or tag) of a file; of a folder (a sequence of stills) its files'. Raises OSError."""
+    store, path = open_store(url)
+    if store.isdir(path):
+        infos = [store.info(p) for p in sorted(store.ls(path, detail=False))]
+    else:
+        infos = [store.info(path)]
+    return {"size": sum(info.get("size") or 0 for info in infos), "time": " ".join(map(_time, infos))}
+
+
+def fetch(url: str, local: Path) -> None:
+    """A local copy of a file, or of the files of a folder. Raises OSError."""
+    store, path = open_store(url)
+    if not store.isdir(path):
+        local.parent.mkdir(parents=True, exist_ok=True)
+        store.get_file(path, str(local))
+        return
+    local.mkdir(parents=True)
+    for file in store.ls(path, detail=False):
+        if store.isfile(file):
+            store.get_file(file, str(local / str(file).rpartition("/")[2]))
+
+
+def send(folder: Path, url: str) -> None:
+    """Every file under a temporary name first, then all renamed; the manifest's row says that all are there.
+
+    Files of the same folder that are not sent are outputs of an earlier run, and removed. Raises OSError.
+    """
+    store, path = open_store(url)
+    parent, _, name = path.rpartition("/")
+    part = f"{parent}/{temporary_prefix(Path(name))}{uuid.uuid4().hex[:8]}"
+    try:
+        store.makedirs(part, exist_ok=True)
+        store.makedirs(path, exist_ok=True)
+        files = sorted(file.name for file in folder.iterdir())
+        for file in files:
+            store.put_file(str(folder / file), f"{part}/{file}")
+        for old in store.ls(path, detail=False):
+            if store.isfile(old) and str(old).rpartition("/")[2] not in files:
+                store.rm(old)
+        for file in files:
+            store.mv(f"{part}/{file}", f"{path}/{file}")
+    finally:
+        if store.exists(part):
+            store.rm(part, recursive=True)
+
+
+def is_unfinished_path(path: str) -> bool:
+    """Whether a path leads through something unfinished."""
+    return any(part.startswith(".") and MARK in part for part in path.split("/"))
+
+
+def _before_wildcard(parts: list[str]) -> list[str]:
+    fixed = []
+    for part in parts:
+        if any(sign in part for sign in "*?["):
+            break
+        fixed.append(part)
+    return fixed
+
+
+def _time(info: dict[str, Any]) -> str:
+    return next((str(info[key]) for key in TIMES if info.get(key)), "")

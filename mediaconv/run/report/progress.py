@@ -1,0 +1,232 @@
+"""What a user sees while a run goes on: bars on a terminal, plain lines elsewhere, or nothing. On stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mediaconv.run.executors.protocol import Watch
+from mediaconv.run.jobs.plan import Job
+from mediaconv.run.jobs.result import Outcome
+from mediaconv.run.report.formatting import counted, duration, escaped, speed
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+LINE_SECONDS = 2.0
+"""Least time between two plain lines of progress; failures are told at once."""
+
+
+class Reporter(Watch, Protocol):
+    """Told of everything that happens in a run."""
+
+    def begin(self, jobs: int, skipped: int, workers: int) -> None:
+        """The work is known."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """A job has its end."""
+
+    def close(self) -> None:
+        """Nothing more comes."""
+
+
+@dataclass
+class _Current:
+    """What one worker does now."""
+
+    job: Job
+    began: float = field(default_factory=lambda: time.monotonic())
+    steps: int = 0
+    total: int | None = None
+    media_seconds: float | None = None
+
+    @property
+    def fraction(self) -> float:
+        """Part of the file that is computed, 0 where its length is not known."""
+        return min(1.0, self.steps / self.total) if self.total else 0.0
+
+    def text(self) -> str:
+        """Time in the file, speed against real time, remaining time; as far as they are known."""
+        spent = max(1e-6, time.monotonic() - self.began)
+        found = []
+        if self.media_seconds is not None:
+            of = f" of {duration(self.media_seconds / self.fraction)}" if self.fraction else ""
+            found += [f"{duration(self.media_seconds)}{of}", speed(self.media_seconds, spent)]
+        elif self.fraction:
+            found.append(f"{self.fraction:.0%}")
+        if 0 < self.fraction < 1 and spent > 1:
+            found.append(f"{duration(spent / self.fraction - spent)} left")
+        return ", ".join(found)
+
+
+class QuietReporter:
+    """Failures only, each a line."""
+
+    def __init__(self, *, traces: bool = False) -> None:
+        self._traces = traces
+        self.jobs = self.done = self.failed = 0
+        self.current: dict[int, _Current] = {}
+
+    def begin(self, jobs: int, skipped: int, workers: int) -> None:
+        """See Reporter."""
+        self.jobs = jobs
+        self._began = time.monotonic()
+
+    def started(self, worker: int, job: Job) -> None:
+        """See Watch."""
+        self.current[worker] = _Current(job)
+
+    def advanced(self, worker: int, steps: int, total: int | None, media_seconds: float | None) -> None:
+        """See Watch."""
+        now = self.current[worker]
+        now.steps, now.total, now.media_seconds = steps, total, media_seconds
+
+    def stopped(self, worker: int) -> None:
+        """See Watch."""
+        self.current.pop(worker, None)
+
+    def lost(self, job: Job, reason: str) -> None:
+        """See Watch."""
+        self.say(f"trying again: {job.name}: {reason}")
+
+    def ended(self, outcome: Outcome) -> None:
+        """See Reporter."""
+        if outcome.failure is None:
+            self.done += 1
+            return
+        self.failed += 1
+        if self._traces and outcome.failure.trace:
+            for line in outcome.failure.trace.splitlines():
+                self.say(line)
+        self.say(f"failed: {outcome.job.name}: {outcome.failure.stage}: {outcome.failure.reason}")
+
+    def close(self) -> None:
+        """See Reporter."""
+
+    def say(self, text: str) -> None:
+        """One line to the user."""
+        print(escaped(text), file=sys.stderr, flush=True)
+
+    def remaining(self) -> str:
+        """`, 1:20 left`, once there is something to tell it by."""
+        ended = self.done + self.failed
+        if not 0 < ended < self.jobs:
+            return ""
+        spent = time.monotonic() - self._began
+        return f", {duration(spent / ended * (self.jobs - ended))} left"
+
+
+class LineReporter(QuietReporter):
+    """Plain lines, now and then, for logs and pipes."""
+
+    def __init__(self, *, traces: bool = False) -> None:
+        super().__init__(traces=traces)
+        self._said = 0.0
+
+    def begin(self, jobs: int, skipped: int, workers: int) -> None:
+        """See Reporter."""
+        super().begin(jobs, skipped, workers)
+        extra = f", {skipped} done already" if skipped else ""
+        if jobs:
+            self.say(f"{counted(jobs, 'file')} to convert{extra}; up to {counted(workers, 'worker')}")
+        self._said = time.monotonic()
+
+    def advanced(self, worker: int, steps: int, total: int | None, media_seconds: float | None) -> None:
+        """See Watch."""
+        super().advanced(worker, steps, total, media_seconds)
+        if self._is_time():
+            now = self.current[worker]
+            self.say(f"[{self.done + self.failed}/{self.jobs}] {now.job.name}: {now.text()}")
+
+    def ended(self, outcome: Outcome) -> None:
+        """See Reporter."""
+        super().ended(outcome)
+        ended = self.done + self.failed
+        if outcome.failure is None and (self._is_time() or ended == self.jobs):
+            failed = f", {self.failed} failed" if self.failed else ""
+            self.say(f"[{ended}/{self.jobs}] {outcome.job.name}{failed}{self.remaining()}")
+
+    def _is_time(self) -> bool:
+        now = time.monotonic()
+        if now - self._said < LINE_SECONDS:
+            return False
+        self._said = now
+        return True
+
+
+class BarReporter(QuietReporter):
+    """A bar for the run and one for each worker's file, on a terminal."""
+
+    def __init__(self, *, traces: bool = False) -> None:
+        super().__init__(traces=traces)
+        self._bars: Progress | None = None
+        self._tasks: dict[int, TaskID] = {}
+        self._overall: Any = None
+
+    def begin(self, jobs: int, skipped: int, workers: int) -> None:
+        """See Reporter."""
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        super().begin(jobs, skipped, workers)
+        if not jobs:
+            return
+        name = TextColumn("{task.description}", markup=False)
+        text = TextColumn("{task.fields[text]}", markup=False)
+        self._bars = Progress(
+            name, BarColumn(bar_width=24), text, console=Console(stderr=True), transient=True
+        )
+        self._bars.start()
+        self._overall = self._bars.add_task("all files", total=jobs, text=f"0/{jobs}")
+
+    def started(self, worker: int, job: Job) -> None:
+        """See Watch."""
+        super().started(worker, job)
+        if self._bars is not None:
+            name = escaped(job.name)
+            name = name if len(name) <= 40 else "..." + name[-37:]
+            self._tasks[worker] = self._bars.add_task(name, total=None, text="")
+
+    def advanced(self, worker: int, steps: int, total: int | None, media_seconds: float | None) -> None:
+        """See Watch."""
+        super().advanced(worker, steps, total, media_seconds)
+        if self._bars is not None:
+            text = self.current[worker].text()
+            self._bars.update(self._tasks[worker], completed=steps, total=total, text=text)
+
+    def stopped(self, worker: int) -> None:
+        """See Watch."""
+        super().stopped(worker)
+        task = self._tasks.pop(worker, None)
+        if self._bars is not None and task is not None:
+            self._bars.remove_task(task)
+
+    def ended(self, outcome: Outcome) -> None:
+        """See Reporter."""
+        super().ended(outcome)
+        if self._bars is not None:
+            ended = self.done + self.failed
+            failed = f", {self.failed} failed" if self.failed else ""
+            text = f"{ended}/{self.jobs}{failed}{self.remaining()}"
+            self._bars.update(self._overall, completed=ended, text=text)
+
+    def close(self) -> None:
+        """See Reporter."""
+        if self._bars is not None:
+            self._bars.stop()
+
+    def say(self, text: str) -> None:
+        """See QuietReporter."""
+        if self._bars is not None:
+            self._bars.console.print(escaped(text), markup=False, highlight=False, soft_wrap=True)
+        else:
+            super().say(text)
+
+
+def make_reporter(*, quiet: bool, traces: bool = False) -> Reporter:
+    """The reporter that suits the terminal."""
+    if quiet:
+        return QuietReporter(traces=traces)
+    return BarReporter(traces=traces) if sys.stderr.isatty() else LineReporter(traces=traces)

@@ -1,0 +1,111 @@
+"""The state of an output folder: what is done, what failed, is missing or stale. Writes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mediaconv.config import load_config
+from mediaconv.errors import UsageError
+from mediaconv.run.jobs.identity import run_identity
+from mediaconv.run.jobs.plan import Job, job_of
+from mediaconv.run.output.folder import RUN_NAME, open_output
+from mediaconv.run.output.transfer import identity_of
+from mediaconv.run.report.formatting import escaped
+from mediaconv.run.resume.manifest import Row
+from mediaconv.run.resume.survey import FAILED_BEFORE, NEW, OUTPUTS_CHANGED, OUTPUTS_GONE, survey
+from mediaconv.run.runner import survey_run
+
+SHOWN = 20
+INPUT_GONE = "its input is no longer there"
+
+
+@dataclass
+class Status:
+    """Inputs by their state, each with its reason where it has one.
+
+    done: complete and unchanged. failed: stage and reason of the last run. missing: not run yet, or outputs
+    are gone or damaged. stale: done, but of another input, configuration, weights or version, or the input is
+    gone. What an earlier run did counts too where the last one's patterns leave it out.
+    """
+
+    output: str
+    done: list[str] = field(default_factory=list)
+    failed: dict[str, Row] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    stale: dict[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        failed = [{"input": r.input, "stage": r.stage, "reason": r.reason} for r in self.failed.values()]
+        missing = [{"input": name, "reason": reason} for name, reason in self.missing.items()]
+        stale = [{"input": name, "reason": reason} for name, reason in self.stale.items()]
+        return {
+            "output": self.output,
+            "counts": self.counts,
+            "done": [{"input": name} for name in self.done],
+            "failed": failed,
+            "missing": missing,
+            "stale": stale,
+        }
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many inputs are in each state."""
+        groups = {"done": self.done, "failed": self.failed, "missing": self.missing, "stale": self.stale}
+        return {key: len(group) for key, group in groups.items()}
+
+    def lines(self) -> list[str]:
+        """For people."""
+        found = []
+        failed = {name: f"{row.stage}: {row.reason}" for name, row in self.failed.items()}
+        for key, group in (("failed", failed), ("missing", self.missing), ("stale", self.stale)):
+            found += [f"{key}: {name}: {reason}" for name, reason in list(group.items())[:SHOWN]]
+            if len(group) > SHOWN:
+                found.append(f"  ... and {len(group) - SHOWN} more {key}")
+        counts = ", ".join(f"{count} {key}" for key, count in self.counts.items())
+        return [escaped(line) for line in [*found, f"{self.output}: {counts}"]]
+
+
+def read_status(where: str | Path) -> Status:
+    """Compare an output folder with its manifest, its run.yaml and the inputs as they are now.
+
+    Raises UsageError where the folder holds no run.
+    """
+    where = str(where)
+    with open_output(where, write=False) as output:
+        if not (output.folder / RUN_NAME).exists():
+            raise UsageError(
+                f"{where}: holds no run (no {RUN_NAME}); give the `output` of a configuration that was run"
+            )
+        config = load_config(output.folder / RUN_NAME, output=where)
+        found = survey_run(config)
+        known = {job.name for job in found.skipped} | {job.name for job, _ in found.todo}
+        others = [
+            job_of(found.inputs.root / name, found.inputs, output.folder)
+            for name in found.rows.keys() - known
+        ]
+        there = [job for job in others if _is_there(job)]
+        rest = survey(there, found.rows, output, run_identity(config))
+    status = Status(where)
+    status.done = sorted(job.name for job in [*found.skipped, *rest.skipped])
+    for job, reason in sorted([*found.todo, *rest.todo], key=lambda entry: entry[0].name):
+        if reason == FAILED_BEFORE:
+            status.failed[job.name] = found.rows[job.name]
+        elif reason in (NEW, OUTPUTS_GONE, OUTPUTS_CHANGED):
+            status.missing[job.name] = "not run yet" if reason == NEW else reason
+        else:
+            status.stale[job.name] = reason
+    gone = {job.name for job in others}.difference(job.name for job in there)
+    status.stale.update(dict.fromkeys(sorted(gone), INPUT_GONE))
+    return status
+
+
+def _is_there(job: Job) -> bool:
+    """Whether a job's input can be asked for; an earlier run took it, the last one's patterns may not."""
+    try:
+        identity_of(job)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,134 @@
+"""What a run has to do: each input's last row and outputs against what is asked for now. Writes nothing.
+
+Files are compared by size and time, and by content where only the time differs: a folder may be copied, and
+an output that was damaged, or that a killed run of another configuration put there, is found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mediaconv.errors import ReadError
+from mediaconv.run.jobs.discover import Found
+from mediaconv.run.jobs.identity import content_hash
+from mediaconv.run.jobs.plan import Job
+from mediaconv.run.output.folder import Output
+from mediaconv.run.output.transfer import content_of, identity_of
+from mediaconv.run.resume.manifest import DONE, Row
+
+NEW, FAILED_BEFORE, OVERWRITE = "new", "failed before", "--overwrite"
+INPUT_CHANGED, OUTPUTS_GONE, OUTPUTS_CHANGED = "input changed", "outputs missing", "outputs changed"
+RUN_CHANGED = {
+    "config": "configuration changed",
+    "weights": "weights changed",
+    "code": "program's version changed",
+}
+"""Reasons why an input is run, by the part of its identity that no longer matches."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """todo: jobs to run, each with its reason. skipped: jobs that are done and still match.
+
+    renewed: rows of those of the skipped whose input or outputs have another time but the same content, with
+        the times that they have now.
+    not_failed: with --retry-failed, the jobs that it leaves for another run.
+    inputs: what was found in the input, and what of it is left out.
+    rows: the last row of every input that has one.
+    """
+
+    todo: list[tuple[Job, str]]
+    skipped: list[Job] = field(default_factory=list)
+    renewed: list[Row] = field(default_factory=list)
+    not_failed: list[Job] = field(default_factory=list)
+    inputs: Found = field(default_factory=lambda: Found(Path(), []))
+    rows: Mapping[str, Row] = field(default_factory=dict, repr=False)
+
+
+def survey(
+    jobs: Sequence[Job],
+    rows: Mapping[str, Row],
+    output: Output,
+    run: Mapping[str, str],
+    *,
+    overwrite: bool = False,
+) -> Survey:
+    """Compare every job with its last row.
+
+    run: what all jobs have in common (identity.run_identity). overwrite: nothing is skipped.
+    """
+    todo: list[tuple[Job, str]] = []
+    skipped: list[Job] = []
+    renewed: list[Row] = []
+    for job in jobs:
+        row = rows.get(job.name)
+        if row is None or overwrite:
+            todo.append((job, OVERWRITE if overwrite else NEW))
+            continue
+        now: dict[str, Any] = {}
+        reason = _run_reason(row, run) or _input_reason(job, row, now) or _output_reason(row, output, now)
+        if reason is not None:
+            todo.append((job, reason))
+            continue
+        skipped.append(job)
+        if now:
+            renewed.append(replace(row, **now))
+    return Survey(todo, skipped, renewed, rows=rows)
+
+
+def survey_failed(jobs: Iterable[Job], rows: Mapping[str, Row]) -> Survey:
+    """What `--retry-failed` does: the jobs whose last row is a failure."""
+    found = Survey([], rows=rows)
+    for job in jobs:
+        if job.name in rows and rows[job.name].status != DONE:
+            found.todo.append((job, FAILED_BEFORE))
+        else:
+            found.not_failed.append(job)
+    return found
+
+
+def _run_reason(row: Row, run: Mapping[str, str]) -> str | None:
+    if row.status != DONE:
+        return FAILED_BEFORE
+    return next((text for key, text in RUN_CHANGED.items() if row.identity.get(key) != run[key]), None)
+
+
+def _input_reason(job: Job, row: Row, renewed: dict[str, Any]) -> str | None:
+    """Why the input does not match; where it does under another time, `renewed` gets the row's identity."""
+    known = row.identity
+    try:
+        now = identity_of(job)
+        if now["size"] == known.get("size"):
+            if now["time"] == known.get("time"):
+                return None
+            if content_of(job) == known.get("sha256"):
+                renewed["identity"] = {**known, **now}
+                return None
+    except (OSError, ReadError):
+        return INPUT_CHANGED  # the job tells what is wrong with it
+    return INPUT_CHANGED
+
+
+def _output_reason(row: Row, output: Output, renewed: dict[str, Any]) -> str | None:
+    """Why the outputs do not match; where they do under other times, `renewed` gets the row's outputs."""
+    times: dict[str, int] = {}
+    for file in row.outputs:
+        found = output.find(file["path"])
+        if found is None:
+            return OUTPUTS_GONE
+        size, time = found
+        if size != file["bytes"]:
+            return OUTPUTS_CHANGED
+        if time is not None and time != file.get("time"):
+            try:
+                if content_hash(output.folder / file["path"]) != file["sha256"]:
+                    return OUTPUTS_CHANGED
+            except OSError:
+                return OUTPUTS_CHANGED
+            times[file["path"]] = time
+    if times:
+        renewed["outputs"] = [{**f, "time": times.get(f["path"], f.get("time"))} for f in row.outputs]
+    return None

@@ -1,0 +1,178 @@
+"""Weights from files: what fits goes in exactly, all that does not is said at once and changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import mediaconv.nn as mnn
+from mediaconv.errors import UsageError
+from mediaconv.model.weights import apply_weights, load_weights, weights_hash
+
+
+def stack() -> mnn.Sequential:
+    return mnn.Sequential(
+        mnn.Conv1d(2, 4, 3), nn.ReLU(), mnn.CausalConv1d(4, 1, 5, mode="mask"), nn.BatchNorm1d(1)
+    )
+
+
+def state(seed: int = 0) -> dict[str, torch.Tensor]:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv1d(2, 4, 3), nn.ReLU(), nn.Conv1d(4, 1, 5), nn.BatchNorm1d(1)).state_dict()
+
+
+def refused(weights: dict[str, torch.Tensor]) -> list[str]:
+    """The lines of the error; the stack is checked to be untouched."""
+    module = stack()
+    before = {key: value.clone() for key, value in module.state_dict().items()}
+    with pytest.raises(UsageError) as caught:
+        apply_weights(module, weights, "my.safetensors")
+    assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
+    return str(caught.value).splitlines()
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".pth"])
+def test_what_was_saved_is_loaded(tmp_path, suffix):
+    path = tmp_path / f"weights{suffix}"
+    save_file(state(), path) if suffix == ".safetensors" else torch.save(state(), path)
+    loaded = load_weights(path)
+    assert set(loaded) == set(state())
+    assert all(torch.equal(loaded[key], value) for key, value in state().items())
+
+
+def test_a_checkpoint_that_holds_a_state_dict_is_loaded(tmp_path):
+    torch.save({"epoch": 3, "state_dict": state()}, tmp_path / "a.pt")
+    assert set(load_weights(tmp_path / "a.pt")) == set(state())
+
+
+class Stranger:
+    """Runs code when it is unpickled by a careless reader."""
+
+    def __reduce__(self):
+        return os.mkdir, ("harmed",)
+
+
+def broken_files(folder):
+    save_file(state(), folder / "whole.safetensors")
+    data = (folder / "whole.safetensors").read_bytes()
+    (folder / "cut.safetensors").write_bytes(data[:-10])
+    (folder / "head.safetensors").write_bytes(data[:20])
+    (folder / "empty.safetensors").write_bytes(b"")
+    (folder / "text.safetensors").write_text("no weights at all")
+    (folder / "huge.safetensors").write_bytes(b"\xff" * 8 + b"{}")
+    (folder / "folder.safetensors").mkdir()
+    (folder / "other.bin").write_bytes(data)
+    save_file({}, folder / "none.safetensors")
+    torch.save(state(), folder / "whole.pt")
+    (folder / "cut.pt").write_bytes((folder / "whole.pt").read_bytes()[:-200])
+    (folder / "empty.pt").write_bytes(b"")
+    (folder / "text.pt").write_text("no weights at all")
+    torch.save([1, 2], folder / "list.pt")
+    torch.save({"model": nn.Linear(1, 1).state_dict()}, folder / "nested.pt")
+    torch.save({"weight": torch.eye(2).to_sparse()}, folder / "sparse.pt")
+    torch.save(nn.Linear(1, 1), folder / "module.pt")
+    torch.save(Stranger(), folder / "stranger.pt")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("missing.safetensors", "no such file"),
+        ("folder.safetensors", "is no file"),
+        ("cut.safetensors", "no complete safetensors file"),
+        ("head.safetensors", "no complete safetensors file"),
+        ("empty.safetensors", "no complete safetensors file"),
+        ("text.safetensors", "no complete safetensors file"),
+        ("huge.safetensors", "no complete safetensors file"),
+        ("none.safetensors", "holds no tensors"),
+        ("other.bin", "got a file of type '.bin', expected one of .safetensors, .pt, .pth"),
+        ("cut.pt", "no file of plain tensors"),
+        ("empty.pt", "no file of plain tensors"),
+        ("text.pt", "no file of plain tensors"),
+        ("list.pt", "got a list, expected a state_dict"),
+        ("nested.pt", "'model': got a OrderedDict, expected a plain tensor"),
+        ("sparse.pt", "'weight': got a torch.sparse_coo tensor"),
+        ("module.pt", "no file of plain tensors"),
+        ("stranger.pt", "no file of plain tensors"),
+    ],
+)
+def test_a_file_without_weights_is_an_error_of_one_line(tmp_path, monkeypatch, name, words):
+    monkeypatch.chdir(tmp_path)
+    broken_files(tmp_path)
+    with pytest.raises(UsageError) as caught:
+        load_weights(tmp_path / name)
+    assert words in str(caught.value)
+    assert str(tmp_path / name) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "harmed").exists()
+
+
+def test_weights_of_torchs_own_layers_go_in_and_the_mask_stays():
+    module = stack()
+    apply_weights(module, state(), "my.safetensors")
+    found = module.state_dict()
+    for key, value in state().items():
+        if key == "2.weight":
+            assert torch.equal(found[key][..., :3], value[..., :3])
+            assert not found[key][..., 3:].any()
+        else:
+            assert torch.equal(found[key], value)
+
+
+def test_all_problems_are_said_at_once():
+    weights = state()
+    weights["0.wieght"] = weights.pop("0.weight")
+    weights["2.weight"] = torch.zeros(1, 4, 3)
+    weights["2.bias"] = torch.tensor([float("nan")])
+    weights["3.running_var"] = torch.tensor([float("inf")])
+    assert refused(weights) == [
+        "weights: my.safetensors: 0.weight: is missing; the stack has it with shape [4, 2, 3] "
+        "(did you mean '0.wieght'?)",
+        "weights: my.safetensors: 0.wieght: is not in the stack (did you mean '0.weight'?)",
+        "weights: my.safetensors: 2.weight: got shape [1, 4, 3], but the weight of layer 2 (CausalConv1d) "
+        "has [1, 4, 5]",
+        "weights: my.safetensors: 2.bias: 1 of 1 numbers are NaN or infinite",
+        "weights: my.safetensors: 3.running_var: 1 of 1 numbers are NaN or infinite",
+    ]
+
+
+def test_numbers_take_the_stacks_type():
+    weights = {key: value.double() if value.is_floating_point() else value for key, value in state().items()}
+    weights["0.weight"] = weights["0.weight"] + 1e-12
+    module = stack()
+    apply_weights(module, weights)
+    assert torch.equal(module.state_dict()["0.weight"], weights["0.weight"].float())
+    assert module.state_dict()["0.weight"].dtype == torch.float32
+
+
+def test_a_large_float64_is_kept_in_float64_and_refused_in_float32():
+    weights = {key: value.double() if value.is_floating_point() else value for key, value in state().items()}
+    weights["0.weight"] = weights["0.weight"].clone()
+    weights["0.weight"][0, 0, 0] = 1e200
+    assert refused(weights) == [
+        "weights: my.safetensors: 0.weight: 1 of 24 numbers are too large for float32"
+    ]
+    module = stack().double()
+    apply_weights(module, weights)
+    assert module.state_dict()["0.weight"][0, 0, 0] == 1e200
+
+
+def test_complex_numbers_are_refused_and_the_training_counter_is_not_needed():
+    weights = state()
+    del weights["3.num_batches_tracked"]
+    apply_weights(stack(), weights)
+    weights["0.bias"] = weights["0.bias"].to(torch.complex64)
+    assert refused(weights) == ["weights: my.safetensors: 0.bias: got complex numbers, expected real ones"]
+
+
+def test_the_hash_is_of_the_bytes(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_file(state(), path)
+    assert weights_hash(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+    with pytest.raises(UsageError, match="no such file"):
+        weights_hash(tmp_path / "none.safetensors")
