@@ -77,11 +77,12 @@ schema: $(BASE) ## writes docs/schema.json, by which editors complete configurat
 # --- checking it -------------------------------------------------------------------------------------------
 
 .PHONY: check
-check: $(TESTING) ## lint, format and types
+check: $(TESTING) ## lint, format, types, and which room may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy pipelines
+	$(BIN)/lint-imports --no-cache
 
 .PHONY: format
 format: $(TESTING) ## lets ruff rewrite what it can
