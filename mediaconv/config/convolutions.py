@@ -51,9 +51,13 @@ class ConvKeys(CausalLayer):
         found = super().problems(setting) + self._numbers() + self._channels()
         found += self._required() + self._alignment(setting)
         how = self.causality(setting)
-        if how and self.padding_mode in ("reflect", "circular"):
+        raster = how.mode == "raster"
+        if how and self.padding_mode in ("reflect", "circular", *(["replicate"] if raster else [])):
+            expected = "zeros" if raster else "zeros or replicate"
             reason = "under causality it reads the future at the start of the file"
-            text = f"got {self.padding_mode}, expected zeros or replicate: {reason}"
+            if self.padding_mode == "replicate":
+                reason = "above the first row it copies that row, of which raster would read later columns"
+            text = f"got {self.padding_mode}, expected {expected}: {reason}"
             found.append(Problem(("padding_mode",), text))
         return found + causal_padding_problems(self.padding, how, self.causal_axes(setting), setting)
 

@@ -51,12 +51,33 @@ class AxisMap(ABC):
         return False
 
     @property
+    def reflects(self) -> bool:
+        """True where what is read before the signal's beginning is its mirror image, which lies ahead."""
+        return False
+
+    def first_reads(self, outputs: np.ndarray) -> np.ndarray:
+        """As `reads`, for a signal that begins at 0: what a mirrored padding stands for, no other padding."""
+        read = self.reads(outputs)
+        return read[read >= 0]
+
+    @property
     def latency(self) -> int | float:
         """Inputs after an output's own time (output j stands at input floor(j * stride)) that it reads.
 
         0 is causal; `WHOLE` where everything is read.
         """
-        return WHOLE if self.whole else max(0, max(hi for _, hi in self._offsets()))
+        if self.whole:
+            return WHOLE
+        ahead = max(hi for _, hi in self._offsets())
+        return max(0, ahead, self._ahead_at_start()) if self.reflects else max(0, ahead)
+
+    def _ahead_at_start(self) -> int:
+        """The same of the outputs that read before the signal's beginning."""
+        ahead = 0
+        for j in range(math.ceil(self.look_back / self.stride)):
+            read = self.first_reads(np.array([j]))
+            ahead = max(ahead, int(read[-1]) - math.floor(j * self.stride)) if len(read) else ahead
+        return ahead
 
     @property
     def look_back(self) -> int | float:
@@ -87,6 +108,7 @@ class Window(AxisMap):
     left, right: padding at the ends; negative where inputs at an end are not used.
     ceil: count a last window that starts inside the input or its left padding but ends past the right one
         (torch's `ceil_mode`).
+    mirrored: the padding is the signal's mirror image, without its first value (torch's "reflect").
     """
 
     kernel: int
@@ -95,6 +117,7 @@ class Window(AxisMap):
     left: int = 0
     right: int = 0
     ceil: bool = False
+    mirrored: bool = False
 
     @property
     def extent(self) -> int:
@@ -119,6 +142,13 @@ class Window(AxisMap):
     def reads(self, outputs: np.ndarray) -> np.ndarray:
         starts = outputs * self.step - self.left
         return union_of_windows(starts, self.kernel, self.dilation)
+
+    @property
+    def reflects(self) -> bool:
+        return self.mirrored and self.left > 0
+
+    def first_reads(self, outputs: np.ndarray) -> np.ndarray:
+        return np.unique(abs(self.reads(outputs))) if self.mirrored else super().first_reads(outputs)
 
 
 @dataclass(frozen=True)
@@ -243,6 +273,15 @@ class Chain(AxisMap):
         return outputs
 
     @property
+    def reflects(self) -> bool:
+        return any(m.reflects for m in self.maps)
+
+    def first_reads(self, outputs: np.ndarray) -> np.ndarray:
+        for m in reversed(self.maps):
+            outputs = m.first_reads(outputs)
+        return outputs
+
+    @property
     def whole(self) -> bool:
         return any(m.whole for m in self.maps)
 
@@ -283,6 +322,13 @@ class Parallel(AxisMap):
 
     def reads(self, outputs: np.ndarray) -> np.ndarray:
         return np.unique(np.concatenate([m.reads(outputs) for m in self.maps]))
+
+    @property
+    def reflects(self) -> bool:
+        return any(m.reflects for m in self.maps)
+
+    def first_reads(self, outputs: np.ndarray) -> np.ndarray:
+        return np.unique(np.concatenate([m.first_reads(outputs) for m in self.maps]))
 
     @property
     def whole(self) -> bool:

@@ -113,6 +113,8 @@ def test_images_are_causal_in_the_order_that_their_mode_means(causal):
     found = judge(IMAGE.format(causal=causal))
     assert found.causal
     assert found.files.causal
+    within_first_row = any(change[0] == 0 < change[-1] for change in found.files.changes)
+    assert within_first_row == (causal in ("true", "{raster: A}"))
 
 
 def test_a_standard_image_looks_ahead_by_rows():

@@ -181,7 +181,9 @@ CAUSAL = [  # pipeline, causal, a stack item, what is refused at line 6
     ("image", "true", "padding: valid", "padding: got 'valid', expected same along height: causal raster"),
     ("image", "pad", "padding: [same, 0], time_axis: 1", "expected same along width: causal pad"),
     ("video", "mask", "padding_mode: reflect", "padding_mode: got reflect, expected zeros or replicate: under causality it reads the future"),
-    ("image", "raster", "padding_mode: circular", "got circular, expected zeros or replicate"),
+    ("image", "raster", "padding_mode: circular", "got circular, expected zeros: under causality"),
+    ("image", "raster", "padding_mode: replicate", "got replicate, expected zeros: above the first row it copies"),
+    ("video", "raster", "padding_mode: replicate", "got replicate, expected zeros"),
     ("audio", "mask", "alignment: block", "alignment: got block under causal mask, expected strict"),
     ("audio", "false", "causal: raster", "causal: got 'raster', expected mask or pad: raster needs a reading order"),
 ]  # fmt: skip

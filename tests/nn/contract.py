@@ -145,8 +145,7 @@ def check_overwritten(
 
 def due(s: Stream, received: int) -> int:
     """Outputs whose inputs have all come, and that exist whatever comes."""
-    waits = any(getattr(layer, "padding_mode", "") == "reflect" for layer in s.module.modules())
-    if s.latency == math.inf or waits:  # reflection at the start reads ahead of the latency in mid-signal
+    if s.latency == math.inf:
         return 0
     return min(max(0, math.floor((received - 1 - s.latency) / s.stride) + 1), s.output_length(received))
 
@@ -244,13 +243,18 @@ def check_geometry(module: nn.Module, shape: Sequence[int], axis: int, *, exact:
     sizes[axis + 2] = length
     x = torch.rand(sizes, dtype=torch.float64) + 0.1
     spans, ahead, behind = [], 0, 0
-    for j in range(first, first + period):
+    mirrored = (
+        math.ceil(g.look_back / g.stride) if g.reflects else 1
+    )  # outputs that a mirrored start may reach
+    for j in [*range(min(mirrored, first)), *range(first, first + period)]:
         found = reads(module, x, axis, j).nonzero()[:, 0]
         if not len(found):
             continue
         low, high, now = int(found[0]), int(found[-1]), math.floor(j * g.stride)
-        spans.append(high - low + 1)
-        ahead, behind = max(ahead, high - now), max(behind, now - low)
+        ahead = max(ahead, high - now)
+        if j >= first:
+            spans.append(high - low + 1)
+            behind = max(behind, now - low)
     measured = (max(spans, default=0), ahead, behind)
     formula = (g.receptive_field, g.latency, g.look_back)
     kept = measured == formula if exact else all(m <= f for m, f in zip(measured, formula, strict=True))

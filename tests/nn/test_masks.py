@@ -76,6 +76,7 @@ def test_a_kernel_that_sees_nothing_is_refused() -> None:
         ({"padding": 1}, "follows from the kernel"),
         ({"padding": (1, "same")}, "causal axis 0"),
         ({"mode": "raster", "padding": "valid"}, "causal along every axis"),
+        ({"mode": "raster", "padding_mode": "replicate"}, "above the first row.*use zeros"),
         ({"mode": "masked"}, "expected one of pad, mask, raster"),
         ({"time_axis": 2}, "expected 0 to 1"),
         ({"alignment": "loose"}, "expected one of strict, block"),

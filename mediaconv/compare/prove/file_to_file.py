@@ -165,12 +165,16 @@ def _material(
 
 
 def _changes(shape: Sequence[int], order: Order, chunk: int) -> list[tuple[int, ...]]:
-    """Where to change: after the first step, within a chunk, at a seam, before the last step."""
+    """Where to change: after the first step, within a chunk, at a seam, before the last step.
+
+    In reading order also within the first row, where a copied row above would be read ahead.
+    """
     size = shape[order.axes[0]]
     seam = size // 2 - size // 2 % chunk
     steps = sorted({1, min(size - 1, size // 3 // chunk * chunk + chunk // 2), max(1, seam), size - 1})
     rest = tuple(shape[a] // 2 for a in order.axes[1:])
-    return [(t, *rest) for t in steps if 0 < t < size]
+    within = [tuple(0 for _ in order.axes[:-1]) + rest[-1:]] if rest else []
+    return [*within, *((t, *rest) for t in steps if 0 < t < size)]
 
 
 def _changed(data: np.ndarray, order: Order, change: Sequence[int]) -> np.ndarray:

@@ -37,6 +37,7 @@ class _Conv(Windowed, nn.modules.conv._ConvNd):
 
     def _configure(self, windows: Sequence[Window], mask: Tensor | None) -> None:
         """Set the windows, cropped to the taps that a mask leaves along each axis."""
+        windows = [replace(w, mirrored=self.padding_mode == "reflect") for w in windows]
         self._taps = [slice(0, w.kernel) for w in windows]
         self._register_mask(mask)
         if mask is None:
@@ -253,9 +254,14 @@ def _check_causal(
     if alignment == "block" and mode != "pad":
         raise ValueError("alignment block is defined for mode pad alone")
     if padding_mode in ("reflect", "circular"):
+        allowed = "zeros" if mode == "raster" else "zeros or replicate"
         raise ValueError(
-            f"padding_mode {padding_mode} reads the future at the start of a causal layer; "
-            "use zeros or replicate"
+            f"padding_mode {padding_mode} reads the future at the start of a causal layer; use {allowed}"
+        )
+    if mode == "raster" and padding_mode != "zeros":
+        raise ValueError(
+            f"padding_mode: got {padding_mode!r}; above the first row it copies that row, of which mode raster "
+            "would read later columns: use zeros"
         )
     causal_axes(time_axis, dims, padding)
     if mode == "raster" and not (
@@ -313,7 +319,7 @@ _CAUSAL_DOC = """Causal convolution: no output reads an input after its own time
         zero){raster}.
     time_axis: the causal axis of `pad` and `mask`; the others are padded by `padding`.
     alignment: `strict` (output j sees inputs <= j*stride) or `block` (<= j*stride + stride - 1), for `pad`.
-    padding_mode: zeros or replicate; reflect and circular read the future and are refused.
+    padding_mode: zeros, or replicate but for raster; what copies later positions is refused.
 
     Shape: {shape}, output length ceil(length / stride) along the causal axis.
     """

@@ -31,7 +31,9 @@ class Pad(Windowed, TotalStride, nn.Module):
         self.padding, self.padding_mode, self.fill = tuple(padding), mode, value
         self.dims = len(padding) // 2
         pairs = zip(self.padding[-2::-2], self.padding[-1::-2], strict=True)
-        self.windows = tuple(Window(1, left=left, right=right) for left, right in pairs)
+        self.windows = tuple(
+            Window(1, left=left, right=right, mirrored=mode == "reflect") for left, right in pairs
+        )
 
     def apply_windows(self, x: Tensor, place: Place | None) -> Tensor:
         y = pad(x, self.windows, self.padding_mode, self.fill, None if place is None else place.axis)
