@@ -1,4 +1,4 @@
-"""No output reads what its layer's mode forbids: by the gradient of all outputs in all inputs, edges included.
+"""No output reads what its layer's mode forbids: the gradient of all outputs in all inputs, edges included.
 
 The oracle is the Jacobian alone; against it stand the promise of each mode, and what the geometry says.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import pytest
 import torch
@@ -85,17 +86,13 @@ def test_causal_convolutions_at_all_positions(dims: int, mode: str, padding_mode
         pytest.skip("there is no reading order of one axis")
     for time_axis, (kernel, stride, dilation) in itertools.product(range(dims), OPTIONS):
         more = {"time_axis": time_axis} if name != "raster" else {"raster_type": raster_type}
-
-        def make() -> tn.Module:
-            return cls("CausalConv", dims)(
-                1, 1, kernel, stride, "same", dilation, padding_mode=padding_mode, mode=name, **more
-            )
-
+        make = partial(cls("CausalConv", dims), 1, 1, kernel, stride, "same", dilation, mode=name, **more)
         if (mode, padding_mode) in COPIES_LATER:
             with pytest.raises(ValueError, match=f"padding_mode.*{padding_mode}.*use zeros"):
-                make()
+                make(padding_mode=padding_mode)
         elif raster_type != "A" or kernel > 2:  # of a smaller kernel type A leaves nothing
-            check(make(), 1, dims, (time_axis,) if name != "raster" else (), raster_type)
+            causal_axes = (time_axis,) if name != "raster" else ()
+            check(make(padding_mode=padding_mode), 1, dims, causal_axes, raster_type)
 
 
 @pytest.mark.parametrize("padding_mode", PADDING_MODES)

@@ -260,8 +260,8 @@ def _check_causal(
         )
     if mode == "raster" and padding_mode != "zeros":
         raise ValueError(
-            f"padding_mode: got {padding_mode!r}; above the first row it copies that row, of which mode raster "
-            "would read later columns: use zeros"
+            f"padding_mode: got {padding_mode!r}; above the first row it copies that row, of which mode "
+            "raster would read later columns: use zeros"
         )
     causal_axes(time_axis, dims, padding)
     if mode == "raster" and not (
