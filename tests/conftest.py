@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 import yaml
 
-from tests.nn.contract import passed
+from tests.program import run_program
+from tests.tally import passed
 
 ROOT = Path(__file__).parents[1]
 MEDIA = ROOT.parent / "shared" / "media"
 
-torch.set_num_threads(2)
 # what a shell starts in its background ignores Ctrl-C, and so would the programs that tests start
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -49,6 +47,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"contract of exact streaming: {counts}")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _two_threads() -> None:
+    """Tests compute as on a machine of two cores; those that load no torch are not made to."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(2)
+
+
 @pytest.fixture
 def renew_golden(request: pytest.FixtureRequest) -> bool:
     """Whether golden texts are to be written anew."""
@@ -71,13 +76,10 @@ def real_media() -> Path:
 
 @pytest.fixture
 def mediaconv(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """The program, run in tmp_path; `code` is the exit status that it must end with."""
+    """The program, run in tmp_path inside this process; `code` is the exit status that it must end with."""
 
     def call(*words: object, code: int = 0, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "mediaconv.cli.main", *map(str, words)]
-        done = subprocess.run(
-            command, cwd=cwd, capture_output=True, text=True, env={**os.environ, "COLUMNS": "120"}
-        )
+        done = run_program(*words, cwd=cwd)
         assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 

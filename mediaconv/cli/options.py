@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
+import click
 import typer
 
 from mediaconv.errors import MediaconvError, UsageError
@@ -33,20 +34,18 @@ JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON documen
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="print errors only")]
 
 
-class _Debug:
-    """Whether tracebacks were asked for on this command line."""
-
-    wanted = False
+_DEBUG = "mediaconv.debug"
 
 
-def _remember(value: bool) -> bool:
-    _Debug.wanted = _Debug.wanted or value
+def _remember(context: typer.Context, value: bool) -> bool:
+    context.find_root().meta[_DEBUG] = context.find_root().meta.get(_DEBUG, False) or value
     return value
 
 
 def debug_wanted() -> bool:
-    """Whether `--debug` was given, before the command's name or after it."""
-    return _Debug.wanted
+    """Whether `--debug` was given on this command line, before the command's name or after it."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.find_root().meta.get(_DEBUG, False)
 
 
 DebugOption = Annotated[
@@ -92,7 +91,7 @@ def _code(act: Callable[[], int | None]) -> int:
 
 
 def _failed(error: BaseException, message: str, code: int) -> int:
-    if _Debug.wanted:
+    if debug_wanted():
         traceback.print_exception(error)
     else:
         print(f"error: {message}", file=sys.stderr)

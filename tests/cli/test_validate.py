@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from mediaconv.cli.main import app
 from mediaconv.config.document import Loader
+from tests.program import run_program
 
 CONV = {"conv": {"out_channels": 4, "kernel_size": 3}}
 STATED = {"conv": {"in_channels": 2, "out_channels": 4, "kernel_size": 3}}
@@ -195,10 +196,7 @@ def test_help_imports_nothing_heavy():
 
 @pytest.fixture(scope="module")
 def printed_schema(root):
-    done = subprocess.run(
-        [sys.executable, "-m", "mediaconv.cli.main", "schema"], capture_output=True, text=True, check=True
-    )
-    return done.stdout
+    return run_program("schema", cwd=root).stdout
 
 
 def test_the_schema_takes_every_shipped_configuration(printed_schema, root):

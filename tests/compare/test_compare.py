@@ -13,6 +13,8 @@ import soundfile
 import yaml
 from skimage.metrics import structural_similarity
 
+from tests.program import run_program
+
 CONFIGS = "configs"
 
 
@@ -28,15 +30,10 @@ def frames(path):
 @pytest.fixture(scope="module")
 def film(root, tmp_path_factory):
     """The lightning, small and lossless, compared."""
-    import subprocess
-    import sys
-
     out = tmp_path_factory.mktemp("film")
     words = ["compare", root / CONFIGS / "video_causal.yaml", "--input", root / "data/video/lightning.mp4"]
     words += ["--output", out, "--set", "read.size=[64, 36]", "--set", "write={lossless: true}"]
-    done = subprocess.run(
-        [sys.executable, "-m", "mediaconv.cli.main", *map(str, words)], capture_output=True, text=True
-    )
+    done = run_program(*words, cwd=root)
     assert done.returncode == 0, done.stderr
     return out, done.stdout
 

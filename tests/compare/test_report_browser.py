@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 import time
 
 import cv2
 import numpy as np
 import pytest
+
+from tests.program import run_program
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
@@ -25,9 +25,9 @@ def reports(root, tmp_path_factory):
         ("audio", "audio/melody_clap.wav"),
         ("image", "image"),
     ):
-        words = [sys.executable, "-m", "mediaconv.cli.main", "compare", root / f"configs/{kind}_causal.yaml"]
+        words = ["compare", root / f"configs/{kind}_causal.yaml"]
         words += ["--input", root / "data" / media, "--output", out / kind, "--quiet"]
-        subprocess.run(list(map(str, words)), check=True)
+        assert run_program(*words, cwd=root).returncode == 0
     return out
 
 
@@ -224,13 +224,13 @@ def test_a_spectrogram_shows_nothing_before_it_sounds(visit, reports, name):
 
 def test_channels_can_be_picked_where_none_could_be_compared(visit, root, tmp_path):
     """Two channels beside three: the page shows all of them, and the last of two where there is no third."""
-    words = [sys.executable, "-m", "mediaconv.cli.main", "compare", "a.yaml", "b.yaml", "-o", "o", "--quiet"]
+    words = ["compare", "a.yaml", "b.yaml", "-o", "o", "--quiet"]
     for name, channels in (("a", 2), ("b", 3)):
         (tmp_path / f"{name}.yaml").write_text(
             f"pipeline: image\ninput: {root}/data/image/lighthouse.png\noutput: o\n"
             f"stack: [{{conv: {{out_channels: {channels}, kernel_size: 3}}}}]\n"
         )
-    subprocess.run(words, check=True, cwd=tmp_path)
+    assert run_program(*words, cwd=tmp_path).returncode == 0
     page = visit(tmp_path / "o/report.html")
     assert page.locator("#channel button").count() == 3
     page.click("#channel button:nth-child(3)")
@@ -242,14 +242,14 @@ def test_sounds_that_step_unequally_have_waveforms_of_their_own(visit, tmp_path)
     import numpy as np
     import soundfile
 
-    words = [sys.executable, "-m", "mediaconv.cli.main", "compare", "a.yaml", "b.yaml", "-o", "o", "--quiet"]
+    words = ["compare", "a.yaml", "b.yaml", "-o", "o", "--quiet"]
     soundfile.write(tmp_path / "s.wav", np.sin(np.arange(8000) / 9) * np.linspace(0, 0.9, 8000), 8000)
     for name, keys in (("a", "out_channels: 1"), ("b", "out_channels: 2, stride: 2")):
         (tmp_path / f"{name}.yaml").write_text(
             "pipeline: audio\ninput: s.wav\noutput: o\n"
             f"stack: [{{conv: {{{keys}, kernel_size: 3, padding: same}}}}]\n"
         )
-    subprocess.run(words, check=True, cwd=tmp_path)
+    assert run_program(*words, cwd=tmp_path).returncode == 0
     page = visit(tmp_path / "o/report.html")
     for channel in (1, 2):
         page.click(f"#channel button:nth-child({channel})")

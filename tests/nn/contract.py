@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import math
-from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -22,9 +21,6 @@ TOLERANCE = {
     # eight bits of mantissa: one rounding of the last place is 2**-8, and sums of a chunk round elsewhere
     torch.bfloat16: 2**-6,
 }
-
-passed: Counter[str] = Counter()
-"""Random cases that passed in this run, layers and stacks; shown at its end."""
 
 
 class ContractError(AssertionError):

@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mediaconv import nn
-from tests.nn.contract import passed, verify_contract
+from tests.nn.contract import verify_contract
 from tests.nn.strategies import LAYERS, Case, seeded, shapes_and_plans, single_layers, stacks
+from tests.tally import passed
 
 CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 EXAMPLES_LAYER, EXAMPLES_STACK = 100, 350

@@ -22,6 +22,7 @@ from mediaconv.run.report.progress import LineReporter, QuietReporter
 from mediaconv.run.report.summary import Summary
 from mediaconv.run.resume.status import read_status
 from mediaconv.run.runner import run_folder
+from tests.program import run_program
 from tests.run.running import parsed, rows, start, write_config
 from tests.run.trees import images, outputs
 
@@ -116,10 +117,11 @@ def test_a_dry_run_tells_all_and_does_nothing(sounds: Path, tmp_path: Path) -> N
 def test_status_for_people_and_programs(sounds: Path, tmp_path: Path) -> None:
     (tmp_path / "in" / "c.wav").write_bytes(b"no sound")
     call(sounds, "--executor", "serial", code=1)
-    command = [sys.executable, "-m", "mediaconv.cli.main", "status", str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    command = ["status", str(tmp_path / "out")]
+    done = run_program(*command, cwd=tmp_path)
+    assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == f"{tmp_path / 'out'}: 2 done, 1 failed, 0 missing, 0 stale"
-    told = json.loads(subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout)
+    told = json.loads(run_program(*command, "--json", cwd=tmp_path).stdout)
     assert told["counts"] == {"done": 2, "failed": 1, "missing": 0, "stale": 0}
     (failed,) = told["failed"]
     assert (failed["input"], failed["stage"]) == ("c.wav", "read")
