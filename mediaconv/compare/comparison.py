@@ -14,8 +14,8 @@ from mediaconv.compare.prove.verdict import Verdict, counted_steps, judge_model
 from mediaconv.compare.report.json_values import dumps
 from mediaconv.compare.report.page import channel_rows, unit_names, write_page
 from mediaconv.compare.report.table import Column, columns, csv_text, summary
+from mediaconv.engine.computation import Computation, Computations
 from mediaconv.errors import MediaError
-from mediaconv.model.binding import Model, Models
 from mediaconv.nn.streaming.protocol import axis_map
 from mediaconv.pipeline import Pipeline
 from mediaconv.run.jobs.perform import failure_of
@@ -77,14 +77,14 @@ def compare(
     config = sides[0].config
     jobs = make_plan(config, pipeline)
     output = Path(config.output)
-    models = [Models(side.config, pipeline) for side in sides]
+    computations = [Computations(side.config, pipeline) for side in sides]
     names = [side.name for side in sides]
     found = columns(pipeline.name, names, unit_names(pipeline.name, time_axis(sides[0], pipeline))[1])
     result = Comparison(output, pipeline.name, found)
     verdicts: dict[int, Verdict] = {}
     for job in jobs:
         try:
-            compared = compare_file(job, sides, pipeline, models)
+            compared = compare_file(job, sides, pipeline, computations)
         except MediaError as error:
             failure = failure_of(error, job)
             result.unfit += failure.unfit
@@ -128,7 +128,7 @@ def side_row(
     }
 
 
-def reach_row(model: Model, compared: Compared) -> dict[str, Any]:
+def reach_row(model: Computation, compared: Compared) -> dict[str, Any]:
     """Receptive field both ways and latency, in steps of the input and milliseconds; None: no end."""
     found = axis_map(model.module, compared.axis)
     reads = (found.look_back, found.latency, found.receptive_field)

@@ -20,13 +20,13 @@ from torch.overrides import TorchFunctionMode
 
 from mediaconv.compute.chunking import MEMORY_BUDGET_BYTES, estimate_chunk
 from mediaconv.compute.finish import Finisher
-from mediaconv.compute.normalize import MinMax, Normalizer, make_normalizer
+from mediaconv.compute.normalize import Normalizer
 from mediaconv.errors import ComputeError, UsageError, nearest
 from mediaconv.media.samples import SampleFormat
 from mediaconv.nn import stream
 from mediaconv.pipeline import SourceInfo
 
-__all__ = ["ComputeStep", "RangeObserver", "TorchStep", "choose_chunk", "make_step", "pick_device"]
+__all__ = ["ComputeStep", "TorchStep", "choose_chunk", "make_step", "pick_device"]
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CONVOLUTIONS = (F.conv2d, F.conv3d)
@@ -97,36 +97,6 @@ class TorchStep:
             x.div_(self._scale)
         x = x.to(self._dtype).movedim(-1, 0).unsqueeze(0)
         return x if x.ndim > 3 else x.contiguous()
-
-
-class RangeObserver:
-    """The first pass of `minmax`: the stack over the whole input, nothing kept but the range.
-
-    The normalizer starts anew and is complete after `flush`; the second pass goes through `make_step`.
-    """
-
-    def __init__(
-        self,
-        module: nn.Module,
-        normalizer: MinMax,
-        *,
-        scale: float = 1.0,
-        device: torch.device | str = "cpu",
-        precision: str = "float32",
-    ) -> None:
-        normalizer.reset()
-        self._normalizer = normalizer
-        plain = make_normalizer("none", signal_range=normalizer.signal_range)
-        floats = SampleFormat(32, floating=True)
-        self._step = make_step(module, plain, floats, scale=scale, device=device, precision=precision)
-
-    def push(self, raw: np.ndarray) -> None:
-        """Take raw samples (n, ..., C)."""
-        self._normalizer.observe(self._step.push(raw))
-
-    def flush(self) -> None:
-        """End the input."""
-        self._normalizer.observe(self._step.flush())
 
 
 def make_step(

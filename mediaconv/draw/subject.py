@@ -18,6 +18,7 @@ import mediaconv.nn as mnn
 from mediaconv.config import RunConfig
 from mediaconv.draw.animate.frames import slides
 from mediaconv.errors import UsageError
+from mediaconv.model.binding import bind
 from mediaconv.model.build import build_stack
 from mediaconv.nn.streaming.protocol import axis_map, leaves
 from mediaconv.pipeline import Pipeline, find
@@ -68,11 +69,8 @@ def subject(
         return Subject(config, pipeline, stack, count)
     with pipeline.open(input, config.read, config.limits) as source:
         info = source.info
-        prelude = pipeline.prelude(info, config.read)
-        rate = None if info.rate is None else float(info.rate)
-        if prelude is not None and rate is not None:
-            rate /= float(axis_map(prelude).stride)
-        stack = build_stack(config, pipeline, channels=info.channels, rate_hz=rate)
+        bound = bind(config, pipeline, info)
+        stack, prelude = bound.stack, bound.prelude
         wanted = _wanted(prelude, stack, lengths)
         x, cut = _read(source, wanted)
     if prelude is not None:
@@ -96,13 +94,10 @@ def shape_of(config: RunConfig, input: Path) -> tuple[mnn.Sequential, list[int]]
         if None in lengths:
             chunks = [chunk.data.shape[:-1] for chunk in source.chunks(4096)]
             lengths = [sum(shape[0] for shape in chunks), *chunks[0][1:]]
-        prelude = pipeline.prelude(info, config.read)
-    rate = None if info.rate is None else float(info.rate)
-    if prelude is not None:
-        rate = None if rate is None else rate / float(axis_map(prelude).stride)
-        lengths = [axis_map(prelude, axis).output_length(int(n or 0)) for axis, n in enumerate(lengths)]
-    stack = build_stack(config, pipeline, channels=info.channels, rate_hz=rate)
-    return stack, [info.channels, *(int(n or 0) for n in lengths)]
+    bound = bind(config, pipeline, info)
+    if bound.prelude is not None:
+        lengths = [axis_map(bound.prelude, axis).output_length(int(n or 0)) for axis, n in enumerate(lengths)]
+    return bound.stack, [info.channels, *(int(n or 0) for n in lengths)]
 
 
 def layer_named(stack: nn.Module, name: str | None) -> tuple[str, nn.Module]:

@@ -1,185 +1,135 @@
-"""One file's way: read, stack in chunks, normalize, quantize, write; all outputs appear together or none."""
+"""The one conversion loop: a source's chunks through one or several steps, each one's outputs to a receiver.
+
+Decoding, computing and encoding run side by side (flow.py). A source may be a file, a part of one, an array
+or something live: the loop asks for chunks only. It knows nothing of files, jobs, stacks or normalizers.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
-from mediaconv.config import RunConfig
 from mediaconv.engine.clock import OutputClock
 from mediaconv.engine.flow import flow
-from mediaconv.errors import ComputeError, MediaconvError, MediaError, ReadError, UsageError, WriteError
-from mediaconv.model.binding import Model, Models
-from mediaconv.pipeline import Chunk, OutputInfo, Pipeline, Sink, Source, SourceInfo
-from mediaconv.run.executors.protocol import Advance
-from mediaconv.run.jobs.identity import content_hash, input_identity
-from mediaconv.run.jobs.plan import Job
-from mediaconv.run.jobs.result import JobResult, OutputFile
-from mediaconv.run.output.staging import Staging
+from mediaconv.engine.stages import stage
+from mediaconv.errors import ComputeError, ReadError, WriteError
+from mediaconv.pipeline import Chunk, Source
+
+Times = Sequence[Fraction] | None
+Progress = Callable[[int, int | None, float | None], None]
+"""Called in the computing thread: steps of the stream axis computed, steps in all where known, and the
+seconds of media that the computed steps last where the axis is time."""
 
 
-def run_job(
-    job: Job, config: RunConfig, pipeline: Pipeline, models: Models, *, progress: Advance | None = None
-) -> JobResult:
-    """Run one input from file to files. Raises MediaError with its stage; then nothing of it is left."""
-    began = time.monotonic()
-    before = _identity(job)
-    with stage(ReadError), pipeline.open(job.input, config.read, config.limits) as source:
-        with stage(ComputeError):
-            model = models.for_source(source.info)
-            output = output_info(model, source.info)
-            if model.needs_range:
-                _observe(job, config, pipeline, model)
-        with stage(WriteError), Staging(job.target) as staging:
-            sink = pipeline.create(staging.folder, source.info, output, config.write)
-            try:
-                passage = _Passage(source, model, sink, config, progress)
-                passage.run()
-                paths = sink.finish()
-            finally:
-                sink.abort()
-            outputs = [_verified(path) for path in paths]
-            identity = _unchanged(job, before)
-            staging.commit()
-    notes = [*source.notes(), *sink.notes()]
-    if passage.clipped:
-        notes.append(f"{passage.clipped} values lay outside the range of the file and were clipped")
-    rate = source.info.rate
-    return JobResult(
-        outputs=outputs,
-        seconds=time.monotonic() - began,
-        input_shape=passage.input_shape,
-        output_shape=passage.output_shape,
-        media_seconds=float(passage.input_shape[1] / rate) if rate else None,
-        clipped=passage.clipped,
-        notes=notes,
-        input_identity=identity,
-    )
+class Step(Protocol):
+    """One pass over one input: chunks of raw samples in, chunks of stored samples out."""
+
+    def push(self, raw: np.ndarray) -> np.ndarray:
+        """Raw samples (n, ..., C), any n, to what they complete, (C', n', ...), n' may be 0."""
+
+    def flush(self) -> np.ndarray:
+        """End the input: what waited for more of it, (C', n', ...)."""
 
 
-class _Passage:
-    """The chunks of one input on their way through the three stages."""
+class Receiver(Protocol):
+    """Takes the outputs of one step: a sink, or an observer that only looks."""
 
-    def __init__(
-        self, source: Source, model: Model, sink: Sink, config: RunConfig, progress: Advance | None
-    ) -> None:
-        info = source.info
-        self._source, self._sink, self._progress = source, sink, progress
-        self._chunk = model.chunk(info, config.chunk)
-        self._step = model.step(info, sink.format)
-        self._clock = OutputClock(model.stride, 1 / info.rate if info.rate else Fraction(1))
-        self._timed = False
-        self._total = info.shape[0]
-        self._rate = info.rate
-        self.input_shape: tuple[int, ...] = (info.channels, 0)
-        self.output_shape: tuple[int, ...] = ()
+    def write(self, samples: np.ndarray, times: Times) -> None:
+        """Stored samples (C', n, ...), n > 0; times: of each in seconds, where the source gives times."""
 
-    @property
-    def clipped(self) -> int:
-        """Values clipped so far."""
-        return self._step.clipped
 
-    def run(self) -> None:
-        """Everything, from the first chunk to the last."""
-        flow(self._read(), self._compute, self._end, self._write)
+@dataclass
+class Branch:
+    """A step with its receiver.
 
-    def _read(self) -> Iterator[Chunk]:
-        with stage(ReadError):
-            yield from self._source.chunks(self._chunk)
+    stride: input steps an output step, which gives outputs their times.
+    output_shape: (C', n, ...) of all outputs so far; empty before the first.
+    """
 
-    def _compute(self, chunk: Chunk) -> tuple[np.ndarray, list[Fraction] | None]:
-        with stage(ComputeError):
-            steps = self.input_shape[1] + len(chunk.data)
-            self.input_shape = (chunk.data.shape[-1], steps, *chunk.data.shape[1:-1])
-            if chunk.times is not None:
-                self._timed = True
-                self._clock.push(chunk.times)
-            samples = self._step.push(chunk.data)
-            if self._progress is not None:
-                self._progress(steps, self._total, float(steps / self._rate) if self._rate else None)
-            return self._timestamped(samples)
+    step: Step
+    receiver: Receiver
+    stride: Fraction = Fraction(1)
+    output_shape: tuple[int, ...] = ()
 
-    def _end(self) -> tuple[np.ndarray, list[Fraction] | None]:
-        with stage(ComputeError):
-            return self._timestamped(self._step.flush())
-
-    def _timestamped(self, samples: np.ndarray) -> tuple[np.ndarray, list[Fraction] | None]:
-        return samples, self._clock.take(samples.shape[1]) if self._timed else None
-
-    def _write(self, item: tuple[np.ndarray, list[Fraction] | None]) -> None:
-        with stage(WriteError):
-            samples, times = item
-            before = self.output_shape[1] if self.output_shape else 0
+    def write(self, samples: np.ndarray, times: Times) -> None:
+        """Count and hand on."""
+        before = self.output_shape[1] if self.output_shape else 0
+        if samples.size or not before:
             self.output_shape = (samples.shape[0], before + samples.shape[1], *samples.shape[2:])
-            if samples.size:
-                self._sink.write(samples, times)
+        if samples.size:
+            self.receiver.write(samples, times)
 
 
-def output_info(model: Model, info: SourceInfo) -> OutputInfo:
-    """What a model makes of an input. Raises ComputeError where nothing would be left of it."""
-    maps = model.maps
-    shape = tuple(None if n is None else m.output_length(n) for m, n in zip(maps, info.shape, strict=True))
-    if 0 in shape:
-        raise ComputeError(
-            f"an input of {' x '.join(str(n) for n in info.shape)} leaves no output; "
-            "the stack's kernels are larger than it: use padding: same"
-        )
-    return OutputInfo(model.output_channels, shape, tuple(1 / m.stride for m in maps))
+class Passthrough:
+    """A step that gives the raw samples as they are, channels first.
+
+    watch: called with each chunk, (n, ..., C).
+    """
+
+    def __init__(self, watch: Callable[[np.ndarray], None] = lambda raw: None) -> None:
+        self._watch = watch
+
+    def push(self, raw: np.ndarray) -> np.ndarray:
+        """See Step."""
+        self._watch(raw)
+        return np.moveaxis(raw, -1, 0)
+
+    def flush(self) -> np.ndarray:
+        """Nothing: it holds nothing back."""
+        return np.empty((0, 0))
 
 
-def _observe(job: Job, config: RunConfig, pipeline: Pipeline, model: Model) -> None:
-    """The first pass of a normalizer that needs the whole file's range."""
-    with pipeline.open(job.input, config.read, config.limits) as source:
-        observer = model.observer(source.info)
-        for chunk in source.chunks(model.chunk(source.info, config.chunk)):
-            observer.push(chunk.data)
-        observer.flush()
+def run_conversion(
+    source: Source, branches: Sequence[Branch], *, chunk_size: int, progress: Progress | None = None
+) -> tuple[int, ...]:
+    """Stream a source through all branches to its end; the shape (C, n, ...) of what was read.
 
+    Each chunk goes through every branch's step, in order, before the next one. What was received is not
+    completed here: the caller finishes its sinks, or aborts them where this raises.
+    Raises MediaError of the stage that failed first; by then both helper threads have ended.
+    """
+    info = source.info
+    step_seconds = 1 / info.rate if info.rate else Fraction(1)
+    clocks = [OutputClock(branch.stride, step_seconds) for branch in branches]
+    shape: tuple[int, ...] = (info.channels, 0)
+    timed = False
 
-def _identity(job: Job) -> dict[str, Any]:
-    """Size and time of the input; a file that is not there is told by the pipeline, in its own words."""
-    try:
-        return input_identity(job.input)
-    except OSError:
-        return {}
+    def read() -> Iterator[Chunk]:
+        with stage(ReadError):
+            yield from source.chunks(chunk_size)
 
+    def dated(outputs: Sequence[np.ndarray]) -> list[tuple[np.ndarray, Times]]:
+        return [
+            (samples, clock.take(samples.shape[1]) if timed else None)
+            for samples, clock in zip(outputs, clocks, strict=True)
+        ]
 
-def _unchanged(job: Job, before: dict[str, Any]) -> dict[str, Any]:
-    """The identity of the input that was read, with its hash. Raises ReadError where it changed meanwhile."""
-    with stage(ReadError):
-        digest = content_hash(job.input)
-        if input_identity(job.input) != before:
-            raise ReadError(f"{job.input}: the file changed while it was read; run again once it is complete")
-    return {**before, "sha256": digest}
+    def compute(chunk: Chunk) -> list[tuple[np.ndarray, Times]]:
+        nonlocal shape, timed
+        with stage(ComputeError):
+            steps = shape[1] + len(chunk.data)
+            shape = (chunk.data.shape[-1], steps, *chunk.data.shape[1:-1])
+            if chunk.times is not None:
+                timed = True
+                for clock in clocks:
+                    clock.push(chunk.times)
+            outputs = [branch.step.push(chunk.data) for branch in branches]
+            if progress is not None:
+                progress(steps, info.shape[0], float(steps / info.rate) if info.rate else None)
+            return dated(outputs)
 
+    def end() -> list[tuple[np.ndarray, Times]]:
+        with stage(ComputeError):
+            return dated([branch.step.flush() for branch in branches])
 
-def _verified(path: Path) -> OutputFile:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    stat = path.stat()
-    return OutputFile(path.name, stat.st_size, digest, stat.st_mtime_ns)
+    def write(outputs: list[tuple[np.ndarray, Times]]) -> None:
+        with stage(WriteError):
+            for branch, (samples, times) in zip(branches, outputs, strict=True):
+                branch.write(samples, times)
 
-
-@contextmanager
-def stage(kind: type[ReadError | ComputeError | WriteError]) -> Iterator[None]:
-    """Errors of libraries inside become errors of this stage; ours, which tell theirs, pass."""
-    try:
-        yield
-    except MediaError:
-        raise
-    except UsageError as error:
-        raise kind(str(error)) from error
-    except MediaconvError as error:
-        raise kind(str(error)) from error
-    except MemoryError as error:
-        raise kind("out of memory: give a smaller chunk, or limits that refuse this file") from error
-    except Exception as error:
-        text = str(error).strip().splitlines()
-        raise kind(f"{type(error).__name__}: {text[0] if text else 'no message'}") from error
+    flow(read(), compute, end, write)
+    return shape

@@ -16,8 +16,8 @@ POLL_SECONDS = 0.1
 _END = object()
 
 
-class _StoppedError(Exception):
-    """Another stage failed; this one leaves without a word."""
+class StageStopped(Exception):  # noqa: N818  no error: it never leaves this module
+    """Unwinds a stage after another one failed."""
 
 
 def flow(
@@ -39,7 +39,7 @@ def flow(
     def guarded(act: Callable[[], None]) -> None:
         try:
             act()
-        except _StoppedError:
+        except StageStopped:
             pass
         except BaseException as error:  # handed to the caller's thread, which raises it
             errors.append(error)
@@ -67,7 +67,7 @@ def flow(
         _put(outgoing, _END, stop)
         while threads[1].is_alive():
             threads[1].join(POLL_SECONDS)
-    except _StoppedError:
+    except StageStopped:
         pass
     finally:
         stop.set()
@@ -84,7 +84,7 @@ def _put(target: queue.Queue, item: Any, stop: threading.Event) -> None:
         except queue.Full:
             continue
         return
-    raise _StoppedError
+    raise StageStopped
 
 
 def _items(source: queue.Queue, stop: threading.Event) -> Iterator[Any]:
@@ -93,7 +93,7 @@ def _items(source: queue.Queue, stop: threading.Event) -> Iterator[Any]:
             item = source.get(timeout=POLL_SECONDS)
         except queue.Empty:
             if stop.is_set():
-                raise _StoppedError from None
+                raise StageStopped from None
             continue
         if item is _END:
             return

@@ -9,7 +9,6 @@ from mediaconv.compute.finish import Finisher
 from mediaconv.compute.fused import FusedStep
 from mediaconv.compute.normalize import make_normalizer
 from mediaconv.compute.step import (
-    RangeObserver,
     TorchStep,
     choose_chunk,
     make_step,
@@ -159,18 +158,6 @@ def test_errors_of_the_stack_are_compute_errors():
     step = TorchStep(Conv2d(4, 1, 3), make_normalizer("none"), FLOATS)
     with pytest.raises(ComputeError, match="cannot run over this input"):
         step.push(IMAGE)
-
-
-def test_minmax_over_two_passes_fills_the_range():
-    module, raw, scale, _, stored = prepared("film")
-    normalizer = make_normalizer("minmax")
-    for _ in range(2):
-        observer = RangeObserver(module, normalizer, scale=scale)
-        for i in range(0, 9, 4):
-            observer.push(raw[i : i + 4])
-        observer.flush()
-    samples = outputs(make_step(module, normalizer, stored, scale=scale), raw, 4)
-    assert (samples.min(), samples.max()) == (0, 255)
 
 
 def test_few_channels_on_a_cpu_are_fused_and_nothing_else():

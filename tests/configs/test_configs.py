@@ -10,9 +10,9 @@ import pytest
 import soundfile
 
 from mediaconv.config import load_config
-from mediaconv.engine.conversion import run_job
-from mediaconv.model.binding import Models
+from mediaconv.engine.computation import Computations
 from mediaconv.pipeline import find
+from mediaconv.run.jobs.convert_job import convert_job
 from mediaconv.run.jobs.plan import make_plan
 
 ROOT = Path(__file__).parents[2]
@@ -25,8 +25,8 @@ def run(name: str, output: Path) -> dict[str, list[Path]]:
     """Every output file of a shipped configuration, by input."""
     config = load_config(ROOT / "configs" / name, output=str(output))
     pipeline = find(config.pipeline)
-    models = Models(config, pipeline)
-    results = {job: run_job(job, config, pipeline, models) for job in make_plan(config, pipeline)}
+    computations = Computations(config, pipeline)
+    results = {job: convert_job(job, config, pipeline, computations) for job in make_plan(config, pipeline)}
     return {job.name: [job.target / f.name for f in r.outputs] for job, r in results.items()}
 
 

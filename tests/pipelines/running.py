@@ -8,10 +8,11 @@ from typing import Any
 import yaml
 
 from mediaconv.config import RunConfig, parse_config
-from mediaconv.engine.conversion import JobResult, run_job
-from mediaconv.model.binding import Models
+from mediaconv.engine.computation import Computations
 from mediaconv.pipeline import find
+from mediaconv.run.jobs.convert_job import convert_job
 from mediaconv.run.jobs.plan import make_plan
+from mediaconv.run.jobs.result import JobResult
 
 
 def parsed(**keys: Any) -> RunConfig:
@@ -23,8 +24,8 @@ def run(**keys: Any) -> dict[str, JobResult]:
     """Every input's result by name."""
     config = parsed(**keys)
     pipeline = find(config.pipeline)
-    models = Models(config, pipeline)
-    return {job.name: run_job(job, config, pipeline, models) for job in make_plan(config, pipeline)}
+    computations = Computations(config, pipeline)
+    return {job.name: convert_job(job, config, pipeline, computations) for job in make_plan(config, pipeline)}
 
 
 def run_one(source: Path, output: Path, **keys: Any) -> tuple[JobResult, Path]:

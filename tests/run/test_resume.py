@@ -289,17 +289,17 @@ def test_max_failures_ends_the_run(tmp_path: Path) -> None:
 
 
 def test_an_input_that_grows_while_it_is_read_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mediaconv.engine import conversion as engine
+    from mediaconv.run.jobs import convert_job
 
     (path,) = images(tmp_path / "in", 1)
-    verified = engine._verified
+    verified = convert_job._verified
 
     def grow(file: Path) -> object:
         with path.open("ab") as target:
             target.write(b"more")
         return verified(file)
 
-    monkeypatch.setattr(engine, "_verified", grow)
+    monkeypatch.setattr(convert_job, "_verified", grow)
     summary = run(tmp_path / "in", tmp_path / "out")
     assert "changed while it was read" in summary.failures[0]["reason"]
     assert outputs(tmp_path / "out") == {}

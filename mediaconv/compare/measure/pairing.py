@@ -26,14 +26,13 @@ class Pairs:
         self.lengths = [0, 0]
         self.mismatch = mismatch
 
-    def add(self, a: np.ndarray, b: np.ndarray) -> None:
-        """Append what both have come to; either may be empty."""
-        for i, x in enumerate((a, b)):
-            self.lengths[i] += x.shape[1]
-            if x.size and self.mismatch is None:
-                self._held[i].append(x)
-        if self._held[0] and self._held[1] and self.mismatch is None:
-            self._pair()
+    def add(self, side: int, x: np.ndarray) -> None:
+        """Append what output 0 or 1 has come to."""
+        self.lengths[side] += x.shape[1]
+        if x.size and self.mismatch is None:
+            self._held[side].append(x)
+            if self._held[1 - side]:
+                self._pair()
 
     def _pair(self) -> None:
         a, b = (np.concatenate(held, axis=1) if len(held) > 1 else held[0] for held in self._held)

@@ -12,12 +12,10 @@ import numpy as np
 from mediaconv.compare.causal_pair import Side
 from mediaconv.compare.measure.events import Event
 from mediaconv.compare.measure.preecho import Piece, Reach, Reaction, piece_around, pre_echo, reaction
-from mediaconv.media.samples import SampleFormat
-from mediaconv.model.binding import Model
+from mediaconv.engine.computation import FLOATS, Computation
 from mediaconv.pipeline import Chunk, Pipeline
 from mediaconv.run.jobs.plan import Job
 
-FLOATS = SampleFormat(32, floating=True)
 CURVE = 500
 WINDOW = 192
 """Of pictures, only a window of so many pixels a side is looked at, where the event changes most."""
@@ -66,7 +64,7 @@ def measure_reactions(
     job: Job,
     sides: Sequence[Side],
     pipeline: Pipeline,
-    models: Sequence[Model],
+    models: Sequence[Computation],
     events: Sequence[Event],
     *,
     axis: int = 0,
@@ -82,7 +80,7 @@ def measure_reactions(
     pieces = [piece_around(event.step, reaches) for event in events]
     found: dict[str, list[Reaction]] = {side.name: [] for side in sides}
     with pipeline.open(job.input, sides[0].config.read, sides[0].config.limits) as source:
-        size = min(m.chunk(source.info, s.config.chunk) for m, s in zip(models, sides, strict=True))
+        size = min(model.chunk_size(source.info) for model in models)
         chunks: Iterable[Chunk] = source.chunks(size)
         if axis:
             chunks = [Chunk(np.concatenate([c.data for c in chunks]).swapaxes(0, axis))]

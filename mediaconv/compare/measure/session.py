@@ -7,9 +7,10 @@ depends on the chunk and the receptive field, never on the input's length. Write
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,12 @@ from mediaconv.compare.measure.pairing import ChannelNumbers, Pairs
 from mediaconv.compare.measure.preecho import Reach
 from mediaconv.compare.measure.reactions import Reactions, measure_reactions
 from mediaconv.compare.prove.verdict import order_axes
-from mediaconv.compare.report.views import OutputFiles, input_file
-from mediaconv.engine.clock import OutputClock
-from mediaconv.engine.conversion import output_info, stage
-from mediaconv.engine.flow import flow
-from mediaconv.errors import ComputeError
-from mediaconv.model.binding import Model, Models
-from mediaconv.pipeline import Chunk, OutputInfo, Pipeline, Source, SourceInfo
+from mediaconv.compare.report.views import InputFile, OutputFiles, input_file
+from mediaconv.engine.computation import Computation, Computations
+from mediaconv.engine.conversion import Branch, Passthrough, Times, run_conversion
+from mediaconv.engine.stages import stage
+from mediaconv.errors import ComputeError, ReadError, WriteError
+from mediaconv.pipeline import OutputInfo, Pipeline, Source, SourceInfo
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.output.staging import Staging
 
@@ -61,7 +61,7 @@ class Compared:
     info: SourceInfo
     input_shape: tuple[int, ...]
     output_shapes: dict[str, tuple[int, ...]]
-    models: dict[str, Model]
+    models: dict[str, Computation]
     versions: dict[str, SideFiles]
     channels: list[dict[str, float | None]]
     curves: list[dict[str, Any]]
@@ -73,27 +73,30 @@ class Compared:
     notes: list[str] = field(default_factory=list)
 
 
-def compare_file(job: Job, sides: Sequence[Side], pipeline: Pipeline, models: Sequence[Models]) -> Compared:
+def compare_file(
+    job: Job, sides: Sequence[Side], pipeline: Pipeline, computations: Sequence[Computations]
+) -> Compared:
     """Run both sides over one input and measure. Raises MediaError; then nothing is left of it."""
-    from mediaconv.errors import ReadError, WriteError
 
-    config = sides[0].config
-    with stage(ReadError), pipeline.open(job.input, config.read, config.limits) as source:
-        with stage(ComputeError):
-            chosen = [m.for_source(source.info) for m in models]
-            outputs = [output_info(model, source.info) for model in chosen]
-        _observe(job, sides, pipeline, chosen)
+    def opened(side: Side = sides[0]) -> Source:
+        return pipeline.open(job.input, side.config.read, side.config.limits)
+
+    with stage(ReadError), opened() as source:
+        prepared = [
+            c.prepare(source.info, partial(opened, s)) for c, s in zip(computations, sides, strict=True)
+        ]
+        models, outputs = zip(*prepared, strict=True)
         with stage(WriteError), Staging(job.target) as staging:
-            passage = _Passage(source, pipeline, sides, chosen, outputs, staging.folder)
+            session = _Session(source.info, pipeline, sides, models, outputs, staging.folder)
             try:
-                passage.run()
-                versions = passage.finish()
+                session.run(source)
+                versions = session.finish()
             finally:
-                passage.abort()
+                session.abort()
             with stage(ComputeError):
-                events, axis = passage.events, passage.axis
-                reactions = measure_reactions(job, sides, pipeline, chosen, events, axis=axis)
-            compared = passage.result(job.name, versions, reactions)
+                events, axis = session.events, session.axis
+                reactions = measure_reactions(job, sides, pipeline, models, events, axis=axis)
+            compared = session.result(job.name, versions, reactions)
             _put_in_place(staging)
     return compared
 
@@ -110,25 +113,13 @@ def _put_in_place(staging: Staging) -> None:
         entry.rename(place)
 
 
-def _observe(job: Job, sides: Sequence[Side], pipeline: Pipeline, models: Sequence[Model]) -> None:
-    """The first pass of normalizers that need the whole file's range."""
-    for side, model in zip(sides, models, strict=True):
-        if not model.needs_range:
-            continue
-        with pipeline.open(job.input, side.config.read, side.config.limits) as source:
-            observer = model.observer(source.info)
-            for chunk in source.chunks(model.chunk(source.info, side.config.chunk)):
-                observer.push(chunk.data)
-            observer.flush()
-
-
 def time_axis(side: Side, pipeline: Pipeline) -> int:
     """The axis along which events are looked for: time; the rows under reading order."""
     axes = order_axes(side.config, pipeline)
     return axes[0] if len(axes) == 1 else 0
 
 
-def unequal_strides(models: Sequence[Model]) -> str | None:
+def unequal_strides(models: Sequence[Computation]) -> str | None:
     """Why outputs that step through the input unequally are not laid side by side; None where they do not."""
     strides = [tuple(found.stride for found in model.maps) for model in models]
     if strides[0] == strides[1]:
@@ -137,128 +128,116 @@ def unequal_strides(models: Sequence[Model]) -> str | None:
     return f"the outputs differ in stride: a step of one is {a} of the input, of the other {b}"
 
 
-class _Passage:
-    """The chunks of one input on their way through both stacks into files and numbers."""
+class _InputReceiver:
+    """Writes the input once more and keeps the times of its frames."""
+
+    def __init__(self, file: InputFile) -> None:
+        self._file = file
+        self.times: list[float] = []
+
+    def write(self, samples: np.ndarray, times: Times) -> None:
+        """See Receiver; raw samples, channels first."""
+        self._file.write(np.moveaxis(samples, 0, -1), times)
+        self.times.extend(map(float, times or ()))
+
+
+class _SideReceiver:
+    """Writes one side's outputs and hands their values, in the signal's range, to the comparison."""
+
+    def __init__(self, files: OutputFiles, measure: Callable[[np.ndarray, Times], None]) -> None:
+        self._files, self._measure = files, measure
+
+    def write(self, samples: np.ndarray, times: Times) -> None:
+        """See Receiver."""
+        format = self._files.main.format
+        exact = np.float64 if format.bits > 24 else np.float32
+        values = samples if format.floating else samples / exact(format.factor)
+        self._files.write(values, times, samples)
+        self._measure(values, times)
+
+
+class _Session:
+    """One input on its way through both stacks into files and numbers."""
 
     def __init__(
         self,
-        source: Source,
+        info: SourceInfo,
         pipeline: Pipeline,
         sides: Sequence[Side],
-        models: Sequence[Model],
+        models: Sequence[Computation],
         outputs: Sequence[OutputInfo],
         folder: Path,
     ) -> None:
-        info = source.info
-        self._source, self._pipeline, self._sides, self._models = source, pipeline, sides, models
+        self._info, self._pipeline, self._sides, self._models = info, pipeline, sides, models
         self._outputs, self._folder = outputs, folder
         self.axis = time_axis(sides[0], pipeline)
         self._columns: list[np.ndarray] = []
-        self._chunk = min(m.chunk(info, s.config.chunk) for m, s in zip(models, sides, strict=True))
         self._files: list[OutputFiles] = []
         self._difference: OutputFiles | None = None
         self._input = input_file(pipeline, folder / "input", info)
+        self._receiver = _InputReceiver(self._input)
+        self._branches = [Branch(Passthrough(self._watch), self._receiver)]
         try:
-            for side, output in zip(sides, outputs, strict=True):
-                self._files.append(OutputFiles(pipeline, folder / side.name, info, output, side.config.write))
+            for i, (side, model, output) in enumerate(zip(sides, models, outputs, strict=True)):
+                files = OutputFiles(pipeline, folder / side.name, info, output, side.config.write)
+                self._files.append(files)
+                receiver = _SideReceiver(files, partial(self._take, i))
+                self._branches.append(Branch(model.step(info, files.main.format), receiver, model.stride))
         except BaseException:
             self.abort()
             raise
-        self._formats = [f.main.format for f in self._files]
-        self._steps = [m.step(info, f) for m, f in zip(models, self._formats, strict=True)]
-        seconds = 1 / info.rate if info.rate else Fraction(1)
-        self._clocks = [OutputClock(m.stride, seconds) for m in models]
-        self._timed = False
-        self._times: list[float] = []
         self._pairs = Pairs(self._paired, mismatch=unequal_strides(models))
+        self._pair_times: list[Fraction] = []
         self._alone: list[list[Envelope]] = [[Envelope() for _ in range(o.channels)] for o in outputs]
         self._numbers: list[ChannelNumbers] = []
         self._finder = EventFinder(rate=info.rate, fine=len(pipeline.axes) == 1)
         self._input_curve = Envelope()
-        self._pair_clock = OutputClock(models[0].stride, seconds)
-        self.input_shape: tuple[int, ...] = (info.channels, 0)
-        self.output_shapes: dict[str, tuple[int, ...]] = {}
+        self.input_shape: tuple[int, ...] = ()
         self.events: list[Event] = []
 
-    def run(self) -> None:
-        """Everything, from the first chunk to the last: decoding and encoding beside the computation."""
-        flow(self._read(), self._compute, self._end, self._write)
+    def run(self, source: Source) -> None:
+        """Everything, from the first chunk to the last."""
+        size = min(model.chunk_size(self._info) for model in self._models)
+        self.input_shape = run_conversion(source, self._branches, chunk_size=size)
         self._pairs.finish()
         if self._columns:
             self._follow(np.concatenate(self._columns).swapaxes(0, self.axis))
         self.events = self._finder.result()
 
-    def _read(self) -> Iterator[Chunk]:
-        from mediaconv.errors import ReadError
-
-        with stage(ReadError):
-            yield from self._source.chunks(self._chunk)
-
-    def _compute(self, chunk: Chunk) -> tuple[Chunk | None, list[np.ndarray]]:
-        with stage(ComputeError):
-            steps = self.input_shape[1] + len(chunk.data)
-            self.input_shape = (chunk.data.shape[-1], steps, *chunk.data.shape[1:-1])
-            if self.axis:
-                self._columns.append(chunk.data)
-            else:
-                self._follow(chunk.data)
-            return chunk, [step.push(chunk.data) for step in self._steps]
+    def _watch(self, raw: np.ndarray) -> None:
+        """Look at a chunk of the input, in the computing thread."""
+        if self.axis:
+            self._columns.append(raw)
+        else:
+            self._follow(raw)
 
     def _follow(self, raw: np.ndarray) -> None:
         """Take input steps in the order of time."""
         self._finder.add(raw)
-        self._input_curve.add(raw / self._source.info.scale)
+        self._input_curve.add(raw / self._info.scale)
 
-    def _end(self) -> tuple[Chunk | None, list[np.ndarray]]:
-        with stage(ComputeError):
-            return None, [step.flush() for step in self._steps]
-
-    def _write(self, item: tuple[Chunk | None, list[np.ndarray]]) -> None:
-        chunk, stored = item
-        if chunk is not None:
-            self._input.write(chunk.data, chunk.times)
-            if chunk.times is not None:
-                self._timed = True
-                self._times.extend(map(float, chunk.times))
-                for clock in (*self._clocks, self._pair_clock):
-                    clock.push(chunk.times)
-        values = []
-        for side, files, clock, samples, format in zip(
-            self._sides, self._files, self._clocks, stored, self._formats, strict=True
-        ):
-            exact = np.float64 if format.bits > 24 else np.float32
-            values.append(samples if format.floating else samples / exact(format.factor))
-            times = clock.take(samples.shape[1]) if self._timed else None
-            files.write(values[-1], times, samples)
-            before = self.output_shapes.get(side.name, (0, 0))[1]
-            if samples.size or not before:
-                self.output_shapes[side.name] = (
-                    samples.shape[0],
-                    before + samples.shape[1],
-                    *samples.shape[2:],
-                )
-        self._pairs.add(values[0], values[1])
+    def _take(self, side: int, values: np.ndarray, times: Times) -> None:
+        """Outputs of one side, in the encoding thread."""
+        if not side:
+            self._pair_times.extend(times or ())
+        self._pairs.add(side, values)
         if not self._numbers and not self.axis:  # what cannot be laid side by side has curves of its own
-            for envelopes, channels in zip(self._alone, values, strict=True):
-                for envelope, x in zip(envelopes, channels, strict=True):
-                    envelope.add(x)
+            for envelope, x in zip(self._alone[side], values, strict=True):
+                envelope.add(x)
 
     def _paired(self, a: np.ndarray, b: np.ndarray) -> None:
         """Steps that both stacks have come to."""
-        if not a.shape[1]:
-            return
         if not self._numbers:
             options: dict[str, Any] = {"reach": self._reach(), "by_columns": self.axis > 0}
             self._numbers = [ChannelNumbers(self._pipeline.name, **options) for _ in a]
-            info, output = self._source.info, self._outputs[0]
             folder, write = self._folder / DIFFERENCE, self._sides[0].config.write
-            self._difference = OutputFiles(self._pipeline, folder, info, output, write)
+            self._difference = OutputFiles(self._pipeline, folder, self._info, self._outputs[0], write)
         for numbers, one, other in zip(self._numbers, a, b, strict=True):
             numbers.add(one, other)
+        times, self._pair_times = self._pair_times[: a.shape[1]], self._pair_times[a.shape[1] :]
         if self._difference is not None:
             middle = sum(self._pipeline.signal_range) / 2
-            times = self._pair_clock.take(a.shape[1]) if self._timed else None
-            self._difference.write(middle + (a - b) / 2, times)
+            self._difference.write(middle + (a - b) / 2, times or None)
 
     def _reach(self) -> int:
         fields = sum(Reach.of(model.module, self.axis).receptive_field for model in self._models)
@@ -298,16 +277,19 @@ class _Passage:
         return Compared(
             name=name,
             axis=self.axis,
-            info=self._source.info,
+            info=self._info,
             input_shape=self.input_shape,
-            output_shapes=self.output_shapes,
+            output_shapes={
+                side.name: branch.output_shape
+                for side, branch in zip(self._sides, self._branches[1:], strict=True)
+            },
             models={side.name: model for side, model in zip(self._sides, self._models, strict=True)},
             versions=versions,
             channels=[n.numbers() for n in numbers],
             curves=[n.curves() for n in numbers] if numbers else self._curves_alone(),
             input_curve=self._input_curve.result(),
             events=self.events,
-            times=self._times,
+            times=self._receiver.times,
             reactions=reactions,
             mismatch=mismatch,
             notes=[*dict.fromkeys(note for f in self._files for note in f.main.notes())],

@@ -18,12 +18,10 @@ import numpy as np
 
 from mediaconv.compare.prove.probe import Order
 from mediaconv.config import RunConfig
-from mediaconv.engine.conversion import run_job
+from mediaconv.engine.computation import Computations
 from mediaconv.media.samples import SampleFormat
 from mediaconv.media.tensor.writer import read_tensor
-from mediaconv.model.binding import Models
-from mediaconv.pipeline import Pipeline, SourceInfo
-from mediaconv.run.jobs.plan import Job
+from mediaconv.pipeline import Pipeline, Source, SourceInfo
 
 LARGEST_SIDE = 96
 """Pictures are cut to so many pixels a side: causality does not depend on their size."""
@@ -200,9 +198,19 @@ def _run(
     """One file through the pipeline. Shape of the result: (C', n, ...)."""
     folder.mkdir()
     path = WRITERS[pipeline.name](folder, data, info)
-    job = Job(path.name, path, folder / "out")
-    result = run_job(job, config, pipeline, Models(config, pipeline))
-    return read_tensor(job.target / result.outputs[0].name)
+    (folder / "out").mkdir()
+
+    def opened() -> Source:
+        return pipeline.open(path, config.read, config.limits)
+
+    with opened() as source:
+        computation, output = Computations(config, pipeline).prepare(source.info, opened)
+        sink = pipeline.create(folder / "out", source.info, output, config.write)
+        try:
+            computation.write(source, sink)
+            return read_tensor(sink.finish()[0])
+        finally:
+            sink.abort()
 
 
 def _ahead(

@@ -18,8 +18,8 @@ from mediaconv.compare.prove.search import Proof, prove
 from mediaconv.config import RunConfig, walk
 from mediaconv.config.layer import CausalLayer
 from mediaconv.config.run_config import render
+from mediaconv.engine.computation import Computation, computation_of
 from mediaconv.errors import MediaError, ReadError, UsageError
-from mediaconv.model.binding import Model
 from mediaconv.model.build import laid_layers
 from mediaconv.nn.streaming.protocol import axis_map
 from mediaconv.pipeline import Pipeline, SourceInfo
@@ -72,7 +72,7 @@ def prove_config(config: RunConfig, pipeline: Pipeline, *, files: bool = True) -
     Raises UsageError where the configuration cannot be built.
     """
     source, info = first_input(config, pipeline)
-    model = Model(config, pipeline, info)
+    model = computation_of(config, pipeline, info)
     proof = prove_model(model, config, pipeline, info)
     axes = order_axes(config, pipeline)
     found = None
@@ -92,12 +92,12 @@ def prove_config(config: RunConfig, pipeline: Pipeline, *, files: bool = True) -
     return verdict
 
 
-def judge_model(model: Model, config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> Verdict:
+def judge_model(model: Computation, config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> Verdict:
     """The verdict on a configuration whose model is made for an input, without files."""
     return _verdict(config, prove_model(model, config, pipeline, info), None, pipeline)
 
 
-def prove_model(model: Model, config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> Proof:
+def prove_model(model: Computation, config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> Proof:
     """The proof of a configuration's stack, prelude included, layers called by their place in the file."""
     return prove(
         model.module,

@@ -12,7 +12,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import torch
-from torch import nn
 
 import mediaconv.nn as mnn
 from mediaconv.compute.normalize import make_normalizer
@@ -24,8 +23,8 @@ from mediaconv.draw.inspect.record import Flow, Node, Recorder
 from mediaconv.draw.inspect.sheets import MAX_COLUMNS
 from mediaconv.draw.inspect.window import Survey, choose_part
 from mediaconv.errors import UsageError, WriteError
-from mediaconv.model.build import build_stack, laid_layers
-from mediaconv.nn.streaming.protocol import axis_map
+from mediaconv.model.binding import Bound, bind
+from mediaconv.model.build import laid_layers
 from mediaconv.pipeline import Pipeline, SourceInfo, find
 
 STEPS = {1: 16384, 3: 24}
@@ -140,15 +139,14 @@ def _read_all(
     axes = len(pipeline.axes)
     for path in inputs:
         with pipeline.open(path, config.read, config.limits) as source:
-            prelude = pipeline.prelude(source.info, config.read)
-            rate = _rate(source.info, prelude)
-            made = _built(config, pipeline, source.info.channels, rate, path)
+            bound = _bound(config, pipeline, source.info, path)
+            rate = bound.rate_hz
             if clips and clips[0].x.shape[1] != source.info.channels:
                 raise UsageError(
                     f"input: {path.name} has {source.info.channels} channels, {inputs[0].name} has "
                     f"{clips[0].x.shape[1]}: inspect them one by one"
                 )
-            stack = _same_stack(stack, made, inputs[0], path)
+            stack = _same_stack(stack, bound.stack, inputs[0], path)
             rates.append(rate)
             part = choose_part(
                 stack,
@@ -159,28 +157,19 @@ def _read_all(
                 files=len(inputs),
                 unit=UNITS[axes],
             )
-            clips.append(read_clip(source, path, part, prelude=prelude, rate=rate))
+            clips.append(read_clip(source, path, part, prelude=bound.prelude, rate=rate))
     if stack is None:
         raise UsageError("input: got no file")
     notes = [note if len(clips) == 1 else f"{c.name}: {note}" for c in clips for note in c.notes]
     return stack, clips, rates[0], notes
 
 
-def _built(
-    config: RunConfig, pipeline: Pipeline, channels: int, rate: float | None, path: Path
-) -> mnn.Sequential:
+def _bound(config: RunConfig, pipeline: Pipeline, info: SourceInfo, path: Path) -> Bound:
     """The stack for a file, which an error names."""
     try:
-        return build_stack(config, pipeline, channels=channels, rate_hz=rate)
+        return bind(config, pipeline, info)
     except UsageError as error:
         raise UsageError(f"{path.name}: {error}") from error
-
-
-def _rate(info: SourceInfo, prelude: nn.Module | None) -> float | None:
-    """Steps a second at the stack's input."""
-    if info.rate is None:
-        return None
-    return float(info.rate if prelude is None else info.rate / axis_map(prelude).stride)
 
 
 def _same_stack(first: mnn.Sequential | None, other: mnn.Sequential, a: Path, b: Path) -> mnn.Sequential:

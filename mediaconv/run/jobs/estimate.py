@@ -22,7 +22,7 @@ from mediaconv.run.report.formatting import counted
 from mediaconv.run.resume.manifest import DONE, Row
 
 if TYPE_CHECKING:
-    from mediaconv.model.binding import Models
+    from mediaconv.engine.computation import Computations
 
 TRIAL_SECONDS = 3.0
 """How long one input is tried, once the stack is built and its loops are compiled."""
@@ -57,35 +57,35 @@ def rate_of_rows(rows: Sequence[Row], identity: dict[str, str]) -> Rate | None:
 def rate_of_trial(config: RunConfig, jobs: Sequence[Job], weights: dict[str, int]) -> Rate:
     """From an input of middle size, as far as it comes in `TRIAL_SECONDS`. Raises what the job raises."""
     began = time.monotonic()  # before the libraries are loaded, as in every worker
-    from mediaconv.model.binding import Models
+    from mediaconv.engine.computation import Computations
 
     pipeline = find(config.pipeline)
-    models = Models(config, pipeline)
+    computations = Computations(config, pipeline)
     middle = sorted(weights[job.name] for job in jobs)[len(jobs) // 2]
     for job in sorted(jobs, key=lambda job: abs(weights[job.name] - middle))[:TRIED]:
         try:
-            _try(job, config, pipeline, models, seconds=0.0)
+            _try(job, config, pipeline, computations, seconds=0.0)
         except MediaError as error:
             failure: MediaconvError = error
             continue
         start = time.monotonic() - began
-        spent, written = _try(job, config, pipeline, models, seconds=TRIAL_SECONDS)
+        spent, written = _try(job, config, pipeline, computations, seconds=TRIAL_SECONDS)
         weight = max(1, weights[job.name])
         return Rate(spent / weight, written / weight, start, f"a trial of {job.name}")
     raise failure
 
 
 def _try(
-    job: Job, config: RunConfig, pipeline: Pipeline, models: Models, *, seconds: float
+    job: Job, config: RunConfig, pipeline: Pipeline, computations: Computations, *, seconds: float
 ) -> tuple[float, float]:
     """Run the beginning of an input, at least one chunk; seconds and bytes of the whole, in proportion."""
-    from mediaconv.engine.conversion import run_job
+    from mediaconv.run.jobs.convert_job import convert_job
 
     beginnings = _Beginnings(pipeline, seconds)
     with tempfile.TemporaryDirectory(prefix="mediaconv-") as folder:
         trial = replace(job, target=Path(folder) / "trial", target_url="")
         with localized(trial) as local:
-            result = run_job(local, config, beginnings, models)  # type: ignore[arg-type]
+            result = convert_job(local, config, beginnings, computations)  # type: ignore[arg-type]
     ends = [*(source.began for source in beginnings.sources[1:]), time.monotonic()]
     spent = sum(
         (end - source.began) / source.fraction for source, end in zip(beginnings.sources, ends, strict=True)

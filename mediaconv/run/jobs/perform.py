@@ -19,7 +19,7 @@ from mediaconv.run.jobs.result import Failure, Outcome
 from mediaconv.run.output.transfer import identity_of, localized
 
 if TYPE_CHECKING:
-    from mediaconv.model.binding import Models
+    from mediaconv.engine.computation import Computations
     from mediaconv.pipeline import Pipeline
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -30,14 +30,14 @@ class Performer:
 
     def __init__(self, config: RunConfig) -> None:
         with uncollected():
-            from mediaconv.engine.conversion import run_job
-            from mediaconv.model.binding import Models
+            from mediaconv.engine.computation import Computations
             from mediaconv.pipeline import find
+            from mediaconv.run.jobs.convert_job import convert_job
 
-        self._run_job = run_job
+        self._convert_job = convert_job
         self._config = config
         self._pipeline: Pipeline = find(config.pipeline)
-        self._models: Models = Models(config, self._pipeline)
+        self._computations: Computations = Computations(config, self._pipeline)
 
     def __call__(self, job: Job, advance: Advance) -> Outcome:
         """Run a job; whatever a file, a disk or a defect does wrong is in the outcome."""
@@ -46,7 +46,9 @@ class Performer:
         try:
             before = identity_of(job) if job.input_url else {}
             with localized(job) as local:
-                result = self._run_job(local, self._config, self._pipeline, self._models, progress=advance)
+                result = self._convert_job(
+                    local, self._config, self._pipeline, self._computations, progress=advance
+                )
             result = replace(result, input_identity={**result.input_identity, **before})
         except Exception as error:
             failure = failure_of(error, job)

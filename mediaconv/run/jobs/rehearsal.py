@@ -69,11 +69,9 @@ def _first_input(config: RunConfig, pipeline: Pipeline) -> tuple[Path | None, st
 
 def _fits(config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> tuple[int, int]:
     """Everything of a run but its samples; on the CPU, for the device may be that of another machine."""
-    from mediaconv.engine.conversion import output_info
-    from mediaconv.model.binding import Model
+    from mediaconv.engine.computation import computation_of
 
-    model = Model(config.model_copy(update={"device": "cpu"}), pipeline, info)
-    output = output_info(model, info)
+    output = computation_of(config.model_copy(update={"device": "cpu"}), pipeline, info).output_info(info)
     with tempfile.TemporaryDirectory(prefix="mediaconv-") as folder:
         pipeline.create(Path(folder), info, output, config.write).abort()
     return info.channels, output.channels

@@ -1,0 +1,204 @@
+"""What a conversion computes: a module with its normalizer on a device, made once for many inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from torch import nn
+
+from mediaconv.compute.normalize import MinMax, Normalizer, make_normalizer
+from mediaconv.compute.step import ComputeStep, choose_chunk, make_step, pick_device
+from mediaconv.config import RunConfig
+from mediaconv.engine.conversion import Branch, Progress, Times, run_conversion
+from mediaconv.engine.stages import stage
+from mediaconv.errors import ComputeError
+from mediaconv.media.samples import SampleFormat
+from mediaconv.model.binding import bind
+from mediaconv.nn.geometry import AxisMap
+from mediaconv.nn.streaming.protocol import axis_map, output_channels
+from mediaconv.pipeline import OutputInfo, Pipeline, Sink, Source, SourceInfo
+
+FLOATS = SampleFormat(32, floating=True)
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was counted. Shapes: channels first. clipped: values outside what the file can hold."""
+
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    clipped: int = 0
+
+
+class Computation:
+    """A module and its normalizer, for inputs of one number of channels.
+
+    chunk: steps along the stream axis at a time, or "auto". dims: axes that are convolved.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        normalizer: Normalizer,
+        *,
+        channels: int,
+        dims: int,
+        chunk: int | str = "auto",
+        device: str = "auto",
+        precision: str = "float32",
+    ) -> None:
+        self.module = module
+        self.output_channels = output_channels(module, channels)
+        self._normalizer = normalizer
+        self._dims = dims
+        self._chunk = chunk
+        self._device = pick_device(device)
+        self._precision = precision
+
+    @property
+    def maps(self) -> tuple[AxisMap, ...]:
+        """What outputs read, per axis."""
+        return tuple(axis_map(self.module, axis) for axis in range(self._dims))
+
+    @property
+    def stride(self) -> Fraction:
+        """Input steps an output step, along the stream axis."""
+        return axis_map(self.module).stride
+
+    @property
+    def needs_range(self) -> bool:
+        """Whether the normalizer must see the whole output first (`learn_range`)."""
+        return self._normalizer.two_passes
+
+    def chunk_size(self, info: SourceInfo) -> int:
+        """Steps of a chunk: as configured, or what fits the memory budget."""
+        if self._chunk != "auto":
+            return int(self._chunk)
+        return choose_chunk(self.module, info, device=self._device, precision=self._precision)
+
+    def output_info(self, info: SourceInfo) -> OutputInfo:
+        """What becomes of an input. Raises ComputeError where nothing would be left of it."""
+        maps = self.maps
+        shape = tuple(
+            None if n is None else m.output_length(n) for m, n in zip(maps, info.shape, strict=True)
+        )
+        if 0 in shape:
+            raise ComputeError(
+                f"an input of {' x '.join(str(n) for n in info.shape)} leaves no output; "
+                "the stack's kernels are larger than it: use padding: same"
+            )
+        return OutputInfo(self.output_channels, shape, tuple(1 / m.stride for m in maps))
+
+    def step(self, info: SourceInfo, format: SampleFormat) -> ComputeStep:
+        """A fresh pass over one input."""
+        return self._step(info, self._normalizer, format)
+
+    def learn_range(self, source: Source) -> None:
+        """The first pass over an input, which tells the normalizer the range of its output."""
+        normalizer = self._normalizer
+        if not isinstance(normalizer, MinMax):
+            raise TypeError(f"{normalizer.name} needs no first pass")
+        normalizer.reset()
+        plain = self._step(source.info, make_normalizer("none", signal_range=normalizer.signal_range), FLOATS)
+        run_conversion(
+            source, [Branch(plain, _RangeObserver(normalizer))], chunk_size=self.chunk_size(source.info)
+        )
+
+    def write(self, source: Source, sink: Sink, *, progress: Progress | None = None) -> Converted:
+        """Stream a source into a sink, without completing it."""
+        info = source.info
+        step = self.step(info, sink.format)
+        branch = Branch(step, sink, self.stride)
+        shape = run_conversion(source, [branch], chunk_size=self.chunk_size(info), progress=progress)
+        return Converted(shape, branch.output_shape, step.clipped)
+
+    def _step(self, info: SourceInfo, normalizer: Normalizer, format: SampleFormat) -> ComputeStep:
+        return make_step(
+            self.module,
+            normalizer,
+            format,
+            scale=info.scale,
+            device=self._device,
+            precision=self._precision,
+        )
+
+
+class _RangeObserver:
+    """Receives what a stack gives and keeps its range."""
+
+    def __init__(self, normalizer: MinMax) -> None:
+        self._normalizer = normalizer
+
+    def write(self, samples: np.ndarray, times: Times) -> None:
+        """See Receiver."""
+        self._normalizer.observe(samples)
+
+
+class ArraySink(Sink):
+    """Keeps the normalized values in memory: float32 (C', ...)."""
+
+    format = FLOATS
+
+    def __init__(self) -> None:
+        self._parts: list[np.ndarray] = []
+
+    def write(self, samples: np.ndarray, times: Times) -> None:
+        self._parts.append(samples.copy())
+
+    def finish(self) -> list:
+        return []
+
+    def abort(self) -> None:
+        """There is nothing to close."""
+
+    @property
+    def values(self) -> np.ndarray:
+        """All that was written."""
+        return np.concatenate(self._parts, axis=1) if self._parts else np.empty((0, 0), np.float32)
+
+
+class Computations:
+    """The computations of a configuration, by what distinguishes inputs."""
+
+    def __init__(self, config: RunConfig, pipeline: Pipeline) -> None:
+        self._config = config
+        self._pipeline = pipeline
+        self._made: dict[tuple[int, Fraction | None], Computation] = {}
+
+    def for_source(self, info: SourceInfo) -> Computation:
+        """The one for an input, made at most once per channel count and rate. Raises UsageError."""
+        rate_counts = len(self._pipeline.axes) == 1  # filters in Hz and resampling
+        key = (info.channels, info.rate if rate_counts else None)
+        if key not in self._made:
+            self._made[key] = computation_of(self._config, self._pipeline, info)
+        return self._made[key]
+
+    def prepare(self, info: SourceInfo, reopen: Callable[[], Source]) -> tuple[Computation, OutputInfo]:
+        """The computation for an input, ready to run, and what it will give.
+
+        reopen: opens the input once more, for a normalizer that needs a first pass. Raises MediaError.
+        """
+        with stage(ComputeError):
+            computation = self.for_source(info)
+            output = computation.output_info(info)
+            if computation.needs_range:
+                with reopen() as source:
+                    computation.learn_range(source)
+        return computation, output
+
+
+def computation_of(config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> Computation:
+    """What a configuration computes for an input. Raises UsageError where it does not fit it."""
+    normalize = config.normalize
+    return Computation(
+        bind(config, pipeline, info).module,
+        make_normalizer(normalize.name, normalize.options, pipeline.signal_range),
+        channels=info.channels,
+        dims=len(pipeline.axes),
+        chunk=config.chunk,
+        device=config.device,
+        precision=config.precision,
+    )

@@ -1,0 +1,24 @@
+"""The three stages of a conversion: whatever fails inside one becomes that stage's error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mediaconv.errors import ComputeError, MediaconvError, MediaError, ReadError, WriteError
+
+
+@contextmanager
+def stage(kind: type[ReadError | ComputeError | WriteError]) -> Iterator[None]:
+    """Errors of libraries inside become errors of this stage; ours, which name theirs, pass."""
+    try:
+        yield
+    except MediaError:
+        raise
+    except MediaconvError as error:
+        raise kind(str(error)) from error
+    except MemoryError as error:
+        raise kind("out of memory: give a smaller chunk, or limits that refuse this file") from error
+    except Exception as error:
+        text = str(error).strip().splitlines()
+        raise kind(f"{type(error).__name__}: {text[0] if text else 'no message'}") from error

@@ -1,0 +1,86 @@
+"""One job, from input to verified outputs: all appear together or none, of an input that did not change."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+from mediaconv.config import RunConfig
+from mediaconv.engine.computation import Computations
+from mediaconv.engine.conversion import Progress
+from mediaconv.engine.stages import stage
+from mediaconv.errors import ReadError, WriteError
+from mediaconv.pipeline import Pipeline, Source
+from mediaconv.run.jobs.identity import content_hash, input_identity
+from mediaconv.run.jobs.plan import Job
+from mediaconv.run.jobs.result import JobResult, OutputFile
+from mediaconv.run.output.staging import Staging
+
+
+def convert_job(
+    job: Job,
+    config: RunConfig,
+    pipeline: Pipeline,
+    computations: Computations,
+    *,
+    progress: Progress | None = None,
+) -> JobResult:
+    """Run one input from file to files. Raises MediaError with its stage; then nothing of it is left."""
+
+    def opened() -> Source:
+        return pipeline.open(job.input, config.read, config.limits)
+
+    began = time.monotonic()
+    before = _identity(job)
+    with stage(ReadError), opened() as source:
+        computation, output = computations.prepare(source.info, opened)
+        with stage(WriteError), Staging(job.target) as staging:
+            sink = pipeline.create(staging.folder, source.info, output, config.write)
+            try:
+                converted = computation.write(source, sink, progress=progress)
+                paths = sink.finish()
+            finally:
+                sink.abort()
+            outputs = [_verified(path) for path in paths]
+            identity = _unchanged(job, before)
+            staging.commit()
+    notes = [*source.notes(), *sink.notes()]
+    if converted.clipped:
+        notes.append(f"{converted.clipped} values lay outside the range of the file and were clipped")
+    rate = source.info.rate
+    return JobResult(
+        outputs=outputs,
+        seconds=time.monotonic() - began,
+        input_shape=converted.input_shape,
+        output_shape=converted.output_shape,
+        media_seconds=float(converted.input_shape[1] / rate) if rate else None,
+        clipped=converted.clipped,
+        notes=notes,
+        input_identity=identity,
+    )
+
+
+def _identity(job: Job) -> dict[str, Any]:
+    """Size and time of the input; a file that is not there is told by the pipeline, in its own words."""
+    try:
+        return input_identity(job.input)
+    except OSError:
+        return {}
+
+
+def _unchanged(job: Job, before: dict[str, Any]) -> dict[str, Any]:
+    """The identity of the input that was read, with its hash. Raises ReadError where it changed meanwhile."""
+    with stage(ReadError):
+        digest = content_hash(job.input)
+        if input_identity(job.input) != before:
+            raise ReadError(f"{job.input}: the file changed while it was read; run again once it is complete")
+    return {**before, "sha256": digest}
+
+
+def _verified(path: Path) -> OutputFile:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    stat = path.stat()
+    return OutputFile(path.name, stat.st_size, digest, stat.st_mtime_ns)
