@@ -11,9 +11,10 @@ import torch
 import yaml
 
 from mediaconv.config import parse_config
+from tests.program import run_program
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
 def blocks(path: Path, language: str) -> list[str]:
@@ -43,8 +44,37 @@ def test_links_and_pictures_lead_somewhere(page):
 
 
 def test_the_configuration_page_is_what_the_program_says():
-    made = runpy.run_path(str(ROOT / "docs/make_configuration.py"))["page"]()
-    assert made == (ROOT / "docs/configuration.md").read_text(), "run: python docs/make_configuration.py"
+    made = runpy.run_path(str(ROOT / "docs/tools/configuration_page.py"))["page"]()
+    assert made == (ROOT / "docs/reference/configuration.md").read_text(), (
+        "run: python docs/tools/configuration_page.py"
+    )
+
+
+def test_a_reader_comes_from_the_readme_to_every_page():
+    reached, ahead = set(), [ROOT / "README.md"]
+    while ahead:
+        page = ahead.pop()
+        if page not in reached:
+            reached.add(page)
+            targets = re.findall(r"\]\(([^)#]+\.md)[^)]*\)", page.read_text())
+            ahead += [(page.parent / target).resolve() for target in targets if "://" not in target]
+    assert [str(page.relative_to(ROOT)) for page in PAGES if page not in reached] == []
+
+
+def test_the_tutorial_does_what_it_says(tmp_path):
+    page = ROOT / "docs/tutorial/first-video.md"
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    (configuration,) = blocks(page, "yaml")
+    (tmp_path / "first.yaml").write_text(configuration)
+    for line in "".join(blocks(page, "sh")).splitlines():
+        program, *words = line.split()
+        done = run_program(*words, cwd=tmp_path)
+        assert (program, done.returncode) == ("mediaconv", 0), done.stderr
+        if "compare" in words:
+            assert re.search(r"pre-echo causal +0 % +0 %", done.stdout)
+    named = re.findall(r"`(out/[^`]*\.\w+)`", page.read_text())
+    assert len(named) == 4
+    assert all((tmp_path / name).is_file() for name in named)
 
 
 def test_every_command_is_in_the_readme():

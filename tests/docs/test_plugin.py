@@ -1,4 +1,4 @@
-"""The pipeline that docs/plugins.md shows, installed from its own package and run by the command."""
+"""The pipeline that docs/how-to/plugins.md shows, installed from its own package and run by the command."""
 
 import os
 import subprocess
@@ -86,6 +86,6 @@ def test_what_is_no_volume_is_told_as_of_any_other_pipeline(tmp_path, installed)
 
 
 def test_the_documentation_names_what_the_example_holds():
-    text = (ROOT / "docs/plugins.md").read_text()
+    text = (ROOT / "docs/how-to/plugins.md").read_text()
     assert "examples/volumes" in text
     assert "mediaconv.pipelines" in (ROOT / "docs/examples/volumes/pyproject.toml").read_text()

@@ -46,13 +46,15 @@ def test_json_is_for_programs(listed):
 
 def test_the_page_names_each_kernel_and_shows_pictures_that_exist():
     docs = Path(__file__).parents[2] / "docs"
-    page = (docs / "kernels.md").read_text()
+    page = (docs / "reference" / "kernels.md").read_text()
     assert all(
         f"`{name}`" in page and all(f"`{o}`" in page for o in rule.options if o != "mix")
         for name, rule in KERNELS.items()
     )
     shown = re.findall(r"!\[.*\]\((.*)\)", page)
-    assert sorted(shown) == sorted(f"images/{path.name}" for path in (docs / "images").glob("kernels-*.png"))
+    assert sorted(shown) == sorted(
+        f"../images/{path.name}" for path in (docs / "images").glob("kernels-*.png")
+    )
 
 
 def test_listing_does_not_import_torch():

@@ -1,4 +1,4 @@
-"""What docs/streaming.md says of torch.compile and torch.export: the step is one graph and is exported."""
+"""What the page of layers and streams says of torch.compile and torch.export: one graph, exported."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ def test_inputs_of_other_shapes_are_refused():
 
 
 def test_the_patterns_in_the_docs_stream():
-    page = (Path(__file__).parents[2] / "docs" / "axes.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "explanation" / "axes.md").read_text()
     patterns = re.findall(r"^\| `([^`]+->[^`]+)` \|", page, re.M)
     assert len(patterns) == 4
     for pattern in patterns:

@@ -1,6 +1,6 @@
 """Makes docs/images/lightning.png, the picture in the README: the example's film, causal and standard.
 
-python docs/make_readme_picture.py
+python docs/tools/readme_picture.py
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from mediaconv.media.video.reader import VideoReader
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FRAMES = (14, 16, 18, 20, 22, 24)
 CHANNEL = 1
 LIGHTNING = 20

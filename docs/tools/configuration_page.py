@@ -1,6 +1,6 @@
-"""Makes docs/configuration.md from the typed configuration itself, so that the two cannot differ.
+"""Makes docs/reference/configuration.md from the typed configuration itself, so that the two cannot differ.
 
-python docs/make_configuration.py
+python docs/tools/configuration_page.py
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mediaconv.config.schema import config_schema
 from mediaconv.config.section import Named
 from mediaconv.media.limits import Limits
 
-PATH = Path(__file__).with_name("configuration.md")
+PATH = Path(__file__).parents[1] / "reference" / "configuration.md"
 HEAD = """# Configuration
 
 One YAML file describes a run. Relative paths in it, `weights` and `input` alike, are taken from the folder
@@ -41,7 +41,7 @@ Of a folder with films and no sounds the audio pipeline takes the films' sound.
 
 `mediaconv validate` checks a file, `mediaconv schema` prints the JSON Schema that editors complete by; the
 first line of a file names it: `# yaml-language-server: $schema=docs/schema.json`. This page is made from the
-program by `docs/make_configuration.py`.
+program by `docs/tools/configuration_page.py`.
 
 ## A run
 """

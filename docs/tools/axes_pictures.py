@@ -1,6 +1,6 @@
 """Makes docs/images/axes-*.png: a photograph and a film through right and wrong orders of axes.
 
-    .venv/bin/python docs/make_axes_pictures.py [FOLDER]
+    .venv/bin/python docs/tools/axes_pictures.py [FOLDER]
 
 Every picture is what torch makes of the sample media. The same bytes each time with the same matplotlib.
 """
@@ -26,7 +26,7 @@ from torch import Tensor
 
 from mediaconv.nn import Reshape
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 RIGHT, WRONG = "#0072B2", "#D55E00"
 
 

@@ -1,6 +1,6 @@
 """Makes docs/images/kernels-*.png: every well-known kernel, and what it does to a picture, a film, a sound.
 
-    .venv/bin/python docs/make_kernel_pictures.py [FOLDER]
+    .venv/bin/python docs/tools/kernel_pictures.py [FOLDER]
 
 The numbers are `mediaconv.layers.filters.fill`' own. The same bytes each time with the same matplotlib.
 """
@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from mediaconv.layers.filters.fill import make_kernel
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DIVERGING = "PuOr_r"
 """Orange is positive, purple negative: told apart with any common form of colour blindness."""
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"

@@ -1,4 +1,6 @@
-"""Makes the pictures of docs/causality.md with the program itself: `python docs/make_causality_pictures.py`.
+"""Makes the pictures of docs/explanation/causality.md with the program itself.
+
+python docs/tools/causality_pictures.py
 
 Needs playwright and a Chromium (`chromium` on the path), because the pictures are parts of real reports.
 """
@@ -13,7 +15,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "docs" / "images"
 MEDIA = {"video": "video/lightning.mp4", "audio": "audio/melody_clap.wav", "image": "image/lighthouse.png"}
 
