@@ -13,12 +13,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from mediaconv import pipeline as pipelines
-from mediaconv.config.initializers import INITIALIZERS
-from mediaconv.config.layers import LAYERS
 from mediaconv.config.normalizers import NORMALIZERS
 from mediaconv.config.run_config import RayOptions, RunConfig
 from mediaconv.config.schema import config_schema
 from mediaconv.config.section import Named
+from mediaconv.layers import LAYERS
+from mediaconv.layers.keys.initializers import INITIALIZERS
 from mediaconv.media.limits import Limits
 
 PATH = Path(__file__).parents[1] / "reference" / "configuration.md"

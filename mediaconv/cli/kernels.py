@@ -19,8 +19,8 @@ def kernels(json: JsonOption = False, debug: DebugOption = False) -> None:
 
 
 def _rows() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    from mediaconv.config.initializers import INITIALIZERS
     from mediaconv.layers.filters.options import KERNELS
+    from mediaconv.layers.keys.initializers import INITIALIZERS
 
     return (
         [{**_row(kind), "dims": list(kind.dims)} for kind in KERNELS.values()],

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from mediaconv.config.document import Document, read_document
 from mediaconv.config.overrides import override, set_value
-from mediaconv.config.places import Places
 from mediaconv.config.problems import Location, Problem, one_line, problems_of, shown
-from mediaconv.config.run_config import RunConfig, render, setting_of
+from mediaconv.config.run_config import RunConfig, render, validation_context_of
+from mediaconv.config.source_locations import Places
 from mediaconv.errors import ConfigError
 
 MAX_BYTES = 16 * 2**20
@@ -106,7 +106,7 @@ def _read(path: Path) -> str:
 def _checked(document: Document) -> RunConfig:
     problems = list(document.problems)
     try:
-        config = RunConfig.model_validate(document.value, context=setting_of(document.value))
+        config = RunConfig.model_validate(document.value, context=validation_context_of(document.value))
     except ValidationError as error:
         problems += problems_of(error)
     except RecursionError:

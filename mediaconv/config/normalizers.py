@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, model_validator
 
 from mediaconv.config.problems import Problem, failure
 from mediaconv.config.section import Named, named, registry
-from mediaconv.config.setting import Setting
+from mediaconv.config.validation_context import ValidationContext
 from mediaconv.config.values import Number
 
 
@@ -52,7 +52,7 @@ class MinMax(Normalize):
 
     @model_validator(mode="after")
     def _standard(self, info: ValidationInfo) -> Any:
-        if isinstance(info.context, Setting) and info.context.causal:
+        if isinstance(info.context, ValidationContext) and info.context.causal:
             raise failure([Problem((), minmax_refusal("causal set"))])
         return self
 

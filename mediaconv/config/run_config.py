@@ -16,14 +16,12 @@ from pydantic import (
 )
 
 from mediaconv import pipeline as pipelines
-from mediaconv.config.foreign import parse_foreign
-from mediaconv.config.layer import CausalLayer, LayerSpec, TimeAxis
-from mediaconv.config.layers import Layers, walk
 from mediaconv.config.normalizers import MinMax, NormalizeField, Sigmoid, minmax_refusal
-from mediaconv.config.places import Places
+from mediaconv.config.plugin_options import parse_plugin_options
 from mediaconv.config.problems import Problem, failure, listed, one_line, wrong
 from mediaconv.config.section import Section
-from mediaconv.config.setting import Causality, Setting, causality, check_causal
+from mediaconv.config.source_locations import Places
+from mediaconv.config.validation_context import Causality, ValidationContext, check_causal
 from mediaconv.config.values import (
     Causal,
     Natural,
@@ -38,12 +36,14 @@ from mediaconv.config.values import (
     text,
 )
 from mediaconv.errors import UsageError, nearest
+from mediaconv.layers.layer_spec import CausalLayer, LayerSpec, TimeAxis
+from mediaconv.layers.registry import Layers, walk
 from mediaconv.media.limits import Limits
 
 _DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
-def _check_device(value: Any, setting: Setting | None) -> str:
+def _check_device(value: Any, context: ValidationContext | None) -> str:
     words = "auto, cpu, cuda, cuda:N or mps"
     if not isinstance(value, str):
         raise wrong(value, words)
@@ -53,8 +53,8 @@ def _check_device(value: Any, setting: Setting | None) -> str:
     raise wrong(value, words, hint=nearest("cuda" if kind == "gpu" else value, _DEVICES))
 
 
-def _check_pipeline(value: Any, setting: Setting | None) -> str:
-    if setting is not None and setting.pipeline is not None and isinstance(value, str):
+def _check_pipeline(value: Any, context: ValidationContext | None) -> str:
+    if context is not None and context.pipeline is not None and isinstance(value, str):
         return value
     installed = pipelines.names()
     words = f"an installed pipeline: {listed(installed)}"
@@ -73,17 +73,17 @@ def _check_pipeline(value: Any, setting: Setting | None) -> str:
 def _options(which: Literal["read_options", "write_options"]) -> Rule:
     """A mapping checked by the pipeline's own model."""
 
-    def check(value: Any, setting: Setting | None) -> BaseModel:
+    def check(value: Any, context: ValidationContext | None) -> BaseModel:
         given = {} if value is None else value
-        if setting is None or setting.pipeline is None:
+        if context is None or context.pipeline is None:
             return _Unknown()
-        return parse_foreign(getattr(setting.pipeline, which), given)
+        return parse_plugin_options(getattr(context.pipeline, which), given)
 
     return Rule(check, {"type": ["object", "null"]})
 
 
-def _check_limits(value: Any, setting: Setting | None) -> BaseModel:
-    return parse_foreign(Limits, {} if value is None else value)
+def _check_limits(value: Any, context: ValidationContext | None) -> BaseModel:
+    return parse_plugin_options(Limits, {} if value is None else value)
 
 
 class _Unknown(BaseModel):
@@ -103,7 +103,7 @@ class RayOptions(Section):
     )
 
 
-def _check_ray(value: Any, setting: Setting | None) -> RayOptions:
+def _check_ray(value: Any, context: ValidationContext | None) -> RayOptions:
     return RayOptions.model_validate({} if value is None else value)
 
 
@@ -177,14 +177,14 @@ class RunConfig(Section):
     @classmethod
     def _with_setting(cls, value: Any, handler: ModelWrapValidatorHandler[Any], info: ValidationInfo) -> Any:
         """Every part is checked against what the file as a whole says."""
-        if isinstance(info.context, Setting) or not isinstance(value, Mapping):
+        if isinstance(info.context, ValidationContext) or not isinstance(value, Mapping):
             return handler(value)
-        return cls.model_validate(value, context=setting_of(value))
+        return cls.model_validate(value, context=validation_context_of(value))
 
     @model_validator(mode="after")
     def _whole(self, info: ValidationInfo) -> Any:
-        setting = info.context if isinstance(info.context, Setting) else Setting()
-        causal = next((path for path, spec in walk(self.stack) if _causal(spec, setting)), None)
+        context = info.context if isinstance(info.context, ValidationContext) else ValidationContext()
+        causal = next((path for path, spec in walk(self.stack) if _causal(spec, context)), None)
         if isinstance(self.normalize, MinMax) and causal is not None:
             raise failure([Problem(("normalize",), minmax_refusal(f"{render(causal)} being causal"))])
         return self
@@ -206,13 +206,14 @@ class RunConfig(Section):
 
     def causality(self, spec: LayerSpec | None = None) -> Causality:
         """How the file's default, or one layer, is causal, with `true` and missing keys looked up."""
-        own = spec.causal if isinstance(spec, CausalLayer) else None
-        value = self.causal if own is None else own
-        return causality(value, default_mode=pipelines.find(self.pipeline).causal_mode)
+        file = ValidationContext.of(
+            pipelines.find(self.pipeline), causal=self.causal, time_axis=self.time_axis
+        )
+        return spec.causality(file) if isinstance(spec, CausalLayer) else file.causal
 
 
-def _causal(spec: LayerSpec, setting: Setting) -> bool:
-    return isinstance(spec, CausalLayer) and bool(spec.causality(setting))
+def _causal(spec: LayerSpec, context: ValidationContext) -> bool:
+    return isinstance(spec, CausalLayer) and bool(spec.causality(context))
 
 
 def render(path: tuple[str | int, ...]) -> str:
@@ -228,7 +229,7 @@ def render(path: tuple[str | int, ...]) -> str:
     return out
 
 
-def setting_of(value: Mapping[str, Any]) -> Setting:
+def validation_context_of(value: Mapping[str, Any]) -> ValidationContext:
     """What an unchecked file says of its pipeline and causality; what is wrong there is left out here."""
     found = None
     if isinstance(value.get("pipeline"), str):
@@ -237,10 +238,9 @@ def setting_of(value: Mapping[str, Any]) -> Setting:
         except Exception:
             # reported by the check of the key itself, which loads it again
             found = None
-    mode = found.causal_mode if found else "pad"
+    causal = value.get("causal", False)
     try:
-        causal = causality(check_causal(value.get("causal", False), None), default_mode=mode)
+        check_causal(causal, None)
     except ValidationError:
-        causal = Causality("none")
-    time_axis = 1 if value.get("time_axis") == 1 else 0
-    return Setting(tuple(found.axes) if found else (), causal, mode, found, time_axis)
+        causal = False
+    return ValidationContext.of(found, causal=causal, time_axis=1 if value.get("time_axis") == 1 else 0)

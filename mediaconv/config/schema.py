@@ -9,19 +9,18 @@ from typing import Any
 from pydantic import BaseModel
 
 from mediaconv import pipeline as pipelines
-from mediaconv.config.activations import Activation
-from mediaconv.config.initializers import INITIALIZERS
-from mediaconv.config.layers import LAYERS
 from mediaconv.config.normalizers import NORMALIZERS
 from mediaconv.config.run_config import RayOptions, RunConfig
 from mediaconv.config.section import Named
+from mediaconv.layers import LAYERS
+from mediaconv.layers.activations import Activation
 from mediaconv.layers.filters.options import KERNELS
+from mediaconv.layers.keys.initializers import INITIALIZERS
 from mediaconv.media.limits import Limits
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _CHOICES: dict[str, Mapping[str, type[Named]]] = {
-    "layer": LAYERS,
     "kernel": KERNELS,
     "initializer": INITIALIZERS,
     "normalizer": NORMALIZERS,
@@ -35,7 +34,7 @@ def config_schema() -> dict[str, Any]:
     schema["properties"]["pipeline"] = {**schema["properties"]["pipeline"], "enum": pipelines.names()}
     schema["title"] = "mediaconv run"
     schema["allOf"] = [_of_pipeline(name) for name in pipelines.names()]
-    schema["$defs"] = {noun: _choice(kinds) for noun, kinds in _CHOICES.items()}
+    schema["$defs"] = {noun: _choice(kinds) for noun, kinds in {"layer": LAYERS.usable(), **_CHOICES}.items()}
     schema["$defs"] |= {name: _nullable(_object(model)) for name, model in _MODELS.items()}
     return {"$schema": DIALECT, **_linked(schema)}
 

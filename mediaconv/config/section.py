@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from mediaconv.config.problems import Problem, below, failure, listed, one_line, problems_of, wrong
-from mediaconv.config.setting import Setting
+from mediaconv.config.validation_context import ValidationContext
 from mediaconv.config.values import Rule
 from mediaconv.errors import nearest
 
@@ -43,7 +43,9 @@ class Section(BaseModel):
             raise failure(problems + cls._further(value, problems, info.context)) from None
 
     @classmethod
-    def _further(cls, value: Any, problems: Sequence[Problem], setting: Setting | None) -> list[Problem]:
+    def _further(
+        cls, value: Any, problems: Sequence[Problem], context: ValidationContext | None
+    ) -> list[Problem]:
         """Problems of the section as a whole that can be told although some of its keys are wrong."""
         return []
 
@@ -79,7 +81,7 @@ def registry(*kinds: type[N]) -> dict[str, type[N]]:
     return {kind.name: kind for kind in kinds}
 
 
-def parse_named(value: Any, kinds: Mapping[str, type[N]], noun: str, setting: Setting | None) -> N:
+def parse_named(value: Any, kinds: Mapping[str, type[N]], noun: str, context: ValidationContext | None) -> N:
     """One of `kinds`, from `name` or `{name: {option: value}}`. Raises ValidationError.
 
     Underscores of a name may be left out or put in: `leakyrelu` (torch's class) is `leaky_relu`.
@@ -93,7 +95,7 @@ def parse_named(value: Any, kinds: Mapping[str, type[N]], noun: str, setting: Se
     if kind.shorthand and isinstance(body, list | tuple):
         body = {kind.shorthand: body}
     try:
-        return kind.model_validate({} if body is None else body, context=setting)
+        return kind.model_validate({} if body is None else body, context=context)
     except ValidationError as error:
         raise failure(below(error, spelt)) from None
 
@@ -119,7 +121,7 @@ def _split(value: Any, noun: str, kinds: Iterable[str]) -> tuple[str, Any]:
 def named(kinds: Mapping[str, type[N]], noun: str) -> Rule:
     """The annotation of a value that is one of `kinds`."""
 
-    def check(value: Any, setting: Setting | None) -> N:
-        return parse_named(value, kinds, noun, setting)
+    def check(value: Any, context: ValidationContext | None) -> N:
+        return parse_named(value, kinds, noun, context)
 
     return Rule(check, {"x-choice": noun})

@@ -16,15 +16,15 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
 from mediaconv.config.problems import Problem, below, failure, unquoted, wrong
-from mediaconv.config.setting import Setting, check_causal, length_of
+from mediaconv.config.validation_context import ValidationContext, check_causal, length_of
 from mediaconv.errors import nearest
 
-Check = Callable[[Any, Setting | None], Any]
+Check = Callable[[Any, ValidationContext | None], Any]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """An annotation: `check(value, setting)` returns the value to keep or raises ValidationError."""
+    """An annotation: `check(value, context)` returns the value to keep or raises ValidationError."""
 
     check: Check
     schema: Mapping[str, Any] = field(hash=False)
@@ -44,7 +44,7 @@ def integer(low: int, high: int | None = None) -> Rule:
     """An integer in a range, both ends included."""
     words = f"an integer >= {low}" if high is None else f"an integer from {low} to {high}"
 
-    def check(value: Any, setting: Setting | None) -> int:
+    def check(value: Any, context: ValidationContext | None) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
             raise wrong(value, words)
         if value < low or (high is not None and value > high):
@@ -62,7 +62,7 @@ def number(*, above: float | None = None, low: float | None = None, high: float 
     ]
     words = " and ".join(["a number " + limits[0], *limits[1:]]) if limits else "a number"
 
-    def check(value: Any, setting: Setting | None) -> float:
+    def check(value: Any, context: ValidationContext | None) -> float:
         found = as_number(value)
         if found is None:
             raise wrong(value, words)
@@ -90,27 +90,27 @@ def as_number(value: Any) -> float | None:
 def per_axis_of(item: Rule, words: str, *, single: type | tuple[type, ...] = int) -> Rule:
     """One value, or a list of one for each axis of the pipeline, in torch's order."""
 
-    def check(value: Any, setting: Setting | None) -> Any:
+    def check(value: Any, context: ValidationContext | None) -> Any:
         if not isinstance(value, list | tuple):
             if isinstance(value, bool) or not isinstance(value, single):
-                count = length_of(setting.axes) if setting and setting.axes else "one per axis"
+                count = length_of(context.axes) if context and context.axes else "one per axis"
                 raise wrong(value, f"{words}, or a list of {count}")
-            return item.check(value, setting)
-        if not value or (setting and setting.axes and len(value) != len(setting.axes)):
-            count = f"of {length_of(setting.axes)}" if setting and setting.axes else "with one entry per axis"
+            return item.check(value, context)
+        if not value or (context and context.axes and len(value) != len(context.axes)):
+            count = f"of {length_of(context.axes)}" if context and context.axes else "with one entry per axis"
             raise wrong(value, f"{words}, or a list {count}")
-        return each(value, item.check, setting)
+        return each(value, item.check, context)
 
     return Rule(check, {"anyOf": [item.schema, {"type": "array", "items": item.schema, "minItems": 1}]})
 
 
-def each(values: Any, check: Check, setting: Setting | None) -> tuple[Any, ...]:
+def each(values: Any, check: Check, context: ValidationContext | None) -> tuple[Any, ...]:
     """Every item checked; the problems of all of them in one error."""
     kept: list[Any] = []
     problems: list[Problem] = []
     for i, value in enumerate(values):
         try:
-            kept.append(check(value, setting))
+            kept.append(check(value, context))
         except ValidationError as error:
             problems += below(error, i)
     if problems:
@@ -121,12 +121,12 @@ def each(values: Any, check: Check, setting: Setting | None) -> tuple[Any, ...]:
 def list_of(item: Rule, words: str) -> Rule:
     """A list of such items; a single one stands for a list of one."""
 
-    def check(value: Any, setting: Setting | None) -> tuple[Any, ...]:
+    def check(value: Any, context: ValidationContext | None) -> tuple[Any, ...]:
         if isinstance(value, str):
-            return (item.check(value, setting),)
+            return (item.check(value, context),)
         if not isinstance(value, list | tuple):
             raise wrong(value, words)
-        return each(value, item.check, setting)
+        return each(value, item.check, context)
 
     return Rule(check, {"anyOf": [item.schema, {"type": "array", "items": item.schema}]})
 
@@ -134,14 +134,14 @@ def list_of(item: Rule, words: str) -> Rule:
 def mapping_of(item: Rule, words: str) -> Rule:
     """A mapping from names to such items."""
 
-    def check(value: Any, setting: Setting | None) -> dict[str, Any]:
+    def check(value: Any, context: ValidationContext | None) -> dict[str, Any]:
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             raise wrong(value, words)
         kept: dict[str, Any] = {}
         problems: list[Problem] = []
         for key, entry in value.items():
             try:
-                kept[key] = item.check(entry, setting)
+                kept[key] = item.check(entry, context)
             except ValidationError as error:
                 problems += below(error, key)
         if problems:
@@ -151,7 +151,7 @@ def mapping_of(item: Rule, words: str) -> Rule:
     return Rule(check, {"type": "object", "additionalProperties": item.schema})
 
 
-def _check_flag(value: Any, setting: Setting | None) -> bool:
+def _check_flag(value: Any, context: ValidationContext | None) -> bool:
     if not isinstance(value, bool):
         raise wrong(value, "true or false", hint=unquoted(value))
     return value
@@ -160,7 +160,7 @@ def _check_flag(value: Any, setting: Setting | None) -> bool:
 def text(words: str) -> Rule:
     """Text that is not empty."""
 
-    def check(value: Any, setting: Setting | None) -> str:
+    def check(value: Any, context: ValidationContext | None) -> str:
         if not isinstance(value, str):
             hint = "; put it in quotes" if isinstance(value, int | float) else ""
             raise wrong(value, words, hint=hint)
@@ -174,14 +174,14 @@ def text(words: str) -> Rule:
 def path(words: str) -> Rule:
     """Text that is a path; `~` stands for the user's home, as it does for a shell."""
     written = text(words)
-    return Rule(lambda value, setting: os.path.expanduser(written.check(value, setting)), written.schema)
+    return Rule(lambda value, context: os.path.expanduser(written.check(value, context)), written.schema)
 
 
 def integer_or(word: str, low: int) -> Rule:
     """An integer >= low, or one word."""
     inner = integer(low)
 
-    def check(value: Any, setting: Setting | None) -> int | str:
+    def check(value: Any, context: ValidationContext | None) -> int | str:
         if value == word:
             return word
         if isinstance(value, bool) or not isinstance(value, int) or value < low:

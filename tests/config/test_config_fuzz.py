@@ -8,11 +8,12 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from mediaconv.config import LAYERS, RunConfig, dump_config, parse_config
-from mediaconv.config.initializers import INITIALIZERS
+from mediaconv.config import RunConfig, dump_config, parse_config
 from mediaconv.config.normalizers import NORMALIZERS
 from mediaconv.errors import ConfigError
+from mediaconv.layers import LAYERS
 from mediaconv.layers.filters.options import KERNELS
+from mediaconv.layers.keys.initializers import INITIALIZERS
 
 # many examples are wrong at once, which is the point: generating them is allowed to be slow
 quick = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))

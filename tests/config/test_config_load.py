@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mediaconv.config import LAYERS, RunConfig, dump_config, load_config, parse_config, walk
+from mediaconv.config import RunConfig, dump_config, load_config, parse_config
 from mediaconv.errors import ConfigError
+from mediaconv.layers import LAYERS, walk
 
 BASE = "pipeline: {}\ninput: in\noutput: out\n"
 VIDEO = BASE.format("video")
@@ -198,7 +199,7 @@ def test_a_layer_by_any_of_its_spellings(spelt: str, name: str) -> None:
 
 def test_all_activations_of_the_registry_are_torchs() -> None:
     torch = pytest.importorskip("torch")
-    from mediaconv.config.activations import ACTIVATIONS
+    from mediaconv.layers.activations import ACTIVATIONS
 
     needs = {"threshold": {"threshold": 1.0, "value": 2.0}}
     needs |= {name: {"dim": 1} for name in ("softmax", "softmin", "log_softmax", "glu")}

@@ -7,9 +7,10 @@ import json
 import pytest
 import yaml
 
-from mediaconv.config import LAYERS, config_schema, dump_config, parse_config
+from mediaconv.config import config_schema, dump_config, parse_config
 from mediaconv.config.document import Loader
 from mediaconv.config.normalizers import NORMALIZERS
+from mediaconv.layers import LAYERS
 from tests.config.test_config_load import GOOD
 
 jsonschema = pytest.importorskip("jsonschema")

@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from mediaconv.config import parse_config
-from mediaconv.config.layers import LAYERS
 from mediaconv.errors import UsageError
+from mediaconv.layers import LAYERS
 from mediaconv.model.build import build_stack
 from mediaconv.nn import stream
 from mediaconv.nn.streaming.protocol import axis_map

@@ -13,8 +13,8 @@ import typer
 from typer.testing import CliRunner
 
 from mediaconv.cli.kernels import kernels
-from mediaconv.config.initializers import INITIALIZERS
 from mediaconv.layers.filters.fill import KERNELS
+from mediaconv.layers.keys.initializers import INITIALIZERS
 
 
 @pytest.fixture

@@ -15,12 +15,13 @@ from mediaconv.compare.prove.attribution import Leak
 from mediaconv.compare.prove.file_to_file import FileProof, prove_files
 from mediaconv.compare.prove.probe import Order
 from mediaconv.compare.prove.search import Proof, prove
-from mediaconv.config import RunConfig, walk
-from mediaconv.config.layer import CausalLayer
+from mediaconv.config import RunConfig
 from mediaconv.config.run_config import render
 from mediaconv.engine.computation import Computation, computation_of
 from mediaconv.errors import MediaError, ReadError, UsageError
-from mediaconv.model.build import laid_layers
+from mediaconv.layers import walk
+from mediaconv.layers.construct import iter_bound_layers
+from mediaconv.layers.layer_spec import CausalLayer
 from mediaconv.nn.streaming.protocol import axis_map
 from mediaconv.pipeline import Pipeline, SourceInfo
 from mediaconv.run.jobs.discover import find_inputs
@@ -171,7 +172,8 @@ def _labels(config: RunConfig, module: nn.Module, *, prelude: bool) -> dict[str,
     """What each layer is called in the configuration, by its path in the module."""
     places = {id(spec): f"{render(path)}.{spec.name}" for path, spec in walk(config.stack)}
     stack, prefix = (list(module.children())[1], "1.") if prelude else (module, "")
-    labels = {laid.name: places[id(laid.spec)] for laid in laid_layers(config.stack, stack, prefix=prefix)}
+    bound_layers = iter_bound_layers(config.stack, stack, prefix=prefix)
+    labels = {bound.name: places[id(bound.spec)] for bound in bound_layers}
     if prelude:
         labels["0"] = "read.sample_rate" if getattr(config.read, "sample_rate", None) else "read"
     return labels

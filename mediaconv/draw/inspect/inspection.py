@@ -23,8 +23,8 @@ from mediaconv.draw.inspect.record import Flow, Node, Recorder
 from mediaconv.draw.inspect.sheets import MAX_COLUMNS
 from mediaconv.draw.inspect.window import Survey, choose_part
 from mediaconv.errors import UsageError, WriteError
+from mediaconv.layers.construct import iter_bound_layers
 from mediaconv.model.binding import Bound, bind
-from mediaconv.model.build import laid_layers
 from mediaconv.pipeline import Pipeline, SourceInfo, find
 
 STEPS = {1: 16384, 3: 24}
@@ -196,10 +196,10 @@ def _ticks(clip: Clip, survey: Survey) -> tuple[Fraction, ...]:
 def _titles(config: RunConfig, stack: mnn.Sequential) -> dict[str, str]:
     """What a configuration calls each layer, by its module's name."""
     titles = {}
-    for laid in laid_layers(config.stack, stack):
-        titles[laid.name] = laid.spec.name
-        if isinstance(laid.module, mnn.Gated):
-            titles |= {f"{laid.name}.conv": "gated: conv", f"{laid.name}.gate": "gated: gate"}
+    for bound in iter_bound_layers(config.stack, stack):
+        titles[bound.name] = bound.spec.name
+        if isinstance(bound.module, mnn.Gated):
+            titles |= {f"{bound.name}.conv": "gated: conv", f"{bound.name}.gate": "gated: gate"}
     return titles
 
 

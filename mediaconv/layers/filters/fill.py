@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from mediaconv.config.problems import problems_of
 from mediaconv.config.section import parse_named
-from mediaconv.config.setting import Setting
+from mediaconv.config.validation_context import ValidationContext
 from mediaconv.errors import UsageError, nearest
 from mediaconv.layers.filters import formulas
 from mediaconv.layers.filters import options as specs
@@ -125,7 +125,7 @@ def kernel_size(kernel: Kernel, dims: int) -> tuple[int, ...]:
 
 def check_dims(kernel: Kernel, dims: int) -> None:
     """Raise UsageError where a kernel, or its axis, does not exist in so many dimensions."""
-    if found := kernel.problems(Setting(axes=AXES_OF[dims])):
+    if found := kernel.problems(ValidationContext(axes=AXES_OF[dims])):
         lines = [".".join(["kernel", kernel.name, *map(str, p.location)]) + f": {p.text}" for p in found]
         raise UsageError("\n".join(lines).replace("this pipeline's is", "this is"))
 

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from mediaconv.config.problems import Problem, shown, wrong
 from mediaconv.config.section import Named, named, registry
-from mediaconv.config.setting import Setting
+from mediaconv.config.validation_context import ValidationContext
 from mediaconv.config.values import Count, Flag, Number, Positive, each, integer, number
 from mediaconv.config.values import Rule as _Rule
 
@@ -29,9 +29,9 @@ class Kernel(Named):
     dims: ClassVar[Sequence[int]] = (1, 2, 3)
     mix: Flag = Field(default=False, description="apply to the mean of the channels, not to each by itself")
 
-    def problems(self, setting: Setting) -> list[Problem]:
+    def problems(self, context: ValidationContext) -> list[Problem]:
         """What does not fit the pipeline's axes."""
-        dims = setting.dims
+        dims = context.dims
         if dims is None or dims in self.dims:
             return []
         fitting = " or ".join(f"{d}D" for d in self.dims)
@@ -73,9 +73,9 @@ class Laplacian(Kernel):
 class _Derivative(Kernel):
     axis: Axis | None = Field(default=None, description="x, y or t (time); default x, of sound t")
 
-    def problems(self, setting: Setting) -> list[Problem]:
-        found = super().problems(setting)
-        allowed = AXES_OF.get(setting.dims or 0, ())
+    def problems(self, context: ValidationContext) -> list[Problem]:
+        found = super().problems(context)
+        allowed = AXES_OF.get(context.dims or 0, ())
         if allowed and self.axis is not None and self.axis not in allowed:
             found.append(
                 Problem(("axis",), f"got {shown(self.axis)}, expected {' or '.join(sorted(allowed))}")
@@ -126,32 +126,32 @@ class Emboss(Kernel):
     dims: ClassVar[Sequence[int]] = (2, 3)
 
 
-class _Fir(Kernel):
+class FirKernel(Kernel):
     dims: ClassVar[Sequence[int]] = (1,)
     taps: Annotated[int, integer(3)] = Field(
         default=101, description="length of the filter in samples, unless kernel_size states it"
     )
 
 
-class LowPass(_Fir):
+class LowPass(FirKernel):
     """A windowed-sinc FIR that keeps what lies below the cut-off."""
 
     name: ClassVar[str] = "low_pass"
     cutoff_hz: Positive = Field(description="cut-off in Hz")
 
 
-class HighPass(_Fir):
+class HighPass(FirKernel):
     """A windowed-sinc FIR that keeps what lies above the cut-off."""
 
     name: ClassVar[str] = "high_pass"
     cutoff_hz: Positive = Field(description="cut-off in Hz")
 
 
-def _check_band(value: object, setting: Setting | None) -> tuple[float, float]:
+def _check_band(value: object, context: ValidationContext | None) -> tuple[float, float]:
     words = "[low, high] in Hz with 0 < low < high"
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise wrong(value, words)
-    low, high = each(value, number(above=0).check, setting)
+    low, high = each(value, number(above=0).check, context)
     if low >= high:
         raise wrong(value, words)
     return low, high
@@ -163,7 +163,7 @@ _BAND = _Rule(
 )
 
 
-class BandPass(_Fir):
+class BandPass(FirKernel):
     """A windowed-sinc FIR that keeps what lies in the band."""
 
     name: ClassVar[str] = "band_pass"

@@ -10,15 +10,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from mediaconv.config import RunConfig, walk
-from mediaconv.config.convolutions import Conv, ConvKeys
+from mediaconv.config import RunConfig
 from mediaconv.errors import MediaconvError, ReadError, UsageError
-from mediaconv.layers.filters.options import BandPass, HighPass, LowPass
+from mediaconv.layers import walk
 from mediaconv.pipeline import Pipeline, SourceInfo, find
 from mediaconv.run.jobs.discover import find_inputs
 from mediaconv.run.jobs.plan import make_plan
 
-IN_HERTZ = (LowPass, HighPass, BandPass)
 _ANY_RATE_HZ = 2.0**30
 """Stands for a rate that is not known: no cut-off in Hz reaches it."""
 
@@ -82,8 +80,7 @@ def _without_input(config: RunConfig, pipeline: Pipeline, reason: str) -> Rehear
     from mediaconv.model.weights import load_weights
     from mediaconv.nn.streaming.protocol import output_channels
 
-    first = config.stack[0]
-    channels = first.in_channels if isinstance(first, ConvKeys) else None
+    channels = getattr(config.stack[0], "in_channels", None)
     if channels is None:
         if config.weights is not None:
             load_weights(config.weights)
@@ -92,8 +89,6 @@ def _without_input(config: RunConfig, pipeline: Pipeline, reason: str) -> Rehear
     rate = getattr(config.read, "sample_rate", None)
     stack = build_stack(config, pipeline, channels=channels, rate_hz=float(rate or _ANY_RATE_HZ))
     unchecked = [f"whether the stack fits its input ({reason})"]
-    if rate is None and any(
-        isinstance(s, Conv) and isinstance(s.kernel, IN_HERTZ) for _, s in walk(config.stack)
-    ):
+    if rate is None and any(spec.needs_rate for _, spec in walk(config.stack)):
         unchecked.append("cut-offs in Hz (the rate of the sound is not known)")
     return Rehearsal((channels, output_channels(stack, channels)), tuple(unchecked))

@@ -33,6 +33,12 @@ class Causality:
     def __bool__(self) -> bool:
         return self.mode != "none"
 
+    def axes(self, dims: int, time_axis: int) -> tuple[int, ...]:
+        """Axes along which nothing may see what comes later: in raster order all of them."""
+        if self.mode == "raster":
+            return tuple(range(dims))
+        return (time_axis,) if self and dims else ()
+
 
 def causality(value: bool | str | Mapping[str, str], *, default_mode: str) -> Causality:
     """What a checked `causal` value means.
@@ -52,7 +58,7 @@ def causality(value: bool | str | Mapping[str, str], *, default_mode: str) -> Ca
 
 
 @dataclass(frozen=True)
-class Setting:
+class ValidationContext:
     """axes: names of the pipeline's axes in torch's order; empty while the pipeline is not known."""
 
     axes: tuple[str, ...] = ()
@@ -61,17 +67,31 @@ class Setting:
     pipeline: Pipeline | None = None
     time_axis: int = 0
 
+    @classmethod
+    def of(
+        cls, pipeline: Pipeline | None, *, causal: bool | str | Mapping[str, str], time_axis: int
+    ) -> ValidationContext:
+        """Of a file with this pipeline (None: not known), `causal` and `time_axis`."""
+        mode = pipeline.causal_mode if pipeline else "pad"
+        axes = tuple(pipeline.axes) if pipeline else ()
+        return cls(axes, causality(causal, default_mode=mode), mode, pipeline, time_axis)
+
     @property
     def dims(self) -> int | None:
         """How many axes are convolved, or None while the pipeline is not known."""
         return len(self.axes) or None
+
+    @property
+    def causal_axes(self) -> tuple[int, ...]:
+        """Axes along which no layer of the file may see what comes later, unless it says so itself."""
+        return self.causal.axes(len(self.axes), self.time_axis)
 
     def resolve(self, causal: bool | str | Mapping[str, str] | None) -> Causality:
         """A layer's own causality: its `causal` key, or the file's where it has none."""
         return self.causal if causal is None else causality(causal, default_mode=self.causal_mode)
 
 
-def check_causal(value: Any, setting: Setting | None) -> bool | str | dict[str, str]:
+def check_causal(value: Any, context: ValidationContext | None) -> bool | str | dict[str, str]:
     """A `causal` value as it may stand in a file. Raises ValidationError."""
     if isinstance(value, Mapping) and set(value) == {"raster"}:
         if value["raster"] not in ("A", "B"):
@@ -82,8 +102,8 @@ def check_causal(value: Any, setting: Setting | None) -> bool | str | dict[str, 
     else:
         near = nearest(value, ("false", "true", *CAUSAL_MODES)) if isinstance(value, str) else ""
         raise wrong(value, CAUSAL_EXPECTED, hint=unquoted(value) or near)
-    if setting is not None and setting.dims == 1:
-        mode = causality(checked, default_mode=setting.causal_mode).mode
+    if context is not None and context.dims == 1:
+        mode = causality(checked, default_mode=context.causal_mode).mode
         if mode == "raster":
             raise wrong(
                 value, "mask or pad: raster needs a reading order of two axes or more; in 1D mask is the same"

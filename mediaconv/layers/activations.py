@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, create_model
 
-from mediaconv.config.layer import LayerSpec
 from mediaconv.config.problems import Problem
-from mediaconv.config.setting import Setting
+from mediaconv.config.validation_context import ValidationContext
 from mediaconv.config.values import Count, NonNegative, Number, Positive
+from mediaconv.layers.layer_spec import BuildContext, LayerSpec
+from mediaconv.layers.registry import register
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class Activation(LayerSpec):
@@ -23,13 +27,28 @@ class Activation(LayerSpec):
     torch_name: ClassVar[str]
     """The class in torch.nn."""
 
-    def problems(self, setting: Setting) -> list[Problem]:
-        found = super().problems(setting)
+    def problems(self, context: ValidationContext) -> list[Problem]:
+        found = super().problems(context)
         for low, high, words, in_order in _ORDERED:
             if hasattr(self, low) and not in_order(getattr(self, low), getattr(self, high)):
                 text = f"got {getattr(self, high):g}, expected {words} {low}, {getattr(self, low):g}"
                 found.append(Problem((high,), text))
         return found
+
+    def build(self, context: BuildContext) -> nn.Module:
+        from torch import nn
+
+        options = dict(self)
+        parameters = options.get("num_parameters", 1)
+        if parameters not in (1, context.channels):
+            raise ValueError(
+                f"num_parameters: got {parameters}, expected 1, or one per channel: {context.channels}"
+            )
+        if self.name == "glu" and context.channels % 2:
+            raise ValueError(
+                f"got {context.channels} channels, expected an even number: half of them gate the others"
+            )
+        return getattr(nn, self.torch_name)(**options)
 
 
 _ORDERED: tuple[tuple[str, str, str, Callable[[float, float], bool]], ...] = (
@@ -78,7 +97,7 @@ def _activation(name: str, torch_name: str, options: dict[str, tuple[Any, Any]])
     kind = create_model(torch_name, __base__=Activation, __module__=__name__, **options)  # type: ignore[call-overload]
     kind.name, kind.torch_name = name, torch_name
     kind.__doc__ = f"torch.nn.{torch_name}."
-    return kind
+    return register(kind)
 
 
 ACTIVATIONS: dict[str, type[Activation]] = {

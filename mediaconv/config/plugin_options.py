@@ -16,7 +16,7 @@ from mediaconv.config.problems import Location, Problem, failure, listed, proble
 M = TypeVar("M", bound=BaseModel)
 
 
-def parse_foreign(model: type[M], value: Any) -> M:
+def parse_plugin_options(model: type[M], value: Any) -> M:
     """A value checked by any pydantic model. Raises ValidationError."""
     if not isinstance(value, Mapping | model):
         raise wrong(value, f"a mapping with keys of {listed(model.model_fields)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from mediaconv.config.problems import Problem, shown, wrong
-from mediaconv.config.setting import Causality, Setting
+from mediaconv.config.validation_context import Causality, ValidationContext
 from mediaconv.config.values import Rule, per_axis_of
 from mediaconv.errors import nearest
 
@@ -14,7 +14,7 @@ _NAMES = ("same", "valid")
 _WORDS = "same, valid or an integer >= 0"
 
 
-def _check_padding(value: Any, setting: Setting | None) -> int | str:
+def _check_padding(value: Any, context: ValidationContext | None) -> int | str:
     if isinstance(value, str):
         if value not in _NAMES:
             raise wrong(value, _WORDS, hint=nearest(value, _NAMES))
@@ -34,7 +34,7 @@ def causal_padding_problems(
     padding: int | str | tuple[int | str, ...],
     how: Causality,
     axes: tuple[int, ...],
-    setting: Setting,
+    context: ValidationContext,
     *,
     raster_valid: bool = False,
 ) -> list[Problem]:
@@ -46,7 +46,7 @@ def causal_padding_problems(
     for axis in axes:
         given = padding if isinstance(padding, int | str) else padding[axis]
         if isinstance(given, int) or (how.mode == "raster" and given != "same" and not raster_valid):
-            where = setting.axes[axis] if setting.axes else f"axis {axis}"
+            where = context.axes[axis] if context.axes else f"axis {axis}"
             reason = f"causal {how.mode} pads it as the kernel says"
             return [Problem(("padding",), f"got {shown(padding)}, expected same along {where}: {reason}")]
     return []

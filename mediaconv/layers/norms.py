@@ -1,15 +1,19 @@
-"""The normalization layers, and dropout, which does nothing in a run."""
+"""The normalization layers."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from mediaconv.config.layer import LayerSpec
 from mediaconv.config.problems import Problem
-from mediaconv.config.setting import Setting
-from mediaconv.config.values import Count, Flag, Positive, Share
+from mediaconv.config.validation_context import ValidationContext
+from mediaconv.config.values import Count, Flag, Positive
+from mediaconv.layers.layer_spec import BuildContext, LayerSpec
+from mediaconv.layers.registry import register
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class _Norm(LayerSpec):
@@ -17,18 +21,29 @@ class _Norm(LayerSpec):
     affine: Flag = Field(default=True, description="whether there is a weight and a bias per channel")
 
 
+@register
 class BatchNorm(_Norm):
     """torch's BatchNormNd in evaluation: stored mean and variance per channel."""
 
     name: ClassVar[str] = "batch_norm"
 
+    def build(self, context: BuildContext) -> nn.Module:
+        return context.nn_class("BatchNorm")(context.channels, eps=self.eps, affine=self.affine)
 
+
+@register
 class LayerNorm(_Norm):
     """Mean 0 and variance 1 over the channels of each position."""
 
     name: ClassVar[str] = "layer_norm"
 
+    def build(self, context: BuildContext) -> nn.Module:
+        from mediaconv.nn import ChannelLayerNorm
 
+        return ChannelLayerNorm(context.channels, eps=self.eps, affine=self.affine)
+
+
+@register
 class RmsNorm(_Norm):
     """Root mean square 1 over the channels of each position."""
 
@@ -38,12 +53,17 @@ class RmsNorm(_Norm):
         description="added to the mean square; default: the smallest step of the type, as torch's",
     )
 
+    def build(self, context: BuildContext) -> nn.Module:
+        from mediaconv.nn import RMSNorm
+
+        return RMSNorm(context.channels, eps=self.eps, affine=self.affine)
+
 
 class _PoolingNorm(_Norm):
     """A norm that takes its mean over all positions: it needs the whole file."""
 
-    def problems(self, setting: Setting) -> list[Problem]:
-        if not setting.causal:
+    def problems(self, context: ValidationContext) -> list[Problem]:
+        if not context.causal:
             return []
         reason = (
             "it takes its mean over the whole file, the future too; use layer_norm, rms_norm or batch_norm"
@@ -51,22 +71,25 @@ class _PoolingNorm(_Norm):
         return [Problem((), f"got {self.name} in a causal stack: {reason}")]
 
 
+@register
 class GroupNorm(_PoolingNorm):
     """Mean 0 and variance 1 over each group of channels and all positions."""
 
     name: ClassVar[str] = "group_norm"
     num_groups: Count = Field(description="number of groups")
 
+    def build(self, context: BuildContext) -> nn.Module:
+        from mediaconv.nn import GroupNorm
 
+        return GroupNorm(self.num_groups, context.channels, eps=self.eps, affine=self.affine)
+
+
+@register
 class InstanceNorm(_PoolingNorm):
     """Mean 0 and variance 1 over all positions of each channel."""
 
     name: ClassVar[str] = "instance_norm"
     affine: Flag = Field(default=False, description="whether there is a weight and a bias per channel")
 
-
-class Dropout(LayerSpec):
-    """The identity in a run; there so that a model's keys keep their numbers."""
-
-    name: ClassVar[str] = "dropout"
-    p: Share = Field(default=0.5, description="share of values dropped in training")
+    def build(self, context: BuildContext) -> nn.Module:
+        return context.nn_class("InstanceNorm")(context.channels, eps=self.eps, affine=self.affine)

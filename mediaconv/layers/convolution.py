@@ -1,22 +1,23 @@
-"""The layers with a weight over a window: `conv`, `conv_transpose`, `deform_conv`, `gated`.
-
-Keys and their checks only; the modules are built elsewhere.
-"""
+"""Convolution, `conv`, and the keys that all layers with a weight over a window share."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from mediaconv.config.initializers import InitializerField
-from mediaconv.config.inline_numbers import Bias, Weight, shape_of
-from mediaconv.config.layer import CausalLayer
-from mediaconv.config.padding import Padding, PaddingMode, causal_padding_problems
 from mediaconv.config.problems import Problem, shown
-from mediaconv.config.setting import Setting
-from mediaconv.config.values import Count, Flag, Natural, Paddings, Sizes, per_axis
-from mediaconv.layers.filters.options import KernelField
+from mediaconv.config.validation_context import ValidationContext
+from mediaconv.config.values import Count, Sizes, per_axis
+from mediaconv.layers.filters.options import FirKernel, KernelField
+from mediaconv.layers.keys.initializers import InitializerField
+from mediaconv.layers.keys.inline_numbers import Bias, Weight, shape_of
+from mediaconv.layers.keys.padding_keys import Padding, PaddingMode, causal_padding_problems
+from mediaconv.layers.layer_spec import BuildContext, CausalLayer
+from mediaconv.layers.registry import register
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class ConvKeys(CausalLayer):
@@ -47,10 +48,10 @@ class ConvKeys(CausalLayer):
     out_axis: ClassVar[int] = 0
     """The weight's axis of output channels in torch's shape."""
 
-    def problems(self, setting: Setting) -> list[Problem]:
-        found = super().problems(setting) + self._numbers() + self._channels()
-        found += self._required() + self._alignment(setting)
-        how = self.causality(setting)
+    def problems(self, context: ValidationContext) -> list[Problem]:
+        found = super().problems(context) + self._numbers() + self._channels()
+        found += self._required() + self._alignment(context)
+        how = self.causality(context)
         raster = how.mode == "raster"
         if how and self.padding_mode in ("reflect", "circular", *(["replicate"] if raster else [])):
             expected = "zeros" if raster else "zeros or replicate"
@@ -59,7 +60,7 @@ class ConvKeys(CausalLayer):
                 reason = "above the first row it copies that row, of which raster would read later columns"
             text = f"got {self.padding_mode}, expected {expected}: {reason}"
             found.append(Problem(("padding_mode",), text))
-        return found + causal_padding_problems(self.padding, how, self.causal_axes(setting), setting)
+        return found + causal_padding_problems(self.padding, how, self.causal_axes(context), context)
 
     def _numbers(self) -> list[Problem]:
         """Inline numbers state the channels and the kernel: here these are filled in, or compared."""
@@ -105,8 +106,44 @@ class ConvKeys(CausalLayer):
             if getattr(self, key) is None
         ]
 
-    def _alignment(self, setting: Setting) -> list[Problem]:
-        how = self.causality(setting)
+    def arguments(self, context: BuildContext) -> dict[str, Any]:
+        """What torch's convolutions take."""
+        if self.in_channels not in (None, context.channels):
+            raise ValueError(
+                f"in_channels: got {self.in_channels}, "
+                f"but what comes before gives {context.channels} channels"
+            )
+        keys = ("out_channels", "kernel_size", "stride", "dilation", "padding", "groups", "padding_mode")
+        stated = {key: getattr(self, key) for key in keys}
+        return {**stated, "in_channels": context.channels, "bias": self.bias is not False}
+
+    def convolution(self, context: BuildContext, **arguments: Any) -> nn.Module:
+        """The plain convolution, standard or causal."""
+        how = self.causality(context.file)
+        if not how:
+            return context.nn_class("Conv")(**arguments)
+        return context.nn_class("CausalConv")(
+            **arguments,
+            mode=how.mode,
+            raster_type=how.raster,
+            time_axis=self.time_axis,
+            alignment=self.alignment,
+        )
+
+    def set_weights(self, module: Any, *, name: str, seed: int, rate_hz: float | None) -> None:
+        from mediaconv.layers.keys.random_weights import apply_mask, generator_for, initialize, write_numbers
+
+        if self.init is not None:
+            drawn = generator_for(seed, f"{name}.weight")
+            initialize(module.weight, self.init.name, self.init.options, drawn)
+        if self.weight is not None:
+            write_numbers(module.weight, self.weight)
+        apply_mask(module)
+        if isinstance(self.bias, tuple):
+            write_numbers(module.bias, self.bias)
+
+    def _alignment(self, context: ValidationContext) -> list[Problem]:
+        how = self.causality(context)
         if self.alignment == "strict" or (self.has_alignments and how.mode == "pad"):
             return []
         where = f"under causal {how.mode}" if self.has_alignments else f"for {self.name}"
@@ -114,28 +151,29 @@ class ConvKeys(CausalLayer):
         return [Problem(("alignment",), text)]
 
 
-def _stated_by(*keys: str) -> ConfigDict:
+def stated_by(*keys: str) -> ConfigDict:
     """For the schema: the channels and the kernel are given, or one of these keys states them."""
     ways: list[JsonValue] = [{"required": ["out_channels", "kernel_size"]}]
     ways += [{"required": [key]} for key in keys]
     return ConfigDict(json_schema_extra={"anyOf": ways})
 
 
+@register
 class Conv(ConvKeys):
     """Convolution: torch's ConvNd, standard or causal."""
 
-    model_config = _stated_by("kernel", "weight")
+    model_config = stated_by("kernel", "weight")
     name: ClassVar[str] = "conv"
     kernel: KernelField | None = Field(default=None, description="a well-known kernel by name")
 
-    def problems(self, setting: Setting) -> list[Problem]:
-        found = super().problems(setting)
+    def problems(self, context: ValidationContext) -> list[Problem]:
+        found = super().problems(context)
         if self.kernel is None:
             return found
         self._resolve_bias()
         beside = f"is given beside kernel {self.kernel.name}: give one of them"
         found += [Problem((key,), beside) for key in ("weight", "init") if getattr(self, key) is not None]
-        for problem in self.kernel.problems(setting):
+        for problem in self.kernel.problems(context):
             place = (self.kernel.name, *problem.location) if problem.location else ()
             found.append(Problem(("kernel", *place), problem.text))
         return found
@@ -143,60 +181,36 @@ class Conv(ConvKeys):
     def _required(self, unless: str = "kernel or weight") -> list[Problem]:
         return super()._required(unless) if self.kernel is None else []
 
+    def build(self, context: BuildContext) -> nn.Module:
+        return self.convolution(context, **self.arguments(context))
 
-class ConvTranspose(ConvKeys):
-    """Transposed convolution: torch's ConvTransposeNd; `padding: same` gives `stride` times the length."""
+    def set_weights(self, module: Any, *, name: str, seed: int, rate_hz: float | None) -> None:
+        if self.kernel is not None:
+            from mediaconv.layers.filters.fill import fill_kernel
 
-    model_config = _stated_by("weight")
-    name: ClassVar[str] = "conv_transpose"
-    has_alignments: ClassVar[bool] = False
-    out_axis: ClassVar[int] = 1
-    output_padding: Paddings = Field(default=0, description="added to the length at the end, per axis")
+            fill_kernel(module, self.kernel, rate_hz=rate_hz)
+        super().set_weights(module, name=name, seed=seed, rate_hz=rate_hz)
 
-    def problems(self, setting: Setting) -> list[Problem]:
-        found = super().problems(setting)
-        if self.padding_mode == "replicate" or (self.padding_mode != "zeros" and not self.causality(setting)):
-            text = f"got {self.padding_mode}, expected zeros: a transposed layer has no other"
-            found.append(Problem(("padding_mode",), text))
-        return found
+    @property
+    def needs_rate(self) -> bool:
+        return isinstance(self.kernel, FirKernel)
 
+    def arguments(self, context: BuildContext) -> dict[str, Any]:
+        """A well-known kernel says size, channels and groups of its layer, and no bias unless asked for.
 
-class DeformConv(ConvKeys):
-    """Deformable convolution: every tap reads at a learned offset (Dai et al. 2017)."""
+        Each channel by itself is a grouped convolution; `mix` is a dense one over the channels' mean.
+        """
+        arguments = super().arguments(context)
+        if self.kernel is None:
+            return arguments
+        from mediaconv.layers.filters.fill import filter_count, kernel_size
 
-    model_config = _stated_by("weight")
-    name: ClassVar[str] = "deform_conv"
-    dims: ClassVar[tuple[int, ...]] = (2, 3)
-    has_alignments: ClassVar[bool] = False
-    offset_range: Natural = Field(
-        default=1, description="largest offset along the stream axis (rows, frames), so that it streams"
-    )
-    modulation: Flag = Field(
-        default=False, description="weigh every tap by a learned factor too (Zhu et al. 2019)"
-    )
-
-    def problems(self, setting: Setting) -> list[Problem]:
-        found = super().problems(setting)
-        how = self.causality(setting)
-        if how.mode in ("mask", "raster"):
-            text = f"got {how.mode}, expected pad or false: taps that move cannot be masked by their place"
-            found.append(Problem(("causal",) if self.causal is not None else (), text))
-        return found
-
-
-class Gated(ConvKeys):
-    """WaveNet's gate tanh(a) * sigmoid(b): of the channels' two halves, or of a convolution's two outputs."""
-
-    name: ClassVar[str] = "gated"
-
-    def _required(self, unless: str = "weight") -> list[Problem]:
-        fields = {k: f for k, f in type(self).model_fields.items() if k not in ("causal", "time_axis")}
-        bare = all(getattr(self, key) == field.get_default() for key, field in fields.items())
-        return [] if bare else super()._required(unless)
-
-    def problems(self, setting: Setting) -> list[Problem]:
-        found = super().problems(setting)
-        if self.weight is not None:
-            text = "is given: the two convolutions of a gate take their numbers from weights or init"
-            return [*found, Problem(("weight",), text)]
-        return found
+        filters = filter_count(self.kernel)
+        alone = not self.kernel.mix
+        out = self.out_channels or filters * (context.channels if alone else 1)
+        depthwise = alone and self.groups == 1 and out == filters * context.channels
+        return arguments | {
+            "out_channels": out,
+            "kernel_size": self.kernel_size or kernel_size(self.kernel, context.dims),
+            "groups": context.channels if depthwise else self.groups,
+        }

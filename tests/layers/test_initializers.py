@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 import mediaconv.nn as mnn
-from mediaconv.config.initializers import INITIALIZERS
 from mediaconv.errors import UsageError
-from mediaconv.model.initializers import apply_mask, generator_for, initialize, seed_parameters
+from mediaconv.layers.keys.initializers import INITIALIZERS
+from mediaconv.layers.keys.random_weights import apply_mask, generator_for, initialize, seed_parameters
 
 OPTIONS = {"constant": {"val": 0.25}}
 

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from mediaconv.config.initializers import INITIALIZERS
 from mediaconv.config.problems import problems_of
 from mediaconv.config.section import parse_named
 from mediaconv.errors import UsageError, nearest
+from mediaconv.layers.keys.initializers import INITIALIZERS
 
 _DETERMINISTIC = ("constant", "ones", "zeros", "dirac")
 """Initializers of `INITIALIZERS` that draw nothing: torch's functions take no generator."""
@@ -43,7 +43,7 @@ def initialize(
 ) -> None:
     """Fill a parameter, in place, by one of torch.nn.init's functions.
 
-    name: without the underscore at the end, a key of `mediaconv.config.initializers.INITIALIZERS`.
+    name: without the underscore at the end, a key of `mediaconv.layers.keys.initializers.INITIALIZERS`.
     options: the arguments of torch's function, by its names.
     generator: on the CPU; see `generator_for`.
     Raises UsageError: unknown name or option, a parameter of too few axes, numbers that are not finite.
@@ -81,6 +81,12 @@ def seed_parameters(module: nn.Module, seed: int) -> None:
             bound = 1 / math.sqrt(_fan_in(shaped))
             initialize(parameter, "uniform", {"a": -bound, "b": bound}, generator)
         apply_mask(layer)
+
+
+@torch.no_grad()
+def write_numbers(parameter: Tensor, numbers: Sequence[Any]) -> None:
+    """Copy nested numbers into a parameter of their shape."""
+    parameter.copy_(torch.tensor(numbers, dtype=torch.float64))
 
 
 @torch.no_grad()

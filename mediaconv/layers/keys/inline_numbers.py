@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from mediaconv.config.problems import Location, unquoted, wrong
-from mediaconv.config.setting import Setting
+from mediaconv.config.validation_context import ValidationContext
 from mediaconv.config.values import Rule, as_number, each, number
 
 
@@ -18,8 +18,8 @@ def shape_of(weight: Any) -> tuple[int, ...]:
     return (len(weight), *shape_of(weight[0])) if isinstance(weight, tuple) else ()
 
 
-def _check_weight(value: Any, setting: Setting | None) -> Any:
-    rank = setting.dims + 2 if setting and setting.dims else None
+def _check_weight(value: Any, context: ValidationContext | None) -> Any:
+    rank = context.dims + 2 if context and context.dims else None
     if not isinstance(value, list | tuple):
         raise wrong(value, _words(rank))
     kept, sizes = _nested(value, ())
@@ -47,12 +47,12 @@ def _nested(value: Any, location: Location) -> tuple[Any, tuple[int, ...]]:
     return tuple(item for item, _ in items), (len(items), *(shapes.pop() if shapes else ()))
 
 
-def _check_bias(value: Any, setting: Setting | None) -> bool | tuple[float, ...]:
+def _check_bias(value: Any, context: ValidationContext | None) -> bool | tuple[float, ...]:
     if isinstance(value, bool):
         return value
     if not isinstance(value, list | tuple) or not value:
         raise wrong(value, "true, false or a list of numbers, one per output channel", hint=unquoted(value))
-    return each(value, number().check, setting)
+    return each(value, number().check, context)
 
 
 _BIAS_SCHEMA = {"anyOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "number"}, "minItems": 1}]}

@@ -1,0 +1,1 @@
+"""Groups of keys that several layers share, and what they do to a layer's weights."""
