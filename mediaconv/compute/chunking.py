@@ -81,7 +81,7 @@ def _sides(module: nn.Module, info: SourceInfo) -> Iterator[_Side]:
 def _layers(module: nn.Module) -> Iterator[nn.Module]:
     """Layers in a row; activations are left out, they work in place or on one layer's output."""
     if isinstance(module, Sequential | nn.Sequential):
-        for layer in module.children():
+        for layer in module:
             yield from _layers(layer)
     elif not isinstance(module, ELEMENTWISE):
         yield module

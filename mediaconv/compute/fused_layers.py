@@ -70,8 +70,8 @@ def read_stack(module: nn.Module) -> list[Convolution] | None:
 
 
 def _flatten(module: nn.Module) -> Iterator[nn.Module]:
-    if type(module) in (Sequential, nn.Sequential):
-        for layer in module.children():
+    if isinstance(module, nn.Sequential) and type(module) in (Sequential, nn.Sequential):
+        for layer in module:
             yield from _flatten(layer)
     else:
         yield module

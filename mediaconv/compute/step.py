@@ -7,7 +7,6 @@ alone, never from time or machine load. Opens no files.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol
@@ -24,6 +23,7 @@ from mediaconv.compute.normalize import Normalizer
 from mediaconv.errors import ComputeError, UsageError, nearest
 from mediaconv.media.samples import SampleFormat
 from mediaconv.nn import stream
+from mediaconv.nn.copying import copy_module
 from mediaconv.pipeline import SourceInfo
 
 __all__ = ["ComputeStep", "TorchStep", "choose_chunk", "make_step", "pick_device"]
@@ -177,7 +177,7 @@ def _prepared(module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn
     fits = all(t.device == device and (not t.is_floating_point() or t.dtype == dtype) for t in tensors)
     if fits and not any(m.training for m in module.modules()):
         return module
-    return copy.deepcopy(module).to(device=device, dtype=dtype).eval()
+    return copy_module(module).to(device=device, dtype=dtype).eval()
 
 
 def _values(y: Tensor) -> Tensor:

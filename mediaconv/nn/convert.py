@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mediaconv.nn.conversion_check import check_conversion
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.layers import conv, norms, pooling, resize, shuffle, transposed
 from mediaconv.nn.layers.containers import Branches, Residual, Sequential
@@ -19,6 +20,7 @@ from mediaconv.nn.layers.padding import Pad
 from mediaconv.nn.streaming.protocol import (
     Streamable,
     TotalStride,
+    each_child,
     is_pointwise,
     output_channels,
     unknown_layer,
@@ -28,19 +30,26 @@ from mediaconv.nn.streaming.state import State
 Converter = Callable[[Any, str], nn.Module]
 
 
-def to_streaming(module: nn.Module) -> nn.Module:
+def to_streaming(module: nn.Module, *, example: Tensor | None = None) -> nn.Module:
     """A streaming twin of a torch model: it shares the parameters and has the same `state_dict` keys.
+
+    What is converted is checked once: both run on one input, the twin also in chunks, in eval mode.
+    example: that input, (N, C, ...); by default noise of a shape that the model takes.
 
     Knows Sequential, ConvNd, ConvTransposeNd, batch, group and instance norms, pooling, padding, Upsample by
     whole factors, pixel and channel shuffle, pointwise activations, dropout, this package's own layers, and
     blocks declared with `declare_residual` or `declare_converter`. The training mode is that of the model.
-    Raises TypeError naming the path and class of a layer that it does not know, or cannot stream exactly.
+    Raises TypeError naming the path and class of a layer that it does not know, or cannot stream exactly, and
+    for a conversion that gives other values than the model.
 
     >>> model = nn.Sequential(nn.Conv1d(1, 4, 3, padding="same"), nn.ReLU(), nn.MaxPool1d(2))
     >>> to_streaming(model).latency
     2
     """
-    return _convert(module, "")
+    twin = convert(module)
+    if twin is not module:
+        check_conversion(module, twin, example)
+    return twin
 
 
 def declare_converter(kind: type[nn.Module], converter: Converter) -> None:
@@ -88,20 +97,22 @@ class DeclaredResidual(TotalStride, nn.Module):
         used = [*layers, *([shortcut] if shortcut else []), *after]
         for name in dict.fromkeys(used):
             child = getattr(block, name)
-            self.add_module(name, None if child is None else _convert(child, _join(path, name)))
-        unused = sorted(name for name, _ in block.named_children() if name not in used)
+            self.add_module(name, None if child is None else convert(child, _join(path, name)))
+        unused = sorted(name for name, _ in each_child(block) if name not in used)
         if unused:
             raise TypeError(
                 f"{path or 'model'}: {type(block).__name__} has layers that its declaration does not name: "
                 f"{', '.join(unused)}"
             )
+        calls = [(name, getattr(self, name)) for name in used]
+        self.__dict__["_calls"] = [(name, child) for name, child in calls if child is not None]
         inner = Sequential(*(getattr(self, name) for name in layers))
         body = Residual(inner, getattr(self, shortcut) if shortcut else None)
         # containers over the same children, beside the registered ones, so that keys stay the block's
         self.__dict__["_body"] = Sequential(body, *(getattr(self, name) for name in after))
 
     def parts(self) -> Iterator[tuple[str, nn.Module]]:
-        return iter(self.named_children())
+        return iter(self.__dict__["_calls"])
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: (N, C, ...) to (N, C', ...')."""
@@ -124,7 +135,11 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _convert(module: nn.Module, path: str) -> nn.Module:
+def convert(module: nn.Module, path: str = "") -> nn.Module:
+    """As `to_streaming`, without the check: to ask what a model reads, not for its values.
+
+    path: its place in the model, for messages.
+    """
     converter = CONVERTERS.get(type(module))
     if converter is None:
         if isinstance(module, Streamable) or is_pointwise(module):
@@ -165,8 +180,8 @@ def _share(twin: nn.Module, module: nn.Module) -> nn.Module:
 def _sequential(module: nn.Sequential, path: str) -> nn.Module:
     twin = Sequential()
     twin.training = module.training
-    for name, child in module.named_children():
-        twin.add_module(name, _convert(child, _join(path, name)))
+    for name, child in each_child(module):
+        twin.add_module(name, convert(child, _join(path, name)))
     return twin
 
 
@@ -265,12 +280,12 @@ def _pad(mode: str) -> Converter:
 
 
 def _branches(module: Branches, path: str) -> nn.Module:
-    paths = (_convert(b, _join(path, f"branches.{i}")) for i, b in enumerate(module.branches))
+    paths = (convert(b, _join(path, f"branches.{i}")) for i, b in enumerate(module.branches))
     return Branches(paths, module.merge)
 
 
 def _residual(module: Residual, path: str) -> nn.Module:
-    layers, shortcut = (_convert(getattr(module, n), _join(path, n)) for n in ("layers", "shortcut"))
+    layers, shortcut = (convert(getattr(module, n), _join(path, n)) for n in ("layers", "shortcut"))
     return Residual(layers, shortcut)
 
 
@@ -281,7 +296,7 @@ CONVERTERS: dict[type[nn.Module], Converter] = {
     Sequential: _sequential,
     Branches: _branches,
     Residual: _residual,
-    Gated: lambda module, path: Gated(_convert(module.conv, _join(path, "conv"))),
+    Gated: lambda module, path: Gated(convert(module.conv, _join(path, "conv"))),
     **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.Conv3d), _convolution),
     **dict.fromkeys((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), _transposed),
     **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), _norm),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mediaconv.compare.prove.probe import exact_copy
 from mediaconv.compare.prove.trial import Setting, example, first_ahead, formula_of, measured
 from mediaconv.errors import UsageError
-from mediaconv.nn.streaming.protocol import Streamable, leaves
+from mediaconv.nn.streaming.protocol import Streamable, each_child, leaves
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _layers(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]
     if isinstance(module, Streamable) or not isinstance(module, nn.Sequential):
         yield from leaves(module, name)
         return
-    for part, child in module.named_children():
+    for part, child in each_child(module):
         yield from _layers(child, f"{name}.{part}" if name else part)
 
 
@@ -103,7 +103,7 @@ def _inside(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
     """The parts, at any depth, of a layer that holds them in a way of its own, if they may be run alone."""
     if isinstance(module, Streamable):
         return
-    for path, part in module.named_modules():
+    for path, part in module.named_modules(remove_duplicate=False):
         home = type(part).__module__
         of_torch = home.startswith("torch.nn") and not isinstance(part, nn.GroupNorm)
         if path and not (of_torch and home.rpartition(".")[2] not in CHANNELS_FIRST):

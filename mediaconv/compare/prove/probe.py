@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.errors import UsageError
+from mediaconv.nn.copying import copy_module
 
 Function = Callable[[Tensor], Tensor]
 Where = Callable[[Sequence[int]], Iterable[tuple[int, ...]]]
@@ -258,9 +259,7 @@ def _generator(seed: int) -> torch.Generator:
 
 def exact_copy(module: nn.Module) -> nn.Module:
     """The module in float64 and evaluation mode, on the CPU; the original is left as it is."""
-    import copy
-
-    return copy.deepcopy(module).cpu().double().eval()
+    return copy_module(module).cpu().double().eval()
 
 
 @torch.no_grad()

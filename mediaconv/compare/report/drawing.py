@@ -28,10 +28,10 @@ class Row:
 
 def rows_of(module: nn.Module, axis: int = 0) -> list[Row]:
     """One row for each layer of a stack that has a window, in order; activations are left out."""
-    children = list(module.children()) if isinstance(module, nn.Sequential) else [module]
+    children = list(module) if isinstance(module, nn.Sequential) else [module]
     flat: list[nn.Module] = []
     for child in children:
-        flat.extend(child.children() if isinstance(child, nn.Sequential) else [child])
+        flat.extend(child if isinstance(child, nn.Sequential) else [child])
     rows, maps = [], []
     for layer in flat:
         found = axis_map(layer, axis)

@@ -6,7 +6,6 @@ and the sums are made of the taps alone, so that they can be held against torch.
 
 from __future__ import annotations
 
-import copy
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import mediaconv.nn as mnn
 from mediaconv.draw.animate.part import drawn_channels, drawn_part
 from mediaconv.draw.receptive.reach import AxisReach, padded_source, reaches
 from mediaconv.errors import UsageError
+from mediaconv.nn.copying import copy_module
 from mediaconv.nn.layers.masks import causal_mask, raster_mask
 
 Position = tuple[int, ...]
@@ -279,7 +279,7 @@ def order_of(layer: nn.Module) -> Order | None:
 
 
 def _double(layer: nn.Module) -> nn.Module:
-    return copy.deepcopy(layer).to(device="cpu", dtype=torch.float64).eval().requires_grad_(False)
+    return copy_module(layer).to(device="cpu", dtype=torch.float64).eval().requires_grad_(False)
 
 
 def _check(layer: nn.Module, x: Tensor, channel: int | None) -> None:

@@ -39,8 +39,8 @@ def choose_scale(survey: Survey, stack: nn.Module, *, copies: int) -> Scale:
     """The largest pictures that fit. copies: of every map, one for each file and step of time."""
     maps: Tiles = [(min(port.channels, MAX_SHOWN), port.lengths) for port in survey.all]
     maps.append((min(survey.end.channels, MAX_SHOWN), survey.end.lengths))  # the normalizer's
-    names = {id(module): name for name, module in stack.named_modules()}
-    layers = [(m, survey.ports.get(names[id(m)])) for m in stack.modules() if is_convolution(m)]
+    every = stack.named_modules(remove_duplicate=False)
+    layers = [(m, survey.ports.get(name)) for name, m in every if is_convolution(m)]
     side = _side(maps, copies, MAX_PIXELS)
     for outputs in OUTPUTS:
         sums_side = _side(_shares(layers, outputs), copies, MAX_PIXELS // 2)

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from torch import nn
 
 from mediaconv.nn import Branches, Gated
+from mediaconv.nn.streaming.protocol import each_child
 
 V = TypeVar("V")
 
@@ -36,7 +37,7 @@ class Visitor(Generic[V]):
 def follow(module: nn.Module, x: V, visitor: Visitor[V], *, name: str = "") -> V:
     """Send `x` through a module, every layer inside by itself; what the last one gives."""
     if isinstance(module, nn.Sequential):
-        for part, child in module.named_children():
+        for part, child in each_child(module):
             x = follow(child, x, visitor, name=_joined(name, part))
         return x
     if isinstance(module, Branches):

@@ -6,7 +6,6 @@ change a position by itself alone are left out, so that nothing saturates. Drawn
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ from torch import Tensor, nn
 
 import mediaconv.nn as mnn
 from mediaconv.errors import ComputeError
+from mediaconv.nn.copying import copy_module
 from mediaconv.nn.geometry import AxisMap, Chain
-from mediaconv.nn.streaming.protocol import axis_map, is_pointwise, leaves
+from mediaconv.nn.streaming.protocol import axis_map, each_child, is_pointwise, leaves
 
 Number = int | float
 
@@ -86,7 +86,7 @@ def _numbers(reach: Reach) -> tuple[Number, Number, Number]:
 
 def _opened(stack: nn.Module) -> nn.Sequential:
     """A float64 copy whose weights are positive, without layers that only change a position by itself."""
-    twin = copy.deepcopy(stack).cpu().double().eval()
+    twin = copy_module(stack).cpu().double().eval()
     twin = twin if isinstance(twin, nn.Sequential) else mnn.Sequential(twin)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -101,7 +101,7 @@ def _opened(stack: nn.Module) -> nn.Sequential:
 
 
 def _without_pointwise(module: nn.Module) -> None:
-    for name, child in module.named_children():
+    for name, child in each_child(module):
         alone = is_pointwise(child) or isinstance(child, mnn.ChannelLayerNorm | mnn.RMSNorm)
         if alone and not isinstance(child, nn.GLU):
             setattr(module, name, nn.Identity())
@@ -135,7 +135,7 @@ def _cone(stack: nn.Sequential, axis: int, axes: Sequence[str], channels: int) -
 
 
 def _levels(stack: nn.Sequential, axis: int, output: int, found: Sequence[set[int]]) -> tuple[Level, ...]:
-    names = ["input", *(f"{name} {type(layer).__name__}" for name, layer in stack.named_children())]
+    names = ["input", *(f"{name} {type(layer).__name__}" for name, layer in each_child(stack))]
     maps = [axis_map(layer, axis) for layer in stack]
     levels = []
     for place, read in enumerate(found):

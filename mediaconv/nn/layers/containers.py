@@ -11,7 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.nn.geometry import AxisMap, Chain, Parallel
-from mediaconv.nn.streaming.protocol import TotalStride, axis_map, init_state, output_channels, step
+from mediaconv.nn.streaming.protocol import (
+    TotalStride,
+    axis_map,
+    each_child,
+    init_state,
+    output_channels,
+    step,
+)
 from mediaconv.nn.streaming.state import State
 
 
@@ -32,7 +39,7 @@ class Sequential(TotalStride, nn.Sequential):
         return Chain(tuple(axis_map(layer, axis) for layer in self))
 
     def parts(self) -> Iterator[tuple[str, nn.Module]]:
-        return iter(self.named_children())
+        return iter(each_child(self))
 
     def output_channels(self, channels: int) -> int:
         for layer in self:

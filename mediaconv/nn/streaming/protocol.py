@@ -175,6 +175,16 @@ def unknown_layer(module: nn.Module, path: str = "") -> TypeError:
     )
 
 
+def each_child(module: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Name and module of each child, one that stands twice twice: `named_children` leaves repeats out."""
+    return [(name, child) for name, child in module._modules.items() if child is not None]
+
+
+def count_axes(module: nn.Module) -> int | None:
+    """Axes after the channels that a model takes; None where all of its layers take any number."""
+    return next((layer.dims for _, layer in leaves(module) if hasattr(layer, "dims")), None)  # type: ignore[return-value]
+
+
 def leaves(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
     """Path and module of every layer proper, in order: `("0.layers.2", Conv1d(...))`."""
     inner = list(module.parts()) if isinstance(module, Streamable) else []

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.nn.backends.layout import is_packed
+from mediaconv.nn.convert import to_streaming
 from mediaconv.nn.geometry import whole_number
 from mediaconv.nn.streaming.items import fresh_group, item_indices, restart_items, step_groups
-from mediaconv.nn.streaming.protocol import output_channels, step
+from mediaconv.nn.streaming.protocol import count_axes, output_channels, step
 from mediaconv.nn.streaming.state import State
-from mediaconv.nn.summary.dependence import check_eval, count_axes, geometry, streaming
+from mediaconv.nn.summary.dependence import check_eval, geometry, streams
 
 
 class Stream:
@@ -28,7 +29,7 @@ class Stream:
     """
 
     def __init__(self, module: nn.Module, axis: int) -> None:
-        self.module = streaming(module)
+        self.module = module if streams(module) else to_streaming(module)
         self.map = geometry(self.module, axis)
         self._axes = count_axes(self.module)
         check_eval(self.module)

@@ -7,20 +7,32 @@ from __future__ import annotations
 
 from torch import nn
 
-from mediaconv.nn.convert import to_streaming
+from mediaconv.nn.convert import convert
 from mediaconv.nn.geometry import AxisMap
-from mediaconv.nn.streaming.protocol import BATCH_NORMS, RANDOM, Streamable, axis_map, is_pointwise, leaves
+from mediaconv.nn.streaming.protocol import (
+    BATCH_NORMS,
+    RANDOM,
+    Streamable,
+    axis_map,
+    count_axes,
+    is_pointwise,
+    leaves,
+)
 
 MOST_AXES = 3
 
 
-def streaming(module: nn.Module) -> nn.Module:
-    """The module itself where all of it streams, else its twin by `to_streaming`.
+def streams(module: nn.Module) -> bool:
+    """Whether all of a module streams as it is."""
+    return all(isinstance(layer, Streamable) or is_pointwise(layer) for _, layer in leaves(module))
+
+
+def _streaming(module: nn.Module) -> nn.Module:
+    """The module itself where all of it streams, else its twin, to be asked and not to be run.
 
     Raises TypeError naming a layer that neither streams nor is known.
     """
-    known = all(isinstance(layer, Streamable) or is_pointwise(layer) for _, layer in leaves(module))
-    return module if known else to_streaming(module)
+    return module if streams(module) else convert(module)
 
 
 def geometry(module: nn.Module, axis: int = 0) -> AxisMap:
@@ -34,16 +46,11 @@ def geometry(module: nn.Module, axis: int = 0) -> AxisMap:
     >>> geometry(Conv2d(1, 1, (3, 5), padding="same"), axis=1).receptive_field
     5
     """
-    module = streaming(module)
+    module = _streaming(module)
     most = count_axes(module) or MOST_AXES
     if not 0 <= axis < most:
         raise ValueError(f"axis: got {axis}, expected 0 to {most - 1}; it counts the axes after the channels")
     return axis_map(module, axis)
-
-
-def count_axes(module: nn.Module) -> int | None:
-    """Axes after the channels that a model takes; None where all of its layers take any number."""
-    return next((layer.dims for _, layer in leaves(module) if hasattr(layer, "dims")), None)  # type: ignore[return-value]
 
 
 def noncausal_layers(module: nn.Module, axis: int = 0) -> list[tuple[str, nn.Module, int | float]]:
@@ -53,7 +60,7 @@ def noncausal_layers(module: nn.Module, axis: int = 0) -> list[tuple[str, nn.Mod
     up to stride-1 inputs, was asked for and is not listed.
     """
     found = []
-    for name, layer in leaves(streaming(module)):
+    for name, layer in leaves(_streaming(module)):
         ahead = axis_map(layer, axis).latency
         allowed = axis_map(layer, axis).stride - 1 if getattr(layer, "alignment", "") == "block" else 0
         if ahead > allowed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mediaconv.nn.copying import copy_module
 from mediaconv.nn.streaming.protocol import Streamable, axis_map, init_state, step
 from mediaconv.nn.streaming.state import State
 
@@ -36,7 +37,7 @@ def measure(stack: nn.Module, shape: Sequence[int], cost: int, largest: int) -> 
     """
     if cost > _MOST_MULTIPLY_ADDS or largest > _MOST_VALUES:
         return None
-    stack = copy.deepcopy(stack).cpu().float().eval()
+    stack = copy_module(stack).cpu().float().eval()
     named = list(_named(stack, ""))
     x = torch.zeros(1, *shape)
     with torch.inference_mode():
@@ -46,13 +47,19 @@ def measure(stack: nn.Module, shape: Sequence[int], cost: int, largest: int) -> 
 def _activations(stack: nn.Module, named: Sequence[tuple[str, nn.Module]], x: Tensor) -> dict[str, int]:
     found: dict[str, int] = {}
 
-    def hook(name: str) -> Any:
+    uses: dict[nn.Module, list[str]] = {}
+    for name, module in named:
+        uses.setdefault(module, []).append(name)
+
+    def hook(names: Sequence[str]) -> Any:
+        call = itertools.cycle(names)  # a module that stands twice is called in the order of its names
+
         def note(module: nn.Module, args: tuple, output: Tensor) -> None:
-            found[name] = output.numel() * output.element_size()
+            found[next(call)] = output.numel() * output.element_size()
 
         return note
 
-    handles = [module.register_forward_hook(hook(name)) for name, module in named]
+    handles = [module.register_forward_hook(hook(names)) for module, names in uses.items()]
     try:
         stack(x)
     finally:

@@ -1,0 +1,150 @@
+"""Whether a converted model computes what the original does: both run once on random input.
+
+Chooses the input, runs and compares. Converts nothing; the original is left as it was, random numbers too.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from mediaconv.nn.streaming.protocol import (
+    axis_map,
+    count_axes,
+    init_state,
+    leaves,
+    output_channels,
+    step,
+)
+
+TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
+"""Relative to the largest value: two algorithms round apart, layer after layer; a wrong layer is far off."""
+COARSE = 5e-2
+"""The tolerance of types of less precision."""
+CHANNELS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+"""Channels that are tried where no layer states them."""
+STATED = ("in_channels", "num_features", "num_channels", "num_parameters", "channels")
+"""Where layers keep the number of channels that they take."""
+OUTPUTS = 6
+"""Outputs along the stream axis that the input is long enough for; a third of it along the others."""
+MOST_STEPS = 2**21
+
+
+def check_conversion(module: nn.Module, twin: nn.Module, example: Tensor | None = None) -> None:
+    """Run both on one input and compare: the twin on the whole, and in ragged chunks along axis 0.
+
+    example: (N, C, ...); without one, noise of a shape that the model takes.
+    Raises TypeError where the values differ, or where no input was found that the model takes.
+    """
+    if any(t.is_meta for t in (*module.parameters(), *module.buffers())):
+        return  # there are no values to compare
+    with torch.no_grad(), _at_rest(module), _at_rest(twin):
+        if example is None:
+            example, whole = _first_taken(module, twin)
+        else:
+            whole = module(example.clone())
+        _compare(twin(example.clone()), whole, type(module).__name__, "on the whole")
+        _compare(_in_chunks(twin, example), whole, type(module).__name__, "in chunks")
+
+
+@contextmanager
+def _at_rest(module: nn.Module) -> Iterator[None]:
+    """In eval mode, without hooks, and with the random numbers put back after."""
+    parts = list(module.modules())
+    modes = [part.training for part in parts]
+    hooks = [(part._forward_hooks, part._forward_pre_hooks) for part in parts]
+    with ExitStack() as stack:
+        devices = {t.device for t in module.parameters() if t.device.type == "cuda"}
+        stack.enter_context(torch.random.fork_rng([d.index or 0 for d in devices]))
+        try:
+            for part in parts:
+                part.training = False
+                part._forward_hooks, part._forward_pre_hooks = (
+                    type(part._forward_hooks)(),
+                    type(part._forward_pre_hooks)(),
+                )
+            yield
+        finally:
+            for part, mode, (after, before) in zip(parts, modes, hooks, strict=True):
+                part.training = mode
+                part._forward_hooks, part._forward_pre_hooks = after, before
+
+
+def _first_taken(module: nn.Module, twin: nn.Module) -> tuple[Tensor, Tensor]:
+    """An input that the model takes, and what it gives."""
+    tensors = itertools.chain(module.parameters(), module.buffers())
+    known = next((t for t in tensors if t.is_floating_point()), torch.zeros(()))
+    generator = torch.Generator().manual_seed(0)
+    reason: Exception | None = None
+    for shape in _shapes(twin):
+        x = torch.randn(shape, generator=generator).to(known.device, known.dtype)
+        try:
+            y = module(x.clone())
+        except (ValueError, RuntimeError) as error:
+            reason = reason or error
+            continue
+        if isinstance(y, Tensor) and y.numel():
+            return x, y
+    because = f" ({str(reason).splitlines()[0]})" if reason else ""
+    raise TypeError(
+        f"{type(module).__name__}: no input was found on which its conversion could be checked{because}: "
+        "pass example=, an input (N, C, ...) that it takes"
+    )
+
+
+def _shapes(twin: nn.Module) -> Iterator[tuple[int, ...]]:
+    """Input shapes to try: of channels that the layers state, then of others; short, then longer."""
+    dims = count_axes(twin)
+    stated = [getattr(layer, name, None) for _, layer in leaves(twin) for name in STATED]
+    known = [n for n in stated if isinstance(n, int) and n > 1]
+    for factor, count in itertools.product((1, 8, 64), [dims] if dims else (1, 2, 3)):
+        lengths = [_length(twin, axis, factor) for axis in range(count)]
+        for channels in dict.fromkeys((*known[:1], *CHANNELS, *known)):
+            try:
+                output_channels(twin, channels)
+            except ValueError:
+                continue
+            yield (2, channels, *lengths)
+
+
+def _length(twin: nn.Module, axis: int, factor: int) -> int:
+    """Steps along an axis that give some outputs, in whole blocks of the strides."""
+    found = axis_map(twin, axis)
+    wanted = factor * (OUTPUTS if axis == 0 else OUTPUTS // 3)
+    length = math.lcm(found.grain, 2 if found.grain < OUTPUTS else 1)
+    while length < MOST_STEPS:
+        try:
+            if found.output_length(length) >= wanted and length >= wanted:
+                break
+        except ValueError:  # branches that a longer input may bring together
+            pass
+        length += max(1, length // (2 * found.grain)) * found.grain
+    return length
+
+
+def _in_chunks(twin: nn.Module, x: Tensor) -> Tensor:
+    """Streamed along axis 0: a step, nothing, two steps, a half of the rest, the rest."""
+    length = x.shape[2]
+    cuts = [0, *sorted(min(length, n) for n in (1, 1, 3, (3 + length) // 2)), length]
+    state = init_state(twin, 0)
+    parts = [step(twin, x[:, :, a:b].clone(), state, axis=0, last=False) for a, b in itertools.pairwise(cuts)]
+    return torch.cat([*parts, step(twin, x[:, :, :0].clone(), state, axis=0, last=True)], 2)
+
+
+def _compare(ours: Tensor, whole: Tensor, name: str, how: str) -> None:
+    said = f"{name}: its conversion, {how}, gives"
+    hint = "; a block of your own is made known with mediaconv.nn.declare_residual or declare_converter"
+    if ours.shape != whole.shape:
+        raise TypeError(f"{said} shape {tuple(ours.shape)}, the model {tuple(whole.shape)}{hint}")
+    finite = whole.isfinite()
+    if not bool(finite.any()):
+        return
+    error = float((ours - whole)[finite].abs().max())
+    largest = float(whole[finite].abs().max())
+    if not error <= TOLERANCES.get(whole.dtype, COARSE) * largest:
+        raise TypeError(f"{said} other values than the model, by {error:.3g} of {largest:.3g}{hint}")
