@@ -81,7 +81,7 @@ def page() -> str:
         properties = schema["$defs"]["limits" if model is Limits else "ray"]["properties"]
         parts.append(table(model.model_fields.items(), properties, model) + "\n")
     parts.append("\n## Layers\n" + SIZES)
-    parts += named(LAYERS, schema["$defs"]["layer"])
+    parts += named(LAYERS.usable(), schema["$defs"]["layer"])
     parts.append("\n## Normalizers\n")
     parts += named(NORMALIZERS, schema["$defs"]["normalizer"])
     parts.append("\n## Initializers\n\nUnder a convolution's `init`, by torch's names.\n")

@@ -13,7 +13,6 @@ from mediaconv.config.normalizers import NORMALIZERS
 from mediaconv.config.run_config import RayOptions, RunConfig
 from mediaconv.config.section import Named
 from mediaconv.layers import LAYERS
-from mediaconv.layers.activations import Activation
 from mediaconv.layers.filters.options import KERNELS
 from mediaconv.layers.keys.initializers import INITIALIZERS
 from mediaconv.media.limits import Limits
@@ -68,8 +67,8 @@ def _choice(kinds: Mapping[str, type[Named]]) -> dict[str, Any]:
                 "description": kind.__doc__,
             }
         bodies[name] = body if {"required", "anyOf"} & set(body) else _nullable(body)
-        if issubclass(kind, Activation):
-            bodies[kind.torch_name.lower()] = bodies[name]
+        if torch_name := getattr(kind, "torch_name", ""):
+            bodies[torch_name.lower()] = bodies[name]
     bare = [name for name, body in bodies.items() if "null" in body.get("type", ())]
     spelt = {
         "type": "object",
