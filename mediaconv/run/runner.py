@@ -15,6 +15,7 @@ from typing import Any
 from mediaconv.config import RunConfig
 from mediaconv.config.dump import dump_config
 from mediaconv.errors import UsageError, WriteError
+from mediaconv.filesystem import write_whole
 from mediaconv.pipeline import find
 from mediaconv.run.executors.protocol import Executor, Perform
 from mediaconv.run.executors.select_executor import choose_executor
@@ -26,10 +27,11 @@ from mediaconv.run.jobs.perform import DISK_FULL
 from mediaconv.run.jobs.plan import Job, make_plan
 from mediaconv.run.jobs.result import Outcome, OutputFile
 from mediaconv.run.output.folder import RUN_NAME, Output, open_output
+from mediaconv.run.output.ownership import check_run_yaml, marked, remove_unclaimed, with_replacements
 from mediaconv.run.output.staging import clear_leftovers
 from mediaconv.run.report.progress import QuietReporter, Reporter
 from mediaconv.run.report.summary import Summary
-from mediaconv.run.resume.manifest import DONE, FAILED, Manifest, Row, read_manifest
+from mediaconv.run.resume.manifest import DONE, FAILED, Manifest, Row, Rows, read_manifest
 from mediaconv.run.resume.survey import Survey, survey, survey_failed
 
 
@@ -44,13 +46,20 @@ class Selection:
 RESUME = Selection()
 
 
-def survey_run(config: RunConfig, selection: Selection = RESUME) -> Survey:
-    """What `run_folder` would do now. Writes nothing; raises UsageError as that does."""
+def survey_run(config: RunConfig, selection: Selection = RESUME, *, looking: bool = False) -> Survey:
+    """What `run_folder` would do now. Writes nothing; raises UsageError as that does.
+
+    looking: nothing is to be run, so nothing can be in its way.
+    """
     pipeline = find(config.pipeline)
     with uncollected(), open_output(config.output, write=False) as output:
         found = discover(config, pipeline)
         jobs = make_plan(config, pipeline, found=found, folder=output.folder)
-        surveyed = _surveyed(jobs, read_manifest(output.folder), output, run_identity(config), selection)
+        rows = read_manifest(output.folder)
+        surveyed = _surveyed(jobs, rows, output, run_identity(config), selection)
+        if not looking:
+            check_run_yaml(output.folder, rows)
+            surveyed = _cleared(surveyed, rows, output)
     return replace(surveyed, inputs=found)
 
 
@@ -91,20 +100,31 @@ def _begun(config: RunConfig, selection: Selection, run: _Run, stack: ExitStack)
     try:
         output = run.output = stack.enter_context(open_output(config.output, write=True))
         leftovers = output.leftovers()
-        if (output.folder / RUN_NAME).exists():  # in a folder new to us they are not ours
+        rows = read_manifest(output.folder)
+        if check_run_yaml(output.folder, rows):  # in a folder new to us they are not ours
             for path in leftovers:
                 output.remove(path)
-        manifest = stack.enter_context(Manifest(output.folder))
+        if output.folder != Path(config.output):
+            jobs = [replace(job, target=output.folder / job.name) for job in jobs]
+        found = _cleared(_surveyed(jobs, rows, output, identity, selection), rows, output)
+        todo = {job.name for job, _ in found.todo}
+        remove_unclaimed(output.claimed - todo, rows, output)
+        output.unsettled &= todo
+        output.claim(sorted(todo))
+        manifest = stack.enter_context(Manifest(output.folder, rows))
         _write_config(config, output.folder)
     except OSError as error:
         kind = WriteError if error.errno in DISK_FULL else UsageError
         raise kind(f"output: cannot write in {config.output}: {error.strerror or error}") from error
     stack.callback(output.send)
-    if output.folder != Path(config.output):
-        jobs = [replace(job, target=output.folder / job.name) for job in jobs]
-    found = _surveyed(jobs, manifest.rows, output, identity, selection)
     run.begin(manifest, identity, replace(found, inputs=inputs))
     return found
+
+
+def _cleared(found: Survey, rows: Rows, output: Output) -> Survey:
+    """The survey with what each job may replace. Raises UsageError where something else is in the way."""
+    jobs = with_replacements([job for job, _ in found.todo], rows, output.claimed, output, output.folder)
+    return replace(found, todo=[(job, reason) for job, (_, reason) in zip(jobs, found.todo, strict=True)])
 
 
 def _surveyed(
@@ -127,12 +147,10 @@ def _verified(file: OutputFile, job: Job) -> dict[str, Any]:
 
 def _write_config(config: RunConfig, output: Path) -> None:
     """`OUTPUT/run.yaml`: the resolved configuration, which runs again as it stands, from any folder."""
-    part = output / f".{RUN_NAME}.part"
-    try:
-        part.write_text(dump_config(config, base=Path.cwd()), encoding="utf-8")
-        part.replace(output / RUN_NAME)
-    finally:
-        part.unlink(missing_ok=True)
+    content = marked(dump_config(config, base=Path.cwd()))
+    path = output / RUN_NAME
+    if not path.exists() or path.read_bytes() != content:
+        write_whole(path, content)
 
 
 class _Run:
@@ -176,6 +194,7 @@ class _Run:
         try:
             self.manifest.add(self._row(outcome))
             if self.output is not None:
+                self.output.unsettled.discard(outcome.job.name)
                 self.output.send(now=False)
         except WriteError as error:
             self.summary.stopped = str(error)
@@ -229,6 +248,8 @@ class _Run:
     def started(self, worker: int, job: Job) -> None:
         """See Watch."""
         self._current[worker] = job
+        if self.output is not None:
+            self.output.unsettled.add(job.name)
         self.reporter.started(worker, job)
 
     def advanced(self, worker: int, steps: int, total: int | None, media_seconds: float | None) -> None:

@@ -42,7 +42,7 @@ class Reverser:
 
     def _result(self, job: Job, advance: Advance) -> JobResult:
         data = job.input.read_bytes()
-        with Staging(job.target) as staging:
+        with Staging(job.target, job.replaces) as staging:
             path = staging.folder / "channel_0.bin"
             path.write_bytes(data[: len(data) // 2])
             advance(1, 2, None)

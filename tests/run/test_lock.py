@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mediaconv.errors import UsageError
+from mediaconv.filesystem import temporary_name
 from mediaconv.run.output.lock import NAME, FolderLock
 from tests.run.running import run
 from tests.run.trees import images, unfinished
@@ -41,7 +42,7 @@ def test_the_same_folder_and_one_inside_are_refused(
 def test_one_around_another_is_refused_and_takes_nothing_of_it_away(source: Path, tmp_path: Path) -> None:
     assert run(source, tmp_path / "out").files == 1
     lock = FolderLock(tmp_path / "out/x")
-    begun = tmp_path / "out/x/.a.png.part-01234567-89abcdef"
+    begun = tmp_path / "out/x" / temporary_name(Path("a.png"))
     begun.mkdir()
     with pytest.raises(UsageError, match=r"writing to .*/out/x .*, which overlaps with .*/out; wait for it"):
         run(source, tmp_path / "out")

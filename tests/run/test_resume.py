@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 import mediaconv
 from mediaconv.config import load_config
 from mediaconv.errors import UsageError
+from mediaconv.filesystem import temporary_name
 from mediaconv.run.resume.status import read_status
 from mediaconv.run.runner import Selection, run_folder, survey_run
 from tests.run.running import parsed, rows, run
@@ -264,9 +265,13 @@ def test_leftovers_of_a_killed_run_are_removed_and_strangers_files_stay(
     done: tuple[Path, Path, list[Path]], tmp_path: Path
 ) -> None:
     source, output, _ = done
-    left = output / "a" / ".x.png.part-01234567-89abcdef"
-    left.mkdir()
-    (left / ".channel_0.part.png").write_bytes(b"half")
+    earlier = (
+        f".x.png.part-{hashlib.sha256(b'x.png').hexdigest()[:8]}-89abcdef"  # as version 0.1.0 named them
+    )
+    for name in (temporary_name(Path("x.png")), earlier):
+        left = output / "a" / name
+        left.mkdir()
+        (left / ".channel_0.part.png").write_bytes(b"half")
     (output / "notes.txt").write_text("mine")
     run(source, output)
     assert unfinished(output) == []

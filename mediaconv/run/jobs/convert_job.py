@@ -12,6 +12,7 @@ from mediaconv.engine.computation import Computations
 from mediaconv.engine.conversion import Progress
 from mediaconv.engine.stages import stage
 from mediaconv.errors import ReadError, WriteError
+from mediaconv.filesystem import NotAFileError
 from mediaconv.pipeline import Pipeline, Source
 from mediaconv.run.jobs.identity import content_hash, input_identity
 from mediaconv.run.jobs.plan import Job
@@ -36,7 +37,7 @@ def convert_job(
     before = _identity(job)
     with stage(ReadError), opened() as source:
         computation, output = computations.prepare(source.info, opened)
-        with stage(WriteError), Staging(job.target) as staging:
+        with stage(WriteError), Staging(job.target, job.replaces) as staging:
             sink = pipeline.create(staging.folder, source.info, output, config.write)
             try:
                 converted = computation.write(source, sink, progress=progress)
@@ -63,9 +64,14 @@ def convert_job(
 
 
 def _identity(job: Job) -> dict[str, Any]:
-    """Size and time of the input; a file that is not there is told by the pipeline, in its own words."""
+    """Size and time of the input; a file that is not there is told by the pipeline, in its own words.
+
+    Raises ReadError for what has become a pipe or a device: to open it might never end.
+    """
     try:
         return input_identity(job.input)
+    except NotAFileError as error:
+        raise ReadError(f"{job.input} {error.strerror}") from error
     except OSError:
         return {}
 

@@ -44,7 +44,9 @@ class Forecast:
         """For programs."""
         return {
             "output": self.output,
-            "run": [_told(job, reason) for job, reason in self.found.todo],
+            "run": [
+                {**_told(job, reason), "replaces": list(job.replaces)} for job, reason in self.found.todo
+            ],
             "skip": [_told(job, reason) for job, reason in self._skipped()],
             "left_out": [
                 {"input": entry.path, "reason": entry.reason} for entry in self.found.inputs.left_out
@@ -55,7 +57,10 @@ class Forecast:
 
     def lines(self) -> list[str]:
         """For people."""
-        found = [f"{job.origin} -> {job.destination}/  ({reason})" for job, reason in self.found.todo]
+        found = [
+            f"{job.origin} -> {job.destination}/  ({reason}{_replaced(job)})"
+            for job, reason in self.found.todo
+        ]
         skipped = self._skipped()
         found += _grouped("skipped", [(job.origin, reason) for job, reason in skipped])
         found += _grouped("left out", [(entry.path, entry.reason) for entry in self.found.inputs.left_out])
@@ -115,6 +120,10 @@ def _bytes(job: Job) -> int:
         return int(identity_of(job)["size"])
     except OSError:
         return 0
+
+
+def _replaced(job: Job) -> str:
+    return f"; replaces {', '.join(job.replaces)}" if job.replaces else ""
 
 
 def _told(job: Job, reason: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ on these.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ from typing import Any
 import mediaconv
 from mediaconv.config import RunConfig
 from mediaconv.errors import UsageError
+from mediaconv.filesystem import NotAFileError, kind_of, open_to_read
 from mediaconv.pipeline import GROUP
 
 WHERE_FROM = frozenset(["input", "output", "weights", "include", "exclude"])
@@ -25,6 +27,10 @@ HOW = frozenset(["executor", "workers", "timeout_seconds", "max_failures", "ray"
 """Keys of a configuration that do not change an output; weights count by their content, not their path."""
 
 LIBRARIES = ("torch", "av", "numpy", "opencv-python-headless", "soundfile")
+
+
+SPARSE_BYTES = 1 << 30
+"""Larger files are not hashed where they are made of holes: that could take days and cost nobody anything."""
 
 
 def run_identity(config: RunConfig) -> dict[str, str]:
@@ -70,15 +76,20 @@ def input_identity(path: Path | str) -> dict[str, Any]:
         stats = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in _files(path)]
         digest = hashlib.sha256(json.dumps(stats).encode()).hexdigest()
         return {"size": sum(s[1] for s in stats), "time": digest}
+    if not stat.S_ISREG(found.st_mode):
+        raise NotAFileError(errno.EINVAL, f"is {kind_of(path)}, not a regular file", str(path))
     return {"size": found.st_size, "time": found.st_mtime_ns}
 
 
 def content_hash(path: Path | str) -> str:
-    """sha256 of a file, or of a folder's files in name order. Raises OSError."""
+    """sha256 of a file, or of a folder's files in name order. Raises OSError, also for pipes and devices."""
     if os.path.isdir(path):
         parts = [f"{p.name}\0{content_hash(p)}" for p in _files(path)]
         return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()
-    with open(path, "rb") as file:
+    with open_to_read(path, follow=True) as file:
+        found = os.fstat(file.fileno())
+        if found.st_size > SPARSE_BYTES and found.st_blocks * 512 < found.st_size // 64:
+            raise OSError(errno.EFBIG, f"holds {found.st_size} bytes that are hardly stored: it is all holes")
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

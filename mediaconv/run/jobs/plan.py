@@ -30,6 +30,7 @@ class Job:
     name: the input's path below the root, with forward slashes; unique in a run.
     input_url, target_url: where these really lie, when that is other storage; `input` and `target` are then
         where they are while the job runs.
+    replaces: names of files in the target that are the run's own, of an earlier run.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Job:
     target: Path
     input_url: str = ""
     target_url: str = ""
+    replaces: tuple[str, ...] = ()
 
     @property
     def origin(self) -> str:

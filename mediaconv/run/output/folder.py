@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from mediaconv.errors import WriteError
+from mediaconv.errors import UsageError, WriteError
+from mediaconv.filesystem import bears_mark, make_folders
 from mediaconv.run.output.lock import NAME as LOCK_NAME
-from mediaconv.run.output.lock import FolderLock
-from mediaconv.run.output.staging import is_unfinished, remove_unfinished
-from mediaconv.run.output.storage import is_remote, is_unfinished_path, open_store
+from mediaconv.run.output.lock import FolderLock, lock_content, read_claims
+from mediaconv.run.output.staging import remove_unfinished
+from mediaconv.run.output.storage import is_remote, open_store
 from mediaconv.run.resume.manifest import NAME as MANIFEST_NAME
 
 RUN_NAME = "run.yaml"
@@ -25,9 +28,23 @@ SEND_SECONDS = 10.0
 
 
 class Output(Protocol):
-    """Where outputs go. folder: a local one that holds manifest and run.yaml, and outputs on their way."""
+    """Where outputs go. folder: a local one that holds manifest and run.yaml, and outputs on their way.
+
+    claimed: inputs of a killed run, whose outputs may be there without a row. unsettled:
+    those, and this run's, that have no row yet.
+    """
 
     folder: Path
+    is_local: bool
+    claimed: frozenset[str]
+    unsettled: set[str]
+
+    def entries(self, name: str) -> list[tuple[str, bool]]:
+        """What lies in an input's target: names, and whether they are regular files; no folders, nor hidden
+        names. The target itself counts, under the name "", where it is no folder."""
+
+    def claim(self, names: Iterable[str]) -> None:
+        """Say durably which inputs' outputs are about to be put in place. Raises OSError."""
 
     def find(self, path: str) -> tuple[int, int | None] | None:
         """Bytes and time in ns of an output, by its path below the folder; None where it is not there.
@@ -65,13 +82,17 @@ def open_output(where: str, *, write: bool) -> Iterator[Output]:
 class _LocalOutput:
     """A folder of this machine."""
 
+    is_local = True
+
     def __init__(self, folder: Path, *, write: bool) -> None:
         self.folder = folder
         self._base = f"{folder}/"
         self._lock: FolderLock | None = None
         if write:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folders(folder)
             self._lock = FolderLock(folder)
+        self.claimed = self._lock.claimed if self._lock is not None else read_claims(folder)
+        self.unsettled = set(self.claimed)
 
     def find(self, path: str) -> tuple[int, int | None] | None:
         """See Output."""
@@ -79,7 +100,32 @@ class _LocalOutput:
             found = os.lstat(self._base + path)
         except OSError:
             return None
+        if not stat.S_ISREG(found.st_mode):
+            return -1, found.st_mtime_ns
         return found.st_size, found.st_mtime_ns
+
+    def entries(self, name: str) -> list[tuple[str, bool]]:
+        """See Output."""
+        try:
+            if stat.S_ISLNK(os.lstat(self._base + name).st_mode):
+                return [("", False)]
+            with os.scandir(self._base + name) as listing:
+                return [
+                    (entry.name, entry.is_file(follow_symlinks=False))
+                    for entry in listing
+                    if not entry.name.startswith(".") and not entry.is_dir(follow_symlinks=False)
+                ]
+        except FileNotFoundError:
+            return []
+        except NotADirectoryError:
+            return [("", False)]
+        except OSError as error:
+            raise UsageError(f"{self._base}{name}: cannot be read: {error.strerror}") from error
+
+    def claim(self, names: Iterable[str]) -> None:
+        """See Output."""
+        if self._lock is not None:
+            self._lock.claim(names)
 
     def leftovers(self) -> list[Path]:
         """See Output. Each folder is read once; hidden folders and links are not entered."""
@@ -89,13 +135,13 @@ class _LocalOutput:
             folder = waiting.pop()
             try:
                 entries = os.scandir(folder)
-            except (FileNotFoundError, NotADirectoryError):
+            except OSError:  # gone, or not ours to look into
                 continue
             with entries:
                 for entry in entries:
                     name = entry.name
                     if name.startswith("."):
-                        if is_unfinished(name):
+                        if bears_mark(name) and not entry.is_symlink():
                             found.append(Path(entry.path))
                         elif name == LOCK_NAME and self._lock is not None:
                             self._lock.refuse_beside(Path(entry.path))
@@ -113,22 +159,27 @@ class _LocalOutput:
     def release(self) -> None:
         """See Output."""
         if self._lock is not None:
-            self._lock.release()
+            self._lock.release(keep=[n for n in self.unsettled if os.path.lexists(self._base + n)])
 
 
 class _RemoteOutput:
-    """A URL; while it is open, a local folder stands for it."""
+    """A URL; while it is open, a local folder stands for it. Claims lie under the lock's name."""
+
+    is_local = False
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._store, self._root = open_store(url)
         self._sent = 0.0
         self._listed: dict[str, dict[str, Any]] | None = None
+        self._claims = False
         self.folder = Path(tempfile.mkdtemp(prefix="mediaconv-"))
         try:
-            for name in KEPT:
+            for name in (*KEPT, LOCK_NAME):
                 if self._store.exists(f"{self._root}/{name}"):
                     self._store.get_file(f"{self._root}/{name}", str(self.folder / name))
+            self.claimed = read_claims(self.folder)
+            self.unsettled = set(self.claimed)
         except BaseException:
             self.release()
             raise
@@ -140,11 +191,27 @@ class _RemoteOutput:
 
     def leftovers(self) -> list[Path]:
         """See Output; paths are told as if the outputs lay in `folder`."""
-        return [self.folder / path for path in self._files() if is_unfinished_path(path)]
+        return [self.folder / path for path in self._files() if any(map(bears_mark, path.split("/")))]
+
+    def entries(self, name: str) -> list[tuple[str, bool]]:
+        """See Output."""
+        if name in self._files():
+            return [("", False)]
+        found = [path.removeprefix(f"{name}/") for path in self._files() if path.startswith(f"{name}/")]
+        return [(file, True) for file in found if "/" not in file and not file.startswith(".")]
+
+    def claim(self, names: Iterable[str]) -> None:
+        """See Output."""
+        path = self.folder / LOCK_NAME
+        path.write_bytes(lock_content(names))
+        self._store.makedirs(self._root, exist_ok=True)
+        self._store.put_file(str(path), f"{self._root}/{LOCK_NAME}")
+        self._claims = True
 
     def remove(self, path: Path) -> None:
         """See Output."""
         self._store.rm(f"{self._root}/{path.relative_to(self.folder).as_posix()}")
+        self._listed = None
 
     def send(self, *, now: bool = True) -> None:
         """See Output. Raises WriteError."""
@@ -161,6 +228,10 @@ class _RemoteOutput:
 
     def release(self) -> None:
         """See Output."""
+        if self._claims and not self.unsettled:
+            self._claims = False
+            with contextlib.suppress(OSError):
+                self._store.rm(f"{self._root}/{LOCK_NAME}")
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _files(self) -> dict[str, dict[str, Any]]:

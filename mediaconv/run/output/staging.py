@@ -1,37 +1,50 @@
 """Outputs that appear together or not at all: a hidden folder beside the target, renamed when complete.
 
-Everything unfinished has a path component that starts with a dot and contains `.part`; nothing else does.
+Everything unfinished bears the program's full mark in its name (`mediaconv.filesystem.temporary_name`). What
+lies in the target is replaced only where the caller says that it is the run's own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import hashlib
 import os
 import shutil
-import uuid
+from collections.abc import Collection
 from pathlib import Path
 
 from mediaconv.errors import WriteError
+from mediaconv.filesystem import (
+    MARK,
+    bears_mark,
+    exchange,
+    in_the_way,
+    is_regular,
+    make_folders,
+    sync,
+    temporary_name,
+    temporary_prefix,
+)
 
-MARK = ".part"
-SHOWN_BYTES = 120
-"""Bytes of the target's name that its temporary name repeats: file systems end a name at 255."""
 FULL_BYTES = 65536
 """A disk with less than this left is full: the smallest output with its folder needs more."""
 
 
 class Staging:
-    """A temporary folder for one target folder: `commit` puts it in place, leaving the block removes it."""
+    """A temporary folder for one target folder: `commit` puts it in place, leaving the block removes it.
 
-    def __init__(self, target: Path) -> None:
+    replaces: names of files in the target that are the run's own, of an earlier run.
+    """
+
+    def __init__(self, target: Path, replaces: Collection[str] = ()) -> None:
         self.target = target
-        self.folder = target.with_name(temporary_prefix(target) + uuid.uuid4().hex[:8])
-        self._old = self.folder.with_name(self.folder.name + "-old")
+        self.folder = target.with_name(temporary_name(target))
+        self._replaces = frozenset(replaces)
 
     def __enter__(self) -> Staging:
         try:
-            self.folder.mkdir(parents=True)
+            make_folders(self.target.parent)
+            self.folder.mkdir()
         except OSError as error:
             raise WriteError(f"cannot make a folder in {self.target.parent}: {error.strerror}") from error
         return self
@@ -39,61 +52,55 @@ class Staging:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         full = error if isinstance(error, WriteError) and _is_full(self.folder) else None
         shutil.rmtree(self.folder, ignore_errors=True)
-        if self._old.exists() and not self.target.exists():  # cut off between the two renames
-            self._old.rename(self.target)
-        shutil.rmtree(self._old, ignore_errors=True)
         if full is not None:
             # encoders tell a full disk in many ways; the disk itself tells it in one
             raise full from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def commit(self) -> None:
-        """Store the files durably and give the folder its name; outputs of an earlier run are replaced."""
+        """Store the files durably and give the folder its name; the run's own files there are replaced.
+
+        Raises WriteError; then the target is as it was, or holds old files and new ones, each whole.
+        """
         try:
             for path in self.folder.iterdir():
-                _sync(path)
-            _sync(self.folder)
+                sync(path)
+            sync(self.folder)
             self._swap()
-            _sync(self.target.parent)
+            sync(self.target.parent)
         except OSError as error:
             raise WriteError(f"cannot put {self.target} in place: {error.strerror}") from error
 
     def _swap(self) -> None:
-        try:
-            self.folder.rename(self.target)  # also over an empty folder
+        if not os.path.lexists(self.target):
+            self.folder.rename(self.target)
             return
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-        if any(entry.is_dir() for entry in os.scandir(self.target)):
-            self._replace_files()
-            return
-        self.target.rename(self._old)
-        self.folder.rename(self.target)
-
-    def _replace_files(self) -> None:
-        """Where the target holds the outputs of other inputs (a sequence in a folder of sequences), they
-        stay: file by file, each whole. Cut short, it is done again, for the manifest has no row of it."""
+        if self.target.is_symlink() or not self.target.is_dir():
+            raise WriteError(str(in_the_way(self.target)))
+        there = {entry.name: entry.is_file(follow_symlinks=False) for entry in os.scandir(self.target)}
         new = {path.name for path in self.folder.iterdir()}
-        for path in list(self.target.iterdir()):
-            if path.is_file() and path.name not in new:
-                path.unlink()
+        for name in sorted(new & there.keys()):
+            if name not in self._replaces or not there[name]:
+                raise WriteError(str(in_the_way(self.target / name)))
+        if not there:
+            self.folder.rename(self.target)
+        elif not all(there[name] and name in self._replaces for name in there) or not exchange(
+            self.folder, self.target
+        ):
+            self._replace_files(new)
+
+    def _replace_files(self, new: Collection[str]) -> None:
+        """Where the target also holds what is not this input's (outputs of a sequence in a folder of
+        sequences), that stays: file by file, each whole. Cut short, it is done again: it has no row."""
         for name in sorted(new):
             os.replace(self.folder / name, self.target / name)
-
-
-def temporary_prefix(target: Path) -> str:
-    """How the temporary names of one target begin: no two targets of a folder share it.
-
-    >>> temporary_prefix(Path("out/clip.mp4"))
-    '.clip.mp4.part-ffabf9ce-'
-    """
-    raw = os.fsencode(target.name)
-    shown = raw[:SHOWN_BYTES].decode("utf-8", errors="ignore")
-    return f".{shown}{MARK}-{hashlib.sha256(raw).hexdigest()[:8]}-"
+        for name in self._replaces.difference(new):
+            if is_regular(self.target / name):
+                os.unlink(self.target / name)
+        sync(self.target)
 
 
 def is_unfinished(name: str) -> bool:
-    """Whether a file or folder name is one that an interrupted run leaves behind.
+    """Whether a name looks like that of something unfinished; whose it is, `bears_mark` tells.
 
     >>> is_unfinished(".clip.mp4.part-0a1b2c3d"), is_unfinished("clip.part.mp4")
     (True, False)
@@ -106,19 +113,20 @@ def clear_leftovers(target: Path) -> None:
     prefix = temporary_prefix(target)
     try:
         names = os.listdir(target.parent)
-    except FileNotFoundError:
+    except OSError:
         return
     for name in names:
-        if name.startswith(prefix):
+        if name.startswith(prefix) and bears_mark(name):
             remove_unfinished(target.parent / name)
 
 
 def remove_unfinished(path: Path) -> None:
-    """Remove one leftover, a folder or a file."""
+    """Remove one leftover, a folder or a file; a link or a device is none of ours."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    elif is_regular(path):
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
 
 
 def _is_full(folder: Path) -> bool:
@@ -127,11 +135,3 @@ def _is_full(folder: Path) -> bool:
     except OSError:
         return False
     return disk.f_bavail * disk.f_frsize < FULL_BYTES
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -5,12 +5,12 @@ Pipelines know local paths only. What a URL's scheme needs to be installed for (
 
 from __future__ import annotations
 
-import uuid
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from mediaconv.errors import UsageError
-from mediaconv.run.output.staging import MARK, temporary_prefix
+from mediaconv.filesystem import temporary_name
 
 TIMES = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "updated", "created")
 """What file systems call the mark by which a change of a file is known; the first that is there counts."""
@@ -91,33 +91,31 @@ def fetch(url: str, local: Path) -> None:
             store.get_file(file, str(local / str(file).rpartition("/")[2]))
 
 
-def send(folder: Path, url: str) -> None:
+def send(folder: Path, url: str, replaces: Collection[str]) -> None:
     """Every file under a temporary name first, then all renamed; the manifest's row says that all are there.
 
-    Files of the same folder that are not sent are outputs of an earlier run, and removed. Raises OSError.
+    replaces: the files of an earlier run there, which go. Raises OSError; FileExistsError where another's
+    file has the name of one that is sent.
     """
     store, path = open_store(url)
     parent, _, name = path.rpartition("/")
-    part = f"{parent}/{temporary_prefix(Path(name))}{uuid.uuid4().hex[:8]}"
+    part = f"{parent}/{temporary_name(Path(name))}"
     try:
         store.makedirs(part, exist_ok=True)
         store.makedirs(path, exist_ok=True)
         files = sorted(file.name for file in folder.iterdir())
         for file in files:
             store.put_file(str(folder / file), f"{part}/{file}")
-        for old in store.ls(path, detail=False):
-            if store.isfile(old) and str(old).rpartition("/")[2] not in files:
-                store.rm(old)
+        there = {str(old).rpartition("/")[2] for old in store.ls(path, detail=False)}
+        if foreign := there.intersection(files).difference(replaces):
+            raise FileExistsError(f"{url}/{min(foreign)} is in the way: it is not of this run")
+        for old in there.intersection(replaces).difference(files):
+            store.rm(f"{path}/{old}")
         for file in files:
             store.mv(f"{part}/{file}", f"{path}/{file}")
     finally:
         if store.exists(part):
             store.rm(part, recursive=True)
-
-
-def is_unfinished_path(path: str) -> bool:
-    """Whether a path leads through something unfinished."""
-    return any(part.startswith(".") and MARK in part for part in path.split("/"))
 
 
 def _before_wildcard(parts: list[str]) -> list[str]:

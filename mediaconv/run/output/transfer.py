@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from mediaconv.errors import ReadError, WriteError
+from mediaconv.filesystem import temporary_name
 from mediaconv.run.jobs.identity import content_hash, input_identity
 from mediaconv.run.jobs.plan import Job
-from mediaconv.run.output.staging import temporary_prefix
 from mediaconv.run.output.storage import fetch, send, stat_of
 
 
@@ -47,7 +46,7 @@ def localized(job: Job) -> Iterator[Job]:
             yield job
         if job.target_url:
             try:
-                send(job.target, job.target_url)
+                send(job.target, job.target_url, job.replaces)
             except OSError as error:
                 raise WriteError(f"{job.target_url}: cannot be written: {error}") from error
     finally:
@@ -58,7 +57,7 @@ def localized(job: Job) -> Iterator[Job]:
 @contextmanager
 def _fetched(job: Job) -> Iterator[Path]:
     """A local copy of the input, under its own name, in a temporary folder beside the target."""
-    folder = job.target.with_name(f"{temporary_prefix(job.target)}{uuid.uuid4().hex[:8]}-input")
+    folder = job.target.with_name(f"{temporary_name(job.target)}-input")
     local = folder / Path(job.name).name
     try:
         try:

@@ -1,7 +1,7 @@
 """`OUTPUT/manifest.jsonl`: what became of every input, a row each; of several rows the last counts.
 
 One process writes it, under the output folder's lock. A line that a killed run left torn is cut off before
-the next one is added.
+the next one is added. A file of that name whose first line is no row is another's, and is left alone.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mediaconv.errors import UsageError, WriteError
+from mediaconv.filesystem import NotAFileError, in_the_way, open_regular, open_to_read
 
 NAME = "manifest.jsonl"
-DONE, FAILED = "done", "failed"
+DONE, FAILED, BEGUN = "done", "failed", "begun"
 BLOCK = 500
 """Lines that are read at once: rows of a block share the texts of their keys."""
 
@@ -28,7 +29,8 @@ class Row:
 
     input: its path below the input's root. outputs: path below the output folder, bytes, sha256 and time of
         each (in ns; none on other storage).
-    status: done or failed; a failure has a stage (read, compute, write, run) and a reason.
+    status: done or failed; a failure has a stage (read, compute, write, run) and a reason. begun: the program
+        itself was running the job, and ended with it; written by the serial executor only.
     identity: what the outputs follow from; a job whose identity still matches need not run again.
     input_shape, output_shape: channels first, then the length along each axis.
     attempts, place: how often the job was begun, and the process or node that ended it.
@@ -51,45 +53,107 @@ class Row:
     place: str = ""
 
 
+class Rows(dict[str, Row]):
+    """The last row of every input, by name.
+
+    torn: the last line is cut off, so outputs may be there that have no row.
+    """
+
+    torn = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._earlier: dict[str, frozenset[str]] = {}
+
+    def take(self, row: Row) -> None:
+        """A further row. Outputs of an earlier one stay the run's own until others take their place."""
+        if row.status != DONE:
+            self._earlier[row.input] = self.owned(row.input)
+        else:
+            self._earlier.pop(row.input, None)
+        self[row.input] = row
+
+    def owned(self, name: str) -> frozenset[str]:
+        """Names of the files in an input's target that its rows name."""
+        if name in self._earlier:
+            return self._earlier[name]
+        row = self.get(name)
+        return frozenset(file["path"].rpartition("/")[2] for file in row.outputs) if row else frozenset()
+
+
 class Manifest:
     """The rows of one output folder, and the way to add one. A context manager.
 
-    Raises UsageError where the folder's manifest cannot be understood.
+    rows: what `read_manifest` said of the same folder; read where left out.
+    Raises UsageError where the folder's manifest cannot be understood, or is another's.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, rows: Rows | None = None) -> None:
         self.path = folder / NAME
-        self.rows = read_manifest(folder)
-        whole = _whole_bytes(self.path)
-        self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        os.ftruncate(self._handle, whole)
+        self.rows = read_manifest(folder) if rows is None else rows
+        try:
+            self._handle = open_regular(self.path, os.O_RDWR | os.O_CREAT)
+        except NotAFileError:
+            raise in_the_way(self.path) from None
+        self._end = _whole_bytes(self._handle)
+        os.ftruncate(self._handle, self._end)
+        self._begun: tuple[str, int] | None = None
 
     def __enter__(self) -> Manifest:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        os.fsync(self._handle)
-        os.close(self._handle)
+        try:
+            os.fsync(self._handle)
+        finally:
+            os.close(self._handle)
+
+    def begin(self, row: Row) -> None:
+        """Note that this process begins a job; the next row of the same input takes the note's place."""
+        start = self._end
+        self._append(row)
+        self._begun = row.input, start
 
     def add(self, row: Row) -> None:
-        """Append a row, whole or not at all. Raises WriteError where the disk is full."""
-        line = memoryview(_encoded(row))
-        end = os.fstat(self._handle).st_size
+        """Add a row, whole or not at all. Raises WriteError where the disk is full."""
+        begun, self._begun = self._begun, None
+        self._append(row, begun[1] if begun and begun[0] == row.input else None)
+        self.rows.take(row)
+
+    def _append(self, row: Row, start: int | None = None) -> None:
+        line = _encoded(row)
+        offset = self._end if start is None else start
+        line = line[:-1].ljust(self._end - offset - 1) + b"\n"  # covers the whole note that it replaces
+        rest = memoryview(line)
         try:
-            while line:
-                line = line[os.write(self._handle, line) :]
+            while rest:
+                rest = rest[os.pwrite(self._handle, rest, offset + len(line) - len(rest)) :]
         except OSError as error:
-            os.ftruncate(self._handle, end)
+            os.ftruncate(self._handle, offset)
+            self._end = offset
             raise WriteError(f"cannot write {self.path}: {error.strerror}") from error
-        self.rows[row.input] = row
+        self._end = offset + len(line)
 
 
-def read_manifest(folder: Path) -> dict[str, Row]:
+def read_manifest(folder: Path) -> Rows:
     """The last row of every input, by name; a torn last line is left out. Raises UsageError for others."""
-    rows: dict[str, Row] = {}
-    lines = _lines(folder / NAME)
-    while block := list(itertools.islice(lines, BLOCK)):
-        rows.update((row.input, row) for row in _decoded(block, folder / NAME))
+    rows = Rows()
+    path = folder / NAME
+    try:
+        file = open_to_read(path)
+    except FileNotFoundError:
+        return rows
+    except NotAFileError:
+        raise in_the_way(path) from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    with file:
+        lines = _lines(file, rows)
+        while block := list(itertools.islice(lines, BLOCK)):
+            for row in _decoded(block, path):
+                rows.take(row)
+    if rows.torn and not rows:
+        raise in_the_way(path, "its first line is not a row of a manifest")
     return rows
 
 
@@ -100,19 +164,57 @@ def _decoded(block: list[tuple[int, bytes]], path: Path) -> list[Row]:
             for row, following in itertools.pairwise(found):
                 if (same := row.get("versions")) == following.get("versions"):
                     following["versions"] = same or {}
-            return [Row(**row) for row in found]
-    except (ValueError, TypeError, AttributeError):
+            return [_checked(row) for row in found]
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         pass  # which line it is shows when they are read one by one
     rows = []
     for number, line in block:
         try:
-            rows.append(Row(**json.loads(line)))
-        except (ValueError, TypeError) as error:
+            rows.append(_checked(json.loads(line)))
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             raise UsageError(
-                f"{path}:{number}: not a row of a manifest ({error}); "
-                "delete that line, and its input is run again"
+                f"{path}:{number}: not a row of a manifest ({_one_line(error)}); "
+                "delete that line and the outputs that it told of, and its input is run again"
             ) from error
     return rows
+
+
+def _checked(content: dict[str, Any]) -> Row:
+    """A row of plain values, whose outputs lie in its input's folder. Raises ValueError, TypeError."""
+    row = Row(**content)
+    if not (isinstance(row.input, str) and is_safe_name(row.input)):
+        raise ValueError("input: a path that leaves the folder")
+    if row.status not in (DONE, FAILED, BEGUN):
+        raise ValueError(f"status: got {str(row.status)[:40]!r}")
+    if not isinstance(row.identity, dict) or not isinstance(row.versions, dict):
+        raise TypeError("identity and versions: expected mappings")
+    if type(row.attempts) is not int or not isinstance(row.seconds, int | float):
+        raise TypeError("attempts and seconds: expected numbers")
+    if type(row.identity.get("size", 0)) is not int:
+        raise TypeError("identity.size: expected a number")
+    if not isinstance(row.outputs, list):
+        raise TypeError("outputs: expected a list")
+    for file in row.outputs:
+        folder, _, name = file["path"].rpartition("/")
+        if folder != row.input or not is_safe_name(name):
+            raise ValueError("outputs: a path that leaves its input's folder")
+        if type(file["bytes"]) is not int or not isinstance(file["sha256"], str):
+            raise TypeError("outputs: expected bytes and sha256 of each")
+    return row
+
+
+def is_safe_name(name: str) -> bool:
+    """Whether a path stays below the folder that it is taken from.
+
+    >>> is_safe_name("a/b.png"), is_safe_name("/a"), is_safe_name("a/../../b"), is_safe_name("")
+    (True, False, False, False)
+    """
+    return "\0" not in name and not any(part in ("", ".", "..") for part in name.split("/"))
+
+
+def _one_line(error: Exception) -> str:
+    text = f"no {error}" if isinstance(error, KeyError) else str(error)
+    return text.splitlines()[0][:200] if text else type(error).__name__
 
 
 def _encoded(row: Row) -> bytes:
@@ -124,26 +226,21 @@ def _encoded(row: Row) -> bytes:
         return json.dumps(content).encode() + b"\n"
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if line.endswith(b"\n") and line.strip():
-                yield number, line
+def _lines(file: BinaryIO, rows: Rows) -> Iterator[tuple[int, bytes]]:
+    for number, line in enumerate(file, 1):
+        if not line.endswith(b"\n"):
+            rows.torn = True
+        elif line.strip():
+            yield number, line
 
 
-def _whole_bytes(path: Path) -> int:
+def _whole_bytes(handle: int) -> int:
     """Length of a file up to its last line end, found from its end."""
-    if not path.exists():
-        return 0
-    with path.open("rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        while end > 0:
-            start = max(0, end - 65536)
-            file.seek(start)
-            cut = file.read(end - start).rfind(b"\n")
-            if cut >= 0:
-                return start + cut + 1
-            end = start
+    end = os.fstat(handle).st_size
+    while end > 0:
+        start = max(0, end - 65536)
+        cut = os.pread(handle, end - start, start).rfind(b"\n")
+        if cut >= 0:
+            return start + cut + 1
+        end = start
     return 0

@@ -11,9 +11,10 @@ from mediaconv.errors import UsageError
 from mediaconv.run.jobs.identity import run_identity
 from mediaconv.run.jobs.plan import Job, job_of
 from mediaconv.run.output.folder import RUN_NAME, open_output
+from mediaconv.run.output.ownership import check_run_yaml
 from mediaconv.run.output.transfer import identity_of
 from mediaconv.run.report.formatting import escaped
-from mediaconv.run.resume.manifest import Row
+from mediaconv.run.resume.manifest import Row, read_manifest
 from mediaconv.run.resume.survey import FAILED_BEFORE, NEW, OUTPUTS_CHANGED, OUTPUTS_GONE, survey
 from mediaconv.run.runner import survey_run
 
@@ -75,12 +76,12 @@ def read_status(where: str | Path) -> Status:
     """
     where = str(where)
     with open_output(where, write=False) as output:
-        if not (output.folder / RUN_NAME).exists():
+        if not check_run_yaml(output.folder, read_manifest(output.folder)):
             raise UsageError(
                 f"{where}: holds no run (no {RUN_NAME}); give the `output` of a configuration that was run"
             )
         config = load_config(output.folder / RUN_NAME, output=where)
-        found = survey_run(config)
+        found = survey_run(config, looking=True)
         known = {job.name for job in found.skipped} | {job.name for job, _ in found.todo}
         others = [
             job_of(found.inputs.root / name, found.inputs, output.folder)

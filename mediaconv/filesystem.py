@@ -1,0 +1,176 @@
+"""Files by name, with care: links are not followed, pipes and devices not opened, new files made exclusively.
+
+For the names that the program makes and keeps itself. A stranger may have put anything under such a name.
+Knows no runs and no media.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import hashlib
+import os
+import re
+import secrets
+import stat
+from io import BufferedReader
+from pathlib import Path
+
+from mediaconv.errors import UsageError
+
+MARK = ".part"
+SHOWN_BYTES = 120
+"""Bytes of the target's name that its temporary name repeats: file systems end a name at 255."""
+_TEMPORARY = re.compile(rb"\.(.+)\.part-([0-9a-f]{8})-[0-9a-f]{8}([0-9a-f]{8})?(?:-input|-old)?", re.DOTALL)
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+
+
+class NotAFileError(OSError):
+    """A link, a pipe, a device or a folder where a regular file is expected."""
+
+
+def open_regular(path: Path | str, flags: int = os.O_RDONLY, *, follow: bool = False) -> int:
+    """Descriptor of a regular file; never waits. follow: links may lead to it.
+
+    Raises NotAFileError where it is something else, OSError as `os.open` does.
+    """
+    try:
+        handle = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW), 0o644)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR) and os.path.lexists(path):
+            raise NotAFileError(error.errno, f"is {kind_of(path)}, not a regular file", str(path)) from error
+        raise
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise NotAFileError(errno.EINVAL, f"is {kind_of(path)}, not a regular file", str(path))
+    return handle
+
+
+def open_to_read(path: Path | str, *, follow: bool = False) -> BufferedReader:
+    """The same, as a binary file to read."""
+    return os.fdopen(open_regular(path, follow=follow), "rb")
+
+
+def kind_of(path: Path | str) -> str:
+    """What lies under a name, in words."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return "nothing"
+    names = {stat.S_IFLNK: "a link", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFREG: "a file",
+             stat.S_IFSOCK: "a socket"}  # fmt: skip
+    return names.get(stat.S_IFMT(mode), "a device")
+
+
+def is_regular(path: Path | str) -> bool:
+    """Whether a regular file lies under a name itself, not behind a link."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def in_the_way(path: Path | str, what: str = "") -> UsageError:
+    """The refusal to replace or remove what is not the program's own."""
+    what = what or f"{kind_of(path)} that this program did not make there"
+    return UsageError(f"{path} is in the way: {what}; move it away, or choose another output")
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file, durable and whole or not at all. Who calls has made sure that it may be replaced.
+
+    Raises OSError; NotAFileError where a link or something special lies under the name.
+    """
+    if os.path.lexists(path) and not is_regular(path):
+        raise NotAFileError(errno.EEXIST, f"is {kind_of(path)}, not a regular file", str(path))
+    part = path.with_name(temporary_name(path))
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(handle, rest) :]
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+        raise
+    sync(path.parent)
+
+
+def make_folders(folder: Path) -> None:
+    """Make a folder and those above it, durably. Raises OSError."""
+    missing = []
+    while not os.path.lexists(folder):
+        missing.append(folder)
+        folder = folder.parent
+    for path in reversed(missing):
+        with contextlib.suppress(FileExistsError):  # another worker was quicker
+            os.mkdir(path)
+        sync(path.parent)
+    if not missing and not os.path.isdir(folder):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two paths change places in one step; False where the system has no such call.
+
+    Raises OSError.
+    """
+    try:
+        call = ctypes.CDLL(None, use_errno=True).renameat2
+    except AttributeError:
+        return False
+    if not call(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE):
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(number, os.strerror(number), str(one))
+
+
+def sync(path: Path | str) -> None:
+    """Make a file's bytes, or a folder's names, durable. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def temporary_prefix(target: Path) -> str:
+    """How the temporary names of one target begin: no two targets of a folder share it.
+
+    >>> temporary_prefix(Path("out/clip.mp4"))
+    '.clip.mp4.part-ffabf9ce-'
+    """
+    raw = os.fsencode(target.name)
+    shown = raw[:SHOWN_BYTES].decode("utf-8", errors="ignore")
+    return f".{shown}{MARK}-{hashlib.sha256(raw).hexdigest()[:8]}-"
+
+
+def temporary_name(target: Path) -> str:
+    """A new temporary name for a target, with the program's full mark: check digits over the whole name."""
+    name = temporary_prefix(target) + secrets.token_hex(4)
+    return name + hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
+
+
+def bears_mark(name: str) -> bool:
+    """Whether a name was made by `temporary_name`; a name that only looks alike is another's.
+
+    >>> bears_mark(temporary_name(Path("clip.mp4"))), bears_mark(".clip.mp4.part-ffabf9ce-01234567")
+    (True, True)
+    >>> bears_mark(".clip.mp4.part"), bears_mark(".clip.mp4.part-01234567-89abcdef"), bears_mark(".parts")
+    (False, False, False)
+    """
+    raw = os.fsencode(name)
+    found = _TEMPORARY.fullmatch(raw)
+    if found is None:
+        return False
+    if found[3] is None:  # as version 0.1.0 made them: the name's own digits
+        return hashlib.sha256(found[1]).hexdigest()[:8].encode() == found[2]
+    return hashlib.sha256(raw[: found.start(3)]).hexdigest()[:8].encode() == found[3]
