@@ -1,4 +1,4 @@
-"""Random layers and stacks through the contract, as long as it is let: `python -m tests.nn.fuzz [SECONDS]`.
+"""Random layers and stacks through the contract and the interpreter: `python -m tests.nn.fuzz [SECONDS]`.
 
 Without a number it goes on until it is stopped or finds a fault; the seed that repeats it is printed.
 """
@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from tests.nn.strategies import LAYERS, Case, single_layers, stacks
 from tests.nn.test_contract import verify
+from tests.stacks.test_random_stacks import check as check_stack
 
-BATCH = 500
+BATCH, STACKS = 500, 50
+"""Cases of the contract, and stacks by the interpreter, between two lines of output."""
 
 
 def any_case() -> st.SearchStrategy[Case]:
@@ -43,6 +45,9 @@ def main(seconds: float) -> int:
         except BaseException:
             print(f"seed {number}, after {cases} cases", file=sys.stderr)
             raise
+        for case in range(number * STACKS, (number + 1) * STACKS):
+            check_stack(case)
+            cases += 1
         print(f"{cases} cases in {time.monotonic() - begin:.0f} s", flush=True)
     return cases
 

@@ -1,0 +1,1 @@
+"""Whole stacks against an interpreter of configurations that shares no code with the program."""
