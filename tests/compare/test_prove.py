@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -341,6 +343,61 @@ def test_nothing_that_fits_is_said():
         prove(mnn.Conv1d(3, 1, 1), channels=2, dims=1)
 
 
-def test_unknown_modules_need_no_formula():
-    found = proof(nn.Sequential(nn.Conv1d(2, 2, 3, padding=1), nn.ReLU()))
+class Own(nn.Module):
+    """A forward of its own: nothing is known of it but its values."""
+
+    def __init__(self, *layers):
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+def test_torch_modules_have_a_formula_and_unknown_ones_need_none():
+    layers = nn.Conv1d(2, 2, 3, padding=1), nn.ReLU()
+    found = proof(nn.Sequential(*layers))
+    assert (found.look_ahead, found.formula, found.known) == (1, 1, True)
+    found = proof(Own(*layers))
     assert (found.look_ahead, found.known) == (1, False)
+
+
+STRIDES = [(8,), (16,), (50,), (60,), (480,), (2, 4, 5, 8), (2, 4, 5, 8, 2), (8, 8, 15), (3, 5, 64)]
+
+
+@pytest.mark.parametrize("container", [nn.Sequential, Own])
+@pytest.mark.parametrize("strides", STRIDES, ids=str)
+def test_strides_of_codecs_are_judged(strides, container):
+    def layers(left):
+        for s in strides:
+            yield from (nn.ConstantPad1d((left(s), 0), 0.0), nn.Conv1d(1, 1, s, stride=s), nn.ELU())
+
+    found = proof(container(*layers(lambda s: s - 1)), channels=1)
+    assert (found.causal, found.look_ahead, found.formula) == (
+        True,
+        0,
+        0 if container is nn.Sequential else None,
+    )
+    found = proof(container(*layers(lambda s: s - 2)), channels=1)
+    ahead = sum(math.prod(strides[:i]) for i in range(len(strides)))
+    assert (found.causal, found.look_ahead) == (False, ahead)
+
+
+NORMS = (
+    nn.utils.weight_norm,
+    nn.utils.parametrizations.weight_norm,
+    nn.utils.parametrizations.spectral_norm,
+)
+
+
+@pytest.mark.parametrize("normed", NORMS)
+def test_weights_under_a_norm_are_judged_by_what_they_are(normed):
+    conv = normed(nn.Conv1d(2, 2, 8, stride=8))
+    found = proof(nn.Sequential(nn.ConstantPad1d((7, 0), 0.0), conv, nn.ELU()))
+    assert (found.look_ahead, found.formula) == (0, 0)
+    found = proof(nn.Sequential(conv, nn.ELU()))
+    assert (found.look_ahead, found.formula) == (7, 7)
+    assert [leak.layer for leak in found.leaks] == ["0 (Conv1d)"]
+    assert hasattr(conv, "weight_g") or hasattr(conv, "parametrizations")

@@ -41,9 +41,11 @@ def blame(module: nn.Module, setting: Setting, labels: Mapping[str, str]) -> lis
     parts = list(_layers(copy))
     inner = {name: list(_inside(layer, name)) for name, layer in parts}
     watched = [*parts, *(part for found in inner.values() for part in found)]
+    x = example(copy, setting)  # before there are hooks, under which nothing is known of a layer
     hooks = [layer.register_forward_hook(_remember(seen, name)) for name, layer in watched]
     try:
-        run_once(copy, setting)
+        with torch.no_grad():
+            copy(x)
     finally:
         for hook in hooks:
             hook.remove()
@@ -108,11 +110,6 @@ def _inside(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
         of_torch = home.startswith("torch.nn") and not isinstance(part, nn.GroupNorm)
         if path and not (of_torch and home.rpartition(".")[2] not in CHANNELS_FIRST):
             yield (f"{name}.{path}" if name else path), part
-
-
-def run_once(copy: nn.Module, setting: Setting) -> None:
-    with torch.no_grad():
-        copy(example(copy, setting))
 
 
 def _remember(seen: dict[str, Shapes], name: str) -> Callable[..., None]:

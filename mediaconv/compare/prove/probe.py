@@ -14,6 +14,8 @@ from fractions import Fraction
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.weight_norm import WeightNorm
 
 from mediaconv.errors import UsageError
 from mediaconv.nn.copying import copy_module
@@ -258,8 +260,23 @@ def _generator(seed: int) -> torch.Generator:
 
 
 def exact_copy(module: nn.Module) -> nn.Module:
-    """The module in float64 and evaluation mode, on the CPU; the original is left as it is."""
-    return copy_module(module).cpu().double().eval()
+    """The module in float64 and evaluation mode, on the CPU; the original is left as it is.
+
+    Weights under a weight norm or another parametrization become plain ones, so that layers are known.
+    """
+    twin = copy_module(module).cpu().double().eval()
+    for part in twin.modules():
+        for hook in list(part._forward_pre_hooks.values()):
+            if isinstance(hook, WeightNorm):
+                nn.utils.remove_weight_norm(part, hook.name)
+        if parametrize.is_parametrized(part):
+            # not remove_parametrizations: it takes the weight out of the class, which the original shares
+            weights = {name: getattr(part, name).detach() for name in part.parametrizations}  # type: ignore[union-attr]
+            part.__class__ = type(part).__bases__[0]
+            del part.parametrizations
+            for name, weight in weights.items():
+                part.register_parameter(name, nn.Parameter(weight))
+    return twin
 
 
 @torch.no_grad()

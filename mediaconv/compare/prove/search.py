@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from mediaconv.compare.prove.attribution import Leak, blame
+from mediaconv.compare.prove.probe import exact_copy
 from mediaconv.compare.prove.trial import Setting, first_ahead, formula_of, leading, measured, one_thread
 
 
@@ -70,6 +71,7 @@ def prove(
     names = list(axis_names) or [f"axis {i}" for i in range(dims)]
     setting = Setting(channels, dims, tuple(order_axes))
     with one_thread():
+        module = exact_copy(module)
         reads, shape, seams = measured(module, setting)
         formula, known = formula_of(module, setting, reads)
         ahead, axis = first_ahead(reads, setting)

@@ -15,6 +15,7 @@ from itertools import pairwise, product
 import torch
 from torch import Tensor, nn
 
+from mediaconv.compare.prove.lengths import measured_stride
 from mediaconv.compare.prove.probe import (
     MULTIPLE,
     Function,
@@ -26,8 +27,7 @@ from mediaconv.compare.prove.probe import (
     open_copy,
 )
 from mediaconv.errors import UsageError
-from mediaconv.nn import stream
-from mediaconv.nn.streaming.protocol import axis_map
+from mediaconv.nn import AxisMap, geometry, stream
 
 SHORTEST = {1: 60, 2: 24, 3: 24}
 """Fewest steps of the order's first axis that are tried, by the number of axes."""
@@ -90,10 +90,10 @@ def _length(module: nn.Module, setting: Setting) -> int:
     """Steps of the order's first axis in which an output in the middle sees all that it reads."""
     axis = setting.order_axes[0]
     needed = SHORTEST[setting.dims]
-    try:
-        found = axis_map(module, axis)
-    except TypeError:
-        return needed
+    found = known_map(module, axis)
+    if found is None:
+        shape = (setting.channels, *_sizes(module, setting, needed))
+        return min(LONGEST, max(needed, 12 * math.ceil(measured_stride(exact_copy(module), axis, shape))))
     if not found.whole:
         period = math.ceil(found.period * found.stride)
         sides = int(max(found.latency, found.look_back))
@@ -125,12 +125,9 @@ def _at_length(
 def _functions(module: nn.Module, setting: Setting, seams: Sequence[int]) -> list[Function]:
     """The module called on the whole, and streamed in chunks where it streams."""
     functions: list[Function] = [module]
-    try:
-        axis_map(module, 0)
-    except TypeError:
-        return functions
-    if setting.order_axes[0] == 0:
-        functions.append(lambda x: _streamed(module, x, seams))
+    if setting.order_axes[0] == 0 and known_map(module, 0) is not None:
+        twin = stream(module).module
+        functions.append(lambda x: _streamed(twin, x, seams))
     return functions
 
 
@@ -189,30 +186,35 @@ def _sizes(module: nn.Module, setting: Setting, length: int) -> tuple[int, ...]:
 
 
 def _lengths(length: int) -> list[int]:
-    """The length, and the next ones for layers that fold more steps into one than `MULTIPLE` has room for."""
-    return list(dict.fromkeys(-(-length // fold) * fold for fold in (1, *FOLDS)))
+    """The length, the next ones for layers that fold more steps into one than `MULTIPLE` has room for, and
+    longer ones for modules without a formula that need them."""
+    folds = (-(-length // fold) * fold for fold in (1, *FOLDS))
+    return list(
+        dict.fromkeys([*folds, *(n for n in (8 * length, 64 * length, 512 * length) if n <= LONGEST)])
+    )
 
 
 def _stride(module: nn.Module, axis: int, shape: Sequence[int]) -> Fraction:
     """Input steps an output step; shape: of an input that the module takes, channels first."""
-    try:
-        return axis_map(module, axis).stride
-    except TypeError:
-        with torch.no_grad():
-            y = exact_copy(module)(torch.zeros(1, *shape, dtype=torch.float64))
-        return Fraction(shape[axis + 1], max(1, y.shape[axis + 2])).limit_denominator(64)
+    known = known_map(module, axis)
+    return measured_stride(exact_copy(module), axis, shape) if known is None else known.stride
 
 
 def formula_of(module: nn.Module, setting: Setting, reads: Reads) -> tuple[int | None, bool]:
     """Look-ahead by the formula, and whether there is one: within a row, reading order has none."""
     _, axis = first_ahead(reads, setting)
+    found = known_map(module, axis)
+    if found is None or axis != setting.order_axes[0]:
+        return None, False
+    return None if math.isinf(found.latency) else int(found.latency), True
+
+
+def known_map(module: nn.Module, axis: int) -> AxisMap | None:
+    """What the outputs read, by formula; None for a module that neither streams nor can be converted."""
     try:
-        found = axis_map(module, axis).latency
+        return geometry(module, axis)
     except TypeError:
-        return None, False
-    if axis != setting.order_axes[0]:
-        return None, False
-    return None if math.isinf(found) else int(found), True
+        return None
 
 
 def first_ahead(reads: Reads, setting: Setting) -> tuple[int | None, int]:
