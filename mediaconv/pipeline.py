@@ -177,3 +177,18 @@ def find(name: str) -> Pipeline:
             kind = entry.load()
             return kind()
     raise UsageError(f"pipeline: got {name!r}, installed are {', '.join(names())}{nearest(name, names())}")
+
+
+def for_file(path: Path | str) -> Pipeline:
+    """The installed pipeline that takes files of this extension.
+
+    Raises UsageError where none or several do.
+    """
+    path = Path(path)
+    taking = [p for p in map(find, names()) if path.suffix.lower() in p.extensions]
+    if len(taking) == 1:
+        return taking[0]
+    if not taking:
+        raise UsageError(f"input: no pipeline takes {path.name}; give pipeline: {', '.join(names())}")
+    found = ", ".join(pipeline.name for pipeline in taking)
+    raise UsageError(f"input: {path.name} may be of several pipelines; give pipeline: {found}")

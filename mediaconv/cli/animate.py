@@ -179,9 +179,9 @@ def _of_config(
     config = load_config(Path(path), overrides=overrides)
     twin = None
     if beside:
-        from mediaconv.compare.causal_pair import twins
+        from mediaconv.compare.causal_pair import causal_pair
 
-        twin = twins(config)[1].config
+        twin = causal_pair(config)[1].config
     return animate_config(
         config, layer=name, input=None if input is None else Path(input), beside=twin, **options
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -18,16 +18,13 @@ from mediaconv.cli.options import (
     SetOption,
 )
 
-if TYPE_CHECKING:
-    from mediaconv.compare.causal_pair import Side
-
 
 def compare(
     config: ConfigArgument,
     other: Annotated[
         str | None,
         typer.Argument(
-            metavar="[CONFIG_B]", help="the second one; without it, CONFIG's causal and standard twins"
+            metavar="[CONFIG_B]", help="the second one; without it, CONFIG causally and in standard form"
         ),
     ] = None,
     input: InputOption = None,
@@ -44,55 +41,38 @@ def compare(
     """
     from rich.console import Console
 
-    from mediaconv.compare.comparison import REPORT
-    from mediaconv.compare.comparison import compare as run_comparison
-    from mediaconv.compare.measure.session import time_axis
+    from mediaconv.compare.comparison import REPORT, Comparison
     from mediaconv.compare.report.json_values import dumps
     from mediaconv.compare.report.table import terminal_table
-    from mediaconv.pipeline import find
+    from mediaconv.config import load_config
+    from mediaconv.front import compare as run_comparison
 
-    sides = _sides(config, other, input, output, set or [])
+    overrides = set or []
+    first = load_config(Path(config), overrides=overrides, input=input, output=output)
+    first = first.model_copy(update={"output": output or f"{first.output.rstrip('/')}-compare"})
+    second = (
+        None if other is None else load_config(Path(other), overrides=overrides, input=input, output=output)
+    )
     console = Console(quiet=quiet or json)
 
-    def told(row: Mapping[str, Any]) -> None:
+    def told(comparison: Comparison, row: Mapping[str, Any]) -> None:
         if "reason" in row:
             Console(stderr=True).print(
                 f"{row['input']}: {row['stage']}: {row['reason']}", markup=False, soft_wrap=True
             )
             return
         if row["channels"]:
-            console.print(terminal_table(row["input"], row["channels"], found))
+            console.print(terminal_table(row["input"], row["channels"], comparison.columns))
         if row["mismatch"]:
             console.print(f"{row['input']}: {row['mismatch']}", markup=False, soft_wrap=True)
 
-    from mediaconv.compare.report.page import unit_names
-    from mediaconv.compare.report.table import columns
-
-    pipeline = find(sides[0].config.pipeline)
-    unit = unit_names(pipeline.name, time_axis(sides[0], pipeline))[1]
-    found = columns(pipeline.name, [s.name for s in sides], unit)
-    result = run_comparison(sides, pipeline, told=told)
+    result = run_comparison(first, second, told=told)
     for side in result.sides:
         console.print(
             f"{side['label']}: {side['verdict']} ({side['facts'][0]})", markup=False, highlight=False
         )
     if json:
         print(dumps(result.as_json()))
-    console.print(f"report: {result.output / REPORT}", markup=False, highlight=False, soft_wrap=True)
+    if (result.output / REPORT).exists():
+        console.print(f"report: {result.output / REPORT}", markup=False, highlight=False, soft_wrap=True)
     return result.exit_code
-
-
-def _sides(
-    config: str, other: str | None, input: str | None, output: str | None, overrides: list[str]
-) -> tuple[Side, Side]:
-    """Both configurations, with the same input and output."""
-    from mediaconv.compare.causal_pair import pair, twins
-    from mediaconv.config import load_config
-
-    first = load_config(Path(config), overrides=overrides, input=input, output=output)
-    where = output or f"{first.output.rstrip('/')}-compare"
-    first = first.model_copy(update={"output": where})
-    if other is None:
-        return twins(first)
-    second = load_config(Path(other), overrides=overrides, input=first.input, output=where)
-    return pair(first, second, (config, other))

@@ -6,17 +6,16 @@ import functools
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import click
 import typer
 
-from mediaconv.errors import MediaconvError, UsageError
+from mediaconv.errors import MediaconvError
 
 if TYPE_CHECKING:
-    from mediaconv.config import RunConfig
+    pass
 
 INTERRUPTED = 130
 
@@ -51,15 +50,6 @@ def debug_wanted() -> bool:
 DebugOption = Annotated[
     bool, typer.Option("--debug", help="show tracebacks of errors", is_eager=True, callback=_remember)
 ]
-
-
-@contextmanager
-def placing(config: RunConfig) -> Iterator[None]:
-    """Errors about a key of a configuration that is in use: they get the key's file and line."""
-    try:
-        yield
-    except UsageError as error:
-        raise UsageError(config.placed(str(error))) from error
 
 
 def ending(command: Callable[..., int | None]) -> Callable[..., None]:

@@ -39,11 +39,12 @@ def prove(
     from mediaconv.config import load_config
 
     resolved = load_config(Path(config), overrides=set or [], input=input, output=output)
-    from mediaconv.compare.prove.verdict import prove_config
+    from mediaconv.compare.prove.verdict import Verdict
     from mediaconv.compare.report.json_values import dumps
-    from mediaconv.pipeline import find
+    from mediaconv.front import prove as prove_config
 
-    verdict = prove_config(resolved, find(resolved.pipeline), files=files)
+    verdict = prove_config(resolved, files=files)
+    assert isinstance(verdict, Verdict)
     if json:
         print(dumps(verdict.as_json()))
     elif not quiet:

@@ -18,7 +18,6 @@ from mediaconv.cli.options import (
     QuietOption,
     SetOption,
     debug_wanted,
-    placing,
 )
 
 
@@ -77,16 +76,15 @@ def run(
     options = {key: value for key, value in given.items() if value is not None}
     resolved = load_config(Path(config), overrides=set or [], options=options, input=input, output=output)
 
+    from mediaconv.front import run as run_folder
     from mediaconv.run.report.progress import make_reporter
-    from mediaconv.run.runner import Selection, run_folder
 
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    selection = Selection(overwrite=overwrite, retry_failed=retry_failed)
+    again = {"overwrite": overwrite, "retry_failed": retry_failed}
     if dry_run:
-        return _dry_run(resolved, selection, json=json, quiet=quiet)
+        return _dry_run(resolved, again, json=json, quiet=quiet)
     reporter = make_reporter(quiet=quiet, traces=debug_wanted())
-    with placing(resolved):
-        summary = run_folder(resolved, selection=selection, reporter=reporter)
+    summary = run_folder(resolved, reporter=reporter, **again)
     if json:
         print(jsonlib.dumps(summary.as_json(), indent=2))
     elif not quiet:
@@ -96,11 +94,13 @@ def run(
     return summary.exit_code
 
 
-def _dry_run(config: Any, selection: Any, *, json: bool, quiet: bool) -> int:
+def _dry_run(config: Any, again: dict[str, bool], *, json: bool, quiet: bool) -> int:
+    from mediaconv.front.configured import placing
     from mediaconv.run.jobs.dry_run import forecast
+    from mediaconv.run.runner import Selection
 
     with placing(config):
-        found = forecast(config, selection)
+        found = forecast(config, Selection(**again))
     if json:
         print(jsonlib.dumps(found.as_json(), indent=2))
     elif not quiet:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mediaconv.cli.options import ConfigArgument, DebugOption, JsonOption, SetOption
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from mediaconv.config import RunConfig
 
 
 def trace(
@@ -35,14 +30,12 @@ def trace(
     import json as writer
 
     from mediaconv.config import load_config
+    from mediaconv.front import trace as traced
     from mediaconv.nn.summary import trace_table
     from mediaconv.nn.summary.size_formula import explain as explained
-    from mediaconv.nn.summary.trace import trace as traced
-    from mediaconv.pipeline import find
 
     loaded = load_config(Path(config), overrides=set or [])
-    stack, sizes = _stack_and_shape(loaded, input, shape)
-    made = traced(stack, sizes, axes=find(loaded.pipeline).axes)
+    made = traced(loaded, None if shape is None else _sizes(shape), input=input)
     if explain is not None:
         print(explained(made.layer(explain), made.axes), end="")
     elif json:
@@ -53,26 +46,11 @@ def trace(
         print(trace_table.trace_text(made), end="")
 
 
-def _stack_and_shape(config: RunConfig, input: str | None, shape: str | None) -> tuple[nn.Module, list[int]]:
-    from mediaconv.draw.subject import DEFAULT_LENGTHS, shape_of, subject
+def _sizes(shape: str) -> list[int]:
+    """The numbers of `3,16,64,64`. Raises UsageError."""
     from mediaconv.errors import UsageError
-    from mediaconv.pipeline import find
 
-    axes = find(config.pipeline).axes
-    if input is not None and shape is not None:
-        raise UsageError("trace: got --input and --shape, expected one of them")
-    if input is not None:
-        return shape_of(config, Path(input))
-    if shape is None:
-        made = subject(config)
-        return made.stack, [made.channels, *DEFAULT_LENGTHS[len(axes)]]
     try:
-        sizes = [int(part) for part in shape.split(",")]
+        return [int(part) for part in shape.split(",")]
     except ValueError:
-        sizes = []
-    if len(sizes) != 1 + len(axes) or min(sizes) < 1:
-        raise UsageError(
-            f"shape: got {shape!r}, expected channels and {', '.join(axes)}, such as "
-            f"{','.join(map(str, [3, *DEFAULT_LENGTHS[len(axes)]]))}"
-        )
-    return subject(config, channels=sizes[0]).stack, sizes
+        raise UsageError(f"shape: got {shape!r}, expected channels and lengths, such as 3,16,64,64") from None

@@ -28,7 +28,7 @@ class Side:
     config: RunConfig
 
 
-def twins(config: RunConfig) -> tuple[Side, Side]:
+def causal_pair(config: RunConfig) -> tuple[Side, Side]:
     """The causal and the standard twin of a configuration. Raises UsageError where there is none."""
     causal, standard = _content(config), _content(config)
     standard["causal"] = False

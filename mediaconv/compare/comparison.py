@@ -63,15 +63,15 @@ class Comparison:
         }
 
 
-def compare(
+def compare_sides(
     sides: Sequence[Side],
     pipeline: Pipeline,
     *,
-    told: Callable[[Mapping[str, Any]], None] = lambda row: None,
+    told: Callable[[Comparison, Mapping[str, Any]], None] = lambda comparison, row: None,
 ) -> Comparison:
     """Compare two configurations over the inputs of the first and write everything under its output.
 
-    told: called with the row of each input when it is done, or with its failure.
+    told: called with the comparison and the row of each input when it is done, or with its failure.
     Raises UsageError where there is nothing to do.
     """
     config = sides[0].config
@@ -90,14 +90,14 @@ def compare(
             result.unfit += failure.unfit
             reason = config.placed(failure.reason) if failure.unfit else failure.reason
             result.failures.append({"input": job.name, "stage": failure.stage, "reason": reason})
-            told(result.failures[-1])
+            told(result, result.failures[-1])
             continue
         rows = [side_row(s, r, compared, pipeline, verdicts) for s, r in zip(sides, ROLES, strict=True)]
         result.sides = result.sides or rows
         page = output / REPORT if len(jobs) == 1 else job.target / REPORT
         write_page(page, compared, rows, pipeline, job.target, found)
         result.files.append(file_row(job, compared, rows, page, output))
-        told(result.files[-1])
+        told(result, result.files[-1])
     write_tables(result, len(jobs))
     return result
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,14 @@ def load_config(
     *,
     overrides: Sequence[str] = (),
     options: Mapping[str, str | Sequence[str]] | None = None,
+    values: Mapping[str, Any] | None = None,
     input: str | None = None,
     output: str | None = None,
 ) -> RunConfig:
     """The configuration in a file.
 
     overrides: `key.path=value` each, in order; the value is YAML, list items go by number.
+    values: of keys at the top, as Python holds them; laid over the text before all else.
     options: what a command's own options said, by the key that each stands for (`max_failures` for
         `--max-failures`); input, output: the same. Laid over the file in this order, after the overrides.
 
@@ -37,7 +40,7 @@ def load_config(
     """
     text = _read(Path(path))
     return parse_config(
-        text, name=str(path), overrides=overrides, options=options, input=input, output=output
+        text, name=str(path), overrides=overrides, options=options, values=values, input=input, output=output
     )
 
 
@@ -47,10 +50,14 @@ def parse_config(
     name: str = "<config>",
     overrides: Sequence[str] = (),
     options: Mapping[str, str | Sequence[str]] | None = None,
+    values: Mapping[str, Any] | None = None,
     input: str | None = None,
     output: str | None = None,
 ) -> RunConfig:
-    """The configuration in a text; `name` stands in errors where the file's name would."""
+    """The configuration in a text; `name` stands in errors where the file's name would.
+
+    values: of keys at the top, as Python holds them; laid over the text before all else.
+    """
     document = read_document(text, name=name)
     if not isinstance(document.value, dict):
         if document.value is not None:
@@ -58,11 +65,13 @@ def parse_config(
             raise ConfigError(
                 f"{document.place(())}: got {got}, expected keys such as pipeline, input, output, stack"
             )
-        if not (overrides or options or input or output):
+        if not (overrides or options or values or input or output):
             raise ConfigError(
                 f"{name}:1: got an empty file, expected keys such as pipeline, input, output, stack"
             )
         document.value = {}
+    for key, value in (values or {}).items():
+        set_value(document, [key], _plain(value), f"argument {one_line(key)}")
     for option in overrides:
         override(document, option)
     for key, words in (options or {}).items():
@@ -71,6 +80,17 @@ def parse_config(
         if value is not None:
             set_value(document, [key], value, f"--{key} {one_line(value)}")
     return _checked(document)
+
+
+def _plain(value: Any) -> Any:
+    """A Python value as YAML would give it: paths as texts, tuples and arrays as lists, at any depth."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _lay_option(document: Document, key: str, words: str | Sequence[str]) -> None:

@@ -161,11 +161,21 @@ class ArraySink(Sink):
 
 
 class Computations:
-    """The computations of a configuration, by what distinguishes inputs."""
+    """The computations of a configuration, by what distinguishes inputs.
 
-    def __init__(self, config: RunConfig, pipeline: Pipeline) -> None:
+    module: makes a streaming module for an input, in the place of the configuration's stack.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        pipeline: Pipeline,
+        *,
+        module: Callable[[SourceInfo], nn.Module] | None = None,
+    ) -> None:
         self._config = config
         self._pipeline = pipeline
+        self._module = module
         self._made: dict[tuple[int, Fraction | None], Computation] = {}
 
     def for_source(self, info: SourceInfo) -> Computation:
@@ -173,7 +183,8 @@ class Computations:
         rate_counts = len(self._pipeline.axes) == 1  # filters in Hz and resampling
         key = (info.channels, info.rate if rate_counts else None)
         if key not in self._made:
-            self._made[key] = computation_of(self._config, self._pipeline, info)
+            module = None if self._module is None else self._module(info)
+            self._made[key] = computation_of(self._config, self._pipeline, info, module=module)
         return self._made[key]
 
     def prepare(self, info: SourceInfo, reopen: Callable[[], Source]) -> tuple[Computation, OutputInfo]:
@@ -190,11 +201,13 @@ class Computations:
         return computation, output
 
 
-def computation_of(config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> Computation:
+def computation_of(
+    config: RunConfig, pipeline: Pipeline, info: SourceInfo, *, module: nn.Module | None = None
+) -> Computation:
     """What a configuration computes for an input. Raises UsageError where it does not fit it."""
     normalize = config.normalize
     return Computation(
-        bind(config, pipeline, info).module,
+        bind(config, pipeline, info, module=module).module,
         make_normalizer(normalize.name, normalize.options, pipeline.signal_range),
         channels=info.channels,
         dims=len(pipeline.axes),

@@ -31,14 +31,19 @@ class Bound:
         return self.stack if self.prelude is None else mnn.Sequential(self.prelude, self.stack)
 
 
-def bind(config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> Bound:
+def bind(
+    config: RunConfig, pipeline: Pipeline, info: SourceInfo, *, module: nn.Module | None = None
+) -> Bound:
     """The stack of a configuration for an input, in evaluation mode, on the CPU.
 
+    module: a streaming module that takes the place of the configuration's stack.
     Raises UsageError where layers, weights or options do not fit each other or the input.
     """
     prelude = pipeline.prelude(info, config.read)
     rate = float(info.rate) if info.rate else None
     if prelude is not None and rate is not None:
         rate /= float(axis_map(prelude).stride)
-    stack = build_stack(config, pipeline, channels=info.channels, rate_hz=rate)
+    if module is None:
+        module = build_stack(config, pipeline, channels=info.channels, rate_hz=rate)
+    stack = module if isinstance(module, mnn.Sequential) else mnn.Sequential(module)
     return Bound(stack, prelude, rate)

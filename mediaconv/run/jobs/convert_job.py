@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mediaconv.config import RunConfig
-from mediaconv.engine.computation import Computations
+from mediaconv.engine.computation import Computations, Converted
 from mediaconv.engine.conversion import Progress
 from mediaconv.engine.stages import stage
 from mediaconv.errors import ReadError, WriteError
@@ -36,31 +39,70 @@ def convert_job(
     began = time.monotonic()
     before = _identity(job)
     with stage(ReadError), opened() as source:
-        computation, output = computations.prepare(source.info, opened)
-        with stage(WriteError), Staging(job.target, job.replaces) as staging:
-            sink = pipeline.create(staging.folder, source.info, output, config.write)
-            try:
-                converted = computation.write(source, sink, progress=progress)
-                paths = sink.finish()
-            finally:
-                sink.abort()
-            outputs = [_verified(path) for path in paths]
+        rate = source.info.rate
+        with write_outputs(
+            source,
+            opened,
+            job.target,
+            config,
+            pipeline,
+            computations,
+            replaces=job.replaces,
+            progress=progress,
+        ) as written:
+            outputs = [_verified(path) for path in written.paths]
             identity = _unchanged(job, before)
-            staging.commit()
-    notes = [*source.notes(), *sink.notes()]
-    if converted.clipped:
-        notes.append(f"{converted.clipped} values lay outside the range of the file and were clipped")
-    rate = source.info.rate
     return JobResult(
         outputs=outputs,
         seconds=time.monotonic() - began,
-        input_shape=converted.input_shape,
-        output_shape=converted.output_shape,
-        media_seconds=float(converted.input_shape[1] / rate) if rate else None,
-        clipped=converted.clipped,
-        notes=notes,
+        input_shape=written.input_shape,
+        output_shape=written.output_shape,
+        media_seconds=float(written.input_shape[1] / rate) if rate else None,
+        clipped=written.clipped,
+        notes=written.notes,
         input_identity=identity,
     )
+
+
+@dataclass(frozen=True)
+class Written(Converted):
+    """What became of one source. paths: of its files, in channel order, where they lie before they are put in
+    place."""
+
+    paths: tuple[Path, ...] = ()
+    notes: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def write_outputs(
+    source: Source,
+    reopen: Callable[[], Source],
+    target: Path,
+    config: RunConfig,
+    pipeline: Pipeline,
+    computations: Computations,
+    *,
+    replaces: Collection[str] = (),
+    progress: Progress | None = None,
+) -> Iterator[Written]:
+    """Convert an open source to complete files, which the end of the block puts in place in `target`.
+
+    replaces: names of files there that are our own, of an earlier conversion.
+    An error, also in the block, leaves nothing. Raises MediaError.
+    """
+    computation, output = computations.prepare(source.info, reopen)
+    with stage(WriteError), Staging(target, replaces) as staging:
+        sink = pipeline.create(staging.folder, source.info, output, config.write)
+        try:
+            converted = computation.write(source, sink, progress=progress)
+            paths = tuple(sink.finish())
+        finally:
+            sink.abort()
+        notes = [*source.notes(), *sink.notes()]
+        if converted.clipped:
+            notes.append(f"{converted.clipped} values lay outside the range of the file and were clipped")
+        yield Written(**vars(converted), paths=paths, notes=notes)
+        staging.commit()
 
 
 def _identity(job: Job) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import mediaconv.nn as mnn
-from mediaconv.compare.causal_pair import pair, twins
+from mediaconv.compare.causal_pair import causal_pair, pair
 from mediaconv.config import parse_config
 from mediaconv.errors import UsageError
 from mediaconv.model.build import build_stack
@@ -28,7 +28,7 @@ stack:
 def stacks(text):
     config = parse_config(text)
     pipeline = find(config.pipeline)
-    return [build_stack(side.config, pipeline, channels=3) for side in twins(config)]
+    return [build_stack(side.config, pipeline, channels=3) for side in causal_pair(config)]
 
 
 @pytest.mark.parametrize("causal", ["false", "true", "mask", "pad"])
@@ -48,7 +48,7 @@ def test_twins_share_every_number_that_the_causal_one_uses(causal, inner):
 
 def test_the_causal_twin_keeps_each_layers_own_mode():
     config = parse_config(TEXT.format(causal="pad", inner="mask"))
-    causal, standard = twins(config)
+    causal, standard = causal_pair(config)
     assert causal.config.stack[2].layers[0].causal == "mask"
     assert causal.config.causal == "pad"
     assert standard.config.causal is False
@@ -66,7 +66,7 @@ def test_the_causal_twin_keeps_each_layers_own_mode():
 def test_what_has_no_causal_twin_is_said(line, why):
     text = TEXT.format(causal="false", inner="false") + line + "\n"
     with pytest.raises(UsageError, match=f"(?s)no causal twin.*{why}"):
-        twins(parse_config(text))
+        causal_pair(parse_config(text))
 
 
 def test_two_files_are_told_apart():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from mediaconv.model.load import load_stack
+from mediaconv import load_stack
 
 CONFIG = """
 pipeline: image
