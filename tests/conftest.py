@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.browser import browser  # noqa: F401
 from tests.program import run_program
 from tests.tally import passed
 

@@ -42,10 +42,10 @@ def compare(
     from rich.console import Console
 
     from mediaconv.compare.comparison import REPORT, Comparison
-    from mediaconv.compare.report.json_values import dumps
     from mediaconv.compare.report.table import terminal_table
     from mediaconv.config import load_config
     from mediaconv.front import compare as run_comparison
+    from mediaconv.web.json_values import dumps
 
     overrides = set or []
     first = load_config(Path(config), overrides=overrides, input=input, output=output)

@@ -86,7 +86,7 @@ def _told(lesson: Lesson) -> str:
 
 
 def _as_json(lesson: Lesson, seed: int, picture: Path) -> str:
-    from mediaconv.compare.report.json_values import dumps
+    from mediaconv.web.json_values import dumps
 
     return dumps(
         {

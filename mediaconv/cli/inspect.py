@@ -62,6 +62,10 @@ def inspect(
     if quiet:
         return
     flags = sum(len({flag.channel for flag in node.stats.flags}) for node in found.nodes)
-    print(f"{', '.join(written)}: {len(found.nodes) - 1} layers, {flags} channels pointed out")
+    layers = len(found.nodes) - 1
+    print(
+        f"{', '.join(written)}: {layers} layer{'s' * (layers != 1)}, "
+        f"{flags} channel{'s' * (flags != 1)} pointed out"
+    )
     for note in found.notes:
         print(f"note: {note}")

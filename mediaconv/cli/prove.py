@@ -40,8 +40,8 @@ def prove(
 
     resolved = load_config(Path(config), overrides=set or [], input=input, output=output)
     from mediaconv.compare.prove.verdict import Verdict
-    from mediaconv.compare.report.json_values import dumps
     from mediaconv.front import prove as prove_config
+    from mediaconv.web.json_values import dumps
 
     verdict = prove_config(resolved, files=files)
     assert isinstance(verdict, Verdict)

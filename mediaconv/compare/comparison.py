@@ -11,7 +11,6 @@ from typing import Any
 from mediaconv.compare.causal_pair import Side
 from mediaconv.compare.measure.session import Compared, compare_file, time_axis
 from mediaconv.compare.prove.verdict import Verdict, counted_steps, judge_model
-from mediaconv.compare.report.json_values import dumps
 from mediaconv.compare.report.page import channel_rows, unit_names, write_page
 from mediaconv.compare.report.table import Column, columns, csv_text, summary
 from mediaconv.engine.computation import Computation, Computations
@@ -20,6 +19,7 @@ from mediaconv.nn.streaming.protocol import axis_map
 from mediaconv.pipeline import Pipeline
 from mediaconv.run.jobs.perform import failure_of
 from mediaconv.run.jobs.plan import Job, make_plan
+from mediaconv.web.json_values import dumps
 
 REPORT = "report.html"
 ROLES = ("a", "b")

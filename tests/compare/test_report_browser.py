@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import time
-
 import cv2
 import numpy as np
 import pytest
 
+from tests.browser import until
 from tests.program import run_program
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
@@ -29,21 +27,6 @@ def reports(root, tmp_path_factory):
         words += ["--input", root / "data" / media, "--output", out / kind, "--quiet"]
         assert run_program(*words, cwd=root).returncode == 0
     return out
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Chromium, as the system has it or as playwright brings it."""
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as playwright:
-        path = shutil.which("chromium") or shutil.which("google-chrome")
-        flags = ["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
-        try:
-            running = playwright.chromium.launch(executable_path=path, args=flags)
-        except api.Error as error:
-            pytest.skip(f"no Chromium: {str(error).splitlines()[0]}")
-        yield running
-        running.close()
 
 
 @pytest.fixture
@@ -71,14 +54,6 @@ def visit(browser, request):
         context.close()
     assert said == []
     assert asked == []
-
-
-def until(page, expression, seconds=20):
-    """Waits for an expression to hold. The page forbids eval, which Playwright's own waiting needs."""
-    end = time.monotonic() + seconds
-    while not page.evaluate(expression):
-        assert time.monotonic() < end, f"not within {seconds} s: {expression}"
-        page.wait_for_timeout(50)
 
 
 def own_request(url, own, allowed):

@@ -9,9 +9,9 @@ import pytest
 import soundfile
 
 from mediaconv.compare.prove.verdict import prove_config
-from mediaconv.compare.report.json_values import dumps
 from mediaconv.config import parse_config
 from mediaconv.pipeline import find
+from mediaconv.web.json_values import dumps
 
 SOUND = """
 pipeline: audio

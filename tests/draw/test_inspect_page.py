@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import cv2
 import numpy as np
 import pytest
@@ -11,6 +9,8 @@ import soundfile
 
 from mediaconv.draw.inspect import inspect_config
 from mediaconv.draw.inspect.sheets import from_gray
+from tests.browser import opened as browser_opened
+from tests.browser import until
 from tests.draw.test_inspect import blocks, settings
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
@@ -18,18 +18,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.long]
 PIXEL = """([selector, x, y]) => Array.from(document.querySelector(selector).getContext('2d')
     .getImageData(x, y, 1, 1).data.slice(0, 3))"""
 ALL = "selector => document.querySelector(selector).toDataURL()"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium installed")
-    with sync_api.sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +46,7 @@ def sound(tmp_path_factory):
 
 
 def opened(browser, path, **options):
-    page = browser.new_page(**({"viewport": {"width": 1280, "height": 900}} | options))
-    problems = []
-    page.on("console", lambda message: problems.append(message.text))
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on(
-        "request",
-        lambda request: None if request.url.startswith(("file:", "data:")) else problems.append(request.url),
-    )
-    page.goto(path.as_uri())
+    page, problems = browser_opened(browser, path, **options)
     page.wait_for_selector("#node-0[data-drawn]")
     return page, problems
 
@@ -78,9 +58,7 @@ def settled(page, node, state):
 def scroll_through(page):
     for card in page.locator("section.card[data-node]").all():
         card.scroll_into_view_if_needed()
-        page.wait_for_function(
-            "id => document.getElementById(id).dataset.drawn", arg=card.get_attribute("id")
-        )
+        until(page, f"document.getElementById('{card.get_attribute('id')}').dataset.drawn")
 
 
 def test_slider_keys_and_batch_show_the_values_of_that_frame(browser, film):
@@ -96,7 +74,7 @@ def test_slider_keys_and_batch_show_the_values_of_that_frame(browser, film):
 
     big = "#node-0 canvas.big"
     for file, step in ((0, 0), (0, 3)):
-        page.locator("#time").fill(str(step))
+        page.locator("#slider").fill(str(step))
         settled(page, 0, f"{file}/{step}")
         assert page.evaluate(PIXEL, [big, 0, 0]) == [pytest.approx(shown(file, step), abs=1)] * 3
     page.keyboard.press("ArrowRight")
@@ -111,7 +89,7 @@ def test_slider_keys_and_batch_show_the_values_of_that_frame(browser, film):
     page.keyboard.press("[")
     settled(page, 0, "0/0")
     page.keyboard.press(" ")
-    page.wait_for_function("Number(document.getElementById('time').value) >= 2")
+    until(page, "Number(document.getElementById('slider').value) >= 2")
     page.keyboard.press(" ")
     assert problems == []
 
@@ -124,7 +102,7 @@ def test_a_chosen_channel_is_shown_in_every_part(browser, film):
     before = {name: page.evaluate(ALL, f"#node-1 {name}") for name in ("canvas.big", ".equation canvas.map")}
     histogram = page.locator("#node-1 svg.chart").inner_html()
     page.locator("#node-1 .tile[data-channel='2']").click()
-    page.wait_for_function("document.querySelector('#node-1 figcaption b').textContent === 'channel 2'")
+    until(page, "document.querySelector('#node-1 figcaption b').textContent === 'channel 2'")
     assert "Channel 2 is the sum" in page.locator("#node-1").inner_text()
     assert page.locator("#node-1 svg.chart").inner_html() != histogram
     for name, picture in before.items():
@@ -158,7 +136,7 @@ def test_curves_move_with_the_slider_and_zoom(browser, sound):
     _, path = sound
     page, problems = opened(browser, path)
     first = page.evaluate(ALL, "#node-0 canvas.big")
-    page.locator("#time").fill("200")
+    page.locator("#slider").fill("200")
     settled(page, 0, "0/200")
     second = page.evaluate(ALL, "#node-0 canvas.big")
     page.locator("#zoom").select_option("16")
@@ -186,3 +164,19 @@ def test_readable_on_a_phone(browser, film, sound):
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         assert problems == []
         page.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_thirty_residuals_inside_each_other_fit_the_page(browser, tmp_path, width):
+    stack = [{"conv": {"out_channels": 3, "kernel_size": 3}}]
+    for _ in range(30):
+        stack = [{"residual": {"layers": stack}}]
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((8, 9, 3), 90, np.uint8))
+    found = inspect_config(settings("image", stack, tmp_path / "a.png"), [tmp_path / "a.png"])
+    page, problems = opened(
+        browser, found.save(tmp_path / "a.html"), viewport={"width": width, "height": 800}
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    cards = page.evaluate("[...document.querySelectorAll('section.card')].map(n => n.clientWidth)")
+    assert min(cards) > min(300, width / 2)
+    assert problems == []

@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
 from mediaconv.draw.animate.animation import animate
 from mediaconv.draw.animate.made_layers import demo_input, demo_layer
+from tests.browser import opened, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
-
-
-@pytest.fixture
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium installed")
-    with sync_api.sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        yield chromium
-        chromium.close()
-
-
-def opened(browser, path, **options):
-    page = browser.new_page(**options)
-    problems = []
-    page.on("console", lambda message: problems.append(message.text))
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("requestfailed", lambda request: problems.append(request.url))
-    page.goto(path.as_uri())
-    return page, problems
 
 
 def sums(page):
@@ -45,7 +22,7 @@ def test_slider_keys_and_play_move_the_picture(browser, tmp_path):
     assert sums(page) == expected[0]
     page.locator("#slider").fill("3")
     assert sums(page) == expected[3]
-    assert page.locator("#count").text_content() == "step 4 of 5"
+    assert page.locator("#clock").text_content() == "step 4 of 5"
     page.keyboard.press("ArrowRight")
     assert sums(page) == expected[4]
     page.keyboard.press("Home")
@@ -53,7 +30,7 @@ def test_slider_keys_and_play_move_the_picture(browser, tmp_path):
     page.locator("#next").click()
     assert sums(page) == expected[1]
     page.locator("#play").click()
-    page.wait_for_function("document.getElementById('slider').value === '4'")
+    until(page, "document.getElementById('slider').value === '4'")
     page.locator("#play").click()
     assert problems == []
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import html
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from mediaconv.compare.report.page import render
 from mediaconv.compare.report.table import Column, shown, summary
+from mediaconv.web.page import render_page
 
 if TYPE_CHECKING:
     from mediaconv.compare.comparison import Comparison
@@ -18,12 +19,13 @@ def write_index(path: Path, result: Comparison) -> None:
     """Write the index of a folder's comparison."""
     labels = " against ".join(side["label"] for side in result.sides)
     body = "".join([_verdicts(result), _files(result), _summary(result), _failures(result)])
-    text = render(
+    text = render_page(
+        package="mediaconv.compare.report",
+        parts=["report.css"],
         title="mediaconv compare",
         heading=labels or "Nothing was compared",
         eyebrow=f"mediaconv compare · {len(result.files)} files",
-        data=None,
-        body=body,
+        body=f'<main id="page">{body}</main>',
     )
     path.write_text(text, encoding="utf-8")
 
@@ -45,7 +47,7 @@ def _files(result: Comparison) -> str:
     for file in result.files:
         means = [_mean(file["channels"], column) for column in result.columns]
         cells = "".join(f"<td>{shown(m, c)}</td>" for m, c in zip(means, result.columns, strict=True))
-        link = f'<a href="{html.escape(quote(file["report"]), quote=True)}">{html.escape(file["input"])}</a>'
+        link = f'<a href="{html.escape(quote(os.fsencode(file["report"])))}">{html.escape(file["input"])}</a>'
         rows.append(f'<tr><td class="name">{link}</td><td>{len(file["channels"])}</td>{cells}</tr>')
     note = '<p class="soft">Each number is the mean over the channels of a file.</p>'
     return _card("Files", note + _table(["file", "channels"], result.columns, rows))

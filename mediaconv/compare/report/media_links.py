@@ -37,7 +37,7 @@ class MediaLinks:
             self._used += size
             return data_address(path.read_bytes(), TYPES[path.suffix.lower()]), False
         relative = os.path.relpath(path, self._folder)
-        return quote(Path(relative).as_posix()), True
+        return quote(os.fsencode(Path(relative).as_posix())), True
 
 
 def data_address(content: bytes, kind: str) -> str:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import html
-import json
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from importlib.resources import files as package_files
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from mediaconv.compare.measure.session import DIFFERENCE, Compared
 from mediaconv.compare.report.drawing import draw_stack, rows_of
-from mediaconv.compare.report.json_values import plain
 from mediaconv.compare.report.media_links import (
     INLINE_FILE_BYTES,
     INLINE_PAGE_BYTES,
@@ -22,13 +17,12 @@ from mediaconv.compare.report.media_links import (
 )
 from mediaconv.compare.report.table import Column
 from mediaconv.pipeline import Pipeline
+from mediaconv.web.page import render_page
 
-SCRIPTS = ("core", "charts", "film", "sound", "image", "page")
-POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src 'self' data: file:; media-src 'self' data: file:"
+PARTS = (
+    "report.css",
+    *(f"report_{name}.js" for name in ("core", "charts", "film", "sound", "image", "page")),
 )
-"""The page may load what lies in it or beside it, and nothing else."""
 UNITS = {"audio": ("sample", "samples"), "image": ("row", "rows"), "video": ("frame", "frames")}
 SPECTROGRAMS = 16
 """Channels of which spectrograms are drawn."""
@@ -47,7 +41,9 @@ def write_page(
 ) -> None:
     """Write the page of one input. sides: their rows of `side_rows`. target: where its media lie."""
     content = page_data(compared, sides, pipeline, target, found, links or MediaLinks(path))
-    text = render(
+    text = render_page(
+        package="mediaconv.compare.report",
+        parts=PARTS,
         title=f"{compared.name} – mediaconv compare",
         heading=f"{sides[0]['label']} against {sides[1]['label']}",
         eyebrow=f"mediaconv compare · {compared.name} · {_dimensions(compared, pipeline)}",
@@ -55,26 +51,6 @@ def write_page(
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
-
-
-def render(*, title: str, heading: str, eyebrow: str, data: Any, body: str = "") -> str:
-    """The template filled in. `data` of None leaves the scripts out but for the theme."""
-    scripts = SCRIPTS if data is not None else ("index",)
-    encoded = json.dumps(plain(data), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    return Template(_part("report.html")).substitute(
-        policy=html.escape(POLICY, quote=True),
-        title=html.escape(title),
-        heading=html.escape(heading),
-        eyebrow=html.escape(eyebrow),
-        css=_part("report.css"),
-        body=body,
-        data=encoded.replace("<", "\\u003c"),
-        js="\n".join(_part(f"report_{name}.js") for name in scripts),
-    )
-
-
-def _part(name: str) -> str:
-    return package_files("mediaconv.compare.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def page_data(

@@ -1,29 +1,7 @@
-"use strict";
-// State of the page, small helpers, theme and keyboard. Knows no kind of media.
-const data = JSON.parse(document.getElementById("data").textContent);
+// State of the page and small helpers. Knows no kind of media.
 const state = { channel: 0, event: 0, position: 0, listeners: [] };
 state.event = data.events.reduce((best, e, i) => (e.energy > data.events[best].energy ? i : best), 0);
 const TONES = { input: "var(--input)", a: "var(--a)", b: "var(--b)", difference: "var(--difference)" };
-const SVG = "http://www.w3.org/2000/svg";
-
-function make(tag, properties = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [key, value] of Object.entries(properties)) {
-    if (key === "style") node.style.cssText = value;
-    else if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
-    else if (key in node && key !== "list") node[key] = value;
-    else node.setAttribute(key, value);
-  }
-  node.append(...children);
-  return node;
-}
-
-function draw(tag, attributes = {}, ...children) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  node.append(...children);
-  return node;
-}
 
 function changed(what) { for (const listen of state.listeners) listen(what); }
 function listen(act) { state.listeners.push(act); }
@@ -58,53 +36,34 @@ function percent(value) {
   return value < 0.001 ? "< 0.1 %" : (100 * value).toFixed(value < 0.1 ? 1 : 0) + " %";
 }
 
-function theme(next) {
-  const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-  document.documentElement.dataset.theme = next || system;
-}
-
-function toggleTheme() { theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"); }
-
 function channelPicker() {
   const count = channelCount;
-  if (count <= 1) return make("span");
+  if (count <= 1) return el("span");
   if (count > 10) {
-    const menu = make("select", { id: "channel", onchange: () => setChannel(Number(menu.value)) });
-    for (let i = 0; i < count; i++) menu.append(make("option", { value: i, textContent: "channel " + i }));
+    const menu = el("select", { id: "channel", onchange: () => setChannel(Number(menu.value)) });
+    for (let i = 0; i < count; i++) menu.append(el("option", { value: i, textContent: "channel " + i }));
     listen(() => { menu.value = state.channel; });
-    return make("label", { className: "inline" }, "Channel ", menu);
+    return el("label", { className: "inline" }, "Channel ", menu);
   }
-  const group = make("div", { className: "segments", id: "channel", role: "group", ariaLabel: "Channel" });
+  const group = el("div", { className: "segments", id: "channel", role: "group", ariaLabel: "Channel" });
   for (let i = 0; i < count; i++) {
-    group.append(make("button", { type: "button", textContent: String(i), title: "channel " + i, onclick: () => setChannel(i) }));
+    group.append(el("button", { type: "button", textContent: String(i), title: "channel " + i, onclick: () => setChannel(i) }));
   }
   const mark = () => [...group.children].forEach((b, i) => b.setAttribute("aria-pressed", String(i === state.channel)));
   listen(mark);
   mark();
-  return make("label", { className: "inline" }, "Channel ", group);
+  return el("label", { className: "inline" }, "Channel ", group);
 }
 
 // A slider that makes small differences visible, where there is a picture of them among these.
 function amplifier(pictures) {
   const shown = pictures.find((picture) => picture.dataset.version === "difference");
-  if (!shown) return make("span");
-  const slider = make("input", { type: "range", min: 0, max: 5, step: 0.5, value: 1, style: "width:110px", id: "amplify" });
+  if (!shown) return el("span");
+  const slider = el("input", { type: "range", min: 0, max: 5, step: 0.5, value: 1, style: "width:110px", id: "amplify" });
   const apply = () => { shown.style.filter = `contrast(${2 ** slider.value})`; };
   slider.addEventListener("input", apply);
   apply();
-  return make("label", { className: "inline" }, "Amplify the difference", slider);
+  return el("label", { className: "inline" }, "Amplify the difference", slider);
 }
 
-const shortcuts = { t: toggleTheme, c: () => setChannel(state.channel + 1) };
-document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.matches("select, input:not([type=range])")) return;
-  const act = shortcuts[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-  if (!act || (event.key === " " && event.target.matches("button, a"))) return;
-  event.preventDefault();
-  act(event);
-});
-
-theme();
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => theme());
-document.getElementById("theme").addEventListener("click", toggleTheme);
+shortcuts.c = () => setChannel(state.channel + 1);

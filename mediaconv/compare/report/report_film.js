@@ -1,4 +1,3 @@
-"use strict";
 // Films side by side, in step: one slider, one clock; each follows the first within half a frame.
 function filmPlayer() {
   const videos = [], count = data.steps, duration = data.seconds;
@@ -6,14 +5,14 @@ function filmPlayer() {
   const start = (i) => times[i];
   const end = (i) => (i + 1 < count ? times[i + 1] : Math.max(duration, times[i] + 1e-3));
   const player = { playing: false, loop: false, rate: 1, videos, times };
-  const grid = make("div", { className: "tiles" + (data.ratio < 0.8 ? " narrow" : "") });
+  const grid = el("div", { className: "tiles" + (data.ratio < 0.8 ? " narrow" : "") });
   for (const v of data.versions) {
-    const video = make("video", { muted: true, playsInline: true, preload: "auto", src: source(v).src, title: v.label });
+    const video = el("video", { muted: true, playsInline: true, preload: "auto", src: source(v).src, title: v.label });
     video.dataset.version = v.name;
     videos.push(video);
-    const note = make("small", { textContent: source(v).linked ? "linked file" : v.note || "" });
-    grid.append(make("figure", { style: `--tone:${TONES[v.role]}` },
-      make("figcaption", {}, make("span", { className: "dot" }), v.label, note), make("div", { className: "frame" }, video)));
+    const note = el("small", { textContent: source(v).linked ? "linked file" : v.note || "" });
+    grid.append(el("figure", { style: `--tone:${TONES[v.role]}` },
+      el("figcaption", {}, el("span", { className: "dot" }), v.label, note), el("div", { className: "frame" }, video)));
   }
   const master = videos[0];
 
@@ -24,7 +23,7 @@ function filmPlayer() {
   }
   function show(frame) { state.position = frame; slider.value = frame; clock(); changed("position"); }
   function clock() {
-    read.innerHTML = `<b>${data.unit_one} ${state.position}</b> of ${count} · ${start(state.position).toFixed(3)} s`;
+    read.replaceChildren(el("b", {}, `${data.unit_one} ${state.position}`), ` of ${count} · ${start(state.position).toFixed(3)} s`);
   }
   player.seek = (frame) => {
     const wanted = Math.max(0, Math.min(count - 1, Math.round(frame)));
@@ -82,23 +81,23 @@ function filmPlayer() {
     requestAnimationFrame(follow);
   }
 
-  const play = make("button", { type: "button", id: "play", className: "main", textContent: "Play", onclick: () => toggle() });
+  const play = el("button", { type: "button", id: "play", className: "main", textContent: "Play", onclick: () => toggle() });
   const toggle = () => (player.playing ? player.pause() : player.play());
-  const back = make("button", { type: "button", id: "back", textContent: "◀", ariaLabel: "One frame back", title: "one frame back (←)", onclick: () => player.step(-1) });
-  const on = make("button", { type: "button", id: "forward", textContent: "▶", ariaLabel: "One frame on", title: "one frame on (→)", onclick: () => player.step(1) });
-  const loop = make("button", { type: "button", id: "loop", textContent: "Loop", ariaPressed: "false", onclick: () => {
+  const back = el("button", { type: "button", id: "back", textContent: "◀", ariaLabel: "One frame back", title: "one frame back (←)", onclick: () => player.step(-1) });
+  const on = el("button", { type: "button", id: "forward", textContent: "▶", ariaLabel: "One frame on", title: "one frame on (→)", onclick: () => player.step(1) });
+  const loop = el("button", { type: "button", id: "loop", textContent: "Loop", ariaPressed: "false", onclick: () => {
     player.loop = !player.loop;
     loop.setAttribute("aria-pressed", String(player.loop));
   } });
-  const speed = make("select", { id: "speed", ariaLabel: "Speed", onchange: () => {
+  const speed = el("select", { id: "speed", ariaLabel: "Speed", onchange: () => {
     player.rate = Number(speed.value);
     for (const video of videos) video.playbackRate = player.rate;
   } });
   for (const [value, text] of [[0.1, "⅒ ×"], [0.25, "¼ ×"], [0.5, "½ ×"], [1, "1 ×"], [2, "2 ×"]]) {
-    speed.append(make("option", { value, textContent: text, selected: value === 1 }));
+    speed.append(el("option", { value, textContent: text, selected: value === 1 }));
   }
-  const read = make("span", { className: "clock", id: "clock" });
-  const slider = make("input", { type: "range", id: "slider", min: 0, max: count - 1, step: 1, value: 0, ariaLabel: "Frame",
+  const read = el("span", { className: "clock", id: "clock" });
+  const slider = el("input", { type: "range", id: "slider", min: 0, max: count - 1, step: 1, value: 0, ariaLabel: "Frame",
     oninput: () => { if (player.playing) player.pause(); player.seek(Number(slider.value)); } });
   const events = eventButton((step) => player.step(step - state.position));
   listen((what) => {
@@ -116,7 +115,7 @@ function filmPlayer() {
     " ": toggle, ArrowLeft: (e) => player.step(e.shiftKey ? -10 : -1), ArrowRight: (e) => player.step(e.shiftKey ? 10 : 1),
     Home: () => player.step(-count), End: () => player.step(count), l: () => loop.click(),
   });
-  const bar = make("div", { className: "bar" }, play, back, on, loop, speed, ...events, read, make("span", { className: "grow" }), channelPicker());
+  const bar = el("div", { className: "bar" }, play, back, on, loop, speed, ...events, read, el("span", { className: "grow" }), channelPicker());
   player.nodes = [bar, grid, amplifier(videos), slider];
   clock();
   player.seek(data.events.length ? Math.max(0, data.events[state.event].step - 1) : 0);
@@ -133,7 +132,7 @@ function eventButton(go) {
     go(data.events[state.event].step);
   };
   shortcuts.e = next;
-  return [make("button", { type: "button", id: "event", textContent: "Next event", title: "jump to the next event (E)", onclick: next })];
+  return [el("button", { type: "button", id: "event", textContent: "Next event", title: "jump to the next event (E)", onclick: next })];
 }
 
 function setEvent(i) { state.event = i; changed("event"); }

@@ -1,26 +1,25 @@
-"use strict";
 // Sounds one above the other over one clock: one is heard, and another takes over at the same position.
 function soundPlayer() {
   const players = [], tracks = [], duration = data.seconds;
   const player = { playing: false, loop: null, active: 1, players };
-  const list = make("div", { className: "tracks" });
+  const list = el("div", { className: "tracks" });
   const curveOf = (v) => (v.role === "input" ? data.input_curve : data.curves[state.channel] && data.curves[state.channel][v.curve]);
   data.versions.forEach((v, i) => {
-    const audio = make("audio", { preload: "auto", src: source(v).src });
+    const audio = el("audio", { preload: "auto", src: source(v).src });
     audio.dataset.version = v.name;
     audio.addEventListener("ended", () => { if (i === player.active) player.stop(); });
     players.push(audio);
-    const picture = make("div", { className: "track", style: `--tone:${TONES[v.role]};cursor:pointer` });
-    const head = make("div", { className: "head", style: "left:0" });
-    const hear = make("button", { type: "button", textContent: "Hear " + (i + 1), title: `hear ${v.label} (${i + 1})`, onclick: () => player.choose(i) });
+    const picture = el("div", { className: "track", style: `--tone:${TONES[v.role]};cursor:pointer` });
+    const head = el("div", { className: "head", style: "left:0" });
+    const hear = el("button", { type: "button", textContent: "Hear " + (i + 1), title: `hear ${v.label} (${i + 1})`, onclick: () => player.choose(i) });
     picture.addEventListener("pointerdown", (event) => {
       const box = picture.getBoundingClientRect();
       player.seek(((event.clientX - box.left) / box.width) * duration);
     });
     tracks.push({ picture, head, hear });
-    list.append(make("figure", { style: `--tone:${TONES[v.role]}` },
-      make("figcaption", {}, hear, make("span", { className: "dot" }), v.label,
-        make("small", { textContent: source(v).linked ? "linked file" : v.note || "" })), picture, audio));
+    list.append(el("figure", { style: `--tone:${TONES[v.role]}` },
+      el("figcaption", {}, hear, el("span", { className: "dot" }), v.label,
+        el("small", { textContent: source(v).linked ? "linked file" : v.note || "" })), picture, audio));
   });
 
   function paint() {
@@ -29,7 +28,7 @@ function soundPlayer() {
       const curve = curveOf(v);
       if (curve) parts.push(waveform(curve, TONES[v.role], data.range));
       const file = source(v);
-      if (file.spectrogram) parts.push(make("img", { src: file.spectrogram, alt: "Spectrogram of " + v.label }));
+      if (file.spectrogram) parts.push(el("img", { src: file.spectrogram, alt: "Spectrogram of " + v.label }));
       tracks[i].picture.replaceChildren(...parts, tracks[i].head);
     });
   }
@@ -39,7 +38,7 @@ function soundPlayer() {
     state.position = Math.floor(time * data.rate);
     for (const track of tracks) track.head.style.left = `${100 * part}%`;
     slider.value = time;
-    read.innerHTML = `<b>${time.toFixed(3)} s</b> of ${duration.toFixed(3)} s`;
+    read.replaceChildren(el("b", {}, `${time.toFixed(3)} s`), ` of ${duration.toFixed(3)} s`);
     changed("position");
   }
   player.seek = (time) => {
@@ -84,16 +83,16 @@ function soundPlayer() {
     });
   }
   const toggle = () => (player.playing ? player.stop() : player.play());
-  const play = make("button", { type: "button", id: "play", className: "main", textContent: "Play", onclick: () => toggle() });
-  const loop = make("button", { type: "button", id: "loop", textContent: "Loop", ariaPressed: "false", title: "loop around the event, or all (L)", onclick: () => {
+  const play = el("button", { type: "button", id: "play", className: "main", textContent: "Play", onclick: () => toggle() });
+  const loop = el("button", { type: "button", id: "loop", textContent: "Loop", ariaPressed: "false", title: "loop around the event, or all (L)", onclick: () => {
     const event = data.events[state.event];
     player.loop = player.loop ? null : event ? [Math.max(0, event.seconds - 0.6), Math.min(duration, event.seconds + 0.6)] : [0, duration];
     loop.setAttribute("aria-pressed", String(Boolean(player.loop)));
     loop.textContent = player.loop && event ? "Looping the event" : "Loop";
     if (player.loop) player.seek(player.loop[0]);
   } });
-  const read = make("span", { className: "clock", id: "clock" });
-  const slider = make("input", { type: "range", id: "slider", min: 0, max: duration, step: "any", value: 0, ariaLabel: "Position",
+  const read = el("span", { className: "clock", id: "clock" });
+  const slider = el("input", { type: "range", id: "slider", min: 0, max: duration, step: "any", value: 0, ariaLabel: "Position",
     oninput: () => player.seek(Number(slider.value)) });
   const events = eventButton((step) => player.seek(Math.max(0, step / data.rate - 0.3)));
   listen((what) => {
@@ -112,7 +111,7 @@ function soundPlayer() {
     Home: () => player.seek(0), End: () => player.seek(duration), l: () => loop.click(),
   });
   data.versions.forEach((_, i) => { shortcuts[String(i + 1)] = () => player.choose(i); });
-  player.nodes = [make("div", { className: "bar" }, play, loop, ...events, read, make("span", { className: "grow" }), channelPicker()), list, slider];
+  player.nodes = [el("div", { className: "bar" }, play, loop, ...events, read, el("span", { className: "grow" }), channelPicker()), list, slider];
   paint();
   mark();
   show();

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mediaconv.compare.report.json_values import plain
+from mediaconv.web.json_values import plain
 
 ACROSS = 6
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

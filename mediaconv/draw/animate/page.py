@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import html
-import json
 from collections.abc import Sequence
-from importlib.resources import files
 
 from mediaconv.draw.scene.palette import DARK, LIGHT
 from mediaconv.draw.scene.shapes import Line, Scene, Shape, Text, text_width
+from mediaconv.web.page import render_page
 
 
 def page(scenes: Sequence[Scene], seconds: Sequence[float], *, title: str) -> str:
@@ -22,21 +20,13 @@ def page(scenes: Sequence[Scene], seconds: Sequence[float], *, title: str) -> st
         "frames": frames,
         "seconds": [round(s, 3) for s in seconds],
     }
-    text = (files("mediaconv.draw.animate") / "animation.html").read_text(encoding="utf-8")
-    values = {
-        "TITLE": html.escape(title),
-        "LIGHT": _variables(LIGHT),
-        "DARK": _variables(DARK),
-        "LAST": str(len(scenes) - 1),
-        "DATA": json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/"),
-    }
-    for name, value in values.items():
-        text = text.replace(f"@{name}@", value)
-    return text
-
-
-def _variables(colours: dict[str, str]) -> str:
-    return "".join(f"--{role}:{colour};" for role, colour in colours.items())
+    return render_page(
+        package="mediaconv.draw.animate",
+        parts=("animation.css", "animation.js"),
+        title=title,
+        data=data,
+        colours=(LIGHT, DARK),
+    )
 
 
 def _packed(shape: Shape) -> list:

@@ -1,7 +1,7 @@
 // One card a node, made of the parts; and the order of the cards, with the paths of blocks inside boxes.
 const cards = new Map();
 const shapeText = node => {
-  const names = D.axisNames.length === node.lengths.length ? D.axisNames : [];
+  const names = data.axisNames.length === node.lengths.length ? data.axisNames : [];
   return [`${node.channels} channel${node.channels === 1 ? "" : "s"}`, ...node.lengths.map((n, i) => names[i] ? `${names[i]} ${count(n)}` : count(n))].join(" × ");
 };
 const flagText = node => {
@@ -17,7 +17,7 @@ const flagText = node => {
 };
 // Maps of other nodes side by side with signs between: both paths of a block and what they make.
 function blockEquation(node) {
-  const signs = {add: "+", mul: "×", concat: "·"}, ways = node.paths.map(([label, id]) => [label, D.nodes[id]]);
+  const signs = {add: "+", mul: "×", concat: "·"}, ways = node.paths.map(([label, id]) => [label, data.nodes[id]]);
   const box = el("div"), pictures = [];
   const title = {add: "The paths and their sum", mul: "The paths and their product", concat: "The paths, one after the other"}[node.merge];
   const line = el("div", {class: curves ? "equation rows" : "equation", style: curves ? null : "--term:min(232px,35vw)"});
@@ -52,7 +52,7 @@ function blockEquation(node) {
 }
 // What comes in and what goes out of a layer that changes the size, one pixel as large in both.
 function beforeAfter(node) {
-  const source = D.nodes[node.source], box = el("div");
+  const source = data.nodes[node.source], box = el("div");
   const picker = (of, change) => el("select", {"aria-label": "channel", onchange: e => change(Number(e.target.value))},
     of.ranges.map((_, c) => el("option", {value: c}, `channel ${c}`)));
   let into = 0;
@@ -60,7 +60,7 @@ function beforeAfter(node) {
   const canvases = [el("canvas", {class: curves ? "curve" : "map"}), el("canvas", {class: curves ? "curve" : "map"})];
   const words = n => n.lengths.map(count).join(" × ");
   const captions = [el("figcaption", {}, `before: ${words(source)} `, first), el("figcaption")];
-  const factor = node.stride < source.stride ? `${number(source.stride / node.stride)} times as many steps along ${D.axisNames[0]}` : node.stride > source.stride ? `one step along ${D.axisNames[0]} for ${number(node.stride / source.stride)}` : "";
+  const factor = node.stride < source.stride ? `${number(source.stride / node.stride)} times as many steps along ${data.axisNames[0]}` : node.stride > source.stride ? `one step along ${data.axisNames[0]} for ${number(node.stride / source.stride)}` : "";
   const line = el("div", {class: curves ? "equation rows" : "pair"}, canvases.map((c, i) => el("figure", {}, captions[i], c)));
   box.append(el("h3", {}, "Before and after"), el("p", {class: "soft small"}, [factor, curves ? "the same stretch of time; zoom in to see the single samples" : "drawn at one scale: a pixel is as large in both"].filter(Boolean).join("; ") + "."), line);
   return {box, draw() {
@@ -86,7 +86,7 @@ function card(node) {
   const add = part => { parts.push(part); return part.box; };
   const body = el("div", {class: "body"}, el("div", {}, add(tiles(node, choose)), node.kernels ? add(kernelGrid(node, c => { if (c < node.ranges.length) choose(c); })) : null), el("div", {class: "side"}, add(large(node)), add(histogram(node))));
   const size = n => n.lengths.join();
-  const changes = node.source !== null && node.kind === "layer" && (size(D.nodes[node.source]) !== size(node)) && D.nodes[node.source].lengths.length === node.lengths.length;
+  const changes = node.source !== null && node.kind === "layer" && (size(data.nodes[node.source]) !== size(node)) && data.nodes[node.source].lengths.length === node.lengths.length;
   const title = node.kind === "block" ? {add: `${node.title}: the sum`, mul: `${node.title}: the product`, concat: `${node.title}: all paths`}[node.merge] : node.title;
   const detail = [node.detail, node.parameters ? `${count(node.parameters)} parameters` : ""].filter(Boolean).join(" · ");
   const hidden = node.channels > node.ranges.length ? `Channels 0 to ${node.ranges.length - 1} of ${node.channels}. ` : "";
@@ -99,7 +99,7 @@ function card(node) {
     changes ? add(beforeAfter(node)) : null,
     body,
     node.sums ? add(sums(node)) : null);
-  const needed = [node, ...(changes ? [D.nodes[node.source]] : []), ...node.paths.map(([, id]) => D.nodes[id])];
+  const needed = [node, ...(changes ? [data.nodes[node.source]] : []), ...node.paths.map(([, id]) => data.nodes[id])];
   let visible = false, queued = false;
   const made = {box, node, async draw() {
     if (!visible || queued) return;
@@ -117,7 +117,7 @@ function buildCards(main) {
   const boxes = [main];
   const top = () => boxes.at(-1);
   const leave = name => { while (boxes.length > 1 && boxes.at(-1).kind !== name) boxes.pop(); };
-  for (const [kind, value] of D.outline) {
+  for (const [kind, value] of data.outline) {
     if (kind === "enter") {
       const holder = el("div");
       holder.kind = "block";
@@ -134,7 +134,7 @@ function buildCards(main) {
       for (const way of top().querySelectorAll(":scope > .way-box.alone")) way.append(el("p", {class: "soft small"}, "What comes in, unchanged."));
       boxes.pop();
     } else {
-      const made = card(D.nodes[Number(value)]);
+      const made = card(data.nodes[Number(value)]);
       cards.set(made.node.id, made);
       top().classList.remove("alone");
       top().append(made.box);

@@ -1,21 +1,9 @@
-"use strict";
-// What all parts of the page share: the data, what is chosen, colours, sheets of gray tiles.
-const D = JSON.parse(document.getElementById("data").textContent);
-const S = {tick: 0, file: 0, zoom: 1, colours: "signed", scale: "channel", counts: "log", playing: null};
-const chosen = new Map(D.nodes.map(node => [node.id, 0]));
-const curves = D.axes === 1;
+// What all parts of the page share: what is chosen, colours, sheets of gray tiles.
+const S = {tick: 0, file: 0, zoom: 1, colours: "signed", scale: "channel", counts: "log"};
+const chosen = new Map(data.nodes.map(node => [node.id, 0]));
+const curves = data.axes === 1;
 const CURVE_STEPS = 400;
 
-function el(tag, attributes = {}, ...inside) {
-  const svg = ["svg", "rect", "line", "text", "g"].includes(tag);
-  const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
-    else if (value !== null && value !== false) node.setAttribute(key, value === true ? "" : value);
-  }
-  node.append(...inside.flat(Infinity).filter(x => x !== null && x !== undefined));
-  return node;
-}
 function number(value, digits = 3) {
   if (value === null || value === undefined) return "no number";
   if (value === 0) return "0";

@@ -138,7 +138,7 @@ function kernelGrid(node, choose) {
 }
 // One output channel as the sum of its input channels' shares.
 function sums(node) {
-  const box = el("div"), data = node.sums;
+  const box = el("div"), taken = node.sums;
   let canvases = [], entry = null;
   const term = (title, kernelOf) => {
     const canvas = el("canvas", {class: curves ? "curve" : "map"}), kernel = kernelOf === null ? null : el("canvas", {class: "kernel"});
@@ -148,11 +148,11 @@ function sums(node) {
   };
   const build = () => {
     const channel = chosen.get(node.id);
-    entry = data.outputs.find(o => o.channel === channel);
+    entry = taken.outputs.find(o => o.channel === channel);
     canvases = [];
     const head = el("h3", {}, `Channel ${channel} is the sum over its input channels`);
     if (!entry) {
-      const known = data.outputs.map(o => o.channel);
+      const known = taken.outputs.map(o => o.channel);
       box.replaceChildren(head, el("p", {class: "soft small"}, `Taken apart for channels ${known.join(", ")}: choose one of them above.`));
       return;
     }
@@ -166,9 +166,9 @@ function sums(node) {
     if (entry.others) line.append(signed("+", term(`${entry.others} others`, null)));
     if (entry.bias !== null) line.append(signed("+", el("div", {class: "number"}, el("small", {}, "bias"), number(entry.bias, 4))));
     line.append(signed("=", term("sum", null)), signed("≈", term("the layer gives", null)));
-    const words = data.agrees ? "as float32 rounds" : "more than float32 rounding explains";
-    const proof = el("div", {class: data.agrees ? "proof" : "proof bad"}, el("b", {}, `Largest difference ${number(data.difference)}`),
-      ` over every position, file and channel taken apart: ${words} (at most ${number(data.bound)}).`);
+    const words = taken.agrees ? "as float32 rounds" : "more than float32 rounding explains";
+    const proof = el("div", {class: taken.agrees ? "proof" : "proof bad"}, el("b", {}, `Largest difference ${number(taken.difference)}`),
+      ` over every position, file and channel taken apart: ${words} (at most ${number(taken.bound)}).`);
     const example = el("div", {class: "soft small example"});
     box.replaceChildren(head, el("p", {class: "soft small"}, "What each input channel alone contributes through its kernel; all in one scale."), line, example, proof);
   };
@@ -176,9 +176,9 @@ function sums(node) {
   return {box, draw() {
     if (built !== chosen.get(node.id)) { build(); built = chosen.get(node.id); }
     if (!entry) return;
-    const sheet = data.sheets[S.file], own = sheetOf(node);
+    const sheet = taken.sheets[S.file], own = sheetOf(node);
     const rows = canvases.map((_, i) => entry.first + i);
-    const ranges = rows.map(r => data.ranges[r]);
+    const ranges = rows.map(r => taken.ranges[r]);
     const limit = {low: Math.min(...ranges.map(r => r[0])), high: Math.max(...ranges.map(r => r[1]))};
     limit.most = Math.max(Math.abs(limit.low), Math.abs(limit.high)) || 1;
     canvases.forEach((canvas, i) => {
