@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.errors import UsageError, nearest
+from mediaconv.model_files.archive import check_archive
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
 _OPTIONAL = "num_batches_tracked"
@@ -61,6 +62,7 @@ def _load_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _load_torch(path: Path) -> dict[str, Tensor]:
+    check_archive(path, "weights")
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zipfile
 
 import pytest
 import torch
@@ -77,6 +78,8 @@ def broken_files(folder):
     torch.save({"weight": torch.eye(2).to_sparse()}, folder / "sparse.pt")
     torch.save(nn.Linear(1, 1), folder / "module.pt")
     torch.save(Stranger(), folder / "stranger.pt")
+    with zipfile.ZipFile(folder / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as bomb:
+        bomb.writestr("archive/data/0", bytes(20_000_000))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +94,7 @@ def broken_files(folder):
         ("huge.safetensors", "no complete safetensors file"),
         ("none.safetensors", "holds no tensors"),
         ("other.bin", "got a file of type '.bin', expected one of .safetensors, .pt, .pth"),
-        ("cut.pt", "no file of plain tensors"),
+        ("cut.pt", "is a damaged archive"),
         ("empty.pt", "no file of plain tensors"),
         ("text.pt", "no file of plain tensors"),
         ("list.pt", "got a list, expected a state_dict"),
@@ -99,6 +102,7 @@ def broken_files(folder):
         ("sparse.pt", "'weight': got a torch.sparse_coo tensor"),
         ("module.pt", "no file of plain tensors"),
         ("stranger.pt", "no file of plain tensors"),
+        ("bomb.pt", "compressed entries that inflate to 20000000"),
     ],
 )
 def test_a_file_without_weights_is_an_error_of_one_line(tmp_path, monkeypatch, name, words):
