@@ -63,6 +63,10 @@ def _rebuild_media_error(message: str, stage: str) -> MediaError:
     return kinds[stage](message)
 
 
+_LONGEST_NAME = 100
+"""No name that a user misspells is longer."""
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """The hint for a misspelt name: `" (did you mean 'relu'?)"`, or nothing when none is near.
 
@@ -71,5 +75,7 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     >>> nearest("zzz", ["relu"])
     ''
     """
+    if len(name) > _LONGEST_NAME:
+        return ""
     found = difflib.get_close_matches(name.lower(), list(allowed), n=1, cutoff=0.6)
     return f" (did you mean {found[0]!r}?)" if found else ""

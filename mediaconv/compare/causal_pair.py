@@ -36,8 +36,8 @@ def causal_pair(config: RunConfig) -> tuple[Side, Side]:
     causal["causal"] = causal.get("causal") or True
     causal["stack"] = _causal(causal["stack"])
     return (
-        Side("causal", "causal", _parsed(causal, "causal").standing_at(config.places)),
-        Side("standard", "standard", _parsed(standard, "standard").standing_at(config.places)),
+        Side("causal", "causal", _parsed(causal, "causal").standing_at(config.sources)),
+        Side("standard", "standard", _parsed(standard, "standard").standing_at(config.sources)),
     )
 
 

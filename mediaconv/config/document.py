@@ -2,13 +2,15 @@
 
 Stricter than YAML where YAML lets mistakes pass: a key given twice, NaN and infinity, tags, aliases that
 grow without end. As in YAML 1.2, `1e-3` is a number, `010` is ten, and a date or a time of day is text.
+How much a text may hold is counted before anything is made of it.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -16,14 +18,19 @@ from mediaconv.config.problems import Location, Problem, one_line, shown
 from mediaconv.config.values import as_number
 from mediaconv.errors import ConfigError
 
-MAX_NODES = 200_000
+MAX_NODES = 50_000
 MAX_DEPTH = 200
+T = TypeVar("T")
+_TOP_KEY = re.compile(r"([A-Za-z_]\w*):")
+_QUICK = 2**16
+_TOO_DEEP = f"nested too deeply, expected at most {MAX_DEPTH} levels"
+_TOO_MANY = f"got more than {MAX_NODES} values in the file"
 _LARGEST = 2**63 - 1
 _LEADING_ZERO = re.compile(r"^[-+]?0[0-9_]+$")
 _FLOAT = re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
 
 
-class Loader(yaml.SafeLoader):
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml, where PyYAML has it
     """PyYAML's safe loader that takes `1e-3` for a number."""
 
 
@@ -47,18 +54,22 @@ for _kind in (Loader, Dumper):
 
 @dataclass
 class Document:
-    """value: what the text holds. places: where each part stands: `file:line` or an option's text."""
+    """value: what the text holds. sources: where each part stands: `file:line` or an option's text.
+
+    cut: the text held more than is read, and `value` is its beginning.
+    """
 
     value: Any
-    places: dict[Location, str]
+    sources: dict[Location, str]
     problems: list[Problem] = field(default_factory=list)
+    cut: bool = False
 
-    def place(self, location: Location) -> str:
+    def source_location(self, location: Location) -> str:
         """Where a part stands, or the nearest part that holds it."""
         for end in range(len(location), 0, -1):
-            if location[:end] in self.places:
-                return self.places[location[:end]]
-        return self.places.get((), "")
+            if location[:end] in self.sources:
+                return self.sources[location[:end]]
+        return self.sources.get((), "")
 
 
 def read_document(text: str, *, name: str, numbered: bool = True) -> Document:
@@ -66,28 +77,81 @@ def read_document(text: str, *, name: str, numbered: bool = True) -> Document:
 
     name: of the file, or the text of an option when `numbered` is False.
     """
+    kept = text
     try:
-        loader = Loader(text)
-        try:
-            root = loader.get_single_node()
-        finally:
-            loader.dispose()
+        kept = _readable_part(text, name, numbered)
+        root = _closed(Loader(kept), lambda loader: loader.get_single_node())
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + 1}" if mark and numbered else ""
-        raise ConfigError(f"{name}{line}: {_explained(error)}") from None
+        if kept != text:
+            raise ConfigError(f"{name}: {_TOO_MANY}") from None
+        raise ConfigError(f"{name}{_line(error, numbered)}: {_explained(error, text)}") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{name}: not text that YAML allows: {' '.join(str(error).split())}") from None
-    except RecursionError:
-        raise ConfigError(f"{name}: nested too deeply, expected at most {MAX_DEPTH} levels") from None
+        raise ConfigError(
+            f"{name}: not text that YAML allows: {one_line(' '.join(str(error).split()))}"
+        ) from None
     reader = _Reader(name, numbered)
     value = None if root is None else reader.read(root, ())
-    reader.places.setdefault((), f"{name}:1" if numbered else name)
-    return Document(value, reader.places, reader.problems)
+    reader.sources.setdefault((), f"{name}:1" if numbered else name)
+    if kept != text:
+        line = kept.count("\n") + 1
+        lines = text.splitlines()[:line]
+        keys = [key[1] for key in map(_TOP_KEY.match, reversed(lines)) if key]
+        if isinstance(value, dict) and keys:
+            value.setdefault(keys[0], None)
+        reader.sources.setdefault(tuple(keys[:1]), f"{name}:{line}" if numbered else name)
+        reader.problems.append(
+            Problem(tuple(keys[:1]), f"{_TOO_MANY}; what follows line {line - 1} is not read")
+        )
+    return Document(value, reader.sources, reader.problems, cut=kept != text)
 
 
-def _explained(error: yaml.MarkedYAMLError) -> str:
+def _line(error: yaml.MarkedYAMLError, numbered: bool) -> str:
+    mark = error.problem_mark or error.context_mark
+    return f":{mark.line + 1}" if mark and numbered else ""
+
+
+def _closed(loader: Loader, read: Callable[[Loader], T]) -> T:
+    try:
+        return read(loader)
+    finally:
+        loader.dispose()
+
+
+def _readable_part(text: str, name: str, numbered: bool) -> str:
+    """The text, or its lines before the one in which it holds too many values; counted before any is made.
+
+    Raises ConfigError where it is nested too deeply.
+    """
+
+    def count(loader: Loader) -> int | None:
+        nodes = depth = 0
+        while loader.check_event():
+            event = loader.get_event()
+            nodes += isinstance(event, yaml.NodeEvent)
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if nodes > MAX_NODES:
+                return event.start_mark.line
+            if depth > MAX_DEPTH:
+                line = f":{event.start_mark.line + 1}" if numbered else ""
+                raise ConfigError(f"{name}{line}: {_TOO_DEEP}")
+        return None
+
+    line = _closed(Loader(text), count)
+    return text if line is None else "".join(text.splitlines(keepends=True)[:line])
+
+
+def _explained(error: yaml.MarkedYAMLError, text: str) -> str:
+    """What is wrong, by PyYAML's own parser where that is quick: libyaml names no aliases."""
+    if len(text) < _QUICK:
+        try:
+            yaml.compose(text, Loader=yaml.SafeLoader)
+        except yaml.MarkedYAMLError as worded:
+            error = worded
+        except RecursionError:
+            return _TOO_DEEP
     problem = " ".join(str(error.problem or error.context or "").split())
+    if "nesting depth" in problem:
+        return _TOO_DEEP
     if "'\\t'" in problem or "\t" in problem:
         return "got a tab, expected spaces: YAML takes no tabs for indentation"
     if "single document" in str(error.context or ""):
@@ -103,25 +167,25 @@ class _Reader:
 
     def __init__(self, name: str, numbered: bool) -> None:
         self.name, self.numbered = name, numbered
-        self.places: dict[Location, str] = {}
+        self.sources: dict[Location, str] = {}
         self.problems: list[Problem] = []
         self._construct = yaml.constructor.SafeConstructor()
         self._open: set[int] = set()
         self._count = 0
 
     def read(self, node: yaml.Node, location: Location) -> Any:
-        self.places.setdefault(location, self._place(node))
+        self.sources.setdefault(location, self._source(node))
         self._count += 1
         if self._count > MAX_NODES:
-            raise ConfigError(
-                f"{self._place(node)}: got more than {MAX_NODES} values, aliases counted in full"
-            )
+            key = f"{one_line(str(location[0]))}: " if location else ""
+            text = f"{key}got more than {MAX_NODES} values, aliases counted in full"
+            raise ConfigError(f"{self._source(node)}: {text}")
         if len(location) > MAX_DEPTH:
-            raise ConfigError(f"{self._place(node)}: nested too deeply, expected at most {MAX_DEPTH} levels")
+            raise ConfigError(f"{self._source(node)}: {_TOO_DEEP}")
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, location)
         if id(node) in self._open:
-            raise ConfigError(f"{self._place(node)}: got an alias inside the value that it stands for")
+            raise ConfigError(f"{self._source(node)}: got an alias inside the value that it stands for")
         self._open.add(id(node))
         try:
             if isinstance(node, yaml.MappingNode):
@@ -130,7 +194,7 @@ class _Reader:
         finally:
             self._open.discard(id(node))
 
-    def _place(self, node: yaml.Node) -> str:
+    def _source(self, node: yaml.Node) -> str:
         return f"{self.name}:{node.start_mark.line + 1}" if self.numbered else self.name
 
     def _problem(self, location: Location, text: str) -> None:
@@ -150,9 +214,10 @@ class _Reader:
             key, here = key_node.value, (*location, key_node.value)
             if key in first:
                 self._problem((*here,), f"is given twice, first at {first[key]}")
-                self.places[here] = self._place(key_node)
+                self.sources[here] = self._source(key_node)
                 continue
-            first[key] = self.places[here] = self._place(key_node)
+            first[key] = self._source(key_node)
+            self.sources.setdefault(here, first[key])
             result[key] = self.read(value_node, here)
         for source in merged:
             self._merge(source, location, result)
@@ -163,10 +228,7 @@ class _Reader:
         if not isinstance(source, yaml.MappingNode):
             self._problem(location, "got '<<' with something else than a mapping, expected an alias of one")
             return
-        before = dict(self.places)
-        value = self.read(source, location)
-        self.places |= before
-        for key, item in value.items():
+        for key, item in self.read(source, location).items():
             result.setdefault(key, item)
 
     def _scalar(self, node: yaml.ScalarNode, location: Location) -> Any:

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from mediaconv.config.document import Document, read_document
 from mediaconv.config.overrides import override, set_value
-from mediaconv.config.problems import Location, Problem, one_line, problems_of, shown
+from mediaconv.config.problems import MOST_PROBLEMS, Location, Problem, one_line, problems_of, shown
 from mediaconv.config.run_config import RunConfig, render, validation_context_of
-from mediaconv.config.source_locations import Places
+from mediaconv.config.source_locations import SourceLocations
 from mediaconv.errors import ConfigError
 
 MAX_BYTES = 16 * 2**20
@@ -62,9 +62,8 @@ def parse_config(
     if not isinstance(document.value, dict):
         if document.value is not None:
             got = "a list" if isinstance(document.value, list) else shown(document.value)
-            raise ConfigError(
-                f"{document.place(())}: got {got}, expected keys such as pipeline, input, output, stack"
-            )
+            source = document.source_location(())
+            raise ConfigError(f"{source}: got {got}, expected keys such as pipeline, input, output, stack")
         if not (overrides or options or values or input or output):
             raise ConfigError(
                 f"{name}:1: got an empty file, expected keys such as pipeline, input, output, stack"
@@ -124,20 +123,22 @@ def _read(path: Path) -> str:
 
 
 def _checked(document: Document) -> RunConfig:
-    problems = list(document.problems)
+    problems = document.problems[: MOST_PROBLEMS + 1]
+    unread = {problem.location for problem in document.problems}
     try:
         config = RunConfig.model_validate(document.value, context=validation_context_of(document.value))
     except ValidationError as error:
-        problems += problems_of(error)
+        found = [p for p in problems_of(error) if p.location not in unread]
+        problems += [p for p in found if not (p.missing and document.cut and len(p.location) == 1)]
     except RecursionError:
-        raise ConfigError(f"{document.place(())}: layers nested too deeply") from None
+        raise ConfigError(f"{document.source_location(())}: layers nested too deeply") from None
     if not problems:
-        return config.standing_at(Places(document.places, frozenset(RunConfig.model_fields)))
-    unread = {problem.location for problem in document.problems}
-    lines = [_placed(document, p) for p in problems if p in document.problems or p.location not in unread]
-    raise ConfigError(
-        "\n".join(f"{place}: {text}" for place, text in sorted(dict.fromkeys(lines), key=_order))
-    )
+        return config.standing_at(SourceLocations(document.sources, frozenset(RunConfig.model_fields)))
+    shown = sorted(dict.fromkeys(_placed(document, p) for p in problems), key=_order)
+    lines = [f"{source}: {text}" for source, text in shown[:MOST_PROBLEMS]]
+    if len(shown) > MOST_PROBLEMS:
+        lines.append(f"{document.source_location(())}: ... and more: these are the first {MOST_PROBLEMS}")
+    raise ConfigError("\n".join(lines))
 
 
 def _order(line: tuple[str, str]) -> tuple[str, int]:
@@ -148,7 +149,7 @@ def _order(line: tuple[str, str]) -> tuple[str, int]:
 def _placed(document: Document, problem: Problem) -> tuple[str, str]:
     """Where a problem stands, and its text with the key as the user wrote it."""
     location = _as_written(document.value, problem)
-    place = document.place(location[:-1] if problem.missing else location)
+    place = document.source_location(location[:-1] if problem.missing else location)
     return place, f"{render(location)}: {problem.text}" if location else problem.text
 
 

@@ -44,16 +44,16 @@ def set_value(document: Document, parts: list[str], value: Any, place: str) -> N
             holder[key] = value
             break
         if isinstance(holder, dict) and key not in holder:
-            document.places[location] = place
+            document.sources[location] = place
         holder[key] = _opened(holder.get(key) if isinstance(holder, dict) else holder[key], parts[i + 1])
         if not isinstance(holder[key], dict | list):
             above = one_line(".".join(parts[: i + 1]))
             said = f"{above} is {shown(holder[key])}, which has no keys; set it whole: {above}=VALUE"
             raise ConfigError(f"{place}: {said}")
         holder = holder[key]
-    for known in [known for known in document.places if known[: len(location)] == location]:
-        del document.places[known]
-    document.places[location] = place
+    for known in [known for known in document.sources if known[: len(location)] == location]:
+        del document.sources[known]
+    document.sources[location] = place
     document.problems = [p for p in document.problems if p.location[: len(location)] != location]
 
 

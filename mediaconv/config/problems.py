@@ -21,6 +21,9 @@ Location = tuple[str | int, ...]
 _OURS = "config"
 _MISSING = "config_missing"
 _LONGEST = 60
+_LONGEST_NAME = 400
+MOST_PROBLEMS = 20
+"""Problems that are told of one file: of a hundred thousand a reader wants the first."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +45,19 @@ def shown(value: object) -> str:
         return "nothing"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, str | list | tuple):
+        value = value[:_LONGEST]
     text = repr(list(value) if isinstance(value, tuple) else value)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
 def one_line(text: str) -> str:
-    """A name as an error prints it: as it is, or quoted where it holds line breaks and the like.
+    """A name as an error prints it: as it is, cut, or quoted where it holds line breaks and the like.
 
     >>> one_line("stack"), one_line("a\\n")
     ('stack', "'a\\\\n'")
     """
+    text = text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 3]}..."
     return text if text.isprintable() else repr(text)
 
 
@@ -77,13 +83,13 @@ def wrong(value: object, expected: str, *, location: Location = (), hint: str = 
 
 def failure(problems: Sequence[Problem]) -> ValidationError:
     """One error that carries all these problems."""
-    details = [
+    details: list[InitErrorDetails] = [
         InitErrorDetails(
             type=PydanticCustomError(_MISSING if p.missing else _OURS, "{text}", {"text": p.text}),
             loc=p.location,
             input=None,
         )
-        for p in problems
+        for p in problems[: MOST_PROBLEMS + 1]
     ]
     return ValidationError.from_exception_data("configuration", details)
 
@@ -93,7 +99,8 @@ def problems_of(error: ValidationError, *, keys: Sequence[str] | None = None) ->
 
     keys: names of the keys of the section that raised it, offered when one is misspelt.
     """
-    return [_problem(item["loc"], dict(item), keys) for item in error.errors(include_url=False)]
+    items = error.errors(include_url=False)[: MOST_PROBLEMS + 1]
+    return [_problem(item["loc"], dict(item), keys) for item in items]
 
 
 def below(error: ValidationError, *parts: str | int) -> list[Problem]:

@@ -20,7 +20,7 @@ from mediaconv.config.normalizers import MinMax, NormalizeField, Sigmoid, minmax
 from mediaconv.config.plugin_options import parse_plugin_options
 from mediaconv.config.problems import Problem, failure, listed, one_line, wrong
 from mediaconv.config.section import Section
-from mediaconv.config.source_locations import Places
+from mediaconv.config.source_locations import SourceLocations
 from mediaconv.config.validation_context import Causality, ValidationContext, check_causal
 from mediaconv.config.values import (
     Causal,
@@ -37,7 +37,7 @@ from mediaconv.config.values import (
 )
 from mediaconv.errors import UsageError, nearest
 from mediaconv.layers.layer_spec import CausalLayer, LayerSpec, TimeAxis
-from mediaconv.layers.registry import Layers, walk
+from mediaconv.layers.registry import MAX_LAYERS, Layers, walk
 from mediaconv.media.limits import Limits
 
 _DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -171,7 +171,7 @@ class RunConfig(Section):
         default_factory=RayOptions, description="for executor ray"
     )
 
-    _places: Places = PrivateAttr(default_factory=Places)
+    _sources: SourceLocations = PrivateAttr(default_factory=SourceLocations)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -184,25 +184,28 @@ class RunConfig(Section):
     @model_validator(mode="after")
     def _whole(self, info: ValidationInfo) -> Any:
         context = info.context if isinstance(info.context, ValidationContext) else ValidationContext()
+        count = sum(1 for _ in walk(self.stack))
+        if count > MAX_LAYERS:
+            raise failure([Problem(("stack",), f"got {count} layers, expected at most {MAX_LAYERS}")])
         causal = next((path for path, spec in walk(self.stack) if _causal(spec, context)), None)
         if isinstance(self.normalize, MinMax) and causal is not None:
             raise failure([Problem(("normalize",), minmax_refusal(f"{render(causal)} being causal"))])
         return self
 
     @property
-    def places(self) -> Places:
+    def sources(self) -> SourceLocations:
         """Where its keys stand in a file."""
-        return self._places
+        return self._sources
 
-    def standing_at(self, places: Places) -> RunConfig:
-        """The same configuration, its keys at these places."""
+    def standing_at(self, sources: SourceLocations) -> RunConfig:
+        """The same configuration, its keys standing there."""
         found = self.model_copy()
-        found._places = places
+        found._sources = sources
         return found
 
     def placed(self, message: str) -> str:
         """What was found wrong after the configuration was read, with the file and line of its key."""
-        return self._places.put_before(message)
+        return self._sources.put_before(message)
 
     def causality(self, spec: LayerSpec | None = None) -> Causality:
         """How the file's default, or one layer, is causal, with `true` and missing keys looked up."""

@@ -17,10 +17,10 @@ _PART = re.compile(r"[A-Za-z_]\w*|\d+")
 
 
 @dataclass(frozen=True)
-class Places:
+class SourceLocations:
     """Where keys stand. Two configurations are equal wherever their keys stand.
 
-    known: places by location, those of all that holds a part included.
+    known: sources (`file:line`) by location, those of all that holds a part included.
     keys: those that a configuration may have at its top.
     """
 
@@ -28,13 +28,13 @@ class Places:
     keys: frozenset[str] = field(default=frozenset(), compare=False)
 
     def put_before(self, message: str) -> str:
-        """A message, each line that begins with a key preceded by the place of it.
+        """A message, each line that begins with a key preceded by where that stands.
 
         >>> known = {(): "x.yaml:1", ("stack",): "x.yaml:4", ("stack", 0): "x.yaml:5"}
-        >>> places = Places(known, keys=frozenset({"stack", "device"}))
-        >>> places.put_before("stack[0].conv: got 3"), places.put_before("device: got cuda")
+        >>> sources = SourceLocations(known, keys=frozenset({"stack", "device"}))
+        >>> sources.put_before("stack[0].conv: got 3"), sources.put_before("device: got cuda")
         ('x.yaml:5: stack[0].conv: got 3', 'x.yaml:1: device: got cuda')
-        >>> places.put_before("a.wav: no such file")
+        >>> sources.put_before("a.wav: no such file")
         'a.wav: no such file'
         """
         return "\n".join(self._line(line) for line in message.splitlines())
@@ -44,10 +44,10 @@ class Places:
         parts = [int(part) if part.isdigit() else part for part in _PART.findall(found[0])] if found else []
         if not parts or parts[0] not in self.keys:
             return line
-        place = self._place(parts)
-        return f"{place}: {line}" if place else line
+        source = self._source(parts)
+        return f"{source}: {line}" if source else line
 
-    def _place(self, parts: Iterable[str | int]) -> str:
+    def _source(self, parts: Iterable[str | int]) -> str:
         """Of the nearest part that has one; what a short spelling leaves out (`layers`) is passed over."""
         location: Location = ()
         for part in parts:

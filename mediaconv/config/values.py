@@ -15,10 +15,12 @@ from typing import Annotated, Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
-from mediaconv.config.problems import Problem, below, failure, unquoted, wrong
+from mediaconv.config.problems import MOST_PROBLEMS, Problem, below, failure, unquoted, wrong
 from mediaconv.config.validation_context import ValidationContext, check_causal, length_of
 from mediaconv.errors import nearest
 
+MAX_CHARACTERS = 4096
+"""Of a text: the longest path that systems take."""
 Check = Callable[[Any, ValidationContext | None], Any]
 
 
@@ -113,6 +115,8 @@ def each(values: Any, check: Check, context: ValidationContext | None) -> tuple[
             kept.append(check(value, context))
         except ValidationError as error:
             problems += below(error, i)
+            if len(problems) > MOST_PROBLEMS:
+                break
     if problems:
         raise failure(problems)
     return tuple(kept)
@@ -144,6 +148,8 @@ def mapping_of(item: Rule, words: str) -> Rule:
                 kept[key] = item.check(entry, context)
             except ValidationError as error:
                 problems += below(error, key)
+                if len(problems) > MOST_PROBLEMS:
+                    break
         if problems:
             raise failure(problems)
         return kept
@@ -166,6 +172,8 @@ def text(words: str) -> Rule:
             raise wrong(value, words, hint=hint)
         if not value.strip() or "\0" in value:
             raise wrong(value, words)
+        if len(value) > MAX_CHARACTERS:
+            raise wrong(value, f"{words} of at most {MAX_CHARACTERS} characters")
         return value
 
     return Rule(check, {"type": "string", "minLength": 1})

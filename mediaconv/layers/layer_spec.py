@@ -106,8 +106,9 @@ class LayerSpec(Named):
             return []
         if any(key in cls.decisive or nearest(str(key), cls.decisive) for key in bad):
             return []
+        right = {key: value[key] for key in cls.model_fields if key in value and key not in bad}
         try:
-            cls.model_validate({key: item for key, item in value.items() if key not in bad}, context=context)
+            cls.model_validate(right, context=context)
         except ValidationError as error:
             return [p for p in problems_of(error) if not p.location or p.location[0] not in bad]
         return []

@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, TypeVar
 
-from mediaconv.config.problems import Problem, failure, wrong
+from mediaconv.config.problems import MOST_PROBLEMS, Problem, failure, wrong
 from mediaconv.config.section import parse_named
 from mediaconv.config.validation_context import ValidationContext
 from mediaconv.config.values import Rule, each
@@ -34,6 +34,8 @@ FAMILIES = (
     "activations",
 )
 """Our modules, in the order in which errors and documents list their layers."""
+MAX_LAYERS = 1000
+"""Of a file, those inside others included: more are a mistake, and would take minutes to build."""
 
 S = TypeVar("S", bound=type[LayerSpec])
 
@@ -71,6 +73,9 @@ class LayerRegistry(Mapping[str, type[LayerSpec]]):
     def __iter__(self) -> Iterator[str]:
         plugins = self._load()
         return iter(dict.fromkeys([*self._kinds, *plugins]))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._load() or name in self._kinds
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -124,6 +129,9 @@ def list_of_layers(least: int) -> Rule:
     def check(value: Any, context: ValidationContext | None) -> _Layers:
         if not isinstance(value, list | tuple) or len(value) < least:
             raise wrong(value, words)
+        if len(value) > MAX_LAYERS:
+            each(value[:MOST_PROBLEMS], parse_layer, context)
+            raise failure([Problem((), f"got {len(value)} layers, expected at most {MAX_LAYERS}")])
         return each(value, parse_layer, context)
 
     schema = {"type": "array", "items": {"x-choice": "layer"}}

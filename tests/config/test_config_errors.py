@@ -329,7 +329,7 @@ NOT_YAML = [
     ("a: *b\n", "x.yaml:1: not valid YAML: found undefined alias 'b'"),
     ("a: &a [*a]\n", "x.yaml:1: got an alias inside the value that it stands for"),
     ("a: \x00\n", "x.yaml: not text that YAML allows"),
-    ("[" * 5000, "x.yaml: nested too deeply, expected at most 200 levels"),
+    ("[" * 5000, "x.yaml:1: nested too deeply, expected at most 200 levels"),
     ("stack: " + "[{residual: " * 110 + "[relu]" + "}]" * 110, "nested too deeply"),
 ]  # fmt: skip
 

@@ -137,7 +137,7 @@ def _walk(
     """The module's row, then those of its parts. maps: from the stack's input to the module's, per axis."""
     own = tuple(axis_map(module, axis) for axis in range(len(maps)))
     after = _output(module, before)
-    so_far = tuple(Chain((m, o)) for m, o in zip(maps, own, strict=True))
+    so_far = tuple(_then(m, o) for m, o in zip(maps, own, strict=True))
     parts = _parts(module)
     sequence = not isinstance(module, mnn.Branches)
     row = Row(
@@ -165,7 +165,12 @@ def _walk(
         yield from _walk(child, path, inner, before, maps, axes)
         if sequence:
             before = _output(child, before)
-            maps = tuple(Chain((m, axis_map(child, axis))) for axis, m in enumerate(maps))
+            maps = tuple(_then(m, axis_map(child, axis)) for axis, m in enumerate(maps))
+
+
+def _then(before: AxisMap, following: AxisMap) -> Chain:
+    """One map after another, as one flat chain: nested ones would be as deep as the stack is long."""
+    return Chain((*(before.maps if isinstance(before, Chain) else (before,)), following))
 
 
 def _output(module: nn.Module, before: tuple[int, ...]) -> tuple[int, ...]:
