@@ -55,7 +55,7 @@ def load_config(config: Config, *, overrides: Sequence[str] = (), **keys: Any) -
         found = parse_config(text, name="config", overrides=overrides, values={**values, **keys})
     except ConfigError as error:  # what was given has no lines to name
         raise ConfigError(re.sub(r"^(config:\d+|argument \w+): ", "", str(error), flags=re.M)) from None
-    return found.standing_at(type(found.places)())
+    return found.standing_at(type(found.sources)())
 
 
 def load_stack(
