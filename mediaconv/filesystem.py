@@ -23,6 +23,8 @@ MARK = ".part"
 SHOWN_BYTES = 120
 """Bytes of the target's name that its temporary name repeats: file systems end a name at 255."""
 _TEMPORARY = re.compile(rb"\.(.+)\.part-([0-9a-f]{8})-[0-9a-f]{8}([0-9a-f]{8})?(?:-input|-old)?", re.DOTALL)
+EDGE_BYTES = 4096
+"""How much of a file's beginning and end is searched for a mark."""
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
@@ -100,6 +102,24 @@ def write_whole(path: Path, data: bytes) -> None:
             os.unlink(part)
         raise
     sync(path.parent)
+
+
+def write_made(path: Path, data: bytes, mark: bytes) -> None:
+    """Write a file that bears a mark; one of the same name is replaced only where it bears it too.
+
+    Raises UsageError where it does not, OSError as `write_whole`.
+    """
+    assert mark in data
+    if os.path.lexists(path):
+        if not is_regular(path):
+            raise in_the_way(path)
+        with open_to_read(path) as file:
+            found = file.read(EDGE_BYTES)
+            file.seek(max(0, os.fstat(file.fileno()).st_size - EDGE_BYTES))
+            if mark not in found and mark not in file.read(EDGE_BYTES):
+                raise in_the_way(path)
+    make_folders(path.parent)
+    write_whole(path, data)
 
 
 def make_folders(folder: Path) -> None:

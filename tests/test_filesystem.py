@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mediaconv.errors import UsageError
 from mediaconv.filesystem import (
     NotAFileError,
     bears_mark,
     exchange,
     open_regular,
     temporary_name,
+    write_made,
     write_whole,
 )
 
@@ -71,3 +73,22 @@ def test_folders_change_places_in_one_step(tmp_path: Path) -> None:
         assert (tmp_path / "b/1").is_dir()
     with pytest.raises(FileNotFoundError):
         exchange(tmp_path / "a", tmp_path / "c")
+
+
+def test_only_what_bears_the_mark_is_replaced(tmp_path: Path) -> None:
+    mark, path = b"made by us", tmp_path / "new/page.html"
+    write_made(path, b"one" + b"x" * 9000 + mark, mark)
+    write_made(path, mark + b"two" + b"x" * 9000, mark)
+    write_made(path, b"three" + mark, mark)
+    assert path.read_bytes() == b"three" + mark
+    path.write_bytes(b"mine")
+    with pytest.raises(UsageError, match="is in the way") as error:
+        write_made(path, mark, mark)
+    assert error.value.exit_code == 2
+    assert path.read_bytes() == b"mine"
+    path.unlink()
+    for make in (lambda: path.symlink_to("x"), lambda: os.mkfifo(path), path.mkdir):
+        make()
+        with pytest.raises(UsageError, match="is in the way"):
+            write_made(path, mark, mark)
+        path.rmdir() if path.is_dir() else path.unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,16 @@ from mediaconv.compare.prove.verdict import Verdict, counted_steps, judge_model
 from mediaconv.compare.report.page import channel_rows, unit_names, write_page
 from mediaconv.compare.report.table import Column, columns, csv_text, summary
 from mediaconv.engine.computation import Computation, Computations
-from mediaconv.errors import MediaError
+from mediaconv.errors import MediaError, UsageError
 from mediaconv.nn.streaming.protocol import axis_map
 from mediaconv.pipeline import Pipeline
 from mediaconv.run.jobs.perform import failure_of
 from mediaconv.run.jobs.plan import Job, make_plan
+from mediaconv.run.output.folder import open_output
+from mediaconv.run.output.own_files import OwnFiles
 from mediaconv.web.json_values import dumps
 
-REPORT = "report.html"
+REPORT, COMPARE_JSON, CHANNELS_CSV, SUMMARY_CSV = "report.html", "compare.json", "channels.csv", "summary.csv"
 ROLES = ("a", "b")
 
 
@@ -81,10 +84,34 @@ def compare_sides(
     names = [side.name for side in sides]
     found = columns(pipeline.name, names, unit_names(pipeline.name, time_axis(sides[0], pipeline))[1])
     result = Comparison(output, pipeline.name, found)
+    with ExitStack() as stack:
+        try:
+            locked = stack.enter_context(open_output(config.output, write=True))
+            own = OwnFiles(output)
+            for path in locked.leftovers():
+                locked.remove(path)
+            tables = [output / name for name in (REPORT, COMPARE_JSON, CHANNELS_CSV, SUMMARY_CSV)]
+            own.refuse_others([*tables, *(job.target for job in jobs)])
+        except OSError as error:
+            raise UsageError(f"output: cannot write in {output}: {error.strerror or error}") from error
+        _compare_all(result, jobs, sides, pipeline, computations, own, told)
+    return result
+
+
+def _compare_all(
+    result: Comparison,
+    jobs: Sequence[Job],
+    sides: Sequence[Side],
+    pipeline: Pipeline,
+    computations: Sequence[Computations],
+    own: OwnFiles,
+    told: Callable[[Comparison, Mapping[str, Any]], None],
+) -> None:
+    config, output = sides[0].config, result.output
     verdicts: dict[int, Verdict] = {}
     for job in jobs:
         try:
-            compared = compare_file(job, sides, pipeline, computations)
+            compared = compare_file(job, sides, pipeline, computations, own)
         except MediaError as error:
             failure = failure_of(error, job)
             result.unfit += failure.unfit
@@ -95,11 +122,10 @@ def compare_sides(
         rows = [side_row(s, r, compared, pipeline, verdicts) for s, r in zip(sides, ROLES, strict=True)]
         result.sides = result.sides or rows
         page = output / REPORT if len(jobs) == 1 else job.target / REPORT
-        write_page(page, compared, rows, pipeline, job.target, found)
+        write_page(page, compared, rows, pipeline, job.target, result.columns, own.write)
         result.files.append(file_row(job, compared, rows, page, output))
         told(result, result.files[-1])
-    write_tables(result, len(jobs))
-    return result
+    write_tables(result, len(jobs), own)
 
 
 def side_row(
@@ -223,12 +249,11 @@ def event_rows(compared: Compared, names: Sequence[str]) -> list[dict[str, Any]]
     ]
 
 
-def write_tables(result: Comparison, inputs: int) -> None:
+def write_tables(result: Comparison, inputs: int, own: OwnFiles) -> None:
     """compare.json always; for a folder also the CSV files and the index."""
-    result.output.mkdir(parents=True, exist_ok=True)
-    (result.output / "compare.json").write_text(dumps(result.as_json()) + "\n", encoding="utf-8")
+    own.write(result.output / COMPARE_JSON, dumps(result.as_json()) + "\n")
     keys = ["file", "channel", *(c.key for c in result.columns)]
-    (result.output / "channels.csv").write_text(csv_text(result.rows, keys), encoding="utf-8")
+    own.write(result.output / CHANNELS_CSV, csv_text(result.rows, keys))
     if inputs == 1:
         return
     from mediaconv.compare.report.index import write_index
@@ -236,5 +261,5 @@ def write_tables(result: Comparison, inputs: int) -> None:
     found = summary(result.rows, result.columns)
     names = list(next(iter(found.values()), {}))
     rows = [{"metric": key, **numbers} for key, numbers in found.items()]
-    (result.output / "summary.csv").write_text(csv_text(rows, ["metric", *names]), encoding="utf-8")
-    write_index(result.output / REPORT, result)
+    own.write(result.output / SUMMARY_CSV, csv_text(rows, ["metric", *names]))
+    write_index(result.output / REPORT, result, own.write)

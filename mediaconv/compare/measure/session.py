@@ -6,7 +6,6 @@ depends on the chunk and the receptive field, never on the input's length. Write
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -30,6 +29,7 @@ from mediaconv.engine.stages import stage
 from mediaconv.errors import ComputeError, ReadError, WriteError
 from mediaconv.pipeline import OutputInfo, Pipeline, Source, SourceInfo
 from mediaconv.run.jobs.plan import Job
+from mediaconv.run.output.own_files import OwnFiles
 from mediaconv.run.output.staging import Staging
 
 DIFFERENCE = "difference"
@@ -74,7 +74,11 @@ class Compared:
 
 
 def compare_file(
-    job: Job, sides: Sequence[Side], pipeline: Pipeline, computations: Sequence[Computations]
+    job: Job,
+    sides: Sequence[Side],
+    pipeline: Pipeline,
+    computations: Sequence[Computations],
+    own: OwnFiles,
 ) -> Compared:
     """Run both sides over one input and measure. Raises MediaError; then nothing is left of it."""
 
@@ -97,20 +101,8 @@ def compare_file(
                 events, axis = session.events, session.axis
                 reactions = measure_reactions(job, sides, pipeline, models, events, axis=axis)
             compared = session.result(job.name, versions, reactions)
-            _put_in_place(staging)
+            own.put_in_place(staging)
     return compared
-
-
-def _put_in_place(staging: Staging) -> None:
-    """Commit; where the target holds an earlier comparison, folder by folder, each whole."""
-    if not staging.target.exists():
-        staging.commit()
-        return
-    for entry in list(staging.folder.iterdir()):
-        place = staging.target / entry.name
-        if place.is_dir():
-            shutil.rmtree(place)
-        entry.rename(place)
 
 
 def time_axis(side: Side, pipeline: Pipeline) -> int:

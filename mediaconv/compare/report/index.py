@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from mediaconv.compare.comparison import Comparison
 
 
-def write_index(path: Path, result: Comparison) -> None:
+def write_index(path: Path, result: Comparison, write: Callable[[Path, str], None]) -> None:
     """Write the index of a folder's comparison."""
     labels = " against ".join(side["label"] for side in result.sides)
     body = "".join([_verdicts(result), _files(result), _summary(result), _failures(result)])
@@ -27,7 +28,7 @@ def write_index(path: Path, result: Comparison) -> None:
         eyebrow=f"mediaconv compare · {len(result.files)} files",
         body=f'<main id="page">{body}</main>',
     )
-    path.write_text(text, encoding="utf-8")
+    write(path, text)
 
 
 def _verdicts(result: Comparison) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,10 @@ def write_page(
     pipeline: Pipeline,
     target: Path,
     found: Sequence[Column],
-    *,
-    links: MediaLinks | None = None,
+    write: Callable[[Path, str], None],
 ) -> None:
     """Write the page of one input. sides: their rows of `side_rows`. target: where its media lie."""
-    content = page_data(compared, sides, pipeline, target, found, links or MediaLinks(path))
+    content = page_data(compared, sides, pipeline, target, found, MediaLinks(path))
     text = render_page(
         package="mediaconv.compare.report",
         parts=PARTS,
@@ -49,8 +48,7 @@ def write_page(
         eyebrow=f"mediaconv compare · {compared.name} · {_dimensions(compared, pipeline)}",
         data=content,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write(path, text)
 
 
 def page_data(

@@ -23,6 +23,7 @@ from mediaconv.draw.inspect.record import Flow, Node, Recorder
 from mediaconv.draw.inspect.sheets import MAX_COLUMNS
 from mediaconv.draw.inspect.window import Survey, choose_part
 from mediaconv.errors import UsageError, WriteError
+from mediaconv.filesystem import write_made
 from mediaconv.layers.construct import iter_bound_layers
 from mediaconv.model.binding import Bound, bind
 from mediaconv.pipeline import Pipeline, SourceInfo, find
@@ -33,6 +34,9 @@ MAX_TICKS = 24
 """Steps of film that a page shows."""
 MAX_FILES = 8
 UNITS = {1: "samples", 2: "rows", 3: "frames"}
+
+
+PAGE_MARK = b"<!-- made by mediaconv inspect -->\n"
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +61,16 @@ class Inspection:
         return len(self.pipeline.axes)
 
     def save(self, path: Path | str) -> Path:
-        """Write the page, one HTML file that needs no network. Raises WriteError."""
+        """Write the page, one HTML file that needs no network.
+
+        An earlier page is replaced, another file is not: UsageError. Raises WriteError.
+        """
         from mediaconv.draw.inspect.page import page
 
         path = Path(path)
         text = page(self, title=f"Inside the stack · {', '.join(clip.name for clip in self.clips)}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            write_made(path, text.encode() + PAGE_MARK, PAGE_MARK)
         except OSError as error:
             raise WriteError(f"{path}: cannot be written: {error.strerror or error}") from error
         return path

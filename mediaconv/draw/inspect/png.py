@@ -5,6 +5,7 @@ File names begin with the place in the stack: `03_2.layers.0_conv_maps.png`. Blu
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from mediaconv.draw.inspect.sums import Kept
 from mediaconv.draw.scene.palette import LIGHT, rgb
 from mediaconv.draw.scene.shapes import text_width
 from mediaconv.errors import WriteError
+from mediaconv.filesystem import make_folders, write_made
 
 if TYPE_CHECKING:
     from mediaconv.draw.inspect.inspection import Inspection
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 CELL = 132
 MAX_COLUMNS = 6
 GAP = 8
+PNG_MARK = "mediaconv inspect"
 DPI = 100
 LABEL, TITLE = 9.0, 10.5
 """Sizes of text in points."""
@@ -38,7 +41,7 @@ CHANNELS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 def write_pngs(found: Inspection, folder: Path) -> list[Path]:
     """Write the pictures of every node into a folder, which is made. Raises WriteError."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folders(folder)
         return [path for node in found.nodes for path in _of_node(found, node, folder)]
     except OSError as error:
         raise WriteError(f"{folder}: cannot be written: {error.strerror or error}") from error
@@ -66,7 +69,9 @@ def _of_node(found: Inspection, node: Node, folder: Path) -> list[Path]:
     for kind, draw in drawings.items():
         path = folder / f"{stem}_{kind}.png"
         figure = draw()
-        figure.savefig(path, dpi=DPI, metadata={"Software": None})
+        content = io.BytesIO()
+        figure.savefig(content, format="png", dpi=DPI, metadata={"Software": PNG_MARK})
+        write_made(path, content.getvalue(), PNG_MARK.encode())
         written.append(path)
     return written
 

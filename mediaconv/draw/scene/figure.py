@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from mediaconv.draw.scene.raster import rasterize
 from mediaconv.draw.scene.shapes import Scene
 from mediaconv.draw.scene.svg import svg
 from mediaconv.errors import UsageError, WriteError
+from mediaconv.filesystem import make_folders, write_whole
 
 FORMATS = (".svg", ".png")
 
@@ -43,17 +43,13 @@ class Figure:
 
 
 def write(path: Path, data: bytes) -> Path:
-    """Write a whole file or none: under a temporary name in its own folder, renamed at the end.
+    """Write a whole file or none, through no link. The user has named it: one that is there is replaced.
 
     Raises WriteError.
     """
-    part = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        part.replace(path)
+        make_folders(path.parent)
+        write_whole(path, data)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
         raise WriteError(f"{path}: cannot be written: {error.strerror or error}") from error
     return path

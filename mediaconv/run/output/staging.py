@@ -62,7 +62,7 @@ class Staging:
         Raises WriteError; then the target is as it was, or holds old files and new ones, each whole.
         """
         try:
-            for path in self.folder.iterdir():
+            for path in self.folder.rglob("*"):
                 sync(path)
             sync(self.folder)
             self._swap()
