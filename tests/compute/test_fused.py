@@ -20,6 +20,8 @@ from mediaconv.nn import (
     Sequential,
 )
 
+pytestmark = pytest.mark.slow
+
 FLOATS = SampleFormat(32, floating=True)
 STACKS = {
     "one": lambda: Conv3d(3, 4, 3, padding="same"),

@@ -173,6 +173,8 @@ SCRIPT = """
 import hashlib, sys, torch
 sys.path.insert(0, {folder!r})
 from test_initializers import fingerprint
+
+pytestmark = pytest.mark.slow
 print(torch.get_num_threads(), fingerprint())
 """
 

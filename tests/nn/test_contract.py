@@ -12,6 +12,8 @@ from tests.nn.contract import verify_contract
 from tests.nn.strategies import LAYERS, Case, seeded, shapes_and_plans, single_layers, stacks
 from tests.tally import passed
 
+pytestmark = pytest.mark.slow
+
 CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 EXAMPLES_LAYER, EXAMPLES_STACK = 100, 350
 

@@ -19,6 +19,8 @@ from tests.stacks.interpreter import Interpreter
 from tests.stacks.random_stacks import StackGenerator
 from tests.tally import passed
 
+pytestmark = pytest.mark.slow
+
 STACKS = 200
 PIPELINES = {1: "audio", 2: "image", 3: "video"}
 LENGTHS = {1: (29,), 2: (13, 11), 3: (9, 8, 7)}
