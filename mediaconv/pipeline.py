@@ -141,8 +141,24 @@ class Pipeline(ABC):
     """Range of the values a file holds: (0, 1) for pictures, (-1, 1) for sound."""
     causal_mode: ClassVar[str] = "pad"
     """What `causal: true` means."""
+    units: ClassVar[tuple[str, ...]] = ()
+    """What steps along each axis are called, in the plural (`step_units` has a default)."""
+    metrics: ClassVar[tuple[str, ...]] = ()
+    """What a comparison measures of a channel beside the mean and the largest difference: `psnr`, `snr`,
+    `ssim` (the steps are rows of one picture), `ssim_frames` (each step is a picture), `log_spectral`."""
+    player: ClassVar[str | None] = None
+    """How a page plays `preview` files: as `audio`, `image` or `video`; None: it shows numbers only."""
     read_options: ClassVar[type[Options]]
     write_options: ClassVar[type[Options]]
+
+    @property
+    def step_units(self) -> tuple[str, ...]:
+        """What steps along each axis are called, in the plural, such as `samples`."""
+        return self.units or tuple(f"{axis} steps" for axis in self.axes)
+
+    def typical_input(self) -> SourceInfo:
+        """An input as there are many, where none is at hand: its channels, lengths, scale and rate."""
+        return SourceInfo(1, (16,) * len(self.axes), 1.0)
 
     def takes(self, options: Options) -> frozenset[str]:
         """Extensions of the files that inputs are made of, with these `read` options."""
@@ -163,6 +179,24 @@ class Pipeline(ABC):
     @abstractmethod
     def create(self, folder: Path, source: SourceInfo, output: OutputInfo, options: Options) -> Sink:
         """The sink for one input's output in an existing, empty folder. Raises WriteError."""
+
+    def preview(self, folder: Path, source: SourceInfo, output: OutputInfo, options: Options) -> Sink | None:
+        """A sink whose files a browser plays, one a channel, in an existing, empty folder.
+
+        None where those that `create` makes with these options are played already, or there is no player.
+        """
+        return None
+
+    def preview_input(self, folder: Path, source: SourceInfo) -> Sink | None:
+        """A sink that makes one file which a browser plays of an input itself: it takes all its channels."""
+        return None
+
+    def write_lossless(self, folder: Path, data: np.ndarray, info: SourceInfo) -> Path | None:
+        """Write raw samples (n, ..., C) as an input file that gives the same samples back when it is read.
+
+        None where there is no such format. Needed where causality is proven from file to file.
+        """
+        return None
 
 
 def names() -> list[str]:

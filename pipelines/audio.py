@@ -16,7 +16,15 @@ from mediaconv.media.audio.reader import AUDIO_SUFFIXES, AudioReader
 from mediaconv.media.audio.writer import AudioWriter
 from mediaconv.media.limits import Limits
 from mediaconv.media.samples import SampleFormat
-from mediaconv.media.sinks import FileSink, TensorSink, Times, channel_views, check_tensor_format
+from mediaconv.media.sinks import (
+    FileSink,
+    PreviewSink,
+    TensorSink,
+    Times,
+    channel_views,
+    check_tensor_format,
+    merged_view,
+)
 from mediaconv.media.suffixes import SOUND_FILM_SUFFIXES
 from mediaconv.pipeline import Chunk, Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
 
@@ -93,8 +101,8 @@ class _AudioSource(Source):
 class _SoundWriter:
     """One sound. Times follow from the rate."""
 
-    def __init__(self, path: Path, rate_hz: int, format: SampleFormat) -> None:
-        self._writer = AudioWriter(path, rate_hz=rate_hz, format=format)
+    def __init__(self, path: Path, rate_hz: int, format: SampleFormat, channels: int = 1) -> None:
+        self._writer = AudioWriter(path, rate_hz=rate_hz, format=format, channels=channels)
         self._samples = 0
 
     def write(self, samples: np.ndarray, times: Times) -> None:
@@ -117,6 +125,9 @@ class AudioPipeline(Pipeline):
     axes: ClassVar[tuple[str, ...]] = ("time",)
     extensions: ClassVar[frozenset[str]] = frozenset(AUDIO_SUFFIXES)
     signal_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+    units: ClassVar[tuple[str, ...]] = ("samples",)
+    metrics: ClassVar[tuple[str, ...]] = ("snr", "log_spectral")
+    player: ClassVar[str] = "audio"
     read_options: ClassVar[type[Options]] = AudioRead
     write_options: ClassVar[type[Options]] = AudioWrite
 
@@ -156,6 +167,39 @@ class AudioPipeline(Pipeline):
             lambda path: _SoundWriter(path, rate_hz, format),
             notes=lambda: notes,
         )
+
+    def typical_input(self) -> SourceInfo:
+        return SourceInfo(1, (16_000,), 1.0, Fraction(22_050), bit_depth=16)
+
+    def preview(  # type: ignore[override]
+        self, folder: Path, source: SourceInfo, output: OutputInfo, options: AudioWrite
+    ) -> Sink | None:
+        return (
+            None
+            if options.layout == "channels"
+            else self.create(folder, source, output, AudioWrite.model_validate({}))
+        )
+
+    def preview_input(self, folder: Path, source: SourceInfo) -> Sink:
+        """A WAV of 16 bits: mono and stereo as they are, the mean of more channels."""
+        count = source.channels if source.channels <= 2 else 1
+        rate_hz, format = round(source.rate or 1), SampleFormat(16, signed=True)
+        sink = FileSink(
+            folder,
+            format,
+            {"input.wav": merged_view},
+            lambda path: _SoundWriter(path, rate_hz, format, channels=count),
+        )
+        return PreviewSink(sink, count)
+
+    def write_lossless(self, folder: Path, data: np.ndarray, info: SourceInfo) -> Path:
+        path = folder / "input.wav"
+        format = SampleFormat(32, floating=True)
+        with AudioWriter(
+            path, rate_hz=round(info.rate or 1), format=format, channels=data.shape[1]
+        ) as writer:
+            writer.write(data.astype(np.float32))
+        return path
 
 
 def stored_format(source: SourceInfo, options: AudioWrite) -> SampleFormat:

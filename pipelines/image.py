@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -17,6 +18,7 @@ from mediaconv.media.limits import Limits, PictureSize, check_pixels
 from mediaconv.media.samples import SampleFormat
 from mediaconv.media.sinks import (
     FileSink,
+    PreviewSink,
     TensorSink,
     Times,
     View,
@@ -138,6 +140,9 @@ class ImagePipeline(Pipeline):
     extensions: ClassVar[frozenset[str]] = frozenset(IMAGE_SUFFIXES)
     signal_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     causal_mode: ClassVar[str] = "raster"
+    units: ClassVar[tuple[str, ...]] = ("rows", "columns")
+    metrics: ClassVar[tuple[str, ...]] = ("psnr", "ssim")
+    player: ClassVar[str] = "image"
     read_options: ClassVar[type[Options]] = ImageRead
     write_options: ClassVar[type[Options]] = ImageWrite
 
@@ -163,6 +168,33 @@ class ImagePipeline(Pipeline):
         else:
             views = channel_views(output.channels, suffix)
         return FileSink(folder, SampleFormat(stored), views, lambda path: _ImageWriter(path, options))
+
+    def typical_input(self) -> SourceInfo:
+        return SourceInfo(3, (64, 64), 255.0)
+
+    def preview(  # type: ignore[override]
+        self, folder: Path, source: SourceInfo, output: OutputInfo, options: ImageWrite
+    ) -> Sink | None:
+        played = options.layout == "channels" and options.format in (None, "png", "jpg", "webp")
+        return None if played else self.create(folder, source, output, ImageWrite.model_validate({}))
+
+    def preview_input(self, folder: Path, source: SourceInfo) -> Sink:
+        """8 bits: in colour of three or four channels, else the mean of all."""
+        count = 3 if source.channels in (3, 4) else 1
+        output = OutputInfo(count, source.shape, (Fraction(1), Fraction(1)))
+        options = ImageWrite.model_validate({"layout": "rgb" if count == 3 else "channels", "bit_depth": 8})
+        return PreviewSink(self.create(folder, source, output, options), count)
+
+    def write_lossless(self, folder: Path, data: np.ndarray, info: SourceInfo) -> Path:
+        if data.shape[-1] in (1, 3, 4):
+            write_image(folder / "input.png", data)
+            return folder / "input.png"
+        import tifffile
+
+        path = folder / "input.tiff"
+        planes = np.moveaxis(data, -1, 0)
+        tifffile.imwrite(path, planes, photometric="minisblack", planarconfig="separate")
+        return path
 
 
 def _all(samples: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from mediaconv.media.limits import Limits, PictureSize, check_pixels
 from mediaconv.media.samples import SampleFormat
 from mediaconv.media.sinks import (
     FileSink,
+    PreviewSink,
     TensorSink,
     Times,
     View,
@@ -165,6 +166,9 @@ class VideoPipeline(Pipeline):
     axes: ClassVar[tuple[str, ...]] = ("time", "height", "width")
     extensions: ClassVar[frozenset[str]] = frozenset(VIDEO_SUFFIXES)
     signal_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    units: ClassVar[tuple[str, ...]] = ("frames", "rows", "columns")
+    metrics: ClassVar[tuple[str, ...]] = ("psnr", "ssim_frames")
+    player: ClassVar[str] = "video"
     read_options: ClassVar[type[Options]] = VideoRead
     write_options: ClassVar[type[Options]] = VideoWrite
 
@@ -216,6 +220,47 @@ class VideoPipeline(Pipeline):
         if options.layout == "tensor":
             return TensorSink(folder, options.format or "npy")
         return _FilmSink(folder, source, output, options)
+
+    def typical_input(self) -> SourceInfo:
+        return SourceInfo(3, (16, 64, 64), 255.0, Fraction(DEFAULT_FPS))
+
+    def preview(  # type: ignore[override]
+        self, folder: Path, source: SourceInfo, output: OutputInfo, options: VideoWrite
+    ) -> Sink | None:
+        played = (
+            options.layout == "channels"
+            and options.format in (None, "mp4", "webm")
+            and options.codec in (None, "h264", "vp9")
+            and not options.lossless
+            and options.bit_depth == 8
+        )
+        return None if played else self.create(folder, source, output, VideoWrite.model_validate({}))
+
+    def preview_input(self, folder: Path, source: SourceInfo) -> Sink:
+        """8 bits: in colour of three or four channels, else the mean of all."""
+        count = 3 if source.channels in (3, 4) else 1
+        output = OutputInfo(count, source.shape, (Fraction(1),) * 3)
+        options = VideoWrite.model_validate({"layout": "rgb" if count == 3 else "channels"})
+        return PreviewSink(self.create(folder, source, output, options), count)
+
+    def write_lossless(self, folder: Path, data: np.ndarray, info: SourceInfo) -> Path:
+        path = folder / "input.mkv"
+        rate = Fraction(info.rate or DEFAULT_FPS).limit_denominator(1001)
+        height, width, channels = data.shape[1:]
+        writer = VideoWriter(
+            path,
+            width=width,
+            height=height,
+            rate=rate,
+            channels=channels,
+            codec="ffv1",
+            lossless=True,
+            bit_depth=8 * data.itemsize,
+        )
+        with writer:
+            frames = data if channels > 1 else data[..., 0]
+            writer.write(frames, [Fraction(i) / rate for i in range(len(data))])
+        return path
 
 
 def _stills(folder: Path, options: VideoRead) -> list[Path]:

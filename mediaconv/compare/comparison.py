@@ -12,7 +12,7 @@ from typing import Any
 from mediaconv.compare.causal_pair import Side
 from mediaconv.compare.measure.session import Compared, compare_file, time_axis
 from mediaconv.compare.prove.verdict import Verdict, counted_steps, judge_model
-from mediaconv.compare.report.page import channel_rows, unit_names, write_page
+from mediaconv.compare.report.page import channel_rows, write_page
 from mediaconv.compare.report.table import Column, columns, csv_text, summary
 from mediaconv.engine.computation import Computation, Computations
 from mediaconv.errors import MediaError, UsageError
@@ -82,7 +82,8 @@ def compare_sides(
     output = Path(config.output)
     computations = [Computations(side.config, pipeline) for side in sides]
     names = [side.name for side in sides]
-    found = columns(pipeline.name, names, unit_names(pipeline.name, time_axis(sides[0], pipeline))[1])
+    unit = pipeline.step_units[time_axis(sides[0], pipeline)]
+    found = columns(pipeline.metrics, names, unit, timed=pipeline.typical_input().rate is not None)
     result = Comparison(output, pipeline.name, found)
     with ExitStack() as stack:
         try:
@@ -137,6 +138,7 @@ def side_row(
         verdicts[id(model)] = judge_model(model, side.config, pipeline, compared.info)
     verdict = verdicts[id(model)]
     reach = reach_row(model, compared)
+    unit = pipeline.step_units[compared.axis]
     return {
         "name": side.name,
         "label": side.label,
@@ -148,9 +150,9 @@ def side_row(
         "methods": verdict.stack.by,
         "leaks": verdict.leaks,
         **reach,
-        "verdict": verdict_text(verdict, unit_names(pipeline.name, compared.axis)[1]),
-        "reads": reads_text(reach, unit_names(pipeline.name, compared.axis)[1]),
-        "facts": facts(verdict, reach, unit_names(pipeline.name, compared.axis)[1]),
+        "verdict": verdict_text(verdict, unit),
+        "reads": reads_text(reach, unit),
+        "facts": facts(verdict, reach, unit),
     }
 
 

@@ -23,14 +23,6 @@ from mediaconv.model.build import build_stack
 from mediaconv.nn.streaming.protocol import axis_map, leaves
 from mediaconv.pipeline import Pipeline, find
 
-CHANNELS = {1: 1, 2: 3, 3: 3}
-"""Input channels where neither a file nor a shape tells them, by the number of axes."""
-
-
-DEFAULT_LENGTHS = {1: (16_000,), 2: (64, 64), 3: (16, 64, 64)}
-"""Lengths of an input where none are given."""
-
-
 _RATE_HZ = 48_000
 """Of a sound where no file tells it: kernels with a cut-off in Hz need one; no shape depends on it."""
 
@@ -64,7 +56,7 @@ def subject(
     """
     pipeline = find(config.pipeline)
     if input is None:
-        count = channels or CHANNELS.get(len(pipeline.axes), 1)
+        count = channels or pipeline.typical_input().channels
         stack = build_stack(config, pipeline, channels=count, rate_hz=float(_RATE_HZ))
         return Subject(config, pipeline, stack, count)
     with pipeline.open(input, config.read, config.limits) as source:

@@ -239,7 +239,7 @@ def trace(
             names = ", ".join([*keys, *(["input"] if input is not None else [])]) or "overrides"
             raise UsageError(f"trace: {names} belongs to a configuration; of a module give the shape")
         return trace_module(to_streaming(model), shape or first_convolution(model).shape)
-    from mediaconv.draw.subject import DEFAULT_LENGTHS, shape_of, subject
+    from mediaconv.draw.subject import shape_of, subject
     from mediaconv.pipeline import find
 
     resolved = load_config(model, overrides=overrides, **keys)
@@ -252,7 +252,8 @@ def trace(
     if shape is not None and (len(shape) != 1 + len(pipeline.axes) or min(shape) < 1):
         raise UsageError(f"shape: got {list(shape)}, expected channels and {', '.join(pipeline.axes)}")
     made = subject(resolved, channels=None if shape is None else shape[0])
-    sizes = list(shape or (made.channels, *DEFAULT_LENGTHS[len(pipeline.axes)]))
+    lengths = [n or 1 for n in pipeline.typical_input().shape]
+    sizes = list(shape or (made.channels, *lengths))
     return trace_module(made.stack, sizes, axes=pipeline.axes)
 
 

@@ -136,6 +136,32 @@ def merged_view(samples: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(samples, 0, -1))
 
 
+def shown_channels(samples: np.ndarray, count: int) -> np.ndarray:
+    """Of samples (C, n, ...) what is shown: all, the first `count` as colours, or one, the mean of all."""
+    if count == len(samples):
+        return samples
+    if count > 1:
+        return samples[:count]
+    return np.rint(samples.mean(0, keepdims=True)).astype(samples.dtype)
+
+
+class PreviewSink(Sink):
+    """Hands on what is shown of an input's channels: `count` of them, or the mean of all."""
+
+    def __init__(self, sink: Sink, count: int) -> None:
+        self._sink, self._count = sink, count
+        self.format = sink.format
+
+    def write(self, samples: np.ndarray, times: Times) -> None:
+        self._sink.write(shown_channels(samples, self._count), times)
+
+    def finish(self) -> list[Path]:
+        return self._sink.finish()
+
+    def abort(self) -> None:
+        self._sink.abort()
+
+
 def check_tensor_format(layout: str, format: str | None) -> None:
     """Raises ValueError where a format is not one of the layout's: tensors and media do not mix."""
     is_tensor = format in ("npy", "safetensors")

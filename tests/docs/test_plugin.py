@@ -1,5 +1,6 @@
 """The pipeline that docs/how-to/plugins.md shows, installed from its own package and run by the command."""
 
+import json
 import os
 import subprocess
 import sys
@@ -83,6 +84,49 @@ def test_what_is_no_volume_is_told_as_of_any_other_pipeline(tmp_path, installed)
     )
     assert done.returncode == 2
     assert "write.bit_depth: got 12, expected 8 or 16" in done.stderr
+
+
+def test_a_volume_is_compared_like_any_other_medium(tmp_path, installed):
+    """Numbers of its own kind, in its own words, played and proven."""
+    volume = np.random.default_rng(3).integers(0, 65536, (12, 16, 18), dtype=np.uint16)
+    (tmp_path / "scans").mkdir()
+    np.save(tmp_path / "scans/brain.npy", volume)
+    (tmp_path / "volume.yaml").write_text(CONFIG.replace("normalize: none", "normalize: sigmoid"))
+    program = [sys.executable, "-m", "mediaconv.cli.main"]
+    done = subprocess.run(
+        [*program, "compare", "volume.yaml", "-o", "out"],
+        cwd=tmp_path,
+        env=installed,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "out/compare.json").read_text())
+    causal, standard = found["sides"]
+    assert (causal["causal"], standard["causal"]) == (True, False)
+    assert standard["unit"] == "slices"
+    assert "up to 1 slice later" in standard["verdict"]
+    (file,) = found["files"]
+    assert {"psnr_db", "ssim", "shift_steps"} <= file["channels"][0].keys()
+    target = tmp_path / "out/brain.npy"
+    a, b = (tifffile.imread(target / f"{side}/channel_0.tiff") / 65535 for side in ("causal", "standard"))
+    # 16 bits: each stored value is within half a step of what was compared
+    assert abs(np.abs(a - b).mean() - file["channels"][0]["mean_difference"]) < 1 / 65535
+    page = (tmp_path / "out/report.html").read_text()
+    assert (
+        page.count("data:video/mp4") == 1 + 3 * 2
+    )  # the input, and both channels of both and the difference
+    assert "12 slices × 16 rows × 18 columns, 1 channel" in page
+
+    proof = subprocess.run(
+        [*program, "prove", "volume.yaml", "--json"],
+        cwd=tmp_path,
+        env=installed,
+        capture_output=True,
+        text=True,
+    )
+    assert proof.returncode == 0, proof.stderr
+    assert json.loads(proof.stdout)["files"]["causal"] is True
 
 
 def test_the_documentation_names_what_the_example_holds():

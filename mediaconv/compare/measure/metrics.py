@@ -7,9 +7,12 @@ for sound), and compares `a` with the reference `b`. It opens no files and knows
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
+
+from mediaconv.errors import UsageError, nearest
 
 FFT_SIZE = 2048
 HOP = 512
@@ -193,25 +196,26 @@ class Combined:
         return {name: number for part in self._parts for name, number in part.result().items()}
 
 
-def sound_metrics() -> Metric:
-    """Difference, SNR and log-spectral distance of one channel, (n,) in [-1, 1]."""
-    return Combined(Difference(peak=None, snr=True), LogSpectral())
+OTHERS: dict[str, Callable[[], Metric]] = {
+    "ssim": lambda: Ssim(frames=False),
+    "ssim_frames": lambda: Ssim(frames=True),
+    "log_spectral": LogSpectral,
+}
+NAMES = ("psnr", "snr", *OTHERS)
 
 
-def image_metrics() -> Metric:
-    """Difference, PSNR and SSIM of one channel's rows, (n, W) in [0, 1]."""
-    return Combined(Difference(), Ssim(frames=False))
+def make_metrics(names: Sequence[str]) -> Metric:
+    """Mean and largest difference of one channel, and the metrics of these names (`Pipeline.metrics`).
 
+    Raises UsageError for a name that is not known.
 
-def film_metrics() -> Metric:
-    """Difference, PSNR and SSIM of one channel's frames, (n, H, W) in [0, 1]."""
-    return Combined(Difference(), Ssim(frames=True))
-
-
-def plain_metrics() -> Metric:
-    """Differences alone, for a kind of media that we know no more of."""
-    return Difference(peak=None)
-
-
-METRICS = {"audio": sound_metrics, "image": image_metrics, "video": film_metrics}
-"""By the pipeline's name; another pipeline has `plain_metrics`."""
+    >>> list(make_metrics(["psnr", "ssim_frames"]).result())
+    ['mean_difference', 'max_difference', 'psnr_db', 'ssim']
+    """
+    for name in names:
+        if name not in NAMES:
+            raise UsageError(
+                f"metrics: got {name!r}, expected some of {', '.join(NAMES)}{nearest(name, NAMES)}"
+            )
+    difference = Difference(peak=1.0 if "psnr" in names else None, snr="snr" in names)
+    return Combined(difference, *(OTHERS[name]() for name in names if name in OTHERS))

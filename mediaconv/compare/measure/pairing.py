@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from mediaconv.compare.measure.align import ShiftFinder
 from mediaconv.compare.measure.envelope import Envelope
-from mediaconv.compare.measure.metrics import METRICS, plain_metrics
+from mediaconv.compare.measure.metrics import make_metrics
 
 Consumer = Callable[[np.ndarray, np.ndarray], None]
 
@@ -58,14 +58,14 @@ def _size(x: np.ndarray) -> str:
 class ChannelNumbers:
     """All that is measured of one channel of two outputs: metrics, the best shift, curves for the chart.
 
-    kind: the pipeline's name. reach: shifts are looked for up to so many steps.
+    metrics: names of those to measure (`Pipeline.metrics`). reach: shifts are looked for up to so many steps.
     by_columns: time runs along the second axis; then the whole channel is held, which is one image.
     Values are in the signal's range, (n, ...).
     """
 
-    def __init__(self, kind: str, *, reach: int, by_columns: bool = False) -> None:
+    def __init__(self, metrics: Sequence[str], *, reach: int, by_columns: bool = False) -> None:
         self._held: list[tuple[np.ndarray, np.ndarray]] | None = [] if by_columns else None
-        self._metrics = METRICS.get(kind, plain_metrics)()
+        self._metrics = make_metrics(metrics)
         self._shift = ShiftFinder(reach)
         self._curves = {name: Envelope() for name in ("a", "b", "difference")}
 

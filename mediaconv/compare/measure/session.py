@@ -22,20 +22,21 @@ from mediaconv.compare.measure.pairing import ChannelNumbers, Pairs
 from mediaconv.compare.measure.preecho import Reach
 from mediaconv.compare.measure.reactions import Reactions, measure_reactions
 from mediaconv.compare.prove.verdict import order_axes
-from mediaconv.compare.report.views import InputFile, OutputFiles, input_file
+from mediaconv.compare.report.views import OutputFiles
 from mediaconv.engine.computation import Computation, Computations
 from mediaconv.engine.conversion import Branch, Passthrough, Times, run_conversion
 from mediaconv.engine.stages import stage
 from mediaconv.errors import ComputeError, ReadError, WriteError
-from mediaconv.pipeline import OutputInfo, Pipeline, Source, SourceInfo
+from mediaconv.pipeline import OutputInfo, Pipeline, Sink, Source, SourceInfo
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.output.own_files import OwnFiles
 from mediaconv.run.output.staging import Staging
 
 DIFFERENCE = "difference"
-LONGEST_SHIFT = {"audio": 8192}
-SHIFT_STEPS = 128
+SHIFT_STEPS, FINE_SHIFT_STEPS = 128, 8192
 """Shifts are looked for as far as both receptive fields reach, and no further than this."""
+FINE_RATE = 1000
+"""From so many steps a second on, one step is too little to change in, as of sound."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Compared:
     curves: list[dict[str, Any]]
     input_curve: dict[str, Any]
     events: list[Event]
-    times: list[float]
+    times: list[Fraction]
     reactions: Reactions
     mismatch: str | None
     notes: list[str] = field(default_factory=list)
@@ -121,16 +122,17 @@ def unequal_strides(models: Sequence[Computation]) -> str | None:
 
 
 class _InputReceiver:
-    """Writes the input once more and keeps the times of its frames."""
+    """Writes the input once more, so that a browser plays it, and keeps the times of its steps."""
 
-    def __init__(self, file: InputFile) -> None:
-        self._file = file
-        self.times: list[float] = []
+    def __init__(self, sink: Sink | None, scale: float) -> None:
+        self._sink, self._scale = sink, scale
+        self.times: list[Fraction] = []
 
     def write(self, samples: np.ndarray, times: Times) -> None:
         """See Receiver; raw samples, channels first."""
-        self._file.write(np.moveaxis(samples, 0, -1), times)
-        self.times.extend(map(float, times or ()))
+        if self._sink is not None:
+            self._sink.write(self._sink.format.quantize(samples / self._scale), times)
+        self.times.extend(times or ())
 
 
 class _SideReceiver:
@@ -163,11 +165,13 @@ class _Session:
         self._info, self._pipeline, self._sides, self._models = info, pipeline, sides, models
         self._outputs, self._folder = outputs, folder
         self.axis = time_axis(sides[0], pipeline)
+        self._fine = info.rate is not None and info.rate >= FINE_RATE
         self._columns: list[np.ndarray] = []
         self._files: list[OutputFiles] = []
         self._difference: OutputFiles | None = None
-        self._input = input_file(pipeline, folder / "input", info)
-        self._receiver = _InputReceiver(self._input)
+        (folder / "input").mkdir()
+        self._input = pipeline.preview_input(folder / "input", info)
+        self._receiver = _InputReceiver(self._input, info.scale)
         self._branches = [Branch(Passthrough(self._watch), self._receiver)]
         try:
             for i, (side, model, output) in enumerate(zip(sides, models, outputs, strict=True)):
@@ -182,7 +186,7 @@ class _Session:
         self._pair_times: list[Fraction] = []
         self._alone: list[list[Envelope]] = [[Envelope() for _ in range(o.channels)] for o in outputs]
         self._numbers: list[ChannelNumbers] = []
-        self._finder = EventFinder(rate=info.rate, fine=len(pipeline.axes) == 1)
+        self._finder = EventFinder(rate=info.rate, fine=self._fine)
         self._input_curve = Envelope()
         self.input_shape: tuple[int, ...] = ()
         self.events: list[Event] = []
@@ -221,7 +225,7 @@ class _Session:
         """Steps that both stacks have come to."""
         if not self._numbers:
             options: dict[str, Any] = {"reach": self._reach(), "by_columns": self.axis > 0}
-            self._numbers = [ChannelNumbers(self._pipeline.name, **options) for _ in a]
+            self._numbers = [ChannelNumbers(self._pipeline.metrics, **options) for _ in a]
             folder, write = self._folder / DIFFERENCE, self._sides[0].config.write
             self._difference = OutputFiles(self._pipeline, folder, self._info, self._outputs[0], write)
         for numbers, one, other in zip(self._numbers, a, b, strict=True):
@@ -233,11 +237,11 @@ class _Session:
 
     def _reach(self) -> int:
         fields = sum(Reach.of(model.module, self.axis).receptive_field for model in self._models)
-        return min(LONGEST_SHIFT.get(self._pipeline.name, SHIFT_STEPS), max(8, fields))
+        return min(FINE_SHIFT_STEPS if self._fine else SHIFT_STEPS, max(8, fields))
 
     def finish(self) -> dict[str, SideFiles]:
         """Complete all files."""
-        shown = self._relative(self._input.finish())
+        shown = [] if self._input is None else self._relative(self._input.finish())
         versions = {"input": SideFiles([], shown)}
         written = list(zip((s.name for s in self._sides), self._files, strict=True))
         for name, files in [*written, *([(DIFFERENCE, self._difference)] if self._difference else [])]:

@@ -1,14 +1,14 @@
 """Causality from file to file: change the input file after a time, run both, compare what was written.
 
-The variants are lossless files, the outputs are the normalized values themselves (`.npy`), compared bit by
-bit: lossy encoders look ahead on their own account. Runs the real pipeline; looks at no layer.
+The variants are lossless files, the outputs are the normalized values themselves, compared bit by bit: lossy
+encoders look ahead on their own account. Runs the real pipeline; looks at no layer.
 """
 
 from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
@@ -18,9 +18,7 @@ import numpy as np
 
 from mediaconv.compare.prove.probe import Order
 from mediaconv.config import RunConfig
-from mediaconv.engine.computation import Computations
-from mediaconv.media.samples import SampleFormat
-from mediaconv.media.tensor.writer import read_tensor
+from mediaconv.engine.computation import ArraySink, Computations
 from mediaconv.pipeline import Pipeline, Source, SourceInfo
 
 LARGEST_SIDE = 96
@@ -65,8 +63,6 @@ def prove_files(
     source: an input to cut the file from; without one it is noise of `channels` channels.
     reach: steps of the input that one output reads, which makes the file long enough.
     """
-    if pipeline.name not in WRITERS:
-        return None
     dims = len(pipeline.axes)
     if source is not None and source.is_dir():
         source = None
@@ -74,7 +70,10 @@ def prove_files(
     data, info = _material(lossless, pipeline, source, channels, reach)
     worst: tuple[int, ...] | None = None
     with tempfile.TemporaryDirectory(prefix="mediaconv-prove-") as folder:
-        scales = _scales(Path(folder, "probe"), data, info, lossless, pipeline)
+        path = pipeline.write_lossless(Path(folder), data, info)
+        if path is None:
+            return None
+        scales = _scales(path, data, info, lossless, pipeline)
         scale = scales[order.axes[0]]
         order = replace(
             order, strides=tuple(s * scales[a] for a, s in zip(order.axes, order.strides, strict=True))
@@ -102,7 +101,7 @@ def prove_files(
 
 
 def _settings(config: RunConfig, pipeline: Pipeline, *, scaled: bool) -> RunConfig:
-    """The configuration for the proof: the whole variant, in small chunks, to lossless files, on the CPU.
+    """The configuration for the proof: the whole variant, in small chunks, on the CPU.
 
     scaled: whether pictures are scaled as in a run: in reading order, what is scaled reads what comes later.
     """
@@ -112,7 +111,6 @@ def _settings(config: RunConfig, pipeline: Pipeline, *, scaled: bool) -> RunConf
     return config.model_copy(
         update={
             "read": config.read.model_copy(update=known),
-            "write": pipeline.write_options.model_validate({"layout": "tensor"}),
             "device": "cpu",
             "chunk": CHUNKS[len(pipeline.axes)],
         }
@@ -120,11 +118,10 @@ def _settings(config: RunConfig, pipeline: Pipeline, *, scaled: bool) -> RunConf
 
 
 def _scales(
-    folder: Path, data: np.ndarray, info: SourceInfo, config: RunConfig, pipeline: Pipeline
+    path: Path, data: np.ndarray, info: SourceInfo, config: RunConfig, pipeline: Pipeline
 ) -> list[Fraction]:
     """Steps of the file a step of what the stack takes, along each axis: `read` may change rate and size."""
-    folder.mkdir()
-    with pipeline.open(WRITERS[pipeline.name](folder, data, info), config.read, config.limits) as opened:
+    with pipeline.open(path, config.read, config.limits) as opened:
         taken = opened.info
     scales = [Fraction(n, m or n) for n, m in zip(data.shape[:-1], taken.shape, strict=True)]
     if info.rate and taken.rate:
@@ -139,13 +136,14 @@ def _material(
     dims = len(pipeline.axes)
     wanted = min(LONGEST[dims], max(SHORTEST[dims], 2 * reach + SHORTEST[dims]))
     if source is None:
-        rate = Fraction(config.read.fps or 25) if dims == 3 else Fraction(22050)
-        sides = (LARGEST_SIDE,) * (dims - 1)
-        info = SourceInfo(channels, (wanted, *sides), 255.0 if dims > 1 else 1.0, rate if dims != 2 else None)
+        typical, sides = pipeline.typical_input(), (LARGEST_SIDE,) * (dims - 1)
+        rate = Fraction(getattr(config.read, "fps", None) or typical.rate or 0) or None
+        info = replace(typical, channels=channels, shape=(wanted, *sides), rate=rate)
         random = np.random.default_rng(0)
         shape = (wanted, *sides, channels)
-        if dims > 1:
-            return random.integers(0, 256, shape, np.uint8), info
+        if info.scale > 1:
+            kind = np.uint8 if info.scale == 255 else np.uint16
+            return random.integers(0, int(info.scale) + 1, shape, kind), info
         return random.uniform(-0.5, 0.5, shape).astype(np.float32), info
     with pipeline.open(source, pipeline.read_options(), config.limits) as opened:
         chunk = 4096 if dims == 1 else 8
@@ -153,7 +151,7 @@ def _material(
         parts = [c.data.copy() for c in islice(opened.chunks(chunk), most)]
         info = opened.info
     data = np.concatenate(parts)
-    if dims == 2 and config.read.size:  # by how much it is scaled depends on all of it
+    if dims == 2 and getattr(config.read, "size", None):  # by how much it is scaled depends on all of it
         return data, info
     data = data[:wanted]
     for axis in range(1, dims):
@@ -197,20 +195,16 @@ def _run(
 ) -> np.ndarray:
     """One file through the pipeline. Shape of the result: (C', n, ...)."""
     folder.mkdir()
-    path = WRITERS[pipeline.name](folder, data, info)
-    (folder / "out").mkdir()
+    path = pipeline.write_lossless(folder, data, info) or folder
 
     def opened() -> Source:
         return pipeline.open(path, config.read, config.limits)
 
     with opened() as source:
-        computation, output = Computations(config, pipeline).prepare(source.info, opened)
-        sink = pipeline.create(folder / "out", source.info, output, config.write)
-        try:
-            computation.write(source, sink)
-            return read_tensor(sink.finish()[0])
-        finally:
-            sink.abort()
+        computation, _ = Computations(config, pipeline).prepare(source.info, opened)
+        sink = ArraySink()
+        computation.write(source, sink)
+        return sink.values
 
 
 def _ahead(
@@ -226,55 +220,3 @@ def _ahead(
         return None
     first = order.time([int(v) for v in found[0]])
     return tuple(c - f for c, f in zip(change, first, strict=True))
-
-
-def _write_sound(folder: Path, data: np.ndarray, info: SourceInfo) -> Path:
-    from mediaconv.media.audio.reader import AudioWriter
-
-    path = folder / "input.wav"
-    format = SampleFormat(32, floating=True)
-    with AudioWriter(path, rate_hz=round(info.rate or 1), format=format, channels=data.shape[1]) as writer:
-        writer.write(data.astype(np.float32))
-    return path
-
-
-def _write_image(folder: Path, data: np.ndarray, info: SourceInfo) -> Path:
-    if data.shape[-1] in (1, 3, 4):
-        from mediaconv.media.image.reader import write_image
-
-        write_image(folder / "input.png", data)
-        return folder / "input.png"
-    import tifffile
-
-    path = folder / "input.tiff"
-    tifffile.imwrite(path, np.moveaxis(data, -1, 0), photometric="minisblack", planarconfig="separate")
-    return path
-
-
-def _write_film(folder: Path, data: np.ndarray, info: SourceInfo) -> Path:
-    from mediaconv.media.video.reader import VideoWriter
-
-    path = folder / "input.mkv"
-    rate = Fraction(info.rate or 25).limit_denominator(1001)
-    writer = VideoWriter(
-        path,
-        width=data.shape[2],
-        height=data.shape[1],
-        rate=rate,
-        channels=data.shape[3],
-        codec="ffv1",
-        lossless=True,
-        bit_depth=8 * data.itemsize,
-    )
-    with writer:
-        frames = data if data.shape[3] > 1 else data[..., 0]
-        writer.write(frames, [math.floor(i) / rate for i in range(len(data))])
-    return path
-
-
-WRITERS: dict[str, Callable[[Path, np.ndarray, SourceInfo], Path]] = {
-    "audio": _write_sound,
-    "image": _write_image,
-    "video": _write_film,
-}
-"""How a lossless variant of an input is written, by the pipeline's name."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,6 @@ from mediaconv.nn.streaming.protocol import axis_map
 from mediaconv.pipeline import Pipeline, SourceInfo
 from mediaconv.run.jobs.discover import find_inputs
 
-CHANNELS = {1: 1, 2: 3, 3: 3}
-"""Of an input that is not there, by number of axes."""
 TRIED = 5
 """Inputs that are tried before it is given up to read one."""
 
@@ -105,7 +102,7 @@ def prove_model(model: Computation, config: RunConfig, pipeline: Pipeline, info:
         channels=info.channels,
         dims=len(pipeline.axes),
         order_axes=order_axes(config, pipeline),
-        axis_names=units(pipeline),
+        axis_names=pipeline.step_units,
         labels=_labels(config, model.module, prelude=pipeline.prelude(info, config.read) is not None),
     )
 
@@ -117,12 +114,6 @@ def counted_steps(steps: int, unit: str) -> str:
     ('1 sample', '2,180 samples')
     """
     return f"{steps:,} {unit.removesuffix('s') if steps == 1 else unit}"
-
-
-def units(pipeline: Pipeline) -> tuple[str, ...]:
-    """What a step along each axis is called, in the plural."""
-    names = {"audio": ("samples",), "image": ("rows", "columns"), "video": ("frames", "rows", "columns")}
-    return names.get(pipeline.name, tuple(f"steps of {axis}" for axis in pipeline.axes))
 
 
 def order_axes(config: RunConfig, pipeline: Pipeline) -> tuple[int, ...]:
@@ -158,14 +149,9 @@ def first_input(config: RunConfig, pipeline: Pipeline) -> tuple[Path | None, Sou
                 return path, opened.info
         except ReadError:
             continue
-    dims = len(pipeline.axes)
+    typical = pipeline.typical_input()
     stated = next((n for _, s in walk(config.stack) if (n := getattr(s, "in_channels", None))), None)
-    return None, SourceInfo(
-        channels=stated or CHANNELS.get(dims, 1),
-        shape=(None,) * dims,
-        scale=1.0 if dims == 1 else 255.0,
-        rate=None if dims == 2 else Fraction(22050) if dims == 1 else Fraction(25),
-    )
+    return None, replace(typical, channels=stated or typical.channels, shape=(None,) * len(pipeline.axes))
 
 
 def _labels(config: RunConfig, module: nn.Module, *, prelude: bool) -> dict[str, str]:
@@ -188,8 +174,8 @@ def _verdict(config: RunConfig, proof: Proof, files: FileProof | None, pipeline:
         causal, look_ahead = False, None
         formula = None
         leaks.append(Leak("normalize.minmax (reads the whole file first)", None, None))
-    if files is not None and look_ahead is not None and _further(files, proof, units(pipeline)):
-        causal, look_ahead, unit = False, files.look_ahead, units(pipeline)[files.axis]
+    if files is not None and look_ahead is not None and _further(files, proof, pipeline.step_units):
+        causal, look_ahead, unit = False, files.look_ahead, pipeline.step_units[files.axis]
         leaks.append(Leak(f"outside the stack: {_suspects(config)}", files.look_ahead, None))
     return Verdict(causal, look_ahead, unit, formula, proof, files, leaks, notes)
 

@@ -23,7 +23,6 @@ PARTS = (
     "report.css",
     *(f"report_{name}.js" for name in ("core", "charts", "film", "sound", "image", "page")),
 )
-UNITS = {"audio": ("sample", "samples"), "image": ("row", "rows"), "video": ("frame", "frames")}
 SPECTROGRAMS = 16
 """Channels of which spectrograms are drawn."""
 EVEN_SECONDS = 0.0015
@@ -60,14 +59,15 @@ def page_data(
     links: MediaLinks,
 ) -> dict[str, Any]:
     """Everything the page shows, as JSON knows it."""
-    one, many = unit_names(pipeline.name, compared.axis)
+    many = pipeline.step_units[compared.axis]
+    one = many.removesuffix("s")
     steps = compared.input_shape[1 + compared.axis]
     rate = float(compared.info.rate) if compared.info.rate else None
     times = uneven(compared.times, rate)
     height, width = (compared.input_shape[-2:]) if len(compared.input_shape) > 2 else (1, 1)
-    versions = _versions(compared, sides, target, links, pipeline.name)
+    versions = _versions(compared, sides, target, links, pipeline.player)
     return {
-        "kind": pipeline.name,
+        "kind": pipeline.player,
         "shown": bool(versions) and all(v["files"] for v in versions),
         "unit": many,
         "unit_one": one,
@@ -78,7 +78,7 @@ def page_data(
         "ratio": width / height,
         "width": width,
         "range": pipeline.signal_range,
-        "level": f"Mean brightness of every {one}." if pipeline.name != "audio" else "Mean level.",
+        "level": f"Mean brightness of every {one}." if pipeline.signal_range[0] >= 0 else "Mean level.",
         "sides": [_side(side, compared, many, sides) for side in sides],
         "versions": versions,
         "channels": channel_rows(compared, sides),
@@ -91,11 +91,6 @@ def page_data(
         "reading": f"Layer by layer, the {many} of the input that one output has read; both to one scale.",
         "footer": _footer(compared),
     }
-
-
-def unit_names(kind: str, axis: int = 0) -> tuple[str, str]:
-    """What a step of the time axis is called, one and many."""
-    return ("column", "columns") if axis else UNITS.get(kind, ("step", "steps"))
 
 
 def channel_rows(compared: Compared, sides: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -115,22 +110,26 @@ def channel_rows(compared: Compared, sides: Sequence[Mapping[str, Any]]) -> list
     return rows
 
 
-def uneven(times: Sequence[float], rate: float | None) -> list[float] | None:
+def uneven(times: Sequence[Fraction], rate: float | None) -> list[float] | None:
     """Frame times from 0 on, where they do not follow from the rate; otherwise None."""
     if not times or not rate:
         return None
-    relative = [t - times[0] for t in times]
+    relative = [float(t - times[0]) for t in times]
     even = all(abs(t - i / rate) < EVEN_SECONDS for i, t in enumerate(relative))
     return None if even else [round(t, 6) for t in relative]
 
 
 def _versions(
-    compared: Compared, sides: Sequence[Mapping[str, Any]], target: Path, links: MediaLinks, kind: str
+    compared: Compared,
+    sides: Sequence[Mapping[str, Any]],
+    target: Path,
+    links: MediaLinks,
+    player: str | None,
 ) -> list[dict[str, Any]]:
     """Input, both sides and their difference, with the addresses of their files."""
     wanted = [("input", "input", "input", "")]
     wanted += [(side["name"], side["role"], side["label"], side["note"]) for side in sides]
-    note = "half of it, around the middle" if kind == "audio" else "gray: equal"
+    note = "half of it, around the middle" if player == "audio" else "gray: equal"
     wanted.append((DIFFERENCE, "difference", "difference", note))
     out = []
     for name, role, label, note in wanted:
@@ -141,7 +140,7 @@ def _versions(
         for i, file in enumerate(files.shown):
             address, linked = links.address(target / file)
             item: dict[str, Any] = {"src": address, "linked": linked}
-            if kind == "audio" and i < SPECTROGRAMS:
+            if player == "audio" and i < SPECTROGRAMS:
                 from mediaconv.compare.report.spectrogram import spectrogram_png
 
                 item["spectrogram"] = data_address(spectrogram_png(target / file), "image/png")
@@ -194,14 +193,12 @@ def _channels(compared: Compared, name: str) -> int:
 def _dimensions(compared: Compared, pipeline: Pipeline) -> str:
     """The size of an input in words."""
     channels, *lengths = compared.input_shape
-    rate = compared.info.rate
-    if pipeline.name == "audio" and rate:
-        return f"{lengths[0] / float(rate):.2f} s, {channels} channels, {float(rate):,.0f} Hz"
-    if pipeline.name == "video" and rate:
-        return f"{lengths[0]} frames, {lengths[2]}×{lengths[1]}, {float(rate):.4g} frames a second"
-    if pipeline.name == "image":
-        return f"{lengths[1]}×{lengths[0]} pixels, {channels} channels"
-    return " × ".join(map(str, compared.input_shape))
+    unit, rate = pipeline.step_units[0], compared.info.rate
+    words = [" × ".join(f"{n:,} {name}" for n, name in zip(lengths, pipeline.step_units, strict=True))]
+    words.append("1 channel" if channels == 1 else f"{channels} channels")
+    if rate and uneven(compared.times, float(rate)) is None:
+        words.append(f"{float(rate):,.6g} {unit} a second")
+    return ", ".join(words)
 
 
 def _footer(compared: Compared) -> list[str]:

@@ -26,24 +26,30 @@ class Column:
     percent: bool = False
 
 
-def columns(kind: str, sides: Sequence[str], unit: str) -> list[Column]:
-    """The columns of a kind of media. sides: names of both, the second is the reference of the metrics."""
+def columns(metrics: Sequence[str], sides: Sequence[str], unit: str, *, timed: bool) -> list[Column]:
+    """The columns of a comparison.
+
+    metrics: names of those measured (`Pipeline.metrics`).
+    sides: names of both; the second is the metrics' reference.
+    timed: whether steps have a time, so that shifts have one.
+    """
     found = [
         Column(
             "mean_difference", "mean difference", "mean absolute difference; the range is 1 wide, of sound 2"
         ),
         Column("max_difference", "largest", "largest absolute difference"),
     ]
-    if kind == "audio":
-        found += [
-            Column("snr_db", "SNR dB", f"{sides[1]} as the signal, the difference as the noise"),
-            Column("log_spectral_distance_db", "log-spectral dB", "mean distance of the log spectra"),
-        ]
-    elif kind in ("image", "video"):
-        found += [
-            Column("psnr_db", "PSNR dB", "peak signal-to-noise ratio; – where both are equal"),
-            Column("ssim", "SSIM", "structural similarity, 1 is equal"),
-        ]
+    ssim = Column("ssim", "SSIM", "structural similarity, 1 is equal")
+    known = {
+        "snr": Column("snr_db", "SNR dB", f"{sides[1]} as the signal, the difference as the noise"),
+        "log_spectral": Column(
+            "log_spectral_distance_db", "log-spectral dB", "mean distance of the log spectra"
+        ),
+        "psnr": Column("psnr_db", "PSNR dB", "peak signal-to-noise ratio; – where both are equal"),
+        "ssim": ssim,
+        "ssim_frames": ssim,
+    }
+    found += [known[name] for name in metrics]
     found += [
         Column(
             "shift_steps", f"best shift, {unit}", f"{sides[0]} is most like {sides[1]} moved so far later"
@@ -53,7 +59,7 @@ def columns(kind: str, sides: Sequence[str], unit: str) -> list[Column]:
     for side in sides:
         words = f"energy of the reaction of {side} before events, relative to that after them"
         found.append(Column(f"pre_echo_{side}", f"pre-echo {side}", words, percent=True))
-    return found if kind != "image" else [c for c in found if c.key != "shift_ms"]
+    return found if timed else [c for c in found if c.key != "shift_ms"]
 
 
 def shown(value: float | None, column: Column) -> str:
