@@ -5,7 +5,6 @@ A file is safetensors, or torch's own read with `weights_only=True`: neither run
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -154,14 +153,3 @@ def _converted(module: nn.Module, key: str, value: Tensor, target: Tensor) -> tu
         if bad := int((~torch.isfinite(numbers.double())).sum()):
             return target, f"{key}: {bad} of {value.numel()} numbers are {reason}"
     return result, None
-
-
-def weights_hash(path: PathLike) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal, read in pieces. Raises UsageError if it cannot be read."""
-    path = Path(path)
-    _check_file(path)
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UsageError(f"weights: {path}: cannot be read: {error.strerror or error}") from error

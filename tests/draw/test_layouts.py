@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
+
 import torch
 
-from mediaconv.draw.animate.layouts import frames_figure, view_figure
-from mediaconv.draw.scene.shapes import text_box
+from tests.draw.boxes import text_box
+
+FIGURES = runpy.run_path(str(Path(__file__).parents[2] / "docs/tools/layout_pictures.py"))["FIGURES"]
 
 
 def test_the_wrong_view_is_torchs():
@@ -13,12 +17,13 @@ def test_the_wrong_view_is_torchs():
     moved, wrong = x.permute(0, 2, 3, 1), x.view(1, 2, 3, 2)
     parts = [x[0], x, moved[0].movedim(-1, 0), moved, wrong[0].movedim(-1, 0), x]
     expected = [value for part in parts for value in part.flatten().tolist()]
-    drawn = [int(t.text) for t in view_figure().scene.texts() if t.text.isdigit()]
+    drawn = [int(t.text) for t in FIGURES["view_mixes_channels"]().scene.texts() if t.text.isdigit()]
     assert drawn == expected
 
 
 def test_labels_stay_apart():
-    for figure in (view_figure(), frames_figure()):
+    for make in FIGURES.values():
+        figure = make()
         boxes = [text_box(t) for t in figure.scene.texts()]
         for place, a in enumerate(boxes):
             assert 0 <= a[0] < a[2] <= figure.scene.width

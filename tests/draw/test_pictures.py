@@ -14,7 +14,8 @@ from mediaconv.draw.animate.made_layers import LENGTHS, demo_input, demo_layer, 
 from mediaconv.draw.scene.cells import LEGEND
 from mediaconv.draw.scene.palette import DARK, LIGHT, rgb
 from mediaconv.draw.scene.raster import rasterize
-from mediaconv.draw.scene.shapes import Polygon, text_box
+from mediaconv.draw.scene.shapes import Polygon
+from tests.draw.boxes import text_box
 
 CASES = [
     {"kind": "conv1d"},

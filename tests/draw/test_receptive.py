@@ -12,8 +12,8 @@ import mediaconv.nn as mnn
 from mediaconv.draw.receptive.cone import cone_scene
 from mediaconv.draw.receptive.measured import receptive
 from mediaconv.draw.scene.figure import Figure
-from mediaconv.draw.scene.shapes import text_box
 from mediaconv.errors import ComputeError
+from tests.draw.boxes import text_box
 
 
 def numbers(reach):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import zipfile
 
@@ -13,7 +12,7 @@ from torch import nn
 
 import mediaconv.nn as mnn
 from mediaconv.errors import UsageError
-from mediaconv.model.weights import apply_weights, load_weights, weights_hash
+from mediaconv.model.weights import apply_weights, load_weights
 
 
 def stack() -> mnn.Sequential:
@@ -172,11 +171,3 @@ def test_complex_numbers_are_refused_and_the_training_counter_is_not_needed():
     apply_weights(stack(), weights)
     weights["0.bias"] = weights["0.bias"].to(torch.complex64)
     assert refused(weights) == ["weights: my.safetensors: 0.bias: got complex numbers, expected real ones"]
-
-
-def test_the_hash_is_of_the_bytes(tmp_path):
-    path = tmp_path / "w.safetensors"
-    save_file(state(), path)
-    assert weights_hash(path) == hashlib.sha256(path.read_bytes()).hexdigest()
-    with pytest.raises(UsageError, match="no such file"):
-        weights_hash(tmp_path / "none.safetensors")

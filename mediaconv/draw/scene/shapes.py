@@ -105,13 +105,6 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
     return font(100.0, bold).getlength(text) * size / 100.0
 
 
-def text_box(text: Text) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom of a text."""
-    width = text_width(text.text, text.size, text.bold)
-    left = text.x - {"start": 0.0, "middle": width / 2, "end": width}[text.anchor]
-    return left, text.y - 0.4 * text.size, left + width, text.y + 0.4 * text.size
-
-
 def wrapped(text: str, size: float, width: float, *, bold: bool = False) -> list[str]:
     """The text in lines no wider than `width` pixels, broken at spaces."""
     lines: list[str] = []

@@ -26,7 +26,6 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 ORIENTATION_TAG = 274
 PNG = b"\x89PNG\r\n\x1a\n"
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-JP2 = b"\0\0\0\x0cjP  \r\n\x87\n"
 JPEG2000_SIZE = b"\xff\x4f\xff\x51"
 EIGHT_BIT_MODES = {
     "1": "L",

@@ -169,5 +169,3 @@ HEADERS: dict[str, Callable[[tuple[int, ...]], bytes]] = {
     ".npy": _npy_header,
     ".safetensors": _safetensors_header,
 }
-
-TENSOR_WRITERS: dict[str, type[TensorWriter]] = {suffix[1:]: TensorWriter for suffix in HEADERS}

@@ -1,6 +1,12 @@
-"""Two pictures for the documentation: what a wrong `view` does to channels, and where frames go."""
+"""Makes the images view_mixes_channels.png and frames_as_channels.png of docs/: two pictures about axes.
+
+python docs/tools/layout_pictures.py [FOLDER]
+"""
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -108,3 +114,11 @@ def _output(scene: Scene, x: float, y: float, width: float, text: str, role: str
     ink = "current-ink" if role == "current" else "ink"
     scene.box(x - width / 2, y, width, 44, fill=role, edge=f"{role}-edge", width=1.6)
     scene.text(x, y + 22, text, 13.0, ink=ink, bold=role == "current")
+
+
+FIGURES = {"view_mixes_channels": view_figure, "frames_as_channels": frames_figure}
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "images"
+    for name, figure in FIGURES.items():
+        figure().save(folder / f"{name}.png")
