@@ -30,11 +30,23 @@ from mediaconv.nn.streaming.state import State
 Converter = Callable[[Any, str], nn.Module]
 
 
-def to_streaming(module: nn.Module, *, example: Tensor | None = None) -> nn.Module:
+def to_streaming(
+    module: nn.Module,
+    *,
+    example: Tensor | None = None,
+    axis: int = 0,
+    output: str | int | None = None,
+    causal: bool = False,
+) -> nn.Module:
     """A streaming twin of a torch model: it shares the parameters and has the same `state_dict` keys.
 
     What is converted is checked once: both run on one input, the twin also in chunks, in eval mode.
-    example: that input, (N, C, ...); by default noise of a shape that the model takes.
+    example: that input, (N, C, ...); by default noise of a shape that the model takes. With it a model of
+        anything else, or a `torch.export.ExportedProgram`, is captured as a graph of its operations along
+        `axis` (after the channels), and checked in chunks against itself. What needs the whole input is held
+        to the end, with a line in the twin's `notes`.
+    output: which tensor of a captured model's result, by name or number, where it has several.
+    causal: refuse a captured model in which anything needs the whole input.
 
     Knows Sequential, ConvNd, ConvTransposeNd, batch, group and instance norms, pooling, padding, Upsample by
     whole factors, pixel and channel shuffle, pointwise activations, dropout, this package's own layers, and
@@ -46,10 +58,23 @@ def to_streaming(module: nn.Module, *, example: Tensor | None = None) -> nn.Modu
     >>> to_streaming(model).latency
     2
     """
-    twin = convert(module)
+    if not isinstance(module, nn.Module):
+        return _captured(module, example, axis, output, causal)
+    try:
+        twin = convert(module)
+    except TypeError:
+        if example is None:
+            raise
+        return _captured(module, example, axis, output, causal)
     if twin is not module:
         check_conversion(module, twin, example)
     return twin
+
+
+def _captured(module: Any, *arguments: Any) -> nn.Module:
+    from mediaconv.nn.graph.entry import streaming_graph  # torch.export is loaded where it is used
+
+    return streaming_graph(module, *arguments)
 
 
 def declare_converter(kind: type[nn.Module], converter: Converter) -> None:

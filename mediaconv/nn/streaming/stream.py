@@ -28,8 +28,9 @@ class Stream:
     stream axis; `flush` ends the input and returns the rest. Joined they equal the module on the whole.
     """
 
-    def __init__(self, module: nn.Module, axis: int) -> None:
-        self.module = module if streams(module) else to_streaming(module)
+    def __init__(self, module: nn.Module, axis: int, example: Tensor | None = None) -> None:
+        known = isinstance(module, nn.Module) and streams(module)
+        self.module = module if known else to_streaming(module, example=example, axis=axis)
         self.map = geometry(self.module, axis)
         self._axes = count_axes(self.module)
         check_eval(self.module)
@@ -199,13 +200,14 @@ class Stream:
             )
 
 
-def stream(module: nn.Module, *, axis: int = 0) -> Stream:
+def stream(module: nn.Module, *, axis: int = 0, example: Tensor | None = None) -> Stream:
     """Run a module over its input in chunks of any size, with the result of one call on the whole.
 
     module: a layer of this package or one of torch's that `to_streaming` knows, or a stack of them; in
         eval mode where it has dropout or batch norms.
     axis: which axis after the channels the chunks come along; 0 is samples, frames or rows.
+    example: an input, (N, C, ...), with which a module of anything else is captured (see `to_streaming`).
     Raises TypeError naming a layer that cannot stream, ValueError one that is in training mode, or for an
     axis that is not there.
     """
-    return Stream(module, axis)
+    return Stream(module, axis, example)

@@ -1,0 +1,1 @@
+"""Any module made to stream: captured by torch.export, each operation a step, checked against itself."""

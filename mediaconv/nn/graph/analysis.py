@@ -1,0 +1,515 @@
+"""From a captured graph to the steps that stream it along one axis. What an operation does is in the rules.
+
+A value is a constant, late (known once, as the first frame or a mean over time) or a stream. Rules decide
+from the dimensions' factors; what no rule knows is refused, and all refusals are told together.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sympy
+import torch
+from torch import Tensor, fx
+
+from mediaconv.nn.geometry import IDENTITY, AxisMap, Transposed
+from mediaconv.nn.graph.capture import Captured
+from mediaconv.nn.graph.layout import BATCH, STREAM, Along, Dims, LayoutError, find, refined
+from mediaconv.nn.graph.maps import GraphMap, MapNode
+from mediaconv.nn.graph.refusal import CaptureError, Place, RefusalError
+from mediaconv.nn.graph.steps import Align, Late, Local, Step
+from mediaconv.nn.graph.symbols import Size, depends, evaluate, expression, source
+
+CONSTANT, LATE, STREAMED = 0, 1, 2
+_BATCH_PROBE = 1009
+"""A batch size that divides no other size, by which the batch is found in a view."""
+_NO_BATCH = "it mixes the items of a batch"
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor of the graph. kind: constant, late or streamed. node: what it reads along the stream.
+
+    dims has STREAM for a stream, and for a constant that is the same at every position (1 long there).
+    at_end: a late value that waits for the end of the input.
+    """
+
+    slot: int
+    kind: int
+    dims: Dims
+    dtype: torch.dtype
+    node: MapNode | None = None
+    at_end: bool = False
+
+    @property
+    def dim(self) -> int | None:
+        return find(self.dims, STREAM)
+
+
+@dataclass
+class Program:
+    """Steps along one axis for one size of the others. parameters: slot to the placeholder's node."""
+
+    steps: list[Step]
+    slots: int
+    x: int
+    y: int
+    parameters: dict[int, fx.Node]
+    constants: list[Late]
+    y_dims: Dims
+    y_dtype: torch.dtype
+    map: GraphMap
+    batch: int | None
+    notes: list[str] = field(default_factory=list)
+
+
+Rule = Callable[["Analysis", fx.Node, dict[str, Any]], Any]
+RULES: dict[Any, Rule] = {}
+"""By operation: the value (or values) that it makes of a stream. Raises RefusalError."""
+
+
+aten = torch.ops.aten
+NEW = {aten.new_zeros: 0, aten.new_ones: 1, aten.new_full: None, aten.new_empty: 0}
+"""Tensors made in the type of another, of which they read nothing, and their values."""
+
+
+def rule(*operations: Any) -> Callable[[Rule], Rule]:
+    """Register a rule for operations (overloads, or packets for all their overloads)."""
+
+    def register(function: Rule) -> Rule:
+        for operation in operations:
+            RULES[operation] = function
+        return function
+
+    return register
+
+
+class Analysis:
+    """One pass over a captured graph. causal: refuse what needs the whole input."""
+
+    def __init__(self, captured: Captured, shape: Sequence[int], axis: int, *, causal: bool = False) -> None:
+        self.captured, self.causal, self.stream_dim = captured, causal, axis + 2
+        sizes = captured.sizes
+        symbol = sizes[self.stream_dim].symbol
+        if symbol is None:
+            raise CaptureError(
+                [f"axis {axis}: captured for {sizes[self.stream_dim].size} steps along it alone"]
+            )
+        self.symbol: sympy.Symbol = symbol
+        self.example = captured.x.meta["val"].shape
+        self.values: dict[fx.Node, Any] = {}
+        self.binding: dict[str, int] = {}
+        self.batch_symbol = sizes[0].symbol
+        for dim, size in enumerate(sizes):
+            if size.symbol is not None:
+                length = _BATCH_PROBE if dim == 0 else shape[dim]
+                self.binding[str(size.symbol)] = size.value(length)
+        if self.batch_symbol is None:
+            self.batch = int(sizes[0].size)  # type: ignore[arg-type]
+        else:
+            self.batch = _BATCH_PROBE
+        self.steps: list[Step] = []
+        self.constants: list[Late] = []
+        self.parameters: dict[int, fx.Node] = {}
+        self.slots = 0
+        self.names: dict[str, Any] = {"torch": torch}
+        self.notes: list[str] = []
+        self.current: fx.Node | None = None
+
+    # --- the pass ------------------------------------------------------------------------------------------
+
+    def run(self) -> Program:
+        reasons: list[str] = []
+        unknown: set[fx.Node] = set()
+        for node in self.captured.graph.nodes:
+            if node.op == "output":
+                continue
+            if any(n in unknown for n in node.all_input_nodes):
+                unknown.add(node)
+                continue
+            self.current = node
+            try:
+                self.values[node] = self._visit(node)
+            except (RefusalError, LayoutError, ValueError) as problem:
+                unknown.add(node)
+                reasons.append(Place.of(node).told(str(problem)))
+        if reasons:
+            raise CaptureError(list(dict.fromkeys(reasons)))
+        return self._finish()
+
+    def _visit(self, node: fx.Node) -> Any:
+        if node.op == "placeholder":
+            return self._placeholder(node)
+        if node.op != "call_function":
+            raise RefusalError(f"a node of kind {node.op} is not known")
+        if node.target is operator.getitem:
+            found, at = self.values[node.all_input_nodes[0]], node.args[1]
+            return found[at] if isinstance(found, list) else self._late(node)  # type: ignore[index]
+        value = node.meta.get("val")
+        if not isinstance(value, Tensor | list | tuple):
+            return None  # a size, or a check of the export's own: sizes are read from the metadata
+        inputs = [v for v in map(self.values.get, node.all_input_nodes) if isinstance(v, Value)]
+        nested = [
+            v for n in node.all_input_nodes if isinstance(self.values.get(n), list) for v in self.values[n]
+        ]
+        inputs += [v for v in nested if isinstance(v, Value)]
+        if getattr(node.target, "overloadpacket", None) in NEW:
+            return RULES["create"](self, node, named_arguments(node))
+        if any(v.dim is not None for v in inputs):
+            return self._ruled(node)
+        return self._plain(node, inputs)
+
+    def _ruled(self, node: fx.Node) -> Any:
+        target = node.target
+        found = RULES.get(target) or RULES.get(getattr(target, "overloadpacket", None))
+        if found is None and torch.Tag.pointwise in getattr(target, "tags", ()):
+            found = RULES["pointwise"]
+        if found is None:
+            raise RefusalError(
+                "how it depends on the stream axis is not known: register_converter for its module, or "
+                "opaque(module, lookback, lookahead, stride) where its window is known"
+            )
+        if torch.Tag.nondeterministic_seeded in getattr(target, "tags", ()) and found is RULES["pointwise"]:
+            raise RefusalError("it is random: call .eval() first, where it is dropout")
+        return found(self, node, named_arguments(node))
+
+    def _placeholder(self, node: fx.Node) -> Value | None:
+        if node is self.captured.x:
+            sizes = [evaluate(s, self.binding) for s in map(expression, node.meta["val"].shape)]
+            dims: list[tuple[int | str, ...]] = [(s,) if s != 1 else () for s in sizes]
+            dims[0], dims[self.stream_dim] = (BATCH,), (STREAM,)
+            self.x = Value(self.slot(), STREAMED, tuple(dims), node.meta["val"].dtype, MapNode())
+            return self.x
+        if not isinstance(node.meta.get("val"), Tensor):
+            return None
+        slot = self.slot()
+        self.parameters[slot] = node
+        return Value(slot, CONSTANT, self.meta_dims(node), node.meta["val"].dtype)
+
+    def _plain(self, node: fx.Node, inputs: list[Value]) -> Any:
+        """An operation on values without a stream axis: constants once, late values when they come."""
+        value = node.meta["val"]
+        if isinstance(value, Tensor) and any(depends(expression(s), self.symbol) for s in value.shape):
+            return RULES["create"](self, node, named_arguments(node))
+        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+            raise RefusalError("it is random: call .eval() first, where it is dropout")
+        late = [v for v in inputs if v.kind == LATE]
+        at_end = any(v.at_end for v in late) or self.arguments_depend(node)
+        if not late and not at_end:
+            return self._constant(node)
+        return self._late(node, late, at_end)
+
+    def _constant(self, node: fx.Node) -> Any:
+        if not isinstance(node.meta["val"], Tensor):
+            slot = self.slot()
+            step = Late(slot, self.function(self.call_code(node)), (), False)
+            self.constants.append(step)
+            return self._items(node, slot, CONSTANT, False)
+        slot = self.slot()
+        self.constants.append(Late(slot, self.function(self.call_code(node)), (), False))
+        return Value(slot, CONSTANT, self.meta_dims(node), node.meta["val"].dtype)
+
+    def _items(self, node: fx.Node, slot: int, kind: int, at_end: bool) -> list[Value]:
+        out = []
+        for i, v in enumerate(node.meta["val"]):
+            item = self.slot()
+            function = self.function(f"e[{slot}][{i}]")
+            if kind == CONSTANT:
+                self.constants.append(Late(item, function, (), False))
+            else:
+                self.steps.append(Late(item, function, (slot,), at_end, self.sized_dims(v)))
+            out.append(Value(item, kind, self.sized_dims(v), v.dtype, at_end=at_end))
+        return out
+
+    def _late(self, node: fx.Node, late: Sequence[Value] = (), at_end: bool = True) -> Any:
+        needs = tuple(v.slot for v in late)
+        slot = self.slot()
+        if not isinstance(node.meta["val"], Tensor):
+            self.steps.append(Late(slot, self.function(self.call_code(node)), needs, True))
+            return self._items(node, slot, LATE, True)
+        dims = self.meta_dims(node)
+        self.steps.append(Late(slot, self.function(self.call_code(node)), needs, at_end, dims))
+        return Value(slot, LATE, dims, node.meta["val"].dtype, at_end=at_end)
+
+    # --- what rules use ------------------------------------------------------------------------------------
+
+    def slot(self) -> int:
+        self.slots += 1
+        return self.slots - 1
+
+    def size(self, size: Any) -> int:
+        """A size at the probed input."""
+        return int(evaluate(expression(size), self.binding))
+
+    def streams(self, size: Any) -> bool:
+        """Whether a size depends on the stream's length."""
+        return depends(expression(size), self.symbol)
+
+    def sized_dims(self, value: Tensor) -> Dims:
+        dims: list[tuple[int | str, ...]] = []
+        for size in value.shape:
+            number = self.size(size)
+            if self.batch_symbol is not None and depends(expression(size), self.batch_symbol):
+                if number % self.batch:
+                    raise RefusalError(_NO_BATCH)
+                rest = number // self.batch
+                dims.append((BATCH, rest) if rest > 1 else (BATCH,))
+            else:
+                dims.append((number,) if number != 1 else ())
+        return tuple(dims)
+
+    def meta_dims(self, node: fx.Node) -> Dims:
+        """Dimensions of a value without a stream axis."""
+        return self.sized_dims(node.meta["val"])
+
+    def value(self, node: Any) -> Value:
+        found = self.values.get(node) if isinstance(node, fx.Node) else None
+        if not isinstance(found, Value):
+            raise RefusalError("it takes something other than one tensor here")
+        return found
+
+    def arguments_depend(self, node: fx.Node) -> bool:
+        """Whether a size among the arguments depends on the stream's length."""
+        found = []
+
+        def look(n: fx.Node) -> None:
+            value = n.meta.get("val")
+            if not isinstance(value, Tensor | list | tuple) and value is not None:
+                found.append(self.streams(value))
+
+        fx.map_arg((node.args, node.kwargs), look)
+        return any(found)
+
+    def refine(self, v: Value, factor: int) -> Value:
+        """The same tensor seen as a stream `factor` times as fine."""
+        if factor == 1:
+            return v
+        node = None if v.node is None else self.after(v, Transposed(factor, factor))
+        return replace(v, dims=refined(v.dims, factor), node=node)
+
+    def sole(self, v: Value) -> Value:
+        """The value with nothing but the stream in its dimension. Raises LayoutError where it cannot be."""
+        factors = v.dims[v.dim]  # type: ignore[index]
+        place = factors.index(STREAM)
+        v = self.refine(v, Along.of(v.dims).inner)
+        if place:
+            raise LayoutError("other axes are folded into the stream axis")
+        return v
+
+    def after(self, v: Value, axis_map: AxisMap, **more: Any) -> MapNode:
+        assert v.node is not None
+        return MapNode(((v.node, axis_map),), **more)
+
+    def align(self, values: Sequence[Value]) -> list[Value]:
+        """The values with their streams in step; late ones are waited for."""
+        streams = [v for v in values if v.kind == STREAMED]
+        late = [v for v in values if v.kind == LATE]
+        if not late and len({id(v.node) for v in streams}) <= 1:
+            return list(values)
+        if any(v.at_end for v in late):
+            self.note_whole()
+        unique = {(v.slot, v.dims): v for v in streams}
+        node = MapNode(
+            tuple({id(v.node): (v.node, IDENTITY) for v in streams}.values()),  # type: ignore[arg-type]
+            whole=any(v.at_end for v in late),
+            past=any(not v.at_end for v in late),
+        )
+        outs = {key: self.slot() for key in unique}
+        self.steps.append(
+            Align(
+                next(iter(outs.values())),
+                [(v.slot, v.dims) for v in unique.values()],
+                list(outs.values()),
+                [v.slot for v in late],
+            )
+        )
+        return [replace(v, slot=outs[v.slot, v.dims], node=node) if v.kind == STREAMED else v for v in values]
+
+    def note_whole(self) -> None:
+        assert self.current is not None
+        self.note(Place.of(self.current).told("it needs the whole input: held to the end"))
+
+    def note(self, text: str) -> None:
+        if self.causal:
+            raise RefusalError("it needs the whole input, and causal=True allows none that does")
+        self.notes.append(text)
+
+    def local(
+        self, node: fx.Node, dims: Dims, values: dict[fx.Node, Value], code: str | None = None
+    ) -> Value:
+        """A step at one position, by the node's own operation unless `code` is another expression.
+
+        values: what its tensors are to it; streams among them are in step.
+        """
+        kind = max(v.kind for v in values.values())
+        streams = [v for v in values.values() if v.kind == STREAMED]
+        code = code or self.call_code(node, values)
+        out = self.slot()
+        dtype = node.meta["val"].dtype if isinstance(node.meta["val"], Tensor) else streams[0].dtype
+        if kind == STREAMED:
+            self.steps.append(Local(out, self.function(code), streams[0].slot))
+            return Value(out, kind, dims, dtype, streams[0].node)
+        late = [v for v in values.values() if v.kind == LATE]
+        at_end = any(v.at_end for v in late)
+        if kind == CONSTANT:
+            self.constants.append(Late(out, self.function(code), (), False))
+        else:
+            self.steps.append(Late(out, self.function(code), tuple(v.slot for v in late), at_end, dims))
+        return Value(out, kind, dims, dtype, at_end=at_end)
+
+    def positions_code(self, v: Value) -> str:
+        """Source of the number of positions in a chunk of a value."""
+        along = Along.of(v.dims)
+        batch = "*N" if along.batched else ""
+        return f"(e[{v.slot}].shape[{along.dim}]//({along.outer * along.inner}{batch}))"
+
+    def shape_code(self, dims: Dims, positions: str) -> str:
+        """Source of a list of sizes."""
+        names = {BATCH: "N", STREAM: positions}
+        sizes = ("*".join(names[f] if isinstance(f, str) else str(f) for f in d) or "1" for d in dims)
+        return f"[{', '.join(sizes)}]"
+
+    def code(self, argument: Any, values: dict[fx.Node, Value]) -> str:
+        """Source of an argument."""
+        if isinstance(argument, fx.Node):
+            if argument in values:
+                return f"e[{values[argument].slot}]"
+            found = self.values.get(argument)
+            if isinstance(found, Value):
+                return f"e[{found.slot}]"
+            return self.size_code(argument.meta["val"])
+        if isinstance(argument, list | tuple):
+            return f"[{', '.join(self.code(a, values) for a in argument)}]"
+        if argument is None or isinstance(argument, bool | int | str):
+            return repr(argument)
+        if isinstance(argument, torch.device):
+            return "D"
+        return self.name(argument)
+
+    def size_code(self, value: Any) -> str:
+        """Source of a size, with N the batch and T the input's length."""
+        expr: Size = expression(value)
+        if not isinstance(expr, sympy.Basic):
+            return repr(expr)
+        fixed = {
+            s: sympy.Integer(self.binding[str(s)])
+            for s in expr.free_symbols
+            if s not in (self.symbol, self.batch_symbol)
+        }
+        expr = expr.xreplace(fixed) if fixed else expr
+        text = f"({source(expr)})"
+        self.names["math"] = __import__("math")
+        for symbol, name, size in (
+            (self.batch_symbol, "N", self.captured.sizes[0]),
+            (self.symbol, "T", self.captured.sizes[self.stream_dim]),
+        ):
+            if symbol is not None and depends(expr, symbol):
+                text = text.replace(str(symbol), f"(({name} - {size.offset})//{size.factor})")
+        return text
+
+    def name(self, thing: Any) -> str:
+        """A name in generated source for an object."""
+        name = f"k{len(self.names)}"
+        self.names[name] = thing
+        return name
+
+    def call_code(self, node: fx.Node, values: dict[fx.Node, Value] | None = None, **changes: str) -> str:
+        """Source of the node's own call. changes: source of arguments by name."""
+        values = values or {}
+        parts, schema = [], node.target._schema.arguments  # type: ignore[union-attr]
+        for a, argument in zip(node.args, schema, strict=False):
+            text = changes.pop(argument.name, None) or self.code(a, values)
+            parts.append(f"{argument.name}={text}" if argument.kwarg_only else text)
+        given = {**{k: self.code(v, values) for k, v in node.kwargs.items()}, **changes}
+        parts += (f"{k}={v}" for k, v in given.items())
+        return f"{self.name(node.target)}({', '.join(parts)})"
+
+    def function(self, code: str, arguments: str = "e, N, T, D") -> Any:
+        """Generated source as a function of the slots, the batch size, the length and the device."""
+        made = eval(f"lambda {arguments}: {code}", self.names)
+        made.slots_read = [int(slot) for slot in re.findall(r"\be\[(\d+)\]", code)]
+        return made
+
+    # --- the end ------------------------------------------------------------------------------------------
+
+    def _finish(self) -> Program:
+        y = self.value(self.captured.y)
+        if y.kind != STREAMED:
+            raise CaptureError(
+                ["its output has no axis that follows the stream: there is nothing to give chunk by chunk"]
+            )
+        y = self.sole(y)
+        if y.dim != self.stream_dim or y.dims[0] != (BATCH,):
+            raise CaptureError(
+                [
+                    f"its output has the stream in dimension {y.dim} of {len(y.dims)}, the input in "
+                    f"dimension {self.stream_dim}: wrap the module so that both are (N, C, ...)"
+                ]
+            )
+        assert y.node is not None
+        self._free(y.slot)
+        return Program(
+            self.steps,
+            self.slots,
+            self.x.slot,
+            y.slot,
+            self.parameters,
+            self.constants,
+            y.dims,
+            y.dtype,
+            GraphMap(y.node),
+            None if self.batch_symbol is not None else self.batch,
+            list(dict.fromkeys(self.notes)),
+        )
+
+    def _free(self, kept: int) -> None:
+        """Drop the steps that nothing reads, and tell each of the others which slots it reads last."""
+        used, live = {kept}, []
+        for step in reversed(self.steps):
+            outs = set(step.outs) if isinstance(step, Align) else {step.out}
+            if not outs & used:
+                continue
+            reads = set(slots_read(step))
+            step.frees = tuple(sorted((reads | outs) - used - {kept}))
+            used |= reads
+            live.append(step)
+        self.steps = live[::-1]
+        for step in self.steps:
+            step.stateful = step.fresh() is not None
+        made = {s for step in self.steps for s in (step.outs if isinstance(step, Align) else (step.out,))}
+        made.add(self.x.slot)
+        for step in self.steps:  # constants stay where they are
+            step.frees = tuple(s for s in step.frees if s in made)
+
+
+def slots_read(step: Step) -> Sequence[int]:
+    """Slots that a step reads: those named in its fields and in its generated functions."""
+    found: list[int] = []
+    for name, value in vars(step).items():
+        if name in ("ins",):
+            found += (slot for slot, _ in value)
+        elif name in ("waits", "needs", "before", "after", "uses"):
+            found += value
+        elif name in ("x", "guard"):
+            found.append(value)
+        elif name == "weights":
+            found += value.values()
+        else:
+            found += getattr(value, "slots_read", ())
+    return found
+
+
+def named_arguments(node: fx.Node) -> dict[str, Any]:
+    """A node's arguments by the names of its operation, with the defaults."""
+    schema = getattr(node.target, "_schema", None)
+    if schema is None:
+        return {}
+    out = {a.name: a.default_value for a in schema.arguments}
+    for argument, value in zip(schema.arguments, node.args, strict=False):
+        out[argument.name] = value
+    out.update(node.kwargs)
+    return out

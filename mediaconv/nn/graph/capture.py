@@ -1,0 +1,155 @@
+"""A module as a graph of torch operations with sizes that depend on the input's, by `torch.export`.
+
+Which of them stream is not known here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.export import Dim, ExportedProgram, export
+
+from mediaconv.nn.graph.obstacles import obstacles_removed
+from mediaconv.nn.graph.refusal import CaptureError
+from mediaconv.nn.graph.symbols import AxisSize, expression
+
+
+@dataclass
+class Captured:
+    """An exported graph. names: placeholder to dotted name of a parameter or buffer of the module.
+
+    constants: placeholder to a tensor that is neither. x: the placeholder of the input. y: the output's node.
+    sizes: of the input's dimensions. dtype: that it was captured in.
+    """
+
+    graph: fx.Graph
+    names: dict[fx.Node, str]
+    constants: dict[fx.Node, Tensor]
+    x: fx.Node
+    y: fx.Node
+    sizes: list[AxisSize] = field(default_factory=list)
+    dtype: torch.dtype = torch.float32
+
+
+class _Selected(nn.Module):
+    """A module whose call gives the one tensor of its output."""
+
+    def __init__(self, module: nn.Module, output: str | int | None) -> None:
+        super().__init__()
+        self.module = module
+        self.output = output
+
+    def forward(self, x: Tensor) -> Tensor:
+        return select(self.module(x), self.output)
+
+
+def select(result: Any, output: str | int | None) -> Tensor:
+    """The tensor of a module's result: itself, or one by name or number. Raises CaptureError otherwise."""
+    if isinstance(result, Tensor):
+        return result
+    if output is not None:
+        try:
+            result = result[output]
+        except (KeyError, IndexError, TypeError):
+            result = getattr(result, str(output), None)
+        if isinstance(result, Tensor):
+            return result
+        raise CaptureError([f"output {output!r}: the module's result has no such tensor"])
+    values = list(result.values()) if hasattr(result, "values") else list(result)
+    tensors = [v for v in values if isinstance(v, Tensor)]
+    if len(tensors) == 1:
+        return tensors[0]
+    names = list(result.keys()) if hasattr(result, "keys") else list(range(len(values)))
+    raise CaptureError([f"the module gives {len(tensors)} tensors: choose one with output=, of {names}"])
+
+
+def capture(module: nn.Module, example: Tensor, axis: int, output: str | int | None = None) -> Captured:
+    """Export a module in eval mode; every axis but the channels is dynamic where the module allows it.
+
+    Raises CaptureError with torch's reason where it cannot be exported.
+    """
+    wrapped = _Selected(module, output).train(False) if not module.training else _Selected(module, output)
+    wrapped.training = module.training
+    stream = axis + 2
+    attempts: list[tuple[Tensor, list[int]]] = []
+    if example.ndim > 2:
+        pair = torch.cat([example, example]) if example.shape[0] == 1 else example
+        attempts.append((pair, [0, *range(2, example.ndim)]))
+    attempts.append((example, [stream]))
+    reasons = []
+    for x, dynamic in attempts:
+        try:
+            program = _export(wrapped, x, dynamic)
+        except CaptureError:
+            raise
+        except Exception as error:
+            reasons.append(_first_lines(error))
+            continue
+        captured = _captured(program, x.dtype)
+        if captured.sizes[stream].symbol is not None:
+            return captured
+        reasons.append(
+            f"its export holds for {example.shape[stream]} steps along the stream axis alone: a size is "
+            "written into the module"
+        )
+    raise CaptureError([f"torch.export: {reason}" for reason in dict.fromkeys(reasons)])
+
+
+def _export(module: nn.Module, x: Tensor, dynamic: list[int]) -> ExportedProgram:
+    shapes = dict.fromkeys(dynamic, Dim.AUTO)
+    with _quiet(), obstacles_removed(module), torch.no_grad():
+        program = export(module, (x,), dynamic_shapes=(shapes,), strict=False)
+        return program.run_decompositions({})
+
+
+def _captured(program: ExportedProgram, dtype: torch.dtype) -> Captured:
+    signature = program.graph_signature
+    if signature.buffers_to_mutate:
+        names = ", ".join(n.removeprefix("module.") for n in signature.buffers_to_mutate.values())
+        raise CaptureError([f"the module writes into its own buffers ({names}): call .eval() first"])
+    nodes = {n.name: n for n in program.graph.nodes if n.op == "placeholder"}
+    targets: dict[fx.Node, str] = {}
+    constants: dict[fx.Node, Tensor] = {}
+    x: fx.Node | None = None
+    state = {**dict(program.named_parameters()), **dict(program.named_buffers())}
+    for spec in signature.input_specs:
+        node = nodes[spec.arg.name]
+        if spec.kind == torch.export.graph_signature.InputKind.USER_INPUT:
+            x = node
+        elif spec.target in program.constants and spec.target not in state:
+            constants[node] = program.constants[spec.target]
+        else:
+            targets[node] = str(spec.target).removeprefix("module.")
+    (result,) = (n for n in program.graph.nodes if n.op == "output")
+    if x is None:
+        raise CaptureError(["the module's export does not use its input"])
+    sizes = [AxisSize(expression(size)) for size in x.meta["val"].shape]
+    return Captured(program.graph, targets, constants, x, result.args[0][0], sizes, dtype)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without torch's logs and warnings, and without the graph that it prints where an export fails."""
+    logger = logging.getLogger("torch")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                yield
+    finally:
+        logger.setLevel(level)
+
+
+def _first_lines(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:3])[:400] or type(error).__name__

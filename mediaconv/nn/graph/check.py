@@ -1,0 +1,90 @@
+"""Every capture is compared with the module before it is handed out: random input in ragged chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from mediaconv.nn.graph.refusal import CaptureError
+from mediaconv.nn.streaming.protocol import init_state, step
+
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5, torch.bfloat16: 2**-4, torch.float16: 2**-6}
+"""Relative to the largest value of the whole output; sums of a chunk are rounded in another order."""
+
+
+def check(module: nn.Module, example: Tensor, axis: int = 0) -> None:
+    """Raise CaptureError unless a streaming module's chunks give what it gives on the whole.
+
+    The lengths are the example's and two others; shorter ones that the module itself refuses are left out.
+    """
+    generator = torch.Generator().manual_seed(0)
+    dim, length = axis + 2, example.shape[axis + 2]
+    with torch.no_grad():
+        passed = 0
+        for size in (length, length + 1, length - 1, 2 * length + 3, 2 * length, 3 * length):
+            if passed == 3 or size < 1:
+                break
+            shape = list(example.shape)
+            shape[dim] = size
+            x = torch.randn(shape, generator=generator).to(example)
+            try:
+                whole = module(x)
+            except Exception:
+                if size == length:
+                    raise
+                continue
+            streamed = run(module, x, ragged(size, length), axis)
+            compare(streamed, whole, f"{size} steps")
+            passed += 1
+        if passed < 2:
+            raise CaptureError(
+                [f"the module runs at {length} steps of its example alone: give an example of another length"]
+            )
+
+
+def run(module: nn.Module, x: Tensor, chunks: Iterable[int], axis: int) -> Tensor:
+    """The output of a streaming module for an input in chunks."""
+    state, outputs, start = init_state(module, axis), [], 0
+    for size in chunks:
+        part = x.narrow(axis + 2, start, size)
+        start += size
+        outputs.append(step(module, part, state, axis=axis, last=False))
+    outputs.append(step(module, x.narrow(axis + 2, start, 0), state, axis=axis, last=True))
+    return torch.cat(outputs, axis + 2)
+
+
+def ragged(length: int, example: int) -> Iterator[int]:
+    """Chunks that make up a length: single steps, none, a few, and large ones."""
+    sizes = (1, 0, 2, 1, max(1, example // 5), 3, max(1, example // 3))
+    i = 0
+    while length:
+        size = min(length, sizes[i % len(sizes)])
+        yield size
+        length -= size
+        i += 1
+
+
+def compare(ours: Tensor, whole: Tensor, what: str) -> None:
+    """Raise CaptureError where a stream differs from the whole."""
+    if ours.shape != whole.shape:
+        raise CaptureError(
+            [
+                f"the capture gives shape {tuple(ours.shape)} for {what}, the module {tuple(whole.shape)}: "
+                "it is not used"
+            ]
+        )
+    if not whole.numel():
+        return
+    same = (ours == whole) | (ours.isnan() & whole.isnan())
+    error = float((ours - whole).abs().masked_fill(same, 0).max())
+    scale = float(whole.masked_fill(~whole.isfinite(), 0).abs().max()) or 1.0
+    allowed = TOLERANCE.get(whole.dtype, 0.0)
+    if not error <= allowed * scale:
+        raise CaptureError(
+            [
+                f"the capture differs from the module by {error / scale:.3g} (relative) for {what}, allowed "
+                f"are {allowed:g}: it is not used"
+            ]
+        )

@@ -1,0 +1,213 @@
+"""A captured module as a layer of this package: the module's own parameters, called whole or in chunks."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mediaconv.nn.geometry import AxisMap
+from mediaconv.nn.graph import rules_layout, rules_local, rules_time, rules_window
+from mediaconv.nn.graph.analysis import Analysis, Program
+from mediaconv.nn.graph.capture import Captured, capture, select
+from mediaconv.nn.graph.layout import shape_of
+from mediaconv.nn.graph.maps import Sized
+from mediaconv.nn.graph.refusal import CaptureError
+from mediaconv.nn.graph.steps import Run
+from mediaconv.nn.graph.symbols import evaluate, expression
+from mediaconv.nn.streaming.protocol import BATCH_NORMS, RANDOM, TotalStride
+from mediaconv.nn.streaming.state import State
+
+RULE_MODULES = rules_local, rules_layout, rules_window, rules_time
+
+
+class StreamingGraph(TotalStride, nn.Module):
+    """A module made to stream by capture. Its parameters, buffers and keys are the module's own.
+
+    Called, it is the module. `notes` tells of what is held to the end, and of hooks. Made by `to_streaming`.
+
+    Shape: (N, C, ...) to (N, C', ...), the axes after the channels as the module has them.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        example: Tensor,
+        axis: int = 0,
+        *,
+        output: str | int | None = None,
+        causal: bool = False,
+    ) -> None:
+        super().__init__()
+        self.training = module.training
+        # the very dictionaries of the module: what is moved, loaded or assigned in one is so in the other
+        for name in ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"):
+            self.__dict__[name] = module.__dict__[name]
+        self.__dict__["_module"] = module
+        self._output, self._causal = output, causal
+        self.dims = example.ndim - 2
+        self._shape = tuple(example.shape)
+        self._captured: dict[torch.dtype, Captured] = {}
+        self._programs: dict[Any, Program] = {}
+        self._constants: dict[Any, Any] = {}
+        self._axis = axis
+        self._example = example.detach()
+        self.notes = list(self.program(axis, self._shape, example.dtype).notes)
+        hooked = [
+            n or "the module" for n, m in module.named_modules() if m._forward_hooks or m._forward_pre_hooks
+        ]
+        if hooked:
+            self.notes.append(f"hooks were captured as they are now, on {', '.join(hooked)}")
+
+    def __deepcopy__(self, memo: dict) -> StreamingGraph:
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        for name, value in self.__dict__.items():
+            shared = name in ("_captured", "_programs", "_example", "notes")
+            twin.__dict__[name] = (
+                value if shared else {} if name == "_constants" else copy.deepcopy(value, memo)
+            )
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_captured": {}, "_programs": {}, "_constants": {}}
+
+    def parts(self) -> Any:
+        return iter(())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The module's own output."""
+        module = self.__dict__["_module"]
+        if module.training != self.training:
+            module.training = self.training
+        return select(module(x), self._output)
+
+    # --- geometry ------------------------------------------------------------------------------------------
+
+    def axis_map(self, axis: int) -> AxisMap:
+        dtype = next(iter(self._captured))
+        if axis == self._axis:
+            return self.program(axis, self._shape, dtype).map
+        try:
+            return self.program(axis, self._shape, dtype).map
+        except CaptureError:
+            return self._sized(axis, dtype)
+
+    def _sized(self, axis: int, dtype: torch.dtype) -> AxisMap:
+        """The map of an axis along which it cannot stream."""
+        captured = self._captured[dtype]
+        dim = axis + 2
+        size, after = captured.sizes[dim], expression(captured.y.meta["val"].shape[dim])
+        known = {
+            str(s.symbol): s.value(self._shape[d]) for d, s in enumerate(captured.sizes) if s.symbol and d
+        }
+        if captured.sizes[0].symbol:
+            known[str(captured.sizes[0].symbol)] = 2
+
+        def length(n: int) -> int:
+            if size.symbol is None:
+                if n != size.size:
+                    raise ValueError(f"axis {axis}: got {n}, captured for {size.size} alone")
+                return int(evaluate(after, known))
+            return int(evaluate(after, {**known, str(size.symbol): size.value(n)}))
+
+        return Sized(length, Fraction(self._shape[dim], max(1, length(self._shape[dim]))))
+
+    def output_channels(self, channels: int) -> int:
+        if channels != self._shape[1]:
+            raise ValueError(f"got {channels} channels, this module was captured with {self._shape[1]}")
+        factors = self.program(self._axis, self._shape, next(iter(self._captured))).y_dims[1]
+        return int(factors[0]) if factors else 1
+
+    def program(self, axis: int, shape: Sequence[int], dtype: torch.dtype) -> Program:
+        """The steps along an axis, for a shape and type; made once for each."""
+        rest = (*shape[1 : axis + 2], *shape[axis + 3 :])
+        key = (axis, rest, dtype)
+        found = self._programs.get(key)
+        if found is None:
+            captured = self._captured.get(dtype)
+            if captured is None:
+                example = self._example.to(dtype)
+                device = next((p.device for p in self.parameters()), example.device)
+                captured = capture(self.__dict__["_module"], example.to(device), self._axis, self._output)
+                self._captured[dtype] = captured
+            full = list(shape)
+            full[axis + 2] = self._shape[axis + 2]
+            for d, size in enumerate(captured.sizes):
+                if size.symbol is None and d not in (0, axis + 2) and size.size != full[d]:
+                    raise ValueError(
+                        f"axis {d - 2}: got {full[d]}, the module was captured for {size.size} alone"
+                    )
+            found = Analysis(captured, full, axis, causal=self._causal).run()
+            self._programs[key] = found
+        return found
+
+    # --- streaming -----------------------------------------------------------------------------------------
+
+    def init_state(self, axis: int) -> State:
+        for name, layer in self.named_modules():
+            random = isinstance(layer, RANDOM) and getattr(layer, "p", 1) > 0
+            if layer.training and (random or isinstance(layer, BATCH_NORMS)):
+                raise ValueError(
+                    f"{name}: {type(layer).__name__} in training mode cannot stream: call .eval() first"
+                )
+        dtype = next((p.dtype for p in self.parameters() if p.is_floating_point()), self._example.dtype)
+        program = self.program(axis, self._shape, dtype)
+        return State((s for s in (step.fresh() for step in program.steps) if s is not None), received=0)
+
+    def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:
+        dim = axis + 2
+        program = self._programs.get((axis, (*x.shape[1:dim], *x.shape[dim + 1 :]), x.dtype))
+        program = program or self.program(axis, x.shape, x.dtype)
+        count, batch = x.shape[dim], x.shape[0]
+        if program.batch is not None and batch != program.batch:
+            raise ValueError(f"got a batch of {batch}, the module was captured for {program.batch} alone")
+        state.counts["received"] += count
+        e = self._values(program, batch, x)
+        e[program.x] = x if count else None
+        r = Run(e, batch, last, state.counts["received"] if last else None, x.device, x.dtype)
+        states = iter(state.children)
+        for one in program.steps:
+            one.run(r, next(states) if one.stateful else None)
+            for slot in one.frees:
+                e[slot] = None
+        y = e[program.y]
+        if y is None:
+            return torch.empty(shape_of(program.y_dims, batch, 0), dtype=program.y_dtype, device=x.device)
+        return y.clone() if y.untyped_storage().data_ptr() == x.untyped_storage().data_ptr() else y
+
+    def _values(self, program: Program, batch: int, x: Tensor) -> list[Any]:
+        """Slots with the parameters and what follows from them, computed again only where they changed."""
+        module = self.__dict__["_module"]
+        names = self._captured[x.dtype].names
+        tensors: list[tuple[int, Tensor]] = []
+        for slot, node in program.parameters.items():
+            if node in names:
+                owner, _, name = names[node].rpartition(".")
+                holder = module.get_submodule(owner) if owner else module
+                t = holder._parameters.get(name)
+                tensors.append((slot, holder._buffers[name] if t is None else t))  # type: ignore[arg-type]
+            else:
+                constant = self._captured[x.dtype].constants[node]
+                tensors.append((slot, constant.to(x.device)))
+        traced = torch.is_grad_enabled() and any(t.requires_grad for _, t in tensors)
+        versions = (batch, tuple((id(t), t._version) for _, t in tensors))
+        key = id(program)
+        known = self._constants.get(key)
+        if known is not None and known[0] == versions and not traced:
+            return list(known[1])
+        e: list[Any] = [None] * program.slots
+        for slot, t in tensors:
+            e[slot] = t
+        for one in program.constants:
+            e[one.out] = one.function(e, batch, None, x.device)
+        if not traced:
+            self._constants[key] = (versions, list(e))
+        return e
+
+    def extra_repr(self) -> str:
+        return f"{type(self.__dict__['_module']).__name__}, captured for (N, C, ...) of {self._shape}"

@@ -1,0 +1,145 @@
+"""What an output of a graph reads along an axis: maps of nodes, followed back through every path at once.
+
+A trunk that many paths share is asked once, so that the cost grows with the nodes, not with the paths.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+
+from mediaconv.nn.geometry import IDENTITY, WHOLE, AxisMap
+
+
+class MapNode:
+    """A value along the stream: what it reads of other values.
+
+    sources: the values read and how. past: it also reads everything before; whole: everything.
+    length: its length from the graph's input length and the sources' lengths; by default the first map's.
+    """
+
+    __slots__ = ("length", "past", "sources", "stride", "whole")
+
+    def __init__(
+        self,
+        sources: tuple[tuple[MapNode, AxisMap], ...] = (),
+        *,
+        past: bool = False,
+        whole: bool = False,
+        length: Callable[[int, list[int]], int] | None = None,
+    ) -> None:
+        strides = {source.stride * m.stride for source, m in sources} or {Fraction(1)}
+        if len(strides) > 1:
+            raise ValueError(f"paths with strides {', '.join(map(str, sorted(strides)))} meet here")
+        self.sources, self.past, self.whole, self.length = sources, past, whole, length
+        self.stride: Fraction = strides.pop()
+
+
+class GraphMap(AxisMap):
+    """The map from a graph's input to one of its values."""
+
+    def __init__(self, output: MapNode) -> None:
+        self.output = output
+        self.order: list[MapNode] = []
+        seen: set[int] = set()
+        stack = [(output, False)]
+        while stack:
+            node, done = stack.pop()
+            if done:
+                self.order.append(node)
+            elif id(node) not in seen:
+                seen.add(id(node))
+                stack.append((node, True))
+                stack += ((source, False) for source, _ in node.sources)
+        self._spans: list[tuple[int, int]] | None = None
+
+    @property
+    def stride(self) -> Fraction:
+        return self.output.stride
+
+    @property
+    def grain(self) -> int:
+        grain = 1
+        for node in self.order:
+            for source, m in node.sources:
+                grain = math.lcm(grain, (m.grain * source.stride).numerator)
+        return math.lcm(grain, self.stride.numerator)
+
+    @property
+    def period(self) -> int:
+        return max(1, int(self.grain / self.stride))
+
+    def output_length(self, length: int) -> int:
+        lengths: dict[int, int] = {}
+        for node in self.order:
+            if not node.sources and node.length is None:
+                lengths[id(node)] = length
+                continue
+            each = [m.output_length(lengths[id(source)]) for source, m in node.sources]
+            if node.length is not None:
+                lengths[id(node)] = max(0, node.length(length, each))
+            elif len(set(each)) > 1:
+                raise ValueError(f"paths give lengths {each} for an input of {length}: they cannot be joined")
+            else:
+                lengths[id(node)] = each[0]
+        return lengths[id(self.output)]
+
+    def reads(self, outputs: np.ndarray) -> np.ndarray:
+        wanted: dict[int, list[np.ndarray]] = {id(self.output): [outputs]}
+        found = np.array([], dtype=np.int64)
+        for node in reversed(self.order):
+            sets = wanted.pop(id(node), None)
+            if not sets:
+                continue
+            union = sets[0] if len(sets) == 1 else np.unique(np.concatenate(sets))
+            if not node.sources and node.length is None:
+                found = np.union1d(found, union)
+            for source, m in node.sources:
+                wanted.setdefault(id(source), []).append(union if m is IDENTITY else m.reads(union))
+        return found
+
+    @property
+    def whole(self) -> bool:
+        return any(node.whole for node in self.order)
+
+    @property
+    def past(self) -> bool:
+        """Whether an output reads everything before its own time."""
+        return any(node.past for node in self.order)
+
+    @property
+    def look_back(self) -> int | float:
+        return WHOLE if self.past else super().look_back
+
+    @property
+    def receptive_field(self) -> int | float:
+        return WHOLE if self.past else super().receptive_field
+
+    def _offsets(self) -> list[tuple[int, int]]:
+        if self._spans is None:
+            self._spans = super()._offsets()
+        return self._spans
+
+
+class Sized(AxisMap):
+    """The map of an axis of which only the output's length is known. length: from the input's."""
+
+    def __init__(self, length: Callable[[int], int], stride: Fraction) -> None:
+        self._length, self._stride = length, stride
+
+    @property
+    def stride(self) -> Fraction:
+        return self._stride
+
+    def output_length(self, length: int) -> int:
+        return self._length(length)
+
+    def reads(self, outputs: np.ndarray) -> np.ndarray:
+        raise ValueError("what an output reads along this axis is not known")
+
+    @property
+    def whole(self) -> bool:
+        return True

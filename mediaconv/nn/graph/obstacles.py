@@ -1,0 +1,210 @@
+"""What stands in the way of `torch.export`, removed while a model is captured. The model is not changed.
+
+- Recurrent layers unroll their loop for the example's length: they become one operation of our own.
+- A size divided by a number becomes a float, and `ceil` of it an expression that grows with every layer:
+  the quotient is kept as a fraction of sizes, so that rounding gives a plain size.
+- `max_pool1d` is exported for one length alone: it becomes `max_pool2d`.
+- A stride or kernel size that is a buffer makes sizes depend on data: it becomes the number that it holds.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_LIBRARY = torch.library.Library("mediaconv", "DEF")
+_LIBRARY.define(
+    "recurrent(str kind, Tensor x, Tensor[] state, Tensor[] weights, bool biases, int layers, "
+    "bool bidirectional, bool batch_first) -> Tensor[]"
+)
+_RUN: dict[str, Any] = {
+    "lstm": torch._VF.lstm,
+    "gru": torch._VF.gru,
+    "rnn_tanh": torch._VF.rnn_tanh,
+    "rnn_relu": torch._VF.rnn_relu,
+}  # type: ignore[attr-defined]
+
+
+def run_recurrent(
+    kind: str,
+    x: Tensor,
+    state: list[Tensor],
+    weights: list[Tensor],
+    biases: bool,
+    layers: int,
+    bidirectional: bool,
+    batch_first: bool,
+) -> list[Tensor]:
+    """Output and last state of an LSTM, GRU or RNN; the state is one tensor, an LSTM's two."""
+    first: Any = state if kind == "lstm" else state[0]
+    return list(_RUN[kind](x, first, weights, biases, layers, 0.0, False, bidirectional, batch_first))
+
+
+def _fake(
+    kind: str,
+    x: Tensor,
+    state: list[Tensor],
+    weights: list[Tensor],
+    biases: bool,
+    layers: int,
+    bidirectional: bool,
+    batch_first: bool,
+) -> list[Tensor]:
+    width = state[0].shape[-1] * (2 if bidirectional else 1)
+    return [x.new_empty([*x.shape[:-1], width]), *(s.new_empty(s.shape) for s in state)]
+
+
+_LIBRARY.impl("recurrent", run_recurrent, "CompositeExplicitAutograd")
+_LIBRARY.impl("recurrent", _fake, "Meta")
+
+
+class _Recurrent:
+    """torch's functions of recurrent layers, those of ours in front."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _RUN:
+            return getattr(torch._VF, name)
+
+        def call(x: Tensor, hx: Any, weights: list[Tensor], *rest: Any) -> Any:
+            if not isinstance(rest[0], bool):  # a packed sequence
+                return _RUN[name](x, hx, weights, *rest)
+            biases, layers, _, _, bidirectional, batch_first = rest
+            state = list(hx) if name == "lstm" else [hx]
+            return tuple(
+                torch.ops.mediaconv.recurrent(
+                    name, x, state, list(weights), biases, layers, bidirectional, batch_first
+                )
+            )
+
+        return call
+
+
+class _Quotient:
+    """A size divided by a number, exact until it is rounded."""
+
+    def __init__(self, top: Any, bottom: int) -> None:
+        self.top, self.bottom = top, bottom
+
+    def _float(self) -> Any:
+        return _TRUEDIV(self.top, self.bottom)
+
+    def __ceil__(self) -> Any:
+        return -(-self.top // self.bottom)
+
+    def __floor__(self) -> Any:
+        return self.top // self.bottom
+
+    __trunc__ = __int__ = __floor__
+
+    def _combine(self, other: Any, sign: int) -> Any:
+        if isinstance(other, float) and other.is_integer():
+            other = int(other)
+        if isinstance(other, int | torch.SymInt):
+            return _Quotient(self.top + sign * other * self.bottom, self.bottom)
+        return (operator.add if sign > 0 else operator.sub)(self._float(), other)
+
+    def __add__(self, other: Any) -> Any:
+        return self._combine(other, 1)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Any:
+        return self._combine(other, -1)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._float(), name)
+
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        rounding = {torch.ceil: "__ceil__", torch.floor: "__floor__", torch.trunc: "__trunc__"}
+        if function in rounding:
+            return _Rounded(getattr(args[0], rounding[function])())
+        floats = tuple(a._float() if isinstance(a, _Quotient) else a for a in args)
+        return function(*floats, **(kwargs or {}))
+
+
+class _Rounded:
+    """A size that a module takes for a tensor: what it does to it first is to change its type."""
+
+    def __init__(self, size: Any) -> None:
+        self.size = size
+
+    def to(self, *type_: Any, **more: Any) -> Any:
+        return self.size
+
+    long = int = item = type = to
+
+
+def _through_float(operation: Any) -> Any:
+    def call(self: _Quotient, *others: Any) -> Any:
+        return operation(self._float(), *others)
+
+    return call
+
+
+for _name in ("mul", "truediv", "neg", "lt", "le", "gt", "ge", "eq", "ne", "pow"):
+    setattr(_Quotient, f"__{_name}__", _through_float(getattr(operator, _name)))
+_Quotient.__rmul__ = _Quotient.__mul__  # type: ignore[attr-defined,operator]
+_Quotient.__hash__ = None  # type: ignore[assignment]
+
+
+def _max_pool1d(
+    x: Tensor,
+    kernel_size: Any,
+    stride: Any = (),
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> Tensor:
+    """torch.max_pool1d by max_pool2d: the export of the former holds for one length alone."""
+    numbers = (
+        (n,) if isinstance(n, int) else tuple(n) for n in (kernel_size, stride or (), padding, dilation)
+    )
+    k, s, p, d = numbers
+    y = x.unsqueeze(-2)
+    return torch.max_pool2d(y, (1, *k), (1, *s) if s else (1, *k), (0, *p), (1, *d), ceil_mode).squeeze(-2)
+
+
+_TRUEDIV = torch.SymInt.__truediv__
+
+
+def _divide(self: torch.SymInt, other: Any) -> Any:
+    if isinstance(other, int) and not isinstance(other, bool) and other > 0:
+        return _Quotient(self, other)
+    return _TRUEDIV(self, other)
+
+
+@contextmanager
+def obstacles_removed(module: torch.nn.Module) -> Iterator[None]:
+    """While it is open, torch's functions and the module's numbers are replaced as said above."""
+    numbers = [
+        (part, name, buffer)
+        for part in module.modules()
+        for name, buffer in part._buffers.items()
+        if buffer is not None
+        and buffer.ndim == 0
+        and buffer.dtype == torch.int64
+        and name != "num_batches_tracked"
+    ]
+    for part, name, buffer in numbers:
+        del part._buffers[name]
+        part.__dict__[name] = int(buffer)
+    rnn = torch.nn.modules.rnn
+    functions, max_pool1d = rnn._VF, torch.max_pool1d
+    torch.max_pool1d = _max_pool1d  # type: ignore[assignment]
+    rnn._VF = _Recurrent()  # type: ignore[assignment]
+    torch.SymInt.__truediv__ = _divide  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for part, name, buffer in numbers:
+            del part.__dict__[name]
+            part._buffers[name] = buffer
+        torch.max_pool1d = max_pool1d
+        rnn._VF = functions  # type: ignore[attr-defined]
+        torch.SymInt.__truediv__ = _TRUEDIV  # type: ignore[method-assign]

@@ -1,0 +1,56 @@
+"""Why a module cannot stream: all reasons at once, each with its operation, module and source line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import fx
+
+
+class CaptureError(TypeError):
+    """A module that cannot be made to stream. `reasons` has one sentence for each obstacle."""
+
+    def __init__(self, reasons: Sequence[str], name: str = "") -> None:
+        self.reasons = list(reasons)
+        head = f"{name}: " if name else ""
+        if len(self.reasons) == 1:
+            super().__init__(head + self.reasons[0])
+        else:
+            lines = "".join(f"\n- {reason}" for reason in self.reasons)
+            super().__init__(f"{head}{len(self.reasons)} reasons why it cannot stream:{lines}")
+
+
+class RefusalError(ValueError):
+    """One operation that cannot stream; the analysis adds where it stands."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an operation comes from. path: of the module; line: file, line and source text."""
+
+    operation: str
+    path: str
+    line: str
+
+    @classmethod
+    def of(cls, node: fx.Node) -> Place:
+        stack = node.meta.get("nn_module_stack") or {}
+        path, kind = "", ""
+        for name, cls_name in stack.values():
+            path = name.replace("L['self'].", "")
+            kind = (cls_name if isinstance(cls_name, str) else cls_name.__name__).rsplit(".", 1)[-1]
+        path = re.sub(r"^module\.?", "", path)
+        found = re.findall(
+            r'File "([^"]+)", line (\d+)[^\n]*\n\s*([^\n]+)', node.meta.get("stack_trace") or ""
+        )
+        line = "{}:{}: {}".format(*found[-1]) if found else ""
+        target = getattr(node.target, "_opname", None) or getattr(node.target, "__name__", str(node.target))
+        return cls(str(target), f"{path} ({kind})" if path else kind, line)
+
+    def told(self, reason: str) -> str:
+        """One line for the user."""
+        where = f" in {self.path}" if self.path else ""
+        source = f" at {self.line}" if self.line else ""
+        return f"{self.operation}{where}{source}: {reason}"

@@ -1,0 +1,386 @@
+"""Operations at one position: elementwise with broadcasting, and work across axes other than the stream's.
+
+Where such work spans the stream axis (a norm or a mean over time), its input is held to the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from mediaconv.nn.geometry import IDENTITY, Whole
+from mediaconv.nn.graph.analysis import CONSTANT, LATE, NEW, RULES, STREAMED, Analysis, Value, rule
+from mediaconv.nn.graph.layout import BATCH, STREAM, Along, Dims
+from mediaconv.nn.graph.maps import MapNode
+from mediaconv.nn.graph.refusal import RefusalError
+from mediaconv.nn.graph.steps import Held, Late
+
+aten = torch.ops.aten
+
+
+def tensor_nodes(an: Analysis, node: fx.Node) -> list[fx.Node]:
+    """The node's tensor inputs, each once."""
+    return [n for n in node.all_input_nodes if isinstance(an.values.get(n), Value)]
+
+
+def broadcast(an: Analysis, node: fx.Node) -> tuple[Dims, dict[fx.Node, Value]]:
+    """Dimensions of an elementwise result, and its inputs with streams in step."""
+    nodes = tensor_nodes(an, node)
+    values = [an.values[n] for n in nodes]
+    ndim = max(len(v.dims) for v in values)
+    streams = [v for v in values if v.dim is not None]
+    at = {v.dim - len(v.dims) for v in streams}
+    if len(at) > 1:
+        raise RefusalError("it combines the stream axis with another axis, as attention does")
+    if an.arguments_depend(node):
+        raise RefusalError("it computes with the input's length: only the end tells it")
+    back = at.pop()
+    if len({v.dims[back] for v in streams}) > 1:
+        values = [v if v.dim is None else an.refine(v, Along.of(v.dims).inner) for v in values]
+        streams = [v for v in values if v.dim is not None]
+        if len({v.dims[back] for v in streams}) > 1:
+            raise RefusalError("its inputs fold the stream axis in different ways")
+    for v in values:
+        if v.dim is None and len(v.dims) >= -back and v.dims[back] != ():
+            raise RefusalError("a constant that is longer than one step meets the stream axis")
+    dims: list[tuple[int | str, ...]] = []
+    for d in range(-ndim, 0):
+        each = [v.dims[d] for v in values if len(v.dims) >= -d and v.dims[d] != ()]
+        named = [f for f in each if STREAM in f or BATCH in f]
+        dims.append((named or each or [()])[0])
+    return tuple(dims), dict(zip(nodes, an.align(values), strict=True))
+
+
+@rule(
+    "pointwise", aten.dropout, aten.alias, aten.clone, aten.contiguous, aten.detach, aten._to_copy, aten.to,
+    aten.type_as, aten.zeros_like, aten.ones_like, aten.full_like, aten.masked_fill, aten.where, aten.prelu,
+    aten.lift_fresh_copy, aten.lerp, aten.addcmul, aten.addcdiv, aten.clamp, aten.rsub, aten.heaviside,
+    aten.hardtanh, aten.hardswish, aten.hardsigmoid, aten.leaky_relu, aten.nan_to_num, aten.fill, aten.rrelu,
+    aten.feature_dropout, aten.alpha_dropout, aten.feature_alpha_dropout, aten.selu, aten.relu6, aten.mish,
+    aten.native_dropout, aten.rrelu_with_noise,
+)  # fmt: skip
+def pointwise(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    if a.get("train") or a.get("training"):
+        raise RefusalError("it is random in training mode: call .eval() first")
+    if node.target is aten.prelu.default:
+        return _prelu(an, node, a)
+    dims, values = broadcast(an, node)
+    return an.local(node, dims, values)
+
+
+def _prelu(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    x = an.value(a["self"])
+    if x.dim == 1:
+        raise RefusalError("it has a weight for each position of the stream axis")
+    return an.local(node, x.dims, {a["self"]: x})
+
+
+RULES["pointwise"] = pointwise
+
+
+def held(an: Analysis, v: Value) -> Value:
+    """The whole of a stream, given at the end."""
+    an.note_whole()
+    out = an.slot()
+    an.steps.append(Held(out, v.slot, v.dims, v.dtype))
+    return replace(v, slot=out, node=an.after(v, Whole(IDENTITY), whole=True))
+
+
+def over_whole(an: Analysis, node: fx.Node, x_node: fx.Node, dims: Dims) -> Value:
+    """The node's own operation on the whole stream: a stream given at the end, or a late value."""
+    values = {x_node: held(an, an.value(x_node))}
+    if any(STREAM in d for d in dims):
+        return an.local(node, dims, values)
+    out = an.slot()
+    v = values[x_node]
+    an.steps.append(Late(out, an.function(an.call_code(node, values)), (v.slot,), True, dims))
+    return Value(out, LATE, dims, node.meta["val"].dtype, at_end=True)
+
+
+def worked(an: Analysis, node: fx.Node, x_node: fx.Node, axes: Sequence[int], dims: Dims) -> Any:
+    """An operation that works across some axes of its first input and keeps the others."""
+    x = an.value(x_node)
+    axes = [axis % len(x.dims) for axis in axes]
+    if any(BATCH in x.dims[axis] for axis in axes):
+        raise RefusalError("it mixes the items of the batch")
+    if x.dim in axes:
+        if x.kind != STREAMED:
+            raise RefusalError("it works along the stream axis of a constant")
+        return over_whole(an, node, x_node, dims)
+    late = [an.values[n] for n in tensor_nodes(an, node) if an.values[n].kind == LATE]
+    (x, *_) = an.align([x, *late])
+    return an.local(node, dims, {x_node: x})
+
+
+def _tensors_only(node: fx.Node) -> bool:
+    return isinstance(node.meta["val"], Tensor)
+
+
+@rule(
+    aten.softmax, aten._softmax, aten.log_softmax, aten._log_softmax, aten.cumsum, aten.cumprod,
+    aten.logcumsumexp,
+)  # fmt: skip
+def along_one(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
+    x = an.value(a["self"])
+    if node.target is aten.cumsum.default and a["dim"] % len(x.dims) == x.dim:
+        return RULES["running sum"](an, node, a)
+    return worked(an, node, a["self"], [a["dim"]], x.dims)
+
+
+@rule(aten.flip)
+def flip(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
+    return worked(an, node, a["self"], a["dims"], an.value(a["self"]).dims)
+
+
+@rule(aten.roll)
+def roll(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
+    x = an.value(a["self"])
+    return worked(an, node, a["self"], a["dims"] or range(len(x.dims)), x.dims)
+
+
+@rule(aten.glu)
+def glu(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
+    x = an.value(a["self"])
+    at = a["dim"] % len(x.dims)
+    if at == x.dim:
+        raise RefusalError("it halves the stream axis")
+    size = an.size(node.meta["val"].shape[at])
+    return worked(an, node, a["self"], [at], (*x.dims[:at], (size,) if size > 1 else (), *x.dims[at + 1 :]))
+
+
+@rule(
+    aten.mean, aten.sum, aten.amax, aten.amin, aten.var, aten.std, aten.argmax, aten.argmin, aten.prod,
+    aten.linalg_vector_norm, aten.norm, aten.logsumexp, aten.any, aten.all, aten.nansum,
+)  # fmt: skip
+def reduced(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
+    name = "x" if "x" in a else "self"
+    x = an.value(a[name])
+    dim = a.get("dim")
+    axes = list(range(len(x.dims))) if dim in (None, []) else [dim] if isinstance(dim, int) else list(dim)
+    axes = [axis % len(x.dims) for axis in axes]
+    kept = a.get("keepdim", False)
+    dims = tuple(() if i in axes else d for i, d in enumerate(x.dims) if kept or i not in axes)
+    if x.dim in axes and x.dims[x.dim] != (STREAM,):  # type: ignore[index]
+        raise RefusalError("it works across the stream and the axes folded into it")
+    return worked(an, node, a[name], axes, dims)
+
+
+@rule(aten.layer_norm, aten.rms_norm, aten.native_layer_norm, aten._fused_rms_norm)
+def last_axes_norm(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
+    x = an.value(a["input"])
+    n = len(a["normalized_shape"])
+    out = worked(an, node, a["input"], range(-n, 0), x.dims)
+    return out if _tensors_only(node) else [an.local(node, x.dims, {node: out}, f"e[{out.slot}][0]")]
+
+
+@rule(aten.group_norm, aten.native_group_norm, aten.instance_norm)
+def group_norm(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
+    x = an.value(a["input"])
+    if node.target is aten.instance_norm.default and not a["use_input_stats"]:
+        return batch_norm(an, node, a)
+    out = worked(an, node, a["input"], range(1, len(x.dims)), x.dims)
+    return out if _tensors_only(node) else [an.local(node, x.dims, {node: out}, f"e[{out.slot}][0]")]
+
+
+@rule(
+    aten.batch_norm, aten._native_batch_norm_legit_no_training, aten.native_batch_norm, aten.cudnn_batch_norm,
+    aten._batch_norm_no_update,
+)  # fmt: skip
+def batch_norm(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
+    x = an.value(a["input"])
+    if a.get("training"):
+        raise RefusalError("its statistics are those of the batch in training mode: call .eval() first")
+    if a.get("running_mean") is None:
+        out = worked(an, node, a["input"], [*range(1, len(x.dims))], x.dims)
+    elif x.dim == 1:
+        raise RefusalError("it has a weight for each position of the stream axis")
+    else:
+        out = an.local(node, x.dims, {a["input"]: x})
+    return out if _tensors_only(node) else [an.local(node, x.dims, {node: out}, f"e[{out.slot}][0]")]
+
+
+@rule(aten.linear)
+def linear(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
+    x = an.value(a["input"])
+    if any(an.value(a[n]).kind == STREAMED for n in ("weight", "bias") if a[n] is not None):
+        raise RefusalError("its weight follows the stream")
+    if x.dim == len(x.dims) - 1:
+        raise RefusalError("it mixes all positions of the stream axis, by weights for one length")
+    return worked(an, node, a["input"], [-1], (*x.dims[:-1], _last(an, node)))
+
+
+def _last(an: Analysis, node: fx.Node, at: int = -1) -> tuple[int, ...]:
+    size = an.size(node.meta["val"].shape[at])
+    return (size,) if size != 1 else ()
+
+
+@rule(aten.matmul, aten.bmm, aten.mm)
+def matmul(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    names = [a["self"], a.get("mat2", a.get("other"))]
+    x, y = (an.value(n) for n in names)
+    ndim = max(len(x.dims), len(y.dims))
+    back = {v.dim - len(v.dims) for v in (x, y) if v.dim is not None}
+    if len(x.dims) < 2 or len(y.dims) < 2:
+        raise RefusalError("a product of a matrix and a vector")
+    rows_x = x.dim is not None and x.dim - len(x.dims) == -2 and y.dim is None
+    columns_y = y.dim is not None and y.dim - len(y.dims) == -1 and x.dim is None
+    batched = len(back) == 1 and min(back) < -2
+    if not (rows_x or columns_y or batched):
+        raise RefusalError("attention over the stream axis, or a product across its positions: " + UNBOUNDED)
+    dims: list[tuple[int | str, ...]] = []
+    for d in range(-ndim, -2):
+        each = [v.dims[d] for v in (x, y) if len(v.dims) >= -d and v.dims[d] != ()]
+        named = [f for f in each if STREAM in f or BATCH in f]
+        dims.append((named or each or [()])[0])
+    dims += [x.dims[-2], y.dims[-1]]
+    if batched and any(
+        v.dim is None and len(v.dims) >= -min(back) and v.dims[min(back)] != () for v in (x, y)
+    ):
+        raise RefusalError("a constant that is longer than one step meets the stream axis")
+    values = dict(zip(names, an.align([x, y]), strict=True))
+    return an.local(node, tuple(dims), values)
+
+
+UNBOUNDED = (
+    "it reads the whole input, unbounded. opaque(module, lookback, lookahead) where its reach is bounded"
+)
+
+
+@rule(aten.addmm, aten.baddbmm)
+def addmm(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    names = [a["self"], a.get("mat1", a.get("batch1")), a.get("mat2", a.get("batch2"))]
+    c, x, y = (an.value(n) for n in names)
+    rows = x.dim == len(x.dims) - 2 and y.dim is None and c.dim is None
+    batched = len(x.dims) == 3 and x.dim == 0 and y.dim in (0, None) and c.dim in (0, None)
+    if not rows and not batched:
+        raise RefusalError("a product across positions of the stream axis: " + UNBOUNDED)
+    if batched and any(v.dim is None and v.dims and len(v.dims) == 3 and v.dims[0] != () for v in (y, c)):
+        raise RefusalError("a constant that is longer than one step meets the stream axis")
+    values = dict(zip(names, an.align([c, x, y]), strict=True))
+    return an.local(node, (*x.dims[:-1], y.dims[-1]), values)
+
+
+@rule(aten.scaled_dot_product_attention)
+def attention(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    names = ["query", "key", "value"]
+    q, k, v = (an.value(a[n]) for n in names)
+    back = {t.dim - len(t.dims) for t in (q, k, v) if t.dim is not None}
+    if len(back) != 1 or min(back) >= -2:
+        raise RefusalError("attention over the stream axis: " + UNBOUNDED)
+    extra = [a["attn_mask"]] if a["attn_mask"] is not None else []
+    if any(an.value(m).dim is not None for m in extra):
+        raise RefusalError("attention with a mask that follows the stream")
+    values = dict(zip([a[n] for n in names], an.align([q, k, v]), strict=True))
+    return an.local(node, (*q.dims[:-1], v.dims[-1]), values)
+
+
+@rule(aten.einsum)
+def einsum(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    terms, _, result = a["equation"].replace(" ", "").partition("->")
+    operands = terms.split(",")
+    nodes = list(a["tensors"])
+    values = [an.value(n) for n in nodes]
+    streams = {t[v.dim] for t, v in zip(operands, values, strict=True) if v.dim is not None}
+    letters: dict[str, tuple[int | str, ...]] = {}
+    for term, v in zip(operands, values, strict=True):
+        for letter, d in zip(term, v.dims, strict=True):
+            if letter not in letters or letters[letter] == () or (STREAM in d):
+                letters[letter] = d
+    if len(streams) != 1 or not streams <= set(result) or "." in terms:
+        raise RefusalError("a product across positions of the stream axis: " + UNBOUNDED)
+    for term, v in zip(operands, values, strict=True):
+        if v.dim is None and streams & set(term) and v.dims[term.index(next(iter(streams)))] != ():
+            raise RefusalError("a constant that is longer than one step meets the stream axis")
+    aligned = dict(zip(nodes, an.align(values), strict=True))
+    return an.local(node, tuple(letters[letter] for letter in result), aligned)
+
+
+@rule(aten.embedding)
+def embedding(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    x = an.value(a["indices"])
+    return an.local(node, (*x.dims, _last(an, node)), {a["indices"]: x})
+
+
+@rule(aten.max, aten.min, aten.topk, aten.sort, aten.var_mean)
+def several(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
+    x = an.value(a["self"])
+    if _tensors_only(node):
+        if a.get("other") is not None:
+            return pointwise(an, node, a)
+        return reduced(an, node, a)
+    axes = a.get("dim", -1)
+    axes = [axes] if isinstance(axes, int) else list(axes or range(len(x.dims)))
+    axes = [axis % len(x.dims) for axis in axes]
+    if x.dim in axes or any(BATCH in x.dims[axis] for axis in axes):
+        raise RefusalError("it works along the stream axis")
+    first = node.meta["val"][0]
+    if len(first.shape) == len(x.dims):
+        dims = tuple(
+            (() if an.size(s) == 1 else (an.size(s),)) if i in axes else x.dims[i]
+            for i, s in enumerate(first.shape)
+        )
+    else:
+        dims = tuple(d for i, d in enumerate(x.dims) if i not in axes)
+    both = an.local(node, dims, {a["self"]: x})
+    return [
+        replace(an.local(node, dims, {node: both}, f"e[{both.slot}][{i}]"), dtype=v.dtype)
+        for i, v in enumerate(node.meta["val"])
+    ]
+
+
+@rule("create")
+def create(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    """A tensor made anew, as long as the stream: one step of it where all are the same."""
+    value = node.meta["val"]
+    at = [d for d, s in enumerate(value.shape) if an.streams(s)]
+    packet = getattr(node.target, "overloadpacket", None)
+    if packet in NEW:
+        fill = a["fill_value"] if NEW[packet] is None else NEW[packet]
+        if isinstance(fill, fx.Node):
+            raise RefusalError("a tensor made with a value that is computed")
+        like = SimpleNamespace(shape=[1 if d in at else s for d, s in enumerate(value.shape)])
+        shape = ", ".join("1" if d in at else an.size_code(s) for d, s in enumerate(value.shape))
+        code = f"torch.full([{shape}], {fill!r}, dtype={an.name(value.dtype)}, device=D)"
+        out, dims = an.slot(), list(an.sized_dims(like))  # type: ignore[arg-type]
+        if len(at) == 1:
+            dims[at[0]] = (STREAM,)
+        an.constants.append(Late(out, an.function(code), (), False))
+        return Value(out, CONSTANT, tuple(dims), value.dtype)
+    if len(at) > 1:
+        raise RefusalError("a table over pairs of positions (a mask or bias of attention over the stream)")
+    uniform = (aten.zeros, aten.ones, aten.full, aten.empty, aten.expand)
+    dims = list(an.sized_dims(_one_step(value, at[0])))
+    if packet in uniform:
+        name = "size" if "size" in a else "shape"
+        sizes = ["1" if d == at[0] else an.code(s, {}) for d, s in enumerate(a[name])]
+        dims[at[0]] = (STREAM,)
+        late = [v for v in (an.values[n] for n in tensor_nodes(an, node)) if v.kind == LATE]
+        kind = LATE if late else CONSTANT
+        code = an.call_code(node, None, **{name: f"[{', '.join(sizes)}]"})
+        out, at_end = an.slot(), any(v.at_end for v in late)
+        if kind == CONSTANT:
+            an.constants.append(Late(out, an.function(code), (), False))
+        else:
+            an.steps.append(Late(out, an.function(code), tuple(v.slot for v in late), at_end, tuple(dims)))
+        return Value(out, kind, tuple(dims), value.dtype, at_end=at_end)
+    an.note_whole()
+    slot, size = an.slot(), expression_of(value.shape[at[0]])
+    dims[at[0]] = (STREAM,)
+    needs = tuple(an.values[n].slot for n in tensor_nodes(an, node))
+    an.steps.append(Late(slot, an.function(an.call_code(node)), needs, True, tuple(dims)))
+    length = an.function(an.size_code(size))
+    made = MapNode(whole=True, length=lambda total, _: int(length((), 1, total, None)))
+    return Value(slot, STREAMED, tuple(dims), value.dtype, made)
+
+
+def expression_of(size: Any) -> Any:
+    return size
+
+
+def _one_step(value: Tensor, at: int) -> Any:
+    return SimpleNamespace(shape=[1 if d == at else s for d, s in enumerate(value.shape)])

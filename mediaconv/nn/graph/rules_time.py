@@ -1,0 +1,274 @@
+"""Slices and joins along the stream, running sums and recurrences: what knows where it begins and ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import fx
+
+from mediaconv.nn.geometry import IDENTITY, Window
+from mediaconv.nn.graph.analysis import LATE, STREAMED, Analysis, Value, rule
+from mediaconv.nn.graph.layout import BATCH, STREAM
+from mediaconv.nn.graph.maps import MapNode
+from mediaconv.nn.graph.obstacles import run_recurrent
+from mediaconv.nn.graph.refusal import RefusalError
+from mediaconv.nn.graph.rules_local import held
+from mediaconv.nn.graph.rules_window import needs_stream
+from mediaconv.nn.graph.steps import Buffered, Head, Joined, Run, Sliding, Tail
+from mediaconv.nn.streaming.state import State
+
+aten = torch.ops.aten
+
+
+def _without(v: Value, number: int) -> tuple:
+    dims = list(v.dims)
+    dims[v.dim] = (number,) if number != 1 else ()  # type: ignore[index]
+    return tuple(dims)
+
+
+def _offset(an: Analysis, bound: Any, length: Any, default: int) -> tuple[str, int]:
+    """A bound of a slice as ("start", n) from the begin or ("end", n) before the end."""
+    if isinstance(bound, fx.Node):
+        bound = bound.meta["val"]
+    if bound is None:
+        return ("start", 0) if default == 0 else ("end", 0)
+    if not an.streams(bound):
+        number = an.size(bound)
+        if number < 0:
+            return "end", -number
+        return ("end", 0) if number > 2**60 else ("start", number)
+    from mediaconv.nn.graph.symbols import expression
+
+    rest: Any = expression(length) - expression(bound)
+    rest = rest if isinstance(rest, int) else rest.simplify() if hasattr(rest, "simplify") else rest
+    if getattr(rest, "is_Integer", isinstance(rest, int)):
+        return ("end", int(rest)) if int(rest) >= 0 else ("end", 0)
+    raise RefusalError("it cuts at a place that moves with the input's length")
+
+
+def piece(an: Analysis, x: Value, low: tuple[str, int], high: tuple[str, int], step: int) -> Value:
+    """Positions of a stream from one bound to another, as a stream or as one late value."""
+    x = an.sole(x)
+    needs_stream(an, x)
+    out = an.slot()
+    assert x.node is not None
+    if low[0] == high[0] == "start":
+        if step != 1:
+            raise RefusalError("it takes every few of the first positions")
+        count = max(0, high[1] - low[1])
+        an.steps.append(Head(out, x.slot, x.dims, x.dtype, low[1], max(low[1], high[1])))
+        return Value(out, LATE, _without(x, count), x.dtype)
+    if low[0] == "end":
+        if high[0] != "end" or step != 1:
+            raise RefusalError("it cuts between places of which one moves with the input's length")
+        an.steps.append(Tail(out, x.slot, x.dims, x.dtype, low[1], low[1] - high[1]))
+        return Value(out, LATE, _without(x, low[1] - high[1]), x.dtype, at_end=True)
+    if low[1] == high[1] == 0 and step == 1:
+        an.slots -= 1
+        return x
+    window = Window(1, step, 1, -low[1], -high[1])
+    every = an.function(f"h[{':, ' * x.dim}::{step}]", "h, e")  # type: ignore[operator]
+    an.steps.append(Sliding(out, x.slot, x.dims, x.dtype, window, every))
+    return Value(out, STREAMED, x.dims, x.dtype, an.after(x, window))
+
+
+def slice_stream(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    x = an.value(a["self"])
+    if x.kind != STREAMED:
+        return (
+            x
+            if an.streams(node.meta["val"].shape[x.dim])
+            else _fixed(an, x, node.meta["val"].shape[x.dim], node)
+        )
+    length = a["self"].meta["val"].shape[x.dim]
+    step = a.get("step", 1)
+    if not isinstance(step, int):
+        raise RefusalError("its step is not a number")
+    low = _offset(an, a.get("start"), length, 0)
+    high = _offset(an, a.get("end"), length, 1)
+    return piece(an, x, low, high, step)
+
+
+def _fixed(an: Analysis, x: Value, size: Any, node: fx.Node) -> Value:
+    number = an.size(size)
+    sizes = ", ".join(str(number) if d == x.dim else "-1" for d in range(len(x.dims)))
+    v = replace(x, dims=_without(x, number))
+    return an.local(node, v.dims, {node: x}, f"e[{x.slot}].expand({sizes})")
+
+
+def select_stream(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    x = an.value(a["self"])
+    if x.kind != STREAMED:
+        return an.local(node, (*x.dims[: x.dim], *x.dims[x.dim + 1 :]), {a["self"]: x})  # type: ignore[operator,misc]
+    index = a["index"]
+    at: int = x.dim  # type: ignore[assignment]
+    if not isinstance(index, int):
+        low = _offset(an, index, a["self"].meta["val"].shape[at], 0)
+        if low[0] == "start":
+            raise RefusalError("it picks a position that moves with the input's length")
+        index = -low[1]
+    low = ("start", index) if index >= 0 else ("end", -index)
+    high = ("start", index + 1) if index >= 0 else ("end", -index - 1)
+    v = piece(an, x, low, high, 1)
+    dims = (*v.dims[:at], *v.dims[at + 1 :])
+    return an.local(node, dims, {node: v}, f"e[{v.slot}].select({at}, 0)")
+
+
+def split_stream(an: Analysis, node: fx.Node, a: dict[str, Any]) -> list[Value]:
+    x = an.value(a["self"])
+    sizes = a.get("split_sizes", a.get("split_size"))
+    if not isinstance(sizes, list | tuple):
+        raise RefusalError("it cuts the stream axis into segments")
+    out: list[Value] = []
+    start = 0
+    for i, size in enumerate(sizes):
+        value = size.meta["val"] if isinstance(size, fx.Node) else size
+        if an.streams(value):
+            rest = sum(an.size(s.meta["val"] if isinstance(s, fx.Node) else s) for s in sizes[i + 1 :])
+            if any(an.streams(s.meta["val"]) for s in sizes[i + 1 :] if isinstance(s, fx.Node)):
+                raise RefusalError("it cuts the stream axis into segments")
+            out.append(piece(an, x, ("start", start), ("end", rest), 1))
+            for s in sizes[i + 1 :]:
+                count = an.size(s.meta["val"] if isinstance(s, fx.Node) else s)
+                out.append(piece(an, x, ("end", rest), ("end", rest - count), 1))
+                rest -= count
+            return out
+        out.append(piece(an, x, ("start", start), ("start", start + an.size(value)), 1))
+        start += an.size(value)
+    return out
+
+
+def cat_stream(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    values = [an.value(n) for n in a["tensors"]]
+    streams = [i for i, v in enumerate(values) if v.dim is not None]
+    if len(streams) != 1 or values[streams[0]].kind != STREAMED:
+        raise RefusalError("it puts one stream after another's end")
+    at = streams[0]
+    x = an.sole(values[at])
+    node_dim: int = x.dim  # type: ignore[assignment]
+    sizes = [an.size(n.meta["val"].shape[node_dim]) for n in a["tensors"]]
+    before, after = sum(sizes[:at]), sum(sizes[at + 1 :])
+    keep = [i for i in range(len(values)) if i != at and sizes[i]]
+    out = an.slot()
+    heads = tuple(values[i].slot for i in keep if i < at)
+    an.steps.append(
+        Joined(out, x.slot, x.dims, x.dtype, heads, tuple(values[i].slot for i in keep if i > at))
+    )
+    if any(values[i].at_end for i in keep if i < at):
+        an.note_whole()
+        return Value(
+            out, STREAMED, x.dims, x.dtype, an.after(x, Window(1, left=before, right=after), whole=True)
+        )
+    return Value(
+        out, STREAMED, x.dims, node.meta["val"].dtype, an.after(x, Window(1, left=before, right=after))
+    )
+
+
+@dataclass
+class RunningSum(Buffered):
+    """A cumulative sum: what came so far is added to each chunk's."""
+
+    dtype_out: torch.dtype | None
+
+    def fresh(self) -> State:
+        return State()
+
+    def run(self, r: Run, state: Any) -> None:
+        x = r.e[self.x]
+        if x is None:
+            return
+        dim = self.along.dim
+        y = x.cumsum(dim, dtype=self.dtype_out)
+        total = self.load(state, "total")
+        if total is not None:
+            y = y + total
+        r.e[self.out] = y
+        self.save(state, "total", y.narrow(dim, y.shape[dim] - 1, 1).clone(), r)
+
+
+@rule("running sum")
+def running_sum(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    x = an.sole(an.value(a["self"]))
+    needs_stream(an, x)
+    out = an.slot()
+    an.steps.append(RunningSum(out, x.slot, x.dims, x.dtype, a.get("dtype")))
+    return Value(out, STREAMED, x.dims, node.meta["val"].dtype, an.after(x, IDENTITY, past=True))
+
+
+@dataclass
+class Recurrent(Buffered):
+    """An LSTM, GRU or RNN forward in time. starts: slots of the first state; ends: slots for the last."""
+
+    kind: str
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
+    uses: tuple[int, ...]
+    options: tuple[bool, int, bool, bool]
+
+    def fresh(self) -> State:
+        return State()
+
+    def run(self, r: Run, state: Any) -> None:
+        x = r.e[self.x]
+        names = [f"h{i}" for i in range(len(self.starts))]
+        kept = [state.tensors.get(name) for name in names]
+        now = [r.e[s] if k is None else k.movedim(0, 1) for s, k in zip(self.starts, kept, strict=True)]
+        if x is not None:
+            y, *now = run_recurrent(
+                self.kind, x, [s.contiguous() for s in now], [r.e[w] for w in self.uses], *self.options
+            )
+            r.e[self.out] = y
+            for name, s in zip(names, now, strict=True):
+                state.tensors[name] = s.movedim(1, 0)
+        if r.last:
+            for slot, s in zip(self.ends, now, strict=True):
+                r.e[slot] = s
+
+
+@rule(torch.ops.mediaconv.recurrent)
+def recurrent(an: Analysis, node: fx.Node, a: dict[str, Any]) -> list[Value]:
+    x = an.value(a["x"])
+    batch_at = 0 if a["batch_first"] else 1
+    if len(x.dims) != 3:
+        raise RefusalError("a recurrence whose input has no batch")
+    width = an.sized_dims(_Shape(node.meta["val"][0].shape[-1:]))  # type: ignore[arg-type]
+    if x.dim == batch_at:
+        y = an.local(node, x.dims, {a["x"]: x})
+        first = an.local(node, (*x.dims[:2], *width), {node: y}, f"e[{y.slot}][0]")
+        return [first]
+    if x.dim != 1 - batch_at:
+        raise RefusalError("a recurrence over another axis, with the stream as its features")
+    if x.dims[batch_at] != (BATCH,):
+        raise RefusalError("a recurrence whose batch has other axes folded into it")
+    if x.dims[x.dim] != (STREAM,):
+        x = an.sole(x)
+    options = (a["biases"], a["layers"], a["bidirectional"], a["batch_first"])
+    if a["bidirectional"]:
+        x = held(an, x)
+    starts = [an.value(s) for s in a["state"]]
+    if any(s.at_end for s in starts):
+        raise RefusalError("a recurrence that starts from a value of the input's end")
+    out = an.slot()
+    ends = [an.slot() for _ in starts]
+    weights = tuple(an.value(w).slot for w in a["weights"])
+    kind = a["kind"]
+    an.steps.append(
+        Recurrent(
+            out, x.slot, x.dims, x.dtype, kind, tuple(s.slot for s in starts), tuple(ends), weights, options
+        )
+    )
+    assert x.node is not None
+    node_map = x.node if a["bidirectional"] else MapNode(((x.node, IDENTITY),), past=True)
+    dims = (*x.dims[:2], *width)
+    states = [
+        Value(slot, LATE, an.sized_dims(v), v.dtype, at_end=True)
+        for slot, v in zip(ends, node.meta["val"][1:], strict=True)
+    ]
+    return [Value(out, STREAMED, dims, x.dtype, node_map), *states]
+
+
+class _Shape:
+    def __init__(self, shape: Any) -> None:
+        self.shape = shape

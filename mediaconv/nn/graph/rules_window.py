@@ -1,0 +1,383 @@
+"""Windows along the stream: convolutions, pools, padding, interpolation; across other axes as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.nn import functional as F
+
+from mediaconv.nn.backends.convolution import convolve
+from mediaconv.nn.geometry import Window
+from mediaconv.nn.graph.analysis import CONSTANT, STREAMED, Analysis, Value, rule
+from mediaconv.nn.graph.layout import BATCH, STREAM, Dims
+from mediaconv.nn.graph.refusal import RefusalError
+from mediaconv.nn.graph.steps import Layered, Sliding
+from mediaconv.nn.layers import pooling, resize, transposed
+from mediaconv.nn.streaming.protocol import Streamable
+
+aten = torch.ops.aten
+
+
+def per_axis(value: Any, dims: int) -> list[int]:
+    """One number an axis."""
+    values = [value] if isinstance(value, int) else list(value)
+    return values * dims if len(values) == 1 else values
+
+
+def window_dims(an: Analysis, node: fx.Node, x: Value, channels: bool = True) -> Dims:
+    """Dimensions of a windowed result: sizes as the graph has them, batch and stream where they were."""
+    out: list[tuple[int | str, ...]] = []
+    value = node.meta["val"]
+    value = value if isinstance(value, Tensor) else value[0]
+    for d, size in enumerate(value.shape):
+        if d == 0 and not (BATCH in x.dims[0] or STREAM in x.dims[0]):
+            raise RefusalError("its input has no batch")
+        if d == 0 or d == x.dim:
+            out.append(x.dims[d])
+        elif BATCH in x.dims[d]:
+            raise RefusalError("it works across the batch")
+        else:
+            number = an.size(size)
+            out.append((number,) if number != 1 else ())
+    return tuple(out)
+
+
+def needs_stream(an: Analysis, x: Value) -> None:
+    if x.kind != STREAMED:
+        raise RefusalError("a window over a constant along the stream")
+
+
+@rule(aten.conv1d, aten.conv2d, aten.conv3d)
+def convolution(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    x, w = an.value(a["input"]), an.value(a["weight"])
+    n = len(w.dims) - 2
+    if len(x.dims) != n + 2:
+        raise RefusalError("its input has no batch")
+    if any(a[name] is not None and an.value(a[name]).kind != CONSTANT for name in ("weight", "bias")):
+        raise RefusalError("its weight is computed from the stream")
+    if x.dim == 0 or (x.kind != STREAMED and x.dim == 0):
+        return an.local(node, window_dims(an, node, x), {a["input"]: x})
+    if x.dim == 1:
+        raise RefusalError("it mixes all positions of the stream axis as channels")
+    x = an.sole(x)
+    needs_stream(an, x)
+    kernel = [int(s) for s in a["weight"].meta["val"].shape[2:]]
+    stride, dilation = per_axis(a["stride"], n), per_axis(a["dilation"], n)
+    pads: list[tuple[int, int]] = []
+    for i in range(n):
+        total = dilation[i] * (kernel[i] - 1)
+        if a["padding"] == "same":
+            pads.append((total // 2, total - total // 2))
+        elif isinstance(a["padding"], str):
+            pads.append((0, 0))
+        else:
+            pads.append((per_axis(a["padding"], n)[i],) * 2)
+    axis = x.dim - 2  # type: ignore[operator]
+    window = Window(kernel[axis], stride[axis], dilation[axis], *pads[axis])
+    if kernel[axis] == stride[axis] == 1 and pads[axis] == (0, 0):
+        return an.local(node, window_dims(an, node, x), {a["input"]: x})
+    uneven = [amount for i in reversed(range(n)) for amount in ((0, 0) if i == axis else pads[i])]
+    even = all(left == right for i, (left, right) in enumerate(pads) if i != axis)
+    padding = [0 if i == axis or not even else pads[i][0] for i in range(n)]
+    names = {
+        "convolve": convolve,
+        "pad": F.pad,
+        "uneven": uneven,
+        "rest": (stride, padding, dilation, a["groups"]),
+    }
+    prefix = {key: an.name(thing) for key, thing in names.items()}
+    held = "h" if even else f"{prefix['pad']}(h, {prefix['uneven']})"
+    bias = "None" if a["bias"] is None else f"e[{an.value(a['bias']).slot}]"
+    code = f"{prefix['convolve']}({held}, e[{w.slot}], {bias}, *{prefix['rest']})"
+    return slide(an, node, x, window, an.function(code, "h, e"))
+
+
+def slide(an: Analysis, node: fx.Node, x: Value, window: Window, apply: Any, **more: Any) -> Value:
+    """A step of windows over a value whose stream dimension is the stream's alone."""
+    out = an.slot()
+    an.steps.append(Sliding(out, x.slot, x.dims, x.dtype, window, apply, **more))
+    return Value(out, STREAMED, window_dims(an, node, x), node.meta["val"].dtype, an.after(x, window))
+
+
+def layered(
+    an: Analysis, node: fx.Node, x: Value, layer: Streamable, weights: dict[str, int] | None = None
+) -> Value:
+    """A step of one of this package's layers."""
+    needs_stream(an, x)
+    out = an.slot()
+    an.steps.append(Layered(out, x.slot, x.dims, x.dtype, layer, weights or {}))
+    value = node.meta["val"]
+    dtype = value.dtype if isinstance(value, Tensor) else value[0].dtype
+    node_map = an.after(x, layer.axis_map(x.dim - 2))  # type: ignore[operator]
+    return Value(out, STREAMED, window_dims(an, node, x), dtype, node_map)
+
+
+@rule(aten.conv_transpose1d, aten.conv_transpose2d, aten.conv_transpose3d)
+def transposed_convolution(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    x, w = an.value(a["input"]), an.value(a["weight"])
+    n = len(w.dims) - 2
+    if len(x.dims) != n + 2 or x.dim == 1:
+        raise RefusalError("its input has no batch, or the stream as its channels")
+    if x.dim == 0:
+        return an.local(node, window_dims(an, node, x), {a["input"]: x})
+    x = an.sole(x)
+    shape = [int(s) for s in a["weight"].meta["val"].shape]
+    kind = getattr(transposed, f"ConvTranspose{n}d")
+    numbers = (per_axis(a[name], n) for name in ("stride", "padding", "output_padding"))
+    biased = a["bias"] is not None
+    layer = kind(
+        shape[0], shape[1] * a["groups"], tuple(shape[2:]), *numbers, a["groups"], biased,
+        per_axis(a["dilation"], n), device="meta",
+    )  # fmt: skip
+    weights = {"weight": w.slot}
+    del layer._parameters["weight"]
+    if biased:
+        del layer._parameters["bias"]
+        weights["bias"] = an.value(a["bias"]).slot
+    return layered(an, node, x, layer, weights)
+
+
+@rule(
+    aten.max_pool1d, aten.max_pool2d, aten.max_pool3d, aten.max_pool2d_with_indices,
+    aten.max_pool3d_with_indices, aten.avg_pool1d, aten.avg_pool2d, aten.avg_pool3d,
+)  # fmt: skip
+def pool(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
+    name = str(node.target)
+    n = int(name[name.index("pool") + 4])
+    x = an.value(a["self"])
+    if len(x.dims) != n + 2 or x.dim == 1:
+        raise RefusalError("its input has no batch, or the stream as its channels")
+    several = not isinstance(node.meta["val"], Tensor)
+    if x.dim == 0:
+        y = an.local(node, window_dims(an, node, x), {a["self"]: x})
+        return [an.local(node, y.dims, {node: y}, f"e[{y.slot}][0]")] if several else y
+    x = an.sole(x)
+    kernel = per_axis(a["kernel_size"], n)
+    stride = per_axis(a["stride"] or kernel, n)
+    padding = per_axis(a["padding"], n)
+    if "max" in name:
+        kind = getattr(pooling, f"MaxPool{n}d")
+        layer = kind(
+            tuple(kernel), tuple(stride), padding, tuple(per_axis(a["dilation"], n)), False, a["ceil_mode"]
+        )
+    else:
+        kind = getattr(pooling, f"AvgPool{n}d")
+        numbers = (kernel, stride, padding) if n > 1 else (kernel[0], stride[0], padding[0])
+        more = (a["divisor_override"],) if n > 1 else ()
+        layer = kind(*numbers, a["ceil_mode"], a["count_include_pad"], *more)
+    y = layered(an, node, x, layer)
+    return [y] if several else y
+
+
+@rule(aten.adaptive_avg_pool1d, aten.adaptive_avg_pool2d, aten.adaptive_avg_pool3d, aten._adaptive_avg_pool2d)
+def adaptive(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    x = an.value(a["self"])
+    n = len(per_axis(a["output_size"], 1))
+    at = x.dim - len(x.dims)  # type: ignore[operator]
+    if at < -n:
+        dims = list(x.dims)
+        for d in range(-n, 0):
+            size = an.size(node.meta["val"].shape[d])
+            dims[d] = (size,) if size != 1 else ()
+        return an.local(node, tuple(dims), {a["self"]: x})
+    from mediaconv.nn.graph.rules_local import over_whole
+
+    dims = [d if i < len(x.dims) - n else an.sized_dims(node.meta["val"])[i] for i, d in enumerate(x.dims)]
+    return over_whole(an, node, a["self"], tuple(dims))
+
+
+PAD_MODES = {"constant": "zeros", "replicate": "replicate", "reflect": "reflect"}
+
+
+@rule(
+    aten.pad, aten.constant_pad_nd, aten.reflection_pad1d, aten.reflection_pad2d, aten.reflection_pad3d,
+    aten.replication_pad1d, aten.replication_pad2d, aten.replication_pad3d,
+)  # fmt: skip
+def pad(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    x = an.value(a["self"])
+    amounts = list(a["pad"] if "pad" in a else a["padding"])
+    name = str(node.target)
+    mode = a.get("mode") or (
+        "reflect" if "reflection" in name else "replicate" if "replication" in name else "constant"
+    )
+    value = a.get("value") or 0.0
+    if mode not in PAD_MODES:
+        raise RefusalError(f"padding of mode {mode} reads the end of the input at its start")
+    while len(amounts) < 2 * len(x.dims):
+        amounts += [0, 0]
+    pairs = [(amounts[2 * i], amounts[2 * i + 1]) for i in range(len(x.dims))][::-1]
+    left, right = pairs[x.dim]  # type: ignore[index]
+    others = [(0, 0) if d == x.dim else p for d, p in enumerate(pairs)]
+    if any(p != (0, 0) and BATCH in x.dims[d] for d, p in enumerate(others)):
+        raise RefusalError("it pads the batch")
+    if any(p != (0, 0) for p in others):
+        x = _pad_others(an, node, a, x, others, mode, value)
+    if (left, right) == (0, 0):
+        return x
+    x = an.sole(x)
+    needs_stream(an, x)
+    if an.streams(left.meta["val"] if isinstance(left, fx.Node) else 0):
+        raise RefusalError("its left padding depends on the input's length")
+    before = an.size(left.meta["val"]) if isinstance(left, fx.Node) else left
+    function, after = None, right
+    if isinstance(right, fx.Node):
+        after = an.size(right.meta["val"])
+        if an.streams(right.meta["val"]):
+            function = an.function(an.size_code(right.meta["val"]))
+            now = an.size(an.captured.x.meta["val"].shape[an.stream_dim])
+            step = an.captured.sizes[an.stream_dim].factor
+            lengths = range(now, now + 2000 * step, step)
+            after = max(int(function((), an.batch, length, None)) for length in lengths)
+            if after > 1999:
+                raise RefusalError("its right padding grows with the input's length")
+    dims = tuple(
+        d if i == x.dim else n for i, (d, n) in enumerate(zip(x.dims, window_dims(an, node, x), strict=True))
+    )
+    copies = mode != "constant"
+    window = Window(1, left=before, right=after)
+    out = an.slot()
+    step_ = Sliding(
+        out, x.slot, x.dims, x.dtype, window, _copy if copies else _same, PAD_MODES[mode], value, function
+    )
+    an.steps.append(step_)
+    length = None
+    if function is not None:
+        length = lambda total, each: each[0] - after + int(function((), 1, total, None))  # noqa: E731
+    return Value(out, STREAMED, dims, x.dtype, an.after(x, window, length=length))
+
+
+def _same(held: Tensor, e: list[Any]) -> Tensor:
+    return held
+
+
+def _copy(held: Tensor, e: list[Any]) -> Tensor:
+    return held.clone()
+
+
+def _pad_others(
+    an: Analysis,
+    node: fx.Node,
+    a: dict[str, Any],
+    x: Value,
+    pairs: Sequence[tuple[Any, Any]],
+    mode: str,
+    value: Any,
+) -> Value:
+    dims = list(x.dims)
+    flat: list[str] = []
+    for d in reversed(range(len(dims))):
+        flat += (an.code(amount, {}) for amount in pairs[d])
+        if pairs[d] != (0, 0):
+            size = an.size(node.meta["val"].shape[d])
+            dims[d] = (size,) if size != 1 else ()
+    while len(flat) > 2 and flat[-2:] == ["0", "0"]:
+        flat = flat[:-2]
+    if mode != "constant":  # torch's other modes take one to three axes by the tensor's
+        while len(flat) // 2 < len(dims) - 2:
+            flat += ["0", "0"]
+    function = an.name(F.pad)
+    last = f", value={value!r}" if mode == "constant" else ""
+    code = f"{function}(e[{x.slot}], [{', '.join(flat)}], {mode!r}{last})"
+    return an.local(node, tuple(dims), {a["self"]: x}, code)
+
+
+@rule(
+    aten.upsample_nearest1d, aten.upsample_nearest2d, aten.upsample_nearest3d, aten._upsample_nearest_exact1d,
+    aten._upsample_nearest_exact2d, aten._upsample_nearest_exact3d, aten.upsample_linear1d,
+    aten.upsample_bilinear2d, aten.upsample_trilinear3d, aten.upsample_bicubic2d,
+    aten._upsample_bilinear2d_aa,
+)  # fmt: skip
+def interpolate(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    x_node: fx.Node = a["input"] if "input" in a else a["self"]
+    x = an.value(x_node)
+    value = node.meta["val"]
+    n = len(x.dims) - 2
+    nearest = "nearest" in str(node.target)
+    if x.dim == 0:
+        sizes = f"[{', '.join(an.size_code(s) for s in value.shape[2:])}]"
+        if any(an.streams(s) for s in value.shape[2:]):
+            raise RefusalError("its size depends on the stream's")
+        code = an.call_code(node, {x_node: x}) if a.get("output_size") is None else None
+        code = code or an.call_code(node, {x_node: x}, output_size=sizes)
+        return an.local(node, window_dims(an, node, x), {x_node: x}, code)
+    if x.dim == 1:
+        raise RefusalError("the stream is its channels")
+    x = an.sole(x)
+    now = x_node.meta["val"].shape
+    scales = []
+    for d in range(2, n + 2):
+        before, after = an.size(now[d]), an.size(value.shape[d])
+        if after % before and d == x.dim:
+            raise RefusalError(f"it resizes the stream axis by {after / before:.4g}: expected a whole factor")
+        scales.append(after // before if after % before == 0 else 0)
+    if a.get("align_corners"):
+        raise RefusalError("align_corners=True depends on the whole length")
+    axis = x.dim - 2  # type: ignore[operator]
+    given = a.get("scale_factors")
+    if given is not None and given[axis] != scales[axis]:
+        raise RefusalError(f"it resizes the stream axis by {given[axis]:.4g}: expected a whole factor")
+    scale = scales[axis]
+    if nearest:
+        return _nearest(an, node, x, value, scale, given is None)
+    if "bicubic" in str(node.target) or "_aa" in str(node.target):
+        raise RefusalError("bicubic and antialiased interpolation are not known along the stream")
+    if 0 in scales:
+        raise RefusalError("it resizes by factors of which one is not whole")
+    layer = (
+        resize.Upsample1d(scale, "linear")
+        if n == 1
+        else getattr(resize, f"Upsample{n}d")(tuple(scales), "linear")
+    )
+    y = layered(an, node, x, layer)
+    return y if given is not None else bounded(an, node, y, value.shape[x.dim], scale)
+
+
+def _nearest(an: Analysis, node: fx.Node, x: Value, value: Tensor, scale: int, sized: bool) -> Value:
+    dims = list(window_dims(an, node, x))
+    at: int = x.dim  # type: ignore[assignment]
+    sizes = [
+        an.size_code(s) if d != at else f"e[{x.slot}].shape[{at}]*{scale}" for d, s in enumerate(value.shape)
+    ]
+    exact = "nearest-exact" if "exact" in str(node.target) else "nearest"
+    code = f"{an.name(F.interpolate)}(e[{x.slot}], [{', '.join(sizes[2:])}], mode={exact!r})"
+    if scale > 1:
+        dims[at] = (STREAM, scale)
+    y = an.local(node, tuple(dims), {node: x}, code)
+    return bounded(an, node, an.sole(y), value.shape[at], scale) if sized else y
+
+
+def bounded(an: Analysis, node: fx.Node, y: Value, size: Any, scale: int) -> Value:
+    """A size that was asked for must be the factor times the input's at every length, else the end tells."""
+    expr = an.function(an.size_code(size))
+    total = an.size(an.captured.x.meta["val"].shape[an.stream_dim])
+    from mediaconv.nn.graph.maps import GraphMap
+
+    lengths = GraphMap(y.node).output_length  # type: ignore[arg-type]
+    step = an.captured.sizes[an.stream_dim].factor
+    if any(lengths(t) != int(expr((), 1, t, None)) for t in range(total, total + 40 * step, step)):
+        raise RefusalError(
+            f"it resizes the stream axis to another tensor's size, {scale} times its own at some lengths only"
+        )
+    return y
+
+
+@rule(aten.unfold)
+def unfold(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    x = an.value(a["self"])
+    at = a["dimension"] % len(x.dims)
+    number = (a["size"],) if a["size"] != 1 else ()
+    if at != x.dim:
+        if BATCH in x.dims[at]:
+            raise RefusalError("it works across the batch")
+        size = an.size(node.meta["val"].shape[at])
+        dims = (*x.dims[:at], (size,) if size != 1 else (), *x.dims[at + 1 :], number)
+        return an.local(node, dims, {a["self"]: x})
+    x = an.sole(x)
+    needs_stream(an, x)
+    out, window = an.slot(), Window(a["size"], a["step"])
+    code = f"h.unfold({at}, {a['size']}, {a['step']}).clone()"
+    an.steps.append(Sliding(out, x.slot, x.dims, x.dtype, window, an.function(code, "h, e")))
+    return Value(out, STREAMED, (*x.dims, number), x.dtype, an.after(x, window))
