@@ -19,6 +19,8 @@ from mediaconv.config.problems import MOST_PROBLEMS, Problem, below, failure, un
 from mediaconv.config.validation_context import ValidationContext, check_causal, length_of
 from mediaconv.errors import nearest
 
+MAX_SIZE = 2**24
+"""Of a kernel, a stride, a factor or a number of channels: larger ones fit no memory, nor any file."""
 MAX_CHARACTERS = 4096
 """Of a text: the longest path that systems take."""
 Check = Callable[[Any, ValidationContext | None], Any]
@@ -55,6 +57,18 @@ def integer(low: int, high: int | None = None) -> Rule:
 
     schema = {"type": "integer", "minimum": low}
     return Rule(check, schema if high is None else {**schema, "maximum": high})
+
+
+def size(low: int) -> Rule:
+    """An integer from `low` that something of its size can be made of."""
+    least = integer(low)
+
+    def check(value: Any, context: ValidationContext | None) -> int:
+        if least.check(value, context) > MAX_SIZE:
+            raise wrong(value, f"an integer from {low} to {MAX_SIZE}")
+        return value
+
+    return Rule(check, least.schema)
 
 
 def number(*, above: float | None = None, low: float | None = None, high: float | None = None) -> Rule:
@@ -212,22 +226,13 @@ _CAUSAL_SCHEMA = {
     ]
 }
 
-Count = Annotated[int, integer(1)]
+Count = Annotated[int, size(1)]
 Natural = Annotated[int, integer(0)]
 Number = Annotated[float, number()]
 Positive = Annotated[float, number(above=0)]
 NonNegative = Annotated[float, number(low=0)]
 Share = Annotated[float, number(low=0, high=1)]
 Flag = Annotated[bool, Rule(_check_flag, {"type": "boolean"})]
-Sizes = Annotated[int | tuple[int, ...], per_axis_of(integer(1), "an integer >= 1")]
-Paddings = Annotated[int | tuple[int, ...], per_axis_of(integer(0), "an integer >= 0")]
+Sizes = Annotated[int | tuple[int, ...], per_axis_of(size(1), "an integer >= 1")]
+Paddings = Annotated[int | tuple[int, ...], per_axis_of(size(0), "an integer >= 0")]
 Causal = Annotated[bool | str | dict[str, str], Rule(check_causal, _CAUSAL_SCHEMA)]
-
-
-def per_axis(value: Any, dims: int) -> tuple[Any, ...]:
-    """A value per axis, from one for all or a list of them.
-
-    >>> per_axis(3, 2), per_axis((1, 2), 2)
-    ((3, 3), (1, 2))
-    """
-    return tuple(value) if isinstance(value, list | tuple) else (value,) * dims

@@ -10,7 +10,7 @@ from torch import nn
 import mediaconv.nn as mnn
 from mediaconv.errors import UsageError
 from mediaconv.layers.layer_spec import BuildContext, LayerSpec
-from mediaconv.nn.streaming.protocol import axis_map, output_channels
+from mediaconv.nn.streaming.protocol import axis_map
 
 
 @dataclass(frozen=True)
@@ -28,27 +28,27 @@ class BoundLayer:
 
 def build_layer(spec: LayerSpec, context: BuildContext) -> nn.Module:
     """The module of one layer, with torch's own weights. Raises UsageError naming the layer."""
+    path = f"{context.path}.{spec.name}"
     try:
+        context.budget.add_weights(spec.weight_count(context), path)
         module = spec.build(context)
-        output_channels(module, context.channels)
-        for axis in range(context.dims):
-            axis_map(module, axis)
+        context.signal.after(module)
+        if not any(layers for _, layers, _ in spec.inner()):
+            context.budget.add_layer(module, context.signal, path)
     except (ValueError, RuntimeError, TypeError) as error:
         if "allocate memory" in str(error):
-            raise UsageError(
-                f"{context.path}.{spec.name}: its weight does not fit in this machine's memory"
-            ) from error
-        raise UsageError(f"{context.path}.{spec.name}: {error}") from error
+            raise UsageError(f"{path}: its weight does not fit in this machine's memory") from error
+        raise UsageError(f"{path}: {error}") from error
     return module
 
 
 def build_sequence(layers: Sequence[LayerSpec], context: BuildContext) -> mnn.Sequential:
     """Layers one after the other, channels following from what comes before."""
     modules: list[nn.Module] = []
-    channels = context.channels
+    signal = context.signal
     for i, spec in enumerate(layers):
-        module = build_layer(spec, replace(context, channels=channels, path=f"{context.path}[{i}]"))
-        channels = output_channels(module, channels)
+        module = build_layer(spec, replace(context, signal=signal, path=f"{context.path}[{i}]"))
+        signal = signal.after(module)
         modules.append(module)
     return mnn.Sequential(*modules)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, JsonValue
 
 from mediaconv.config.problems import Problem, shown
 from mediaconv.config.validation_context import ValidationContext
-from mediaconv.config.values import Count, Sizes, per_axis
+from mediaconv.config.values import Count, Sizes
 from mediaconv.layers.filters.options import FirKernel, KernelField
 from mediaconv.layers.keys.initializers import InitializerField
 from mediaconv.layers.keys.inline_numbers import Bias, Weight, shape_of
@@ -77,7 +78,7 @@ class ConvKeys(CausalLayer):
             given = getattr(self, key)
             if given is None:
                 self._resolve(key, told)
-            elif (per_axis(given, len(told)) if isinstance(told, tuple) else given) != told:
+            elif given != told and not (isinstance(told, tuple) and set(told) == {given}):
                 text = f"got {shown(given)}, but the numbers of weight say {shown(told)}"
                 found.append(Problem((key,), text))
         self._resolve_bias()
@@ -116,6 +117,14 @@ class ConvKeys(CausalLayer):
         keys = ("out_channels", "kernel_size", "stride", "dilation", "padding", "groups", "padding_mode")
         stated = {key: getattr(self, key) for key in keys}
         return {**stated, "in_channels": context.channels, "bias": self.bias is not False}
+
+    def weight_count(self, context: BuildContext) -> int:
+        if self.kernel_size is None or self.out_channels is None:
+            return 0
+        from mediaconv.nn.geometry import per_axis
+
+        sizes = per_axis(self.kernel_size, context.dims, "kernel_size")
+        return self.out_channels * max(1, context.channels // self.groups) * math.prod(sizes)
 
     def convolution(self, context: BuildContext, **arguments: Any) -> nn.Module:
         """The plain convolution, standard or causal."""

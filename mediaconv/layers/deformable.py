@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -39,6 +40,14 @@ class DeformConv(ConvKeys):
             text = f"got {how.mode}, expected pad or false: taps that move cannot be masked by their place"
             found.append(Problem(("causal",) if self.causal is not None else (), text))
         return found
+
+    def weight_count(self, context: BuildContext) -> int:
+        """The kernel's, and those of the convolution that finds its offsets."""
+        from mediaconv.nn.geometry import per_axis
+
+        taps = math.prod(per_axis(self.kernel_size or 1, context.dims, "kernel_size"))
+        offsets = taps * (context.dims + self.modulation) * context.channels * taps
+        return super().weight_count(context) + offsets
 
     def build(self, context: BuildContext) -> nn.Module:
         arguments = self.arguments(context)

@@ -40,6 +40,9 @@ class Gated(ConvKeys):
         doubled = self.arguments(context) | {"out_channels": 2 * self.out_channels}
         return streaming.Gated(self.convolution(context, **doubled))
 
+    def weight_count(self, context: BuildContext) -> int:
+        return 2 * super().weight_count(context)
+
     def set_weights(self, module: Any, *, name: str, seed: int, rate_hz: float | None) -> None:
         if self.out_channels is not None:
             super().set_weights(module.conv, name=f"{name}.conv", seed=seed, rate_hz=rate_hz)

@@ -21,6 +21,8 @@ from mediaconv.errors import nearest
 if TYPE_CHECKING:
     from torch import nn
 
+    from mediaconv.layers.memory import MemoryBudget, Signal
+
 Layers = tuple["LayerSpec", ...]
 _TIME_AXIS = integer(0, 1)
 
@@ -29,14 +31,21 @@ _TIME_AXIS = integer(0, 1)
 class BuildContext:
     """Where a layer is built: what the file and the layers before it say.
 
-    channels: of the layer's input.
+    signal: the layer's input.
     file: what the whole file says: the pipeline's axes, the causality of layers without their own.
+    budget: the memory that may be taken.
     path: leads to the layer, as an error names it.
     """
 
-    channels: int
+    signal: Signal
     file: ValidationContext
+    budget: MemoryBudget
     path: str = "stack"
+
+    @property
+    def channels(self) -> int:
+        """Of the layer's input."""
+        return self.signal.channels
 
     @property
     def dims(self) -> int:
@@ -78,6 +87,10 @@ class LayerSpec(Named):
     def build(self, context: BuildContext) -> nn.Module:
         """The module, with torch's own weights. Raises ValueError where it does not fit what comes before."""
         raise NotImplementedError(f"{type(self).__name__}.build")
+
+    def weight_count(self, context: BuildContext) -> int:
+        """Numbers in the module's weights, known before they are made; 0 where they are few."""
+        return 0
 
     def set_weights(self, module: nn.Module, *, name: str, seed: int, rate_hz: float | None) -> None:
         """Set those weights of the built module that the layer's own keys state; the others are drawn.

@@ -32,6 +32,7 @@ class Limits(BaseModel):
 
     max_pixels: pixels of one image or of one film frame.
     max_channels: channels of a sound, bands of an image.
+    max_memory: bytes that a job may hold, as told from the shapes before it begins.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,6 +41,9 @@ class Limits(BaseModel):
         default=2**28, ge=1, description="pixels of one image or film frame, of up to four bands"
     )
     max_channels: int = Field(default=256, ge=1, description="channels of a sound, bands of an image")
+    max_memory: int | None = Field(
+        default=None, ge=1, description="bytes that a job may hold; default: half of the machine's memory"
+    )
 
 
 def check_pixels(path: Path, width: int, height: int, limits: Limits, *, bands: int = 1) -> None:

@@ -43,7 +43,11 @@ def bind(
     rate = float(info.rate) if info.rate else None
     if prelude is not None and rate is not None:
         rate /= float(axis_map(prelude).stride)
+    shape = info.shape
+    if prelude is not None:
+        maps = (axis_map(prelude, axis) for axis in range(len(shape)))
+        shape = tuple(None if n is None else m.output_length(n) for m, n in zip(maps, shape, strict=True))
     if module is None:
-        module = build_stack(config, pipeline, channels=info.channels, rate_hz=rate)
+        module = build_stack(config, pipeline, channels=info.channels, rate_hz=rate, shape=shape)
     stack = module if isinstance(module, mnn.Sequential) else mnn.Sequential(module)
     return Bound(stack, prelude, rate)

@@ -12,27 +12,37 @@ from mediaconv.errors import UsageError
 from mediaconv.layers import BuildContext, walk
 from mediaconv.layers.construct import build_sequence, iter_bound_layers
 from mediaconv.layers.keys.random_weights import seed_parameters
+from mediaconv.layers.memory import MemoryBudget, Signal
 from mediaconv.model.weights import apply_weights, load_weights
 from mediaconv.pipeline import Pipeline
 
 
 def build_stack(
-    config: RunConfig, pipeline: Pipeline, *, channels: int, rate_hz: float | None = None
+    config: RunConfig,
+    pipeline: Pipeline,
+    *,
+    channels: int,
+    rate_hz: float | None = None,
+    shape: tuple[int | None, ...] | None = None,
 ) -> mnn.Sequential:
     """The stack of a configuration for inputs of `channels`, in evaluation mode, float32, on the CPU.
 
     rate_hz: steps of the stream axis a second, for kernels given in Hz.
+    shape: length of the input along each axis, where it is known, to tell what the stack will hold.
     Raises UsageError where layers do not fit each other, the input's channels or the weights.
     """
     try:
-        return _built(config, pipeline, channels, rate_hz)
+        return _built(config, pipeline, Signal.of(channels, shape or (None,) * len(pipeline.axes)), rate_hz)
     except UsageError as error:
         raise UsageError(config.placed(str(error))) from error
 
 
-def _built(config: RunConfig, pipeline: Pipeline, channels: int, rate_hz: float | None) -> mnn.Sequential:
+def _built(config: RunConfig, pipeline: Pipeline, signal: Signal, rate_hz: float | None) -> mnn.Sequential:
     file = ValidationContext.of(pipeline, causal=config.causal, time_axis=config.time_axis)
-    stack = build_sequence(config.stack, BuildContext(channels, file))
+    limit = config.limits.max_memory
+    budget = MemoryBudget() if limit is None else MemoryBudget(limit)
+    stack = build_sequence(config.stack, BuildContext(signal, file, budget))
+    budget.add_outputs(signal.after(stack))
     seed_parameters(stack, config.seed)
     bound_layers = iter_bound_layers(config.stack, stack, rate_hz=rate_hz)
     for (path, spec), bound in zip(walk(config.stack), bound_layers, strict=True):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 import psutil
 
-CGROUP = Path("/sys/fs/cgroup")
+from mediaconv.machine import control_group
+
 WORKER_BYTES = 1200 * 2**20
 """What one worker may hold at its peak: the libraries, a chunk's samples, decoder and encoders."""
 GPU_WORKERS = 2
@@ -21,15 +21,15 @@ def cores() -> int:
         count = len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux
         count = os.cpu_count() or 1
-    quota = _limit("cpu.max")
+    quota = control_group("cpu.max")
     return max(1, min(count, int(quota)) if quota else count)
 
 
 def available_bytes() -> int:
     """Memory that may still be taken."""
     free = psutil.virtual_memory().available
-    limit = _limit("memory.max")
-    used = _limit("memory.current")
+    limit = control_group("memory.max")
+    used = control_group("memory.current")
     return int(min(free, limit - used) if limit and used is not None else free)
 
 
@@ -55,14 +55,3 @@ def set_threads(count: int) -> None:
         import numba
 
         numba.set_num_threads(min(count, int(os.environ.get("NUMBA_NUM_THREADS", cores()))))
-
-
-def _limit(name: str) -> float | None:
-    """A control group's figure: cores for `cpu.max`, else bytes; None where there is no limit."""
-    try:
-        words = (CGROUP / name).read_text().split()
-        if words[0] == "max":
-            return None
-        return float(words[0]) / float(words[1]) if len(words) > 1 else float(words[0])
-    except (OSError, ValueError, IndexError):
-        return None
