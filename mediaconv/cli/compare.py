@@ -41,7 +41,7 @@ def compare(
     """
     from rich.console import Console
 
-    from mediaconv.compare.comparison import REPORT, Comparison
+    from mediaconv.compare.comparison import Comparison
     from mediaconv.compare.report.table import terminal_table
     from mediaconv.config import load_config
     from mediaconv.front import compare as run_comparison
@@ -73,6 +73,6 @@ def compare(
         )
     if json:
         print(dumps(result.as_json()))
-    if (result.output / REPORT).exists():
-        console.print(f"report: {result.output / REPORT}", markup=False, highlight=False, soft_wrap=True)
+    if result.report is not None:
+        console.print(f"report: {result.report}", markup=False, highlight=False, soft_wrap=True)
     return result.exit_code

@@ -11,6 +11,7 @@ from typing import Any
 
 from mediaconv.compare.causal_pair import Side
 from mediaconv.compare.measure.session import Compared, compare_file, time_axis
+from mediaconv.compare.measure.timeline import in_words
 from mediaconv.compare.prove.verdict import Verdict, counted_steps, judge_model
 from mediaconv.compare.report.page import channel_rows, write_page
 from mediaconv.compare.report.table import Column, columns, csv_text, summary
@@ -30,8 +31,10 @@ ROLES = ("a", "b")
 
 @dataclass
 class Comparison:
-    """What came of a comparison. files: a row an input. failures: stage and reason of each.
+    """What came of a comparison.
 
+    files: a row an input that could be compared. inputs: how many there were.
+    failures: stage and reason of each that could not be.
     unfit: failures for which the configuration is to blame, not the file.
     """
 
@@ -40,6 +43,7 @@ class Comparison:
     columns: list[Column]
     sides: list[dict[str, Any]] = field(default_factory=list)
     files: list[dict[str, Any]] = field(default_factory=list)
+    inputs: int = 1
     failures: list[dict[str, str]] = field(default_factory=list)
     unfit: int = 0
 
@@ -49,6 +53,11 @@ class Comparison:
         if self.failures and self.unfit == len(self.failures) and not self.files:
             return 2
         return 1 if self.failures else 0
+
+    @property
+    def report(self) -> Path | None:
+        """The page, or the index of the pages; None where nothing could be compared in the only input."""
+        return self.output / REPORT if self.files or self.inputs > 1 else None
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -62,7 +71,7 @@ class Comparison:
             "files": self.files,
             "summary": summary(self.rows, self.columns),
             "failures": self.failures,
-            "report": REPORT,
+            "report": self.report and self.report.name,
         }
 
 
@@ -84,7 +93,7 @@ def compare_sides(
     names = [side.name for side in sides]
     unit = pipeline.step_units[time_axis(sides[0], pipeline)]
     found = columns(pipeline.metrics, names, unit, timed=pipeline.typical_input().rate is not None)
-    result = Comparison(output, pipeline.name, found)
+    result = Comparison(output, pipeline.name, found, inputs=len(jobs))
     with ExitStack() as stack:
         try:
             locked = stack.enter_context(open_output(config.output, write=True))
@@ -157,17 +166,22 @@ def side_row(
 
 
 def reach_row(model: Computation, compared: Compared) -> dict[str, Any]:
-    """Receptive field both ways and latency, in steps of the input and milliseconds; None: no end."""
+    """Receptive field both ways and latency, in steps of the input; None: no end.
+
+    `latency_ms` is the longest that an output waits, `latency_ms_range` the shortest and the longest: they
+    differ where the input's frames last unequally.
+    """
     found = axis_map(model.module, compared.axis)
     reads = (found.look_back, found.latency, found.receptive_field)
     back, ahead, both = (None if math.isinf(n) or model.needs_range else int(n) for n in reads)
-    rate = compared.info.rate
+    waits = None if ahead is None else compared.timeline.span_ms(ahead)
     return {
         "receptive_field_back": back,
         "receptive_field_ahead": ahead,
         "receptive_field": both,
         "latency_steps": ahead,
-        "latency_ms": None if rate is None or ahead is None else float(1000 * ahead / rate),
+        "latency_ms": waits and waits[1],
+        "latency_ms_range": waits,
         "stride": found.stride,
     }
 
@@ -185,11 +199,11 @@ def verdict_text(verdict: Verdict, unit: str) -> str:
 
 def facts(verdict: Verdict, reach: Mapping[str, Any], unit: str) -> list[str]:
     """Latency, receptive field and who looks ahead, in words."""
-    steps, ms = reach["latency_steps"], reach["latency_ms"]
+    steps, waits = reach["latency_steps"], reach["latency_ms_range"]
     if steps is None:
         latency = "latency: the whole file"
     else:
-        latency = f"latency {counted_steps(steps, unit)}" + (f", {ms:,.4g} ms" if ms is not None else "")
+        latency = f"latency {counted_steps(steps, unit)}" + (f", {in_words(waits)}" if waits else "")
     found = [latency, reads_text(reach, unit)]
     if verdict.leaks:
         found.append("looking ahead: " + ", ".join(leak.layer for leak in verdict.leaks[:4]))
@@ -207,7 +221,7 @@ def reads_text(reach: Mapping[str, Any], unit: str) -> str:
 
 SIDE_KEYS = (
     "causal", "look_ahead", "receptive_field", "receptive_field_back", "receptive_field_ahead",
-    "latency_steps", "latency_ms",
+    "latency_steps", "latency_ms", "latency_ms_range",
 )  # fmt: skip
 
 
@@ -235,7 +249,6 @@ def file_row(
 
 def event_rows(compared: Compared, names: Sequence[str]) -> list[dict[str, Any]]:
     """Each event of an input with both stacks' pre-echo, a number a channel."""
-    rate = compared.info.rate
     pre_echoes = {
         name: [compared.reactions.rows(name, i) for i in range(compared.models[name].output_channels)]
         for name in names
@@ -243,7 +256,7 @@ def event_rows(compared: Compared, names: Sequence[str]) -> list[dict[str, Any]]
     return [
         {
             "step": event.step,
-            "seconds": float(event.step / rate) if rate else None,
+            "seconds": None if (at := compared.timeline.at(event.step)) is None else float(at),
             "z": event.z,
             "pre_echo": {name: [rows[k]["pre_echo"] for rows in each] for name, each in pre_echoes.items()},
         }

@@ -52,7 +52,7 @@ def test_pictures_too_small_for_ssim_have_none():
 
 
 @pytest.mark.parametrize("cuts", CUTS)
-@pytest.mark.parametrize("length", [1, 300, FFT_SIZE, FFT_SIZE + 1, 9000])
+@pytest.mark.parametrize("length", [40, 300, FFT_SIZE, FFT_SIZE + 1, 9000])
 def test_log_spectral_distance_is_that_of_librosas_whole_spectra(length, cuts):
     a, b = RNG.uniform(-1, 1, (2, length))
     if cuts[0] == 1:
@@ -96,4 +96,15 @@ def test_equal_outputs_differ_by_nothing_and_have_no_infinite_number(kind):
 def test_nothing_added_gives_no_numbers():
     assert Difference().result() == {"mean_difference": None, "max_difference": None, "psnr_db": None}
     assert set(make_metrics(["snr", "log_spectral"]).result().values()) == {None}
+
+
+@pytest.mark.parametrize("length", [1, 2, 31, 32])
+def test_the_spectrum_of_a_few_samples_is_no_number(length):
+    found = feed(make_metrics(["log_spectral"]), np.ones(length), np.zeros(length), (1,))
+    assert found["max_difference"] == 1.0
+    distance = found["log_spectral_distance_db"]
+    assert distance is None if length < 32 else distance > 0
+
+
+def test_pictures_have_no_numbers_before_any_is_added():
     assert make_metrics(["psnr", "ssim"]).result()["ssim"] is None

@@ -16,6 +16,8 @@ from mediaconv.errors import UsageError, nearest
 
 FFT_SIZE = 2048
 HOP = 512
+SHORTEST = 32
+"""Samples; fewer lie where the window is so near 0 that even a full-scale sound is below `POWER_FLOOR`."""
 POWER_FLOOR = 1e-10
 """Spectral power below which two bins count as equally silent: -100 dB of a full-scale sample."""
 
@@ -142,15 +144,16 @@ def window_size(shape: tuple[int, ...]) -> int:
 class LogSpectral:
     """Log-spectral distance in dB (Gray and Markel 1976): per frame of 2,048 samples, every 512, the root
     mean square over frequencies of `10 log10(Pa / Pb)`; then the mean over frames. The last frame is filled
-    up with zeros; power below `POWER_FLOOR` counts as the floor.
+    up with zeros; power below `POWER_FLOOR` counts as the floor. None below `SHORTEST` samples.
     """
 
     def __init__(self) -> None:
         self._held = [np.zeros(0), np.zeros(0)]
         self._sum = 0.0
-        self._frames = 0
+        self._frames = self._samples = 0
 
     def add(self, a: np.ndarray, b: np.ndarray) -> None:
+        self._samples += len(a)
         new = (np.asarray(x, np.float64) for x in (a, b))
         self._held = [np.concatenate([x, y]) for x, y in zip(self._held, new, strict=True)]
         count = (len(self._held[0]) - FFT_SIZE) // HOP + 1
@@ -170,7 +173,7 @@ class LogSpectral:
             fill = (0, FFT_SIZE - rest)
             self._measure(np.pad(self._held[0], fill), np.pad(self._held[1], fill))
             self._held = [np.zeros(0), np.zeros(0)]
-        return {"log_spectral_distance_db": self._sum / self._frames if self._frames else None}
+        return {"log_spectral_distance_db": self._sum / self._frames if self._samples >= SHORTEST else None}
 
 
 def log_power(x: np.ndarray) -> np.ndarray:

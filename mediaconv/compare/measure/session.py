@@ -21,6 +21,7 @@ from mediaconv.compare.measure.events import Event, EventFinder
 from mediaconv.compare.measure.pairing import ChannelNumbers, Pairs
 from mediaconv.compare.measure.preecho import Reach
 from mediaconv.compare.measure.reactions import Reactions, measure_reactions
+from mediaconv.compare.measure.timeline import Timeline
 from mediaconv.compare.prove.verdict import order_axes
 from mediaconv.compare.report.views import OutputFiles
 from mediaconv.engine.computation import Computation, Computations
@@ -53,7 +54,7 @@ class Compared:
 
     axis: which is time.
     versions: "input", both sides' names and "difference", to their files, relative to the job's target.
-    times: of each input frame in seconds; empty where the rate says it all.
+    timeline: when the input's steps are.
     channels: the numbers of each channel; none where there is a mismatch, which says why. curves: for charts.
     """
 
@@ -68,7 +69,7 @@ class Compared:
     curves: list[dict[str, Any]]
     input_curve: dict[str, Any]
     events: list[Event]
-    times: list[Fraction]
+    timeline: Timeline
     reactions: Reactions
     mismatch: str | None
     notes: list[str] = field(default_factory=list)
@@ -285,7 +286,7 @@ class _Session:
             curves=[n.curves() for n in numbers] if numbers else self._curves_alone(),
             input_curve=self._input_curve.result(),
             events=self.events,
-            times=self._receiver.times,
+            timeline=Timeline(self._info.rate, self._receiver.times),
             reactions=reactions,
             mismatch=mismatch,
             notes=[*dict.fromkeys(note for f in self._files for note in f.main.notes())],

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mediaconv.compare.measure.session import DIFFERENCE, Compared
+from mediaconv.compare.measure.timeline import middle
 from mediaconv.compare.report.drawing import draw_stack, rows_of
 from mediaconv.compare.report.media_links import (
     INLINE_FILE_BYTES,
@@ -25,7 +26,6 @@ PARTS = (
 )
 SPECTROGRAMS = 16
 """Channels of which spectrograms are drawn."""
-EVEN_SECONDS = 0.0015
 
 
 def write_page(
@@ -63,7 +63,8 @@ def page_data(
     one = many.removesuffix("s")
     steps = compared.input_shape[1 + compared.axis]
     rate = float(compared.info.rate) if compared.info.rate else None
-    times = uneven(compared.times, rate)
+    times = compared.timeline.times
+    end = compared.timeline.at(steps)
     height, width = (compared.input_shape[-2:]) if len(compared.input_shape) > 2 else (1, 1)
     versions = _versions(compared, sides, target, links, pipeline.player)
     return {
@@ -73,7 +74,7 @@ def page_data(
         "unit_one": one,
         "steps": steps,
         "rate": rate,
-        "seconds": (times[-1] + 1 / rate if times and rate else steps / rate if rate else steps),
+        "seconds": steps if end is None else float(end),
         "times": times,
         "ratio": width / height,
         "width": width,
@@ -85,7 +86,7 @@ def page_data(
         "columns": found,
         "curves": compared.curves,
         "input_curve": compared.input_curve,
-        "events": _events(compared, sides, rate),
+        "events": _events(compared, sides),
         "mismatch": compared.mismatch,
         "legend": " ".join(f"{c.label}: {c.help}." for c in found if not c.percent),
         "reading": f"Layer by layer, the {many} of the input that one output has read; both to one scale.",
@@ -95,28 +96,18 @@ def page_data(
 
 def channel_rows(compared: Compared, sides: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The numbers of each channel, with the shift in milliseconds and both pre-echoes."""
-    rate = compared.info.rate
     stride = compared.models[sides[0]["name"]].maps[compared.axis].stride
     rows = []
     for i, numbers in enumerate(compared.channels):
         shift = numbers["shift_steps"]
         row: dict[str, Any] = {"channel": i, **numbers}
-        row["shift_ms"] = (
-            None if shift is None or rate is None else float(1000 * Fraction(shift) * stride / rate)
-        )
+        spans = None if shift is None else compared.timeline.span_ms(Fraction(shift) * stride)
+        row["shift_ms"] = middle(spans)
+        row["shift_ms_range"] = spans
         for side in sides:
             row[f"pre_echo_{side['name']}"] = compared.reactions.pre_echo(side["name"], i)
         rows.append(row)
     return rows
-
-
-def uneven(times: Sequence[Fraction], rate: float | None) -> list[float] | None:
-    """Frame times from 0 on, where they do not follow from the rate; otherwise None."""
-    if not times or not rate:
-        return None
-    relative = [float(t - times[0]) for t in times]
-    even = all(abs(t - i / rate) < EVEN_SECONDS for i, t in enumerate(relative))
-    return None if even else [round(t, 6) for t in relative]
 
 
 def _versions(
@@ -166,9 +157,7 @@ def _side(
     }
 
 
-def _events(
-    compared: Compared, sides: Sequence[Mapping[str, Any]], rate: float | None
-) -> list[dict[str, Any]]:
+def _events(compared: Compared, sides: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     reactions = {
         side["name"]: [
             compared.reactions.rows(side["name"], i) for i in range(_channels(compared, side["name"]))
@@ -179,7 +168,7 @@ def _events(
         {
             "step": event.step,
             "energy": event.energy,
-            "seconds": event.step / rate if rate else None,
+            "seconds": compared.timeline.at(event.step),
             "reactions": {name: [rows[k] for rows in each] for name, each in reactions.items()},
         }
         for k, event in enumerate(compared.events)
@@ -196,7 +185,7 @@ def _dimensions(compared: Compared, pipeline: Pipeline) -> str:
     unit, rate = pipeline.step_units[0], compared.info.rate
     words = [" × ".join(f"{n:,} {name}" for n, name in zip(lengths, pipeline.step_units, strict=True))]
     words.append("1 channel" if channels == 1 else f"{channels} channels")
-    if rate and uneven(compared.times, float(rate)) is None:
+    if rate and compared.timeline.even:
         words.append(f"{float(rate):,.6g} {unit} a second")
     return ", ".join(words)
 

@@ -9,12 +9,17 @@ function bounds(curves, field) {
   return [low, high];
 }
 
-function seconds(step) { return data.rate ? step / data.rate : step; }
+// The time of a step: between two frames in proportion, outside the file by the mean.
+function seconds(step) {
+  if (!data.rate || !data.times) return data.rate ? step / data.rate : step;
+  const last = data.times.length - 1, mean = last ? data.times[last] / last : 1 / data.rate, i = Math.floor(step);
+  if (i < 0) return step * mean;
+  return i >= last ? data.times[last] + (step - last) * mean : data.times[i] + (step - i) * (data.times[i + 1] - data.times[i]);
+}
 
 function when(step) {
   if (!data.rate) return data.unit_one + " " + step;
-  const t = data.times ? data.times[Math.min(step, data.times.length - 1)] : step / data.rate;
-  return t.toFixed(3) + " s";
+  return seconds(step).toFixed(3) + " s";
 }
 
 // Curves that share an x axis of input steps: [{curve, stride, tone, label}].
@@ -85,7 +90,7 @@ function reactionChart(width) {
   });
   svg.append(el("line", { x1: left, x2: width - right, y1: y(0), y2: y(0), stroke: "var(--soft)" }));
   svg.append(el("line", { x1: x(0), x2: x(0), y1: top - 12, y2: y(0) + 5, stroke: "var(--ink)", "stroke-width": 1.5 }));
-  const unit = (o) => (data.rate ? `${o < 0 ? "−" : o > 0 ? "+" : ""}${Number(Math.abs((1000 * o) / data.rate).toPrecision(3))} ms` : `${o > 0 ? "+" : ""}${o}`);
+  const unit = (o) => (data.rate ? `${o < 0 ? "−" : o > 0 ? "+" : ""}${Number(Math.abs(1000 * (seconds(event.step + o) - seconds(event.step))).toPrecision(3))} ms` : `${o > 0 ? "+" : ""}${o}`);
   const ends = [[-reach, "start"], [0, "middle"], [reach, "end"]];
   for (const [o, anchor] of ends) {
     svg.append(label(x(o), height - 16, o === 0 ? when(event.step) : `${o > 0 ? "+" : "−"}${Math.abs(o)} ${data.unit}`, anchor));
