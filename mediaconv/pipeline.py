@@ -7,6 +7,7 @@ through the entry-point group `mediaconv.pipelines`, our own three by the same d
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -204,6 +205,7 @@ def names() -> list[str]:
     return sorted({e.name for e in entry_points(group=GROUP)})
 
 
+@functools.cache
 def find(name: str) -> Pipeline:
     """The installed pipeline of that name. Raises UsageError listing what is installed."""
     for entry in entry_points(group=GROUP):

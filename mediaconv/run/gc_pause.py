@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """What is made inside stays for good, as modules do: the collector neither runs nor ever looks at it.
 
     torch and numba make a million objects: importing them takes a tenth less, and leaving the program, which

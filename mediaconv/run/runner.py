@@ -5,6 +5,7 @@ It neither computes nor starts processes: executors do. The manifest has this on
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -18,8 +19,9 @@ from mediaconv.errors import UsageError, WriteError
 from mediaconv.filesystem import write_whole
 from mediaconv.pipeline import find
 from mediaconv.run.executors.protocol import Executor, Perform
-from mediaconv.run.executors.select_executor import choose_executor
-from mediaconv.run.gc_pause import uncollected
+from mediaconv.run.executors.select_executor import select_executor
+from mediaconv.run.executors.serial import CAUTION, SerialExecutor
+from mediaconv.run.gc_pause import gc_paused
 from mediaconv.run.interrupt import ends_promptly
 from mediaconv.run.jobs.discover import discover
 from mediaconv.run.jobs.identity import run_identity, versions
@@ -31,7 +33,7 @@ from mediaconv.run.output.ownership import check_run_yaml, marked, remove_unclai
 from mediaconv.run.output.staging import clear_leftovers
 from mediaconv.run.report.progress import QuietReporter, Reporter
 from mediaconv.run.report.summary import Summary
-from mediaconv.run.resume.manifest import DONE, FAILED, Manifest, Row, Rows, read_manifest
+from mediaconv.run.resume.manifest import BEGUN, DONE, FAILED, Manifest, Row, Rows, read_manifest
 from mediaconv.run.resume.survey import Survey, survey, survey_failed
 
 
@@ -52,7 +54,7 @@ def survey_run(config: RunConfig, selection: Selection = RESUME, *, looking: boo
     looking: nothing is to be run, so nothing can be in its way.
     """
     pipeline = find(config.pipeline)
-    with uncollected(), open_output(config.output, write=False) as output:
+    with gc_paused(), open_output(config.output, write=False) as output:
         found = discover(config, pipeline)
         jobs = make_plan(config, pipeline, found=found, folder=output.folder)
         rows = read_manifest(output.folder)
@@ -81,11 +83,15 @@ def run_folder(
     with ExitStack() as stack:
         run = _Run(config, reporter or QuietReporter())
         stack.enter_context(ends_promptly(run.clear))
-        with uncollected():  # what is known of many thousand files stays until the end
+        with gc_paused():  # what is known of many thousand files stays until the end
             found = _begun(config, selection, run, stack)
-        executor, workers = choose_executor(config, len(found.todo), make)
+        executor, workers = select_executor(config, len(found.todo), make)
         stack.callback(run.reporter.close)
-        run.reporter.begin(len(found.todo), len(found.skipped), workers)
+        caution = ""
+        if isinstance(executor, SerialExecutor):
+            run.notes_begun, caution = True, CAUTION
+            executor.suspects = {name for name, row in run.manifest.rows.items() if row.status == BEGUN}
+        run.reporter.begin(len(found.todo), len(found.skipped), workers, caution=caution)
         run.all([job for job, _ in found.todo], executor)
     run.summary.seconds = time.monotonic() - began
     return run.summary
@@ -154,7 +160,10 @@ def _write_config(config: RunConfig, output: Path) -> None:
 
 
 class _Run:
-    """One run's state: rows go to the manifest, counts to the summary, news to the reporter."""
+    """One run's state: rows go to the manifest, counts to the summary, news to the reporter.
+
+    notes_begun: jobs run in this process, whose end would be the program's: the manifest tells which it was.
+    """
 
     manifest: Manifest
     identity: dict[str, str]
@@ -163,6 +172,7 @@ class _Run:
         self.reporter = reporter
         self.summary = Summary(config.output)
         self.output: Output | None = None
+        self.notes_begun = False
         self._config = config
         self._versions = versions()
         self._current: dict[int, Job] = {}
@@ -250,6 +260,9 @@ class _Run:
         self._current[worker] = job
         if self.output is not None:
             self.output.unsettled.add(job.name)
+        if self.notes_begun:
+            with contextlib.suppress(WriteError):  # a full disk is told by the job itself
+                self.manifest.begin(Row(job.name, BEGUN, versions=self._versions))
         self.reporter.started(worker, job)
 
     def advanced(self, worker: int, steps: int, total: int | None, media_seconds: float | None) -> None:

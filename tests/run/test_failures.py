@@ -247,18 +247,24 @@ class CrashingPipeline(ImagePipeline):
 """
 
 
-def test_a_plug_in_that_crashes_costs_its_file_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    site, source, output = tmp_path / "site", tmp_path / "in", tmp_path / "out"
+@pytest.fixture
+def crasher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration of four images, one of which crashes the pipeline that takes them."""
+    site = tmp_path / "site"
     info = site / "crasher-1.0.dist-info"
     info.mkdir(parents=True)
     (site / "crasher.py").write_text(CRASHER)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: crasher\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[mediaconv.pipelines]\ncrashing = crasher:CrashingPipeline\n")
-    inputs = images(source, 4)
+    inputs = images(tmp_path / "in", 4)
     inputs[1].rename(inputs[1].with_name("crash.png"))
-    config = write_config(tmp_path / "c.yaml", source, output, stack=STACK, pipeline="crashing")
     monkeypatch.setattr("tests.run.running.ROOT", f"{Path(__file__).parents[2]}{os.pathsep}{site}")
-    process = start(config, "--executor", "process", "--workers", "1", cwd=tmp_path)
+    return write_config(tmp_path / "c.yaml", tmp_path / "in", tmp_path / "out", pipeline="crashing")
+
+
+def test_a_plug_in_that_crashes_costs_its_file_alone(crasher: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    process = start(crasher, "--executor", "process", "--workers", "1", cwd=tmp_path)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     found = rows(output)
@@ -270,3 +276,38 @@ def test_a_plug_in_that_crashes_costs_its_file_alone(tmp_path: Path, monkeypatch
     assert f"trying again: {failed['input']}: its worker process was killed by SIGSEGV" in errors
     assert len(outputs(output)) == 6
     assert next(iter(found.values()))["identity"]["code"].endswith("crasher-1.0")
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "1")])
+def test_one_worker_is_a_process_by_default(options: tuple[str, ...], crasher: Path, tmp_path: Path) -> None:
+    for path in images(tmp_path / "in", 4):
+        path.unlink()  # only the crash is left: one job
+    process = start(crasher, *options, cwd=tmp_path)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "1 failed" in out
+    (row,) = rows(tmp_path / "out").values()
+    assert (row["status"], row["stage"], row["attempts"]) == ("failed", "run", 2)
+
+
+def test_serial_gets_past_a_poisonous_file_at_the_next_start(crasher: Path, tmp_path: Path) -> None:
+    """It says what it does not protect from; what it left is told and goes on."""
+    output = tmp_path / "out"
+    process = start(crasher, "--executor", "serial", cwd=tmp_path)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == -11
+    assert "serial: a crash inside a decoder or a plug-in ends this program too" in errors
+    found = rows(output)
+    (begun,) = [name for name, row in found.items() if row["status"] == "begun"]
+    assert begun.endswith("crash.png")
+    process = start(crasher, "--executor", "serial", cwd=tmp_path)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Traceback" not in errors
+    found = rows(output)
+    assert len(found) == 4
+    (failed,) = [row for row in found.values() if row["status"] != "done"]
+    assert (failed["input"], failed["status"], failed["stage"]) == (begun, "failed", "run")
+    assert "SIGSEGV" in failed["reason"]
+    assert len((output / "manifest.jsonl").read_text().splitlines()) <= 5
+    assert unfinished(output) == []

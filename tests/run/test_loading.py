@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from mediaconv.run.gc_pause import uncollected
+from mediaconv.run.gc_pause import gc_paused
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def test_the_collector_rests_inside_and_is_as_it_was_afterwards(enabled):
     before = gc.isenabled()
     try:
         (gc.enable if enabled else gc.disable)()
-        with uncollected():
+        with gc_paused():
             assert not gc.isenabled()
             made = [[] for _ in range(2000)]
         assert gc.isenabled() == enabled

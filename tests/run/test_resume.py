@@ -18,6 +18,7 @@ import mediaconv
 from mediaconv.config import load_config
 from mediaconv.errors import UsageError
 from mediaconv.filesystem import temporary_name
+from mediaconv.run.resume.manifest import Manifest, Row
 from mediaconv.run.resume.status import read_status
 from mediaconv.run.runner import Selection, run_folder, survey_run
 from tests.run.running import parsed, rows, run
@@ -319,3 +320,23 @@ def test_a_hundred_thousand_finished_files_are_found_in_seconds(tmp_path: Path) 
     found = survey_run(config)
     assert (len(found.todo), len(found.skipped)) == (0, 2_000)
     assert time.monotonic() - began < 2
+
+
+def test_a_program_that_ended_under_a_file_leaves_a_note_that_its_row_covers(
+    done: tuple[Path, Path, list[Path]],
+) -> None:
+    source, output, inputs = done
+    before = outputs(output)
+    name = inputs[0].relative_to(source).as_posix()
+    with Manifest(output) as manifest:
+        manifest.begin(Row(name, "begun"))
+        manifest._begun = None  # as if the process had ended here
+    assert read_status(output).missing == {name: "the program ended under it"}
+    assert reasons(source, output) == {name: "the program ended under it"}
+    assert run(source, output).files == 1
+    assert outputs(output) == before
+    assert {row["status"] for row in rows(output).values()} == {"done"}
+    lines = (output / "manifest.jsonl").read_bytes().count(b"\n")
+    with Manifest(output) as manifest:
+        manifest.begin(Row(name, "begun"))  # interrupted in order
+    assert (output / "manifest.jsonl").read_bytes().count(b"\n") == lines

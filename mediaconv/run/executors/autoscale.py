@@ -8,19 +8,19 @@ WORTH_STARTS = 2.0
 """A further worker is started where the work that waits takes longer than this many starts."""
 
 
-class Growth:
+class Autoscale:
     """What is known of a run's workers and jobs, in seconds.
 
     A worker's first job also loads and compiles what it needs: of its time, what it took beyond a later job,
     but no more than the worker's start took, belongs to the start.
 
-    >>> growth = Growth()
-    >>> growth.started(4.0)
-    >>> growth.ended(1.5, first=True)
-    >>> growth.is_worth_another(waiting=499, workers=1, running=[(0.01, False)])
+    >>> autoscale = Autoscale()
+    >>> autoscale.started(4.0)
+    >>> autoscale.ended(1.5, first=True)
+    >>> autoscale.is_worth_another(waiting=499, workers=1, running=[(0.01, False)])
     False
-    >>> growth.ended(0.1, first=False)
-    >>> growth.is_worth_another(waiting=498, workers=1, running=[])
+    >>> autoscale.ended(0.1, first=False)
+    >>> autoscale.is_worth_another(waiting=498, workers=1, running=[])
     True
     """
 

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from mediaconv.errors import MediaconvError, UsageError
-from mediaconv.run.executors.autoscale import Growth
+from mediaconv.run.executors.autoscale import Autoscale
 from mediaconv.run.executors.protocol import Outcomes, Perform, Watch
 from mediaconv.run.executors.resources import cores
 from mediaconv.run.executors.worker import ADVANCE, BOOT, BROKEN, DONE, READY
@@ -138,7 +138,7 @@ class _Pool:
         self._begun: dict[str, int] = {}
         self._workers: list[_Worker] = []
         self._start_failures = 0
-        self._growth = Growth()
+        self._autoscale = Autoscale()
 
     def outcomes(self) -> Iterator[Outcome]:
         """Run everything."""
@@ -176,7 +176,7 @@ class _Pool:
         if now == 0:
             return 1
         running = [(time.monotonic() - w.began, w.jobs == 1) for w in busy]
-        worth = all(w.ready for w in self._workers) and self._growth.is_worth_another(
+        worth = all(w.ready for w in self._workers) and self._autoscale.is_worth_another(
             waiting=len(self._waiting), workers=now, running=running
         )
         return min(most, now + 1) if worth else now
@@ -207,11 +207,11 @@ class _Pool:
         if kind == READY:
             worker.ready = True
             self._start_failures = 0
-            self._growth.started(time.monotonic() - worker.began)
+            self._autoscale.started(time.monotonic() - worker.began)
         elif kind == ADVANCE:
             self._watch.advanced(worker.index, *rest)
         elif kind == DONE:
-            self._growth.ended(time.monotonic() - worker.began, first=worker.jobs == 1)
+            self._autoscale.ended(time.monotonic() - worker.began, first=worker.jobs == 1)
             yield self._ended(worker, rest[0])
         elif kind == BROKEN:
             text, exit_code = rest

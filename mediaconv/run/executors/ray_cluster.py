@@ -177,15 +177,15 @@ def run_in_task(make: bytes, timeout: float | None, threads: int, job: Job) -> O
     node = f"node {_imported().get_runtime_context().get_node_id()}"
     if timeout is not None:
         executor = ProcessExecutor(pickle.loads(make), workers=1, timeout_seconds=timeout, threads=threads)
-        (outcome,) = executor.run([job], _Nobody())
+        (outcome,) = executor.run([job], _NullWatch())
         return replace(outcome, place=node)
     if make not in _PERFORMS:
         _PERFORMS[make] = pickle.loads(make)()
         set_threads(threads)
-    return replace(_PERFORMS[make](job, _Nobody().ignored), place=node)
+    return replace(_PERFORMS[make](job, _NullWatch().ignored), place=node)
 
 
-class _Nobody:
+class _NullWatch:
     """Watches a job on a far machine: nobody does."""
 
     def started(self, worker: int, job: Job) -> None:

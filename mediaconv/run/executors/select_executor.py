@@ -16,13 +16,13 @@ from mediaconv.run.jobs.perform import Performer
 from mediaconv.run.output.storage import IN_PROCESS
 
 
-def choose_executor(
+def select_executor(
     config: RunConfig, jobs: int, make: Callable[[], Perform] | None = None
 ) -> tuple[Executor, int]:
     """The executor for that many jobs, and its most workers.
 
-    `auto` is serial for one job or one worker, else process. A job over `timeout_seconds` can only be ended
-    from outside, so serial is then one process.
+    `auto` is process, also for one job: what crashes then ends a worker, not the program. A job over
+    `timeout_seconds` can only be ended from outside, so serial is then one process.
 
     make: makes what runs one job; default: what the configuration says.
     """
@@ -34,7 +34,7 @@ def choose_executor(
             raise UsageError(
                 f"timeout_seconds: {seen}, and a file is ended with its own process; leave it out"
             )
-        return SerialExecutor(make or functools.partial(Performer, config)), 1
+        return SerialExecutor(make or functools.partial(Performer, config), can_isolate=False), 1
     if config.executor == "ray":
         from mediaconv.run.executors.ray_cluster import RayExecutor
 
@@ -49,8 +49,7 @@ def choose_executor(
     make = make or functools.partial(Performer, config)
     workers = choose_workers(jobs, config.device) if isinstance(config.workers, str) else config.workers
     workers = 1 if config.executor == "serial" else max(1, min(workers, jobs))
-    alone = config.executor == "serial" or (config.executor == "auto" and workers == 1)
-    if alone and config.timeout_seconds is None:
+    if config.executor == "serial" and config.timeout_seconds is None:
         return SerialExecutor(make), 1
     grow = isinstance(config.workers, str)
     return ProcessExecutor(make, workers=workers, grow=grow, timeout_seconds=config.timeout_seconds), workers

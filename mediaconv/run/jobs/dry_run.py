@@ -12,7 +12,7 @@ from typing import Any
 from mediaconv.config import RunConfig
 from mediaconv.errors import MediaconvError
 from mediaconv.run.executors.autoscale import WORTH_STARTS
-from mediaconv.run.executors.select_executor import choose_executor
+from mediaconv.run.executors.select_executor import select_executor
 from mediaconv.run.jobs.estimate import rate_of_rows, rate_of_trial
 from mediaconv.run.jobs.identity import run_identity
 from mediaconv.run.jobs.plan import Job
@@ -100,7 +100,7 @@ def forecast(config: RunConfig, selection: Selection = RESUME) -> Forecast:
     jobs = [job for job, _ in found.todo]
     if not jobs:
         return Forecast(found, config.output, 0, 0.0, 0, "nothing is left to do")
-    _, workers = choose_executor(config, len(jobs))
+    _, workers = select_executor(config, len(jobs))
     rows = list(found.rows.values())
     weights = {job.name: _bytes(job) for job in jobs}
     try:

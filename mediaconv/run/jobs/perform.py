@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mediaconv.config import RunConfig
 from mediaconv.errors import MediaconvError, MediaError, UsageError
 from mediaconv.run.executors.protocol import Advance
-from mediaconv.run.gc_pause import uncollected
+from mediaconv.run.gc_pause import gc_paused
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.jobs.result import Failure, Outcome
 from mediaconv.run.output.transfer import identity_of, localized
@@ -29,7 +29,7 @@ class Performer:
     """Runs jobs of one configuration; the pipeline and the stack are made once and kept."""
 
     def __init__(self, config: RunConfig) -> None:
-        with uncollected():
+        with gc_paused():
             from mediaconv.engine.computation import Computations
             from mediaconv.pipeline import find
             from mediaconv.run.jobs.convert_job import convert_job

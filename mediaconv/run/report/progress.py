@@ -22,8 +22,8 @@ LINE_SECONDS = 2.0
 class Reporter(Watch, Protocol):
     """Told of everything that happens in a run."""
 
-    def begin(self, jobs: int, skipped: int, workers: int) -> None:
-        """The work is known."""
+    def begin(self, jobs: int, skipped: int, workers: int, *, caution: str = "") -> None:
+        """The work is known. caution: what the executor does not protect from."""
 
     def ended(self, outcome: Outcome) -> None:
         """A job has its end."""
@@ -69,7 +69,7 @@ class QuietReporter:
         self.jobs = self.done = self.failed = 0
         self.current: dict[int, _Current] = {}
 
-    def begin(self, jobs: int, skipped: int, workers: int) -> None:
+    def begin(self, jobs: int, skipped: int, workers: int, *, caution: str = "") -> None:
         """See Reporter."""
         self.jobs = jobs
         self._began = time.monotonic()
@@ -125,12 +125,14 @@ class LineReporter(QuietReporter):
         super().__init__(traces=traces)
         self._said = 0.0
 
-    def begin(self, jobs: int, skipped: int, workers: int) -> None:
+    def begin(self, jobs: int, skipped: int, workers: int, *, caution: str = "") -> None:
         """See Reporter."""
         super().begin(jobs, skipped, workers)
         extra = f", {skipped} done already" if skipped else ""
         if jobs:
             self.say(f"{counted(jobs, 'file')} to convert{extra}; up to {counted(workers, 'worker')}")
+            if caution:
+                self.say(caution)
         self._said = time.monotonic()
 
     def advanced(self, worker: int, steps: int, total: int | None, media_seconds: float | None) -> None:
@@ -165,7 +167,7 @@ class BarReporter(QuietReporter):
         self._tasks: dict[int, TaskID] = {}
         self._overall: Any = None
 
-    def begin(self, jobs: int, skipped: int, workers: int) -> None:
+    def begin(self, jobs: int, skipped: int, workers: int, *, caution: str = "") -> None:
         """See Reporter."""
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
@@ -179,6 +181,8 @@ class BarReporter(QuietReporter):
             name, BarColumn(bar_width=24), text, console=Console(stderr=True), transient=True
         )
         self._bars.start()
+        if caution:
+            self.say(caution)
         self._overall = self._bars.add_task("all files", total=jobs, text=f"0/{jobs}")
 
     def started(self, worker: int, job: Job) -> None:

@@ -104,12 +104,16 @@ class Manifest:
 
     def __exit__(self, *exc: object) -> None:
         try:
+            if self._begun is not None:  # interrupted, not crashed
+                os.ftruncate(self._handle, self._begun[1])
             os.fsync(self._handle)
         finally:
             os.close(self._handle)
 
     def begin(self, row: Row) -> None:
         """Note that this process begins a job; the next row of the same input takes the note's place."""
+        if self._begun is not None and self._begun[0] == row.input:
+            return
         start = self._end
         self._append(row)
         self._begun = row.input, start

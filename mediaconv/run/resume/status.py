@@ -15,7 +15,7 @@ from mediaconv.run.output.ownership import check_run_yaml
 from mediaconv.run.output.transfer import identity_of
 from mediaconv.run.report.formatting import escaped
 from mediaconv.run.resume.manifest import Row, read_manifest
-from mediaconv.run.resume.survey import FAILED_BEFORE, NEW, OUTPUTS_CHANGED, OUTPUTS_GONE, survey
+from mediaconv.run.resume.survey import ENDED_UNDER, FAILED_BEFORE, NEW, OUTPUTS_CHANGED, OUTPUTS_GONE, survey
 from mediaconv.run.runner import survey_run
 
 SHOWN = 20
@@ -94,7 +94,7 @@ def read_status(where: str | Path) -> Status:
     for job, reason in sorted([*found.todo, *rest.todo], key=lambda entry: entry[0].name):
         if reason == FAILED_BEFORE:
             status.failed[job.name] = found.rows[job.name]
-        elif reason in (NEW, OUTPUTS_GONE, OUTPUTS_CHANGED):
+        elif reason in (NEW, ENDED_UNDER, OUTPUTS_GONE, OUTPUTS_CHANGED):
             status.missing[job.name] = "not run yet" if reason == NEW else reason
         else:
             status.stale[job.name] = reason

@@ -17,9 +17,10 @@ from mediaconv.run.jobs.identity import content_hash
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.output.folder import Output
 from mediaconv.run.output.transfer import content_of, identity_of
-from mediaconv.run.resume.manifest import DONE, Row
+from mediaconv.run.resume.manifest import BEGUN, DONE, Row
 
 NEW, FAILED_BEFORE, OVERWRITE = "new", "failed before", "--overwrite"
+ENDED_UNDER = "the program ended under it"
 INPUT_CHANGED, OUTPUTS_GONE, OUTPUTS_CHANGED = "input changed", "outputs missing", "outputs changed"
 RUN_CHANGED = {
     "config": "configuration changed",
@@ -92,7 +93,7 @@ def survey_failed(jobs: Iterable[Job], rows: Mapping[str, Row]) -> Survey:
 
 def _run_reason(row: Row, run: Mapping[str, str]) -> str | None:
     if row.status != DONE:
-        return FAILED_BEFORE
+        return ENDED_UNDER if row.status == BEGUN else FAILED_BEFORE
     return next((text for key, text in RUN_CHANGED.items() if row.identity.get(key) != run[key]), None)
 
 

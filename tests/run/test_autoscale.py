@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from mediaconv.run.executors.autoscale import Growth
+from mediaconv.run.executors.autoscale import Autoscale
 
 START = 4.0
 
 
 def second_worker_at(jobs: int, seconds: float, *, warm_up: float) -> float | None:
     """When one worker, ready at 0, gets a second while it does equal jobs; looked at ten times a second."""
-    growth = Growth()
-    growth.started(START)
+    autoscale = Autoscale()
+    autoscale.started(START)
     clock = 0.0
     for job in range(jobs):
         end = clock + seconds + (warm_up if job == 0 else 0.0)
         look = clock
         while look < end:
-            if growth.is_worth_another(waiting=jobs - job - 1, workers=1, running=[(look - clock, job == 0)]):
+            if autoscale.is_worth_another(
+                waiting=jobs - job - 1, workers=1, running=[(look - clock, job == 0)]
+            ):
                 return look
             look += 0.1
-        growth.ended(end - clock, first=job == 0)
+        autoscale.ended(end - clock, first=job == 0)
         clock = end
     return None
 
@@ -44,23 +46,23 @@ def test_more_work_gets_another_soon(jobs: int, seconds: float, warm_up: float) 
 
 
 def test_nothing_is_known_before_a_worker_is_ready() -> None:
-    assert not Growth().is_worth_another(waiting=1000, workers=1, running=[(500.0, True)])
+    assert not Autoscale().is_worth_another(waiting=1000, workers=1, running=[(500.0, True)])
 
 
 def test_each_further_one_must_be_worth_it_for_what_is_left_to_each() -> None:
-    growth = Growth()
-    growth.started(START)
-    growth.ended(1.0, first=False)
-    assert growth.is_worth_another(waiting=20, workers=2, running=[])
-    assert not growth.is_worth_another(waiting=20, workers=3, running=[])
+    autoscale = Autoscale()
+    autoscale.started(START)
+    autoscale.ended(1.0, first=False)
+    assert autoscale.is_worth_another(waiting=20, workers=2, running=[])
+    assert not autoscale.is_worth_another(waiting=20, workers=3, running=[])
 
 
 def test_what_a_first_file_loads_belongs_to_the_start() -> None:
     """The second worker would load it, too."""
-    slow, quick = Growth(), Growth()
-    for growth, first in ((slow, 4.0), (quick, 0.1)):
-        growth.started(START)
-        growth.ended(first, first=True)
-        growth.ended(0.1, first=False)
+    slow, quick = Autoscale(), Autoscale()
+    for autoscale, first in ((slow, 4.0), (quick, 0.1)):
+        autoscale.started(START)
+        autoscale.ended(first, first=True)
+        autoscale.ended(0.1, first=False)
     assert quick.is_worth_another(waiting=100, workers=1, running=[])
     assert not slow.is_worth_another(waiting=100, workers=1, running=[])
