@@ -5,7 +5,7 @@
 Knows nothing of files or YAML.
 """
 
-from mediaconv.nn.convert import declare_converter, declare_residual, to_streaming
+from mediaconv.nn.convert import register_converter, register_residual, to_streaming
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.layers.containers import Branches, Residual, Sequential
 from mediaconv.nn.layers.conv import CausalConv1d, CausalConv2d, CausalConv3d, Conv1d, Conv2d, Conv3d
@@ -123,10 +123,10 @@ __all__ = [
     "Upsample2d",
     "Upsample3d",
     "UpsampleNearest",
-    "declare_converter",
-    "declare_residual",
     "geometry",
     "noncausal_layers",
+    "register_converter",
+    "register_residual",
     "stream",
     "to_streaming",
 ]

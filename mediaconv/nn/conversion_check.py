@@ -138,7 +138,7 @@ def _in_chunks(twin: nn.Module, x: Tensor) -> Tensor:
 
 def _compare(ours: Tensor, whole: Tensor, name: str, how: str) -> None:
     said = f"{name}: its conversion, {how}, gives"
-    hint = "; a block of your own is made known with mediaconv.nn.declare_residual or declare_converter"
+    hint = "; a block of your own is made known with mediaconv.nn.register_residual or register_converter"
     if ours.shape != whole.shape:
         raise TypeError(f"{said} shape {tuple(ours.shape)}, the model {tuple(whole.shape)}{hint}")
     finite = whole.isfinite()

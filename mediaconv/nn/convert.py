@@ -1,7 +1,7 @@
 """From a torch model to the layers of this package: same parameters, same keys, and it streams.
 
 Only layers that are known are converted; anything else is an error that names it. Blocks with a forward of
-their own become known by a declaration, never by guessing.
+their own become known by being registered, never by guessing.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def to_streaming(
 
     Knows Sequential, ConvNd, ConvTransposeNd, batch, group and instance norms, pooling, padding, Upsample by
     whole factors, pixel and channel shuffle, pointwise activations, dropout, this package's own layers, and
-    blocks declared with `declare_residual` or `declare_converter`. The training mode is that of the model.
+    blocks registered with `register_residual` or `register_converter`. The training mode is the model's.
     Raises TypeError naming the path and class of a layer that it does not know, or cannot stream exactly, and
     for a conversion that gives other values than the model.
 
@@ -77,7 +77,7 @@ def _captured(module: Any, *arguments: Any) -> nn.Module:
     return streaming_graph(module, *arguments)
 
 
-def declare_converter(kind: type[nn.Module], converter: Converter) -> None:
+def register_converter(kind: type[nn.Module], converter: Converter) -> None:
     """Declare how a class of module is converted.
 
     converter: called with the module and its path; gives a streaming module over the same parameters, whose
@@ -86,7 +86,7 @@ def declare_converter(kind: type[nn.Module], converter: Converter) -> None:
     CONVERTERS[kind] = converter
 
 
-def declare_residual(
+def register_residual(
     kind: type[nn.Module], *, layers: Sequence[str], shortcut: str | None = None, after: Sequence[str] = ()
 ) -> None:
     """Declare a class of residual block: `after(layers(x) + shortcut(x))`.
@@ -101,12 +101,12 @@ def declare_residual(
         raise ValueError("layers: got none, expected the names of the block's layers in order")
 
     def converter(block: nn.Module, path: str) -> nn.Module:
-        return DeclaredResidual(block, path, layers, shortcut, after)
+        return RegisteredResidual(block, path, layers, shortcut, after)
 
     CONVERTERS[kind] = converter
 
 
-class DeclaredResidual(TotalStride, nn.Module):
+class RegisteredResidual(TotalStride, nn.Module):
     """A converted residual block; its children keep the names that they have in the block."""
 
     def __init__(
@@ -126,7 +126,7 @@ class DeclaredResidual(TotalStride, nn.Module):
         unused = sorted(name for name, _ in each_child(block) if name not in used)
         if unused:
             raise TypeError(
-                f"{path or 'model'}: {type(block).__name__} has layers that its declaration does not name: "
+                f"{path or 'model'}: {type(block).__name__} has layers that its registration does not name: "
                 f"{', '.join(unused)}"
             )
         calls = [(name, getattr(self, name)) for name in used]

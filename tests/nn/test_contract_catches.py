@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from mediaconv import nn
 from mediaconv.nn.streaming.state import State
-from tests.nn.contract import ContractError, verify_contract
+from mediaconv.testing import ContractError
+from tests.nn.contract import verify_contract
 
 SHAPE, PLAN = (2, 2, 12), [1, 1, 0, 3, 1]
 

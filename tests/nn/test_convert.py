@@ -33,9 +33,9 @@ class Block(tn.Module):
 
 
 @pytest.fixture
-def _declared(monkeypatch: pytest.MonkeyPatch) -> None:
+def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convert, "CONVERTERS", dict(convert.CONVERTERS))
-    nn.declare_residual(
+    nn.register_residual(
         Block, layers=("conv1", "bn1", "relu", "conv2", "bn2"), shortcut="downsample", after=("relu",)
     )
 
@@ -47,7 +47,7 @@ def trained(model: tn.Module) -> tn.Module:
     return model.eval()
 
 
-@pytest.mark.usefixtures("_declared")
+@pytest.mark.usefixtures("_registered")
 def test_a_residual_network_streams_with_its_own_keys() -> None:
     torch.manual_seed(0)
     model = trained(
@@ -133,16 +133,16 @@ def test_the_unknown_is_named(model: tn.Module, message: str) -> None:
         nn.to_streaming(model)
 
 
-@pytest.mark.usefixtures("_declared")
-def test_a_declaration_names_every_layer() -> None:
-    nn.declare_residual(Block, layers=("conv1", "bn1"), shortcut="downsample")
+@pytest.mark.usefixtures("_registered")
+def test_a_registration_names_every_layer() -> None:
+    nn.register_residual(Block, layers=("conv1", "bn1"), shortcut="downsample")
     with pytest.raises(TypeError, match="does not name: bn2, conv2, relu"):
         nn.to_streaming(Block(1, 1, 1))
 
 
-@pytest.mark.usefixtures("_declared")
+@pytest.mark.usefixtures("_registered")
 def test_a_converter_keeps_the_keys() -> None:
-    nn.declare_converter(Block, lambda block, path: nn.Sequential())
+    nn.register_converter(Block, lambda block, path: nn.Sequential())
     with pytest.raises(TypeError, match="changed the keys"):
         nn.to_streaming(Block(1, 1, 1))
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn as tn
 
 from mediaconv import nn
-from tests.nn.contract import check_geometry, reads
+from mediaconv.testing import check_geometry, reads
 
 
 def test_a_stack_tells_its_numbers_as_integers() -> None:

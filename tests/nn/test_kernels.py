@@ -14,7 +14,7 @@ from mediaconv import nn
 from mediaconv.nn.backends import convolution as kernels
 from mediaconv.nn.backends import memory
 from mediaconv.nn.backends.layout import is_packed
-from tests.nn.contract import run
+from mediaconv.testing import run
 
 
 @pytest.mark.parametrize("grad", [False, True])

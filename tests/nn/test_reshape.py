@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from mediaconv.nn import PixelShuffle2d, PixelUnshuffle2d, Reshape, geometry, noncausal_layers, stream
-from tests.nn.contract import reads, verify_contract
+from mediaconv.testing import reads
+from tests.nn.contract import verify_contract
 
 CASES = [  # pattern, sizes, shape: lengths are whole blocks
     ("n (c k) t -> n c (t k)", {"k": 4}, (2, 12, 7)),

@@ -85,7 +85,7 @@ class Twice(tn.Module):
 
 def test_a_declared_block_may_call_a_layer_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nn.convert, "CONVERTERS", dict(nn.convert.CONVERTERS))
-    nn.declare_residual(Twice, layers=("conv", "act", "conv", "act", "same"), after=("act",))
+    nn.register_residual(Twice, layers=("conv", "act", "conv", "act", "same"), after=("act",))
     block = Twice()
     model = tn.Sequential(block, tn.ReLU(), block).double()
     twin = nn.to_streaming(model)
@@ -108,7 +108,7 @@ def test_a_conversion_that_gives_other_values_is_refused(
     monkeypatch.setattr(nn.convert, "CONVERTERS", dict(nn.convert.CONVERTERS))
     if isinstance(wrong, nn.Conv1d):
         monkeypatch.setattr(Doubling, "forward", lambda self, x: x[..., 1:])
-    nn.declare_converter(Doubling, lambda block, path: tn.Identity())
+    nn.register_converter(Doubling, lambda block, path: tn.Identity())
     with pytest.raises(TypeError, match=r"conversion, on the whole, gives (other values|shape)"):
         nn.to_streaming(tn.Sequential(conv(), Doubling()))
     with pytest.raises(TypeError, match="conversion"):
@@ -154,7 +154,7 @@ def test_an_input_for_the_check_may_be_given() -> None:
 
     def known(monkey: pytest.MonkeyPatch) -> None:
         monkey.setattr(nn.convert, "CONVERTERS", dict(nn.convert.CONVERTERS))
-        nn.declare_converter(Odd, lambda block, path: tn.Identity())
+        nn.register_converter(Odd, lambda block, path: tn.Identity())
 
     with pytest.MonkeyPatch.context() as monkey:
         known(monkey)

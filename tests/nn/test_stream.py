@@ -15,7 +15,8 @@ from torch import nn as tn
 
 from mediaconv import nn
 from mediaconv.nn.streaming.protocol import Pointwise
-from tests.nn.contract import close, run, split, verify_contract
+from mediaconv.testing import close, run, split
+from tests.nn.contract import verify_contract
 
 
 def deep(causal: bool = True) -> tn.Module:
@@ -237,7 +238,7 @@ def test_training_mode_is_refused_by_name(layer: tn.Module) -> None:
 def test_unknown_layers_are_named_with_their_place() -> None:
     module = nn.Sequential(nn.CausalConv1d(1, 1, 2), nn.Residual(nn.Sequential(tn.LSTM(1, 1))))
     for ask in nn.stream, nn.geometry, nn.noncausal_layers:
-        with pytest.raises(TypeError, match=r"1\.layers\.0: LSTM .*declare_converter"):
+        with pytest.raises(TypeError, match=r"1\.layers\.0: LSTM .*register_converter"):
             ask(module)
 
 

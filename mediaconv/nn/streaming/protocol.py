@@ -171,7 +171,7 @@ def unknown_layer(module: nn.Module, path: str = "") -> TypeError:
     return TypeError(
         f"{where}{type(module).__name__} is not a layer that streams: use the layers of mediaconv.nn, or "
         "torch's convolutions, pools, norms and pointwise activations; a block of your own is made known "
-        "with mediaconv.nn.declare_residual or declare_converter; or pass example=, an input (N, C, ...): "
+        "with mediaconv.nn.register_residual or register_converter; or pass example=, an input (N, C, ...): "
         "the module is captured then"
     )
 
