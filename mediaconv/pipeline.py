@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from mediaconv.errors import UsageError, nearest
 from mediaconv.media.limits import Limits
-from mediaconv.media.samples import SampleFormat
+from mediaconv.media.sink import OutputInfo, Sink
+from mediaconv.media.source import Chunk, Source, SourceInfo
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import nn
+
+__all__ = ["Chunk", "Options", "OutputInfo", "Pipeline", "Sink", "Source", "SourceInfo", "find", "names"]
 
 GROUP = "mediaconv.pipelines"
 
@@ -33,101 +34,6 @@ class Options(BaseModel):
     """Base of a pipeline's `read` and `write` options: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-@dataclass(frozen=True)
-class SourceInfo:
-    """What is known of an input once it is open.
-
-    channels: number of channels C.
-    shape: length along each axis of the pipeline, the stream axis first; None where only the end tells.
-    scale: raw samples divided by it lie in [0, 1] (pictures) or [-1, 1] (sound).
-    rate: steps of the stream axis a second; None where the axis is not time.
-    bit_depth: bits of a stored sample.
-    detail: what the pipeline's own sink asks of its own source; nobody else reads it.
-    """
-
-    channels: int
-    shape: tuple[int | None, ...]
-    scale: float
-    rate: Fraction | None = None
-    bit_depth: int = 8
-    floating: bool = False
-    detail: Any = None
-
-
-@dataclass(frozen=True, repr=False)
-class Chunk:
-    """Consecutive raw samples of one input.
-
-    data: (n, ..., C) channels last, the stream axis first: (T, C), (H, W, C) or (T, H, W, C).
-    times: presentation time of each step in seconds, or None where the rate says it all.
-    """
-
-    data: np.ndarray
-    times: Sequence[Fraction] | None = None
-
-    def __repr__(self) -> str:
-        return f"Chunk(shape={self.data.shape}, dtype={self.data.dtype})"
-
-
-class Source(ABC):
-    """One open input. A context manager; `chunks` may be called once."""
-
-    info: SourceInfo
-
-    @abstractmethod
-    def chunks(self, size: int) -> Iterator[Chunk]:
-        """Chunks of `size` steps along the stream axis, the last one shorter. Raises ReadError."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Release the file. May be called twice."""
-
-    def notes(self) -> list[str]:
-        """What a user should know of what was read: further pages that were left out."""
-        return []
-
-    def __enter__(self) -> Source:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-
-@dataclass(frozen=True)
-class OutputInfo:
-    """What the stack makes of an input: channels, and per axis the length (None: not known before the
-    end) and the output steps for one input step (1/2 after a stride of 2)."""
-
-    channels: int
-    shape: tuple[int | None, ...]
-    ratio: tuple[Fraction, ...]
-
-
-class Sink(ABC):
-    """The files that one input's output becomes, written in the folder it was made with.
-
-    format: what `write` wants: the engine quantizes to it (float32 as it is for a tensor).
-    """
-
-    format: SampleFormat
-
-    @abstractmethod
-    def write(self, samples: np.ndarray, times: Sequence[Fraction] | None) -> None:
-        """Append. samples: (C, n, ...) in `format`. times: of each step, in seconds. Raises WriteError."""
-
-    @abstractmethod
-    def finish(self) -> list[Path]:
-        """Complete and close all files; their paths, in channel order. Raises WriteError."""
-
-    @abstractmethod
-    def abort(self) -> None:
-        """Close all files at once, complete or not. The caller removes them. May follow `finish`."""
-
-    def notes(self) -> list[str]:
-        """What a user should know of what was written: a rounded rate, a copied sound track left out."""
-        return []
 
 
 class Pipeline(ABC):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from mediaconv.errors import UsageError, WriteError
+from mediaconv.errors import UsageError
 from mediaconv.media.audio.reader import AUDIO_SUFFIXES, AudioReader
 from mediaconv.media.audio.writer import AudioWriter
 from mediaconv.media.limits import Limits
@@ -20,13 +20,12 @@ from mediaconv.media.sinks import (
     FileSink,
     PreviewSink,
     TensorSink,
-    Times,
     channel_views,
     check_tensor_format,
     merged_view,
 )
 from mediaconv.media.suffixes import SOUND_FILM_SUFFIXES
-from mediaconv.pipeline import Chunk, Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
+from mediaconv.pipeline import Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
 
 if TYPE_CHECKING:
     from torch import nn
@@ -68,56 +67,6 @@ class AudioWrite(Options):
         return self
 
 
-class _AudioSource(Source):
-    def __init__(self, path: Path, options: AudioRead, limits: Limits) -> None:
-        self._reader = AudioReader(
-            path,
-            mono=options.channels == "mono",
-            start_seconds=options.start_seconds,
-            duration_seconds=options.duration_seconds,
-            limits=limits,
-        )
-        info = self._reader.info
-        self.info = SourceInfo(
-            channels=info.channels,
-            shape=(info.samples,),
-            scale=1.0,
-            rate=Fraction(info.rate_hz),
-            bit_depth=info.bit_depth,
-            floating=info.floating,
-        )
-
-    def chunks(self, size: int) -> Iterator[Chunk]:
-        for samples in self._reader.chunks(size):
-            yield Chunk(samples)
-
-    def close(self) -> None:
-        self._reader.close()
-
-    def notes(self) -> list[str]:
-        return self._reader.notes()
-
-
-class _SoundWriter:
-    """One sound. Times follow from the rate."""
-
-    def __init__(self, path: Path, rate_hz: int, format: SampleFormat, channels: int = 1) -> None:
-        self._writer = AudioWriter(path, rate_hz=rate_hz, format=format, channels=channels)
-        self._samples = 0
-
-    def write(self, samples: np.ndarray, times: Times) -> None:
-        self._samples += len(samples)
-        self._writer.write(samples)
-
-    def close(self) -> None:
-        if not self._samples:
-            raise WriteError("the stack gave no sample to write")
-        self._writer.close()
-
-    def abort(self) -> None:
-        self._writer.abort()
-
-
 class AudioPipeline(Pipeline):
     """Sound in, one sound per output channel out."""
 
@@ -136,7 +85,13 @@ class AudioPipeline(Pipeline):
         return super().inputs(files, options) or [f for f in files if f.suffix.lower() in SOUND_FILM_SUFFIXES]
 
     def open(self, path: Path, options: AudioRead, limits: Limits) -> Source:  # type: ignore[override]
-        return _AudioSource(path, options, limits)
+        return AudioReader(
+            path,
+            mono=options.channels == "mono",
+            start_seconds=options.start_seconds,
+            duration_seconds=options.duration_seconds,
+            limits=limits,
+        )
 
     def prelude(self, info: SourceInfo, options: AudioRead) -> nn.Module | None:  # type: ignore[override]
         """Resampling is a strided convolution, so it streams with the stack: chunks stay exact."""
@@ -164,7 +119,7 @@ class AudioPipeline(Pipeline):
             folder,
             format := stored_format(source, options),
             channel_views(output.channels, suffix),
-            lambda path: _SoundWriter(path, rate_hz, format),
+            lambda path: AudioWriter(path, rate_hz=rate_hz, format=format),
             notes=lambda: notes,
         )
 
@@ -188,7 +143,7 @@ class AudioPipeline(Pipeline):
             folder,
             format,
             {"input.wav": merged_view},
-            lambda path: _SoundWriter(path, rate_hz, format, channels=count),
+            lambda path: AudioWriter(path, rate_hz=rate_hz, format=format, channels=count),
         )
         return PreviewSink(sink, count)
 

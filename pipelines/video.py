@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import glob
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -34,7 +33,7 @@ from mediaconv.media.video.reader import VIDEO_SUFFIXES, VideoReader
 from mediaconv.media.video.sequence import DEFAULT_FPS, SequenceReader
 from mediaconv.media.video.video_info import VideoInfo
 from mediaconv.media.video.writer import VideoWriter
-from mediaconv.pipeline import Chunk, Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
+from mediaconv.pipeline import Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
 
 
 def _check_sequence(value: object) -> object:
@@ -102,7 +101,7 @@ class VideoWrite(Options):
         return self.codec or ("ffv1" if self.bit_depth == 16 else None)
 
     def _check_codec(self) -> None:
-        """Raises ValueError where no file can be as these options want it, whatever the film."""
+        """Raises ValueError where no file can be as these options want it, whatever the source."""
         suffix = f".{self.format or 'mp4'}"
         if self.bit_depth == 16 and self.codec is None and self.format != "mkv":
             raise ValueError(f"bit_depth: got 16, expected 8 or 10 in {suffix}; 16 needs format: mkv")
@@ -120,43 +119,6 @@ class VideoWrite(Options):
             choose(codec_for(suffix, self.stored_codec), wish)
         except WriteError as error:
             raise ValueError(str(error)) from error
-
-
-@dataclass(frozen=True)
-class _Origin:
-    """What the sink asks of the film it came from."""
-
-    path: Path
-    read: VideoRead
-    reader: VideoReader | SequenceReader
-
-    @property
-    def info(self) -> VideoInfo:
-        return self.reader.info
-
-
-class _VideoSource(Source):
-    def __init__(self, reader: VideoReader | SequenceReader, path: Path, options: VideoRead) -> None:
-        self._reader = reader
-        info = reader.info
-        self.info = SourceInfo(
-            channels=info.channels,
-            shape=(info.frames, info.height, info.width),
-            scale=255.0 if info.bit_depth == 8 else 65535.0,
-            rate=info.rate,
-            bit_depth=info.bit_depth,
-            detail=_Origin(path, options, reader),
-        )
-
-    def chunks(self, size: int) -> Iterator[Chunk]:
-        for frames, times in self._reader.chunks(size):
-            yield Chunk(frames, times)
-
-    def close(self) -> None:
-        self._reader.close()
-
-    def notes(self) -> list[str]:
-        return self._reader.notes()
 
 
 class VideoPipeline(Pipeline):
@@ -195,7 +157,7 @@ class VideoPipeline(Pipeline):
             check_pixels(path, *options.size, limits)
         if options.sequence:
             stills = _stills(path, options) if path.is_dir() else [path]
-            reader: VideoReader | SequenceReader = SequenceReader(
+            return SequenceReader(
                 stills,
                 fps=options.fps or DEFAULT_FPS,
                 size=options.size,
@@ -204,19 +166,17 @@ class VideoPipeline(Pipeline):
                 duration_seconds=options.duration_seconds,
                 limits=limits,
             )
-        else:
-            reader = VideoReader(
-                path,
-                size=options.size,
-                fps=options.fps,
-                color=options.color,
-                start_seconds=options.start_seconds,
-                duration_seconds=options.duration_seconds,
-                limits=limits,
-            )
-        return _VideoSource(reader, path, options)
+        return VideoReader(
+            path,
+            size=options.size,
+            fps=options.fps,
+            color=options.color,
+            start_seconds=options.start_seconds,
+            duration_seconds=options.duration_seconds,
+            limits=limits,
+        )
 
-    def create(self, folder: Path, source: SourceInfo, output: OutputInfo, options: VideoWrite) -> Sink:  # type: ignore[override]
+    def create(self, folder: Path, source: VideoInfo, output: OutputInfo, options: VideoWrite) -> Sink:  # type: ignore[override]
         if options.layout == "tensor":
             return TensorSink(folder, options.format or "npy")
         return _FilmSink(folder, source, output, options)
@@ -225,7 +185,7 @@ class VideoPipeline(Pipeline):
         return SourceInfo(3, (16, 64, 64), 255.0, Fraction(DEFAULT_FPS))
 
     def preview(  # type: ignore[override]
-        self, folder: Path, source: SourceInfo, output: OutputInfo, options: VideoWrite
+        self, folder: Path, source: VideoInfo, output: OutputInfo, options: VideoWrite
     ) -> Sink | None:
         played = (
             options.layout == "channels"
@@ -236,7 +196,7 @@ class VideoPipeline(Pipeline):
         )
         return None if played else self.create(folder, source, output, VideoWrite.model_validate({}))
 
-    def preview_input(self, folder: Path, source: SourceInfo) -> Sink:
+    def preview_input(self, folder: Path, source: VideoInfo) -> Sink:  # type: ignore[override]
         """8 bits: in colour of three or four channels, else the mean of all."""
         count = 3 if source.channels in (3, 4) else 1
         output = OutputInfo(count, source.shape, (Fraction(1),) * 3)
@@ -270,7 +230,7 @@ def _stills(folder: Path, options: VideoRead) -> list[Path]:
 class _FilmSink(FileSink):
     """Films in one of the layouts, with the source's sound where it is asked for."""
 
-    def __init__(self, folder: Path, source: SourceInfo, output: OutputInfo, options: VideoWrite) -> None:
+    def __init__(self, folder: Path, source: VideoInfo, output: OutputInfo, options: VideoWrite) -> None:
         self._source, self._output, self._options = source, output, options
         self._remarks: list[str] = []
         suffix = options.format or "mp4"
@@ -295,7 +255,7 @@ class _FilmWriter:
     """One film, opened with the size of its first frames."""
 
     def __init__(
-        self, path: Path, source: SourceInfo, output: OutputInfo, options: VideoWrite, remarks: list[str]
+        self, path: Path, source: VideoInfo, output: OutputInfo, options: VideoWrite, remarks: list[str]
     ) -> None:
         self._path, self._source, self._output = path, source, output
         self._options, self._remarks = options, remarks
@@ -311,7 +271,7 @@ class _FilmWriter:
     def close(self) -> None:
         if self._writer is None:
             raise WriteError("the stack gave no frame to write")
-        time, duration = self._source.detail.reader.last_shown or (None, None)
+        time, duration = self._source.last_shown() or (None, None)
         self._writer.close(last_duration=duration if time == self._last_time else None)
 
     def abort(self) -> None:
@@ -320,14 +280,13 @@ class _FilmWriter:
 
     def _start(self, frames: np.ndarray) -> VideoWriter:
         options, source, ratio = self._options, self._source, self._output.ratio
-        film: VideoInfo = source.detail.info
         writer = VideoWriter(
             self._path,
             width=frames.shape[2],
             height=frames.shape[1],
-            time_base=film.time_base / ratio[0].numerator,
+            time_base=source.time_base / ratio[0].numerator,
             rate=(source.rate or Fraction(DEFAULT_FPS)) * ratio[0],
-            sample_aspect_ratio=film.sample_aspect_ratio * ratio[1] / ratio[2],
+            sample_aspect_ratio=source.sample_aspect_ratio * ratio[1] / ratio[2],
             channels=3 if frames.ndim == 4 else 1,
             codec=options.stored_codec,
             crf=options.crf,
@@ -340,14 +299,12 @@ class _FilmWriter:
         return writer
 
     def _copy_sound(self, writer: VideoWriter) -> None:
-        origin: _Origin = self._source.detail
-        if not origin.info.has_sound:
+        origin = self._source.sound
+        if origin is None:
             self._remarks.append("sound: keep: the source has no sound")
             return
         remark = writer.copy_sound(
-            origin.path,
-            start_seconds=origin.read.start_seconds,
-            duration_seconds=origin.read.duration_seconds,
+            origin.path, start_seconds=origin.start_seconds, duration_seconds=origin.duration_seconds
         )
         if remark:
             self._remarks.append(remark)

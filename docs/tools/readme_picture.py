@@ -28,7 +28,7 @@ LOOK_AHEAD = 4
 def frames_of(path: Path, color: str) -> np.ndarray:
     """All frames, (T, H, W, C)."""
     with VideoReader(path, color=color) as reader:
-        return np.concatenate([frames for frames, _ in reader.chunks(64)])
+        return np.concatenate([part.data for part in reader.chunks(64)])
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ import numpy as np
 
 from mediaconv.errors import UsageError
 from mediaconv.media.samples import SampleFormat
+from mediaconv.media.sink import Sink
 from mediaconv.media.tensor.writer import TensorWriter
-from mediaconv.pipeline import Sink
 
 Times = Sequence[Fraction] | None
 View = Callable[[np.ndarray], np.ndarray]

@@ -22,12 +22,12 @@ from mediaconv.media.video.reader import VideoReader
 
 def read_sound(path: Path) -> int:
     with AudioReader(path) as reader:
-        return sum(len(block) for block in reader.chunks(999))
+        return sum(len(part.data) for part in reader.chunks(999))
 
 
 def read_film(path: Path) -> int:
     with VideoReader(path) as reader:
-        return sum(len(frames) for frames, _ in reader.chunks(3))
+        return sum(len(part.data) for part in reader.chunks(3))
 
 
 READERS: dict[str, Callable[[Path], object]] = {"sound": read_sound, "image": read_image, "film": read_film}
@@ -208,6 +208,6 @@ def test_sound_that_is_no_number_is_laid_to_the_file(
     soundfile.write(path, x, 8000, subtype="FLOAT")
     assert "the first at sample 70000 (8.750 s)" in refused(read_sound, path, capfd)
     with AudioReader(path, duration_seconds=8.75) as reader:
-        assert sum(len(block) for block in reader.chunks(999)) == 70_000
+        assert sum(len(part.data) for part in reader.chunks(999)) == 70_000
     with AudioReader(path, mono=True, start_seconds=8.7) as reader, pytest.raises(ReadError, match="70000"):
         list(reader.chunks(999))

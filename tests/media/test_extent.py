@@ -27,13 +27,13 @@ def halved(path: Path) -> Path:
 def film_notes(path: Path, **options: float) -> tuple[Fraction, list[str]]:
     """The time of the last frame, and the notes."""
     with VideoReader(path, **options) as reader:
-        return [times[-1] for _, times in reader.chunks(7)][-1], reader.notes()
+        return [part.times[-1] for part in reader.chunks(7)][-1], reader.notes()
 
 
 def sound_notes(path: Path) -> tuple[float, list[str]]:
     """Seconds read, and the notes."""
     with AudioReader(path) as reader:
-        return sum(map(len, reader.chunks(999))) / reader.info.rate_hz, reader.notes()
+        return sum(len(part.data) for part in reader.chunks(999)) / reader.info.rate_hz, reader.notes()
 
 
 @pytest.mark.parametrize("suffix", FILMS)

@@ -25,7 +25,7 @@ def stills(folder: Path, count: int, size: tuple[int, int] = (6, 4)) -> list[Pat
 def test_natural_name_order_and_times(tmp_path: Path) -> None:
     paths = stills(tmp_path, 12)
     with SequenceReader(sorted(paths, key=str), fps=Fraction(24)) as reader:
-        chunks = list(reader.chunks(5))
+        chunks = [(part.data, part.times) for part in reader.chunks(5)]
     frames = np.concatenate([f for f, _ in chunks])
     assert [len(f) for f, _ in chunks] == [5, 5, 2]
     assert frames[:, 0, 0, 0].tolist() == list(range(12))
@@ -39,7 +39,8 @@ def test_window_size_and_color(tmp_path: Path) -> None:
     reader = SequenceReader(
         stills(tmp_path, 10), fps=10, size=(3, 2), color="gray", start_seconds=0.2, duration_seconds=0.3
     )
-    ((frames, times),) = reader.chunks(100)
+    (part,) = reader.chunks(100)
+    frames, times = part.data, part.times
     assert frames.shape == (3, 2, 3, 1)
     assert frames[:, 0, 0, 0].tolist() == [2, 3, 4]
     assert times == [0, Fraction(1, 10), Fraction(1, 5)]
@@ -50,7 +51,7 @@ def test_other_sizes_need_size_and_errors_name_the_file(tmp_path: Path) -> None:
     PIL.Image.new("RGB", (9, 9)).save(paths[1])
     with pytest.raises(ReadError, match=r"shot2.png: 9x9 pixels, expected 6x4 as shot1.png; set `size`"):
         list(SequenceReader(paths).chunks(10))
-    assert next(SequenceReader(paths, size=(6, 4)).chunks(10))[0].shape == (3, 4, 6, 3)
+    assert next(SequenceReader(paths, size=(6, 4)).chunks(10)).data.shape == (3, 4, 6, 3)
     paths[2].write_text("no image")
     with pytest.raises(ReadError, match=r"shot3.png: no image"):
         list(SequenceReader(paths, size=(6, 4)).chunks(10))

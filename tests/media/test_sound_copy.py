@@ -33,7 +33,8 @@ def copy(source: Path, target: Path, **window: float) -> str | None:
         VideoWriter(target, width=32, height=32, time_base=reader.info.time_base) as writer,
     ):
         note = writer.copy_sound(source, **window)
-        for frames, times in reader.chunks(4):
+        for part in reader.chunks(4):
+            frames, times = part.data, part.times
             writer.write(frames[..., 0], times)
     return note
 

@@ -21,7 +21,7 @@ MATRICES = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.262
 
 def load(path: Path, chunk: int = 4, **options: object) -> tuple[np.ndarray, list[Fraction], object]:
     with VideoReader(path, **options) as reader:
-        chunks = list(reader.chunks(chunk))
+        chunks = [(part.data, part.times) for part in reader.chunks(chunk)]
     assert all(len(frames) == len(times) == chunk for frames, times in chunks[:-1])
     return np.concatenate([f for f, _ in chunks]), [t for _, times in chunks for t in times], reader.info
 
@@ -187,7 +187,8 @@ def test_ten_bit_real_file_equals_its_luma(real_media) -> None:
 def test_real_film_takes_the_best_stream(real_media) -> None:
     path = real_media("nasa_13013.mp4")
     with VideoReader(path) as reader:
-        frames, times = next(reader.chunks(5))
+        part = next(reader.chunks(5))
+        frames, times = part.data, part.times
     info = reader.info
     assert (info.width, info.height, info.frames, info.rate) == (480, 270, 390, Fraction(30000, 1001))
     assert info.has_sound
@@ -344,7 +345,7 @@ def test_chunks_of_any_size_are_the_same_frames(clip: Path) -> None:
     every, times, _ = load(clip)
     for size in (1, 5, 6, 1000):
         with VideoReader(clip) as reader:
-            chunks = list(reader.chunks(size))
+            chunks = [(part.data, part.times) for part in reader.chunks(size)]
         np.testing.assert_array_equal(np.concatenate([frames for frames, _ in chunks]), every)
         assert [t for _, part in chunks for t in part] == times
 

@@ -48,7 +48,7 @@ def test_lossless_gray_luma_is_the_given_samples(tmp_path: Path, suffix: str, si
     assert (stream["width"], stream["height"], stream["color_range"]) == (*size, "pc")
     np.testing.assert_array_equal(decode(path, "gray", (size[1], size[0])), frames)
     with VideoReader(path, color="gray") as reader:
-        np.testing.assert_array_equal(next(reader.chunks(9))[0][..., 0], frames)
+        np.testing.assert_array_equal(next(reader.chunks(9)).data[..., 0], frames)
 
 
 @pytest.mark.parametrize(("suffix", "size"), list(product(["mp4", "mkv", "webm"], SIZES)))
@@ -85,7 +85,7 @@ def test_ffv1_rgb(tmp_path: Path, bits: int) -> None:
     frames = noise(51, 35, bits=bits, channels=3)
     path = write(tmp_path / "a.mkv", frames, codec="ffv1", bit_depth=bits)
     with VideoReader(path) as reader:
-        read = next(reader.chunks(9))[0]
+        read = next(reader.chunks(9)).data
     scale = 1 if bits == 8 else 65535 / (2**bits - 1)
     np.testing.assert_array_equal(read, np.rint(frames * scale))
 
@@ -117,7 +117,7 @@ def test_odd_h264_is_padded_by_its_edge_and_states_its_size(tmp_path: Path) -> N
     assert np.abs(coded[:, :35, 51] - coded[:, :35, 50]).max() <= 4
     assert np.abs(coded[:, 35] - coded[:, 34]).max() <= 4
     with VideoReader(path, color="gray") as reader:
-        np.testing.assert_array_equal(next(reader.chunks(2))[0][..., 0], coded[:, :35, :51])
+        np.testing.assert_array_equal(next(reader.chunks(2)).data[..., 0], coded[:, :35, :51])
         assert (reader.info.width, reader.info.height) == (51, 35)
 
 

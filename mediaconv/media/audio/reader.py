@@ -21,22 +21,30 @@ from mediaconv.media.audio.writer import AudioWriter
 from mediaconv.media.files import read_head
 from mediaconv.media.integrity.completeness import check_complete
 from mediaconv.media.limits import Limits
+from mediaconv.media.source import Chunk, Source, SourceInfo
 from mediaconv.media.suffixes import AUDIO_SUFFIXES
 
 
-@dataclass(frozen=True)
-class AudioInfo:
+@dataclass(frozen=True, kw_only=True)
+class AudioInfo(SourceInfo):
     """What a sound is, as it comes out of the reader.
 
-    channels: 1 after `mono`. samples: of the window read, None where only the end tells.
+    channels: 1 after `mono`. shape: (samples,) of the window read, (None,) where only the end tells.
     bit_depth: of a stored sample (16 for lossy codecs, which store none). floating: stored as floats.
     """
 
-    rate_hz: int
-    channels: int
-    samples: int | None
-    bit_depth: int
-    floating: bool
+    rate: Fraction
+    scale: float = 1.0
+
+    @property
+    def rate_hz(self) -> int:
+        """Samples a second."""
+        return int(self.rate)
+
+    @property
+    def samples(self) -> int | None:
+        """Of the window read; None where only the end tells."""
+        return self.shape[0]
 
 
 class Decoder(Protocol):
@@ -58,13 +66,15 @@ class Decoder(Protocol):
         """Release the file. May be called twice."""
 
 
-class AudioReader:
+class AudioReader(Source):
     """One sound file, or the best sound stream of a film, opened.
 
     mono: the mean of all channels. start_seconds, duration_seconds: the window read, to the nearest sample.
 
     Raises ReadError, on opening and while reading.
     """
+
+    info: AudioInfo
 
     def __init__(
         self,
@@ -96,12 +106,6 @@ class AudioReader:
             self.close()
             raise
 
-    def __enter__(self) -> AudioReader:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
     def close(self) -> None:
         """Release the file. May be called twice."""
         self._decoder.close()
@@ -110,7 +114,7 @@ class AudioReader:
         """What a user should know of what was read, after reading."""
         return self._decoder.notes()
 
-    def chunks(self, size: int) -> Iterator[np.ndarray]:
+    def chunks(self, size: int) -> Iterator[Chunk]:
         """Chunks of `size` samples, the last one shorter. May be called once.
 
         Shape: (n, C), float32 in [-1, 1]; files that store floats may go beyond.
@@ -125,10 +129,10 @@ class AudioReader:
                 held.append(part)
                 count += len(part)
                 if count == size:
-                    yield _joined(held)
+                    yield Chunk(_joined(held))
                     held, count = [], 0
         if held:
-            yield _joined(held)
+            yield Chunk(_joined(held))
         self._check_total(total)
 
     def _check_channels(self, channels: int, limits: Limits) -> None:
@@ -151,7 +155,13 @@ class AudioReader:
             samples -= self._first
             samples = samples if self._most is None else min(samples, self._most)
         channels = 1 if self._mono else decoder.channels
-        self.info = AudioInfo(rate, channels, samples, decoder.bit_depth, decoder.floating)
+        self.info = AudioInfo(
+            channels=channels,
+            shape=(samples,),
+            rate=Fraction(rate),
+            bit_depth=decoder.bit_depth,
+            floating=decoder.floating,
+        )
 
     def _window(self) -> Iterator[np.ndarray]:
         left = self._most

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -62,8 +64,8 @@ class AudioWriter:
         else:
             self.abort()
 
-    def write(self, samples: np.ndarray) -> None:
-        """Append samples. Shape: (n,) or (n, C), in the format's type."""
+    def write(self, samples: np.ndarray, times: Sequence[Fraction] | None = None) -> None:
+        """Append samples. Shape: (n,) or (n, C), in the format's type. The rate says their times."""
         block = samples[:, None] if samples.ndim == 1 else samples
         if block.ndim != 2 or block.shape[1] != self._channels or block.dtype != self._format.dtype:
             raise WriteError(
@@ -79,7 +81,10 @@ class AudioWriter:
         self._samples += len(block)
 
     def close(self) -> None:
-        """Complete the file."""
+        """Complete the file, which holds one sample at least."""
+        if not self._samples:
+            self.abort()
+            raise WriteError(f"{self._path}: the stack gave no sample to write")
         try:
             self._file.close()
         except OSError as error:

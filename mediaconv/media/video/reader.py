@@ -20,19 +20,20 @@ from mediaconv.media.integrity.extent import Extent
 from mediaconv.media.libav import clock_origin, open_container
 from mediaconv.media.limits import Limits, check_pixels
 from mediaconv.media.orientation import Orientation, from_display_matrix
+from mediaconv.media.source import Chunk, Source
 from mediaconv.media.suffixes import VIDEO_SUFFIXES
 from mediaconv.media.video import timeline
 from mediaconv.media.video.pictures import best_pictures, decoded_frames, source_rate
 from mediaconv.media.video.pixels import CHANNELS, PixelConverter
 from mediaconv.media.video.planes import stored_bits
 from mediaconv.media.video.sequence import SequenceReader
-from mediaconv.media.video.video_info import STATED_SIZE, VideoInfo
+from mediaconv.media.video.video_info import STATED_SIZE, SoundOrigin, VideoInfo
 from mediaconv.media.video.writer import VideoWriter
 
 FIRST_BLOCK = 64  # frames allocated at first for a chunk: a chunk longer than the film costs no more
 
 
-class VideoReader:
+class VideoReader(Source):
     """The best video stream of a film, as players choose it, opened and its first frame decoded.
 
     size: (width, height) to scale to, after turning. fps: frames a second to choose at; None keeps every
@@ -40,12 +41,10 @@ class VideoReader:
     is given times are counted from it, otherwise they are the file's own (MPEG streams, whose clocks start
     anywhere, count from the file's start).
 
-    last_shown: of the last frame given, its time and how long it is shown, in seconds, where the file tells.
-
     Raises ReadError, on opening and while reading.
     """
 
-    last_shown: tuple[Fraction, Fraction] | None = None
+    info: VideoInfo
 
     def __init__(
         self,
@@ -59,6 +58,8 @@ class VideoReader:
         limits: Limits | None = None,
     ) -> None:
         self._path = Path(path)
+        self._last_shown: tuple[Fraction, Fraction] | None = None
+        self._sound = SoundOrigin(self._path, start_seconds, duration_seconds)
         self._limits = limits or Limits()
         self._fps = None if fps is None else Fraction(fps).limit_denominator(1001 * 1000)
         self._container = open_container(self._path)
@@ -71,17 +72,11 @@ class VideoReader:
             self.close()
             raise
 
-    def __enter__(self) -> VideoReader:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
     def close(self) -> None:
         """Release the file. May be called twice."""
         self._container.close()
 
-    def chunks(self, size: int) -> Iterator[tuple[np.ndarray, list[Fraction]]]:
+    def chunks(self, size: int) -> Iterator[Chunk]:
         """Chunks of `size` frames, the last one shorter, each with its times in seconds. May be called once.
 
         Shape: (n, H, W, C), uint8 or uint16. Every chunk is a fresh array.
@@ -105,8 +100,8 @@ class VideoReader:
             if not times:
                 return
             if previous is not None:
-                self.last_shown = self._shown(times[-1], previous)
-            yield block[: len(times)], times
+                self._last_shown = self._shown(times[-1], previous)
+            yield Chunk(block[: len(times)], times)
 
     def notes(self) -> list[str]:
         """What a user should know of what was read, after reading."""
@@ -181,17 +176,17 @@ class VideoReader:
         aspect = Fraction(self._stream.sample_aspect_ratio or 1) or Fraction(1)
         aspect = 1 / aspect if orientation.transpose else aspect
         self.info = VideoInfo(
-            width=width,
-            height=height,
             channels=CHANNELS[color],
-            frames=self._frame_count(),
+            shape=(self._frame_count(), height, width),
+            scale=255.0 if bits <= 8 else 65535.0,
             rate=self._fps or self._source_rate,
             bit_depth=8 if bits <= 8 else 16,
             duration_seconds=self._duration(),
-            has_sound=bool(self._container.streams.audio),
+            sound=self._sound if self._container.streams.audio else None,
             rotation=orientation.clockwise_degrees,
             time_base=1 / self._fps if self._fps else Fraction(self._stream.time_base),
             sample_aspect_ratio=aspect * Fraction(shown[0] * height, shown[1] * width),
+            last_shown=lambda: self._last_shown,
         )
 
     def _stated_size(self, frame: av.VideoFrame) -> tuple[int, int] | None:

@@ -15,20 +15,20 @@ import numpy as np
 from mediaconv.errors import ReadError
 from mediaconv.media.image.reader import read_image
 from mediaconv.media.limits import Limits
+from mediaconv.media.source import Chunk, Source
 from mediaconv.media.video.video_info import VideoInfo
 
 DEFAULT_FPS = Fraction(25)
 
 
-class SequenceReader:
+class SequenceReader(Source):
     """A clip of still images.
 
     paths: in any order; they are read in natural name order (frame2 before frame10). size, color and the
     window are those of `VideoReader`. Raises ReadError that names the file.
     """
 
-    last_shown: tuple[Fraction, Fraction] | None = None
-    """As of `VideoReader`; here the rate says it all."""
+    info: VideoInfo
 
     def __init__(
         self,
@@ -66,32 +66,19 @@ class SequenceReader:
         self._first = self._read(chosen[0][1])
         height, width, channels = self._first.shape
         self.info = VideoInfo(
-            width=width,
-            height=height,
             channels=channels,
-            frames=len(chosen),
+            shape=(len(chosen), height, width),
+            scale=float(np.iinfo(self._first.dtype).max),
             rate=rate,
             bit_depth=8 * self._first.itemsize,
             duration_seconds=len(chosen) / rate,
-            has_sound=False,
-            rotation=0,
             time_base=1 / rate,
         )
-
-    def __enter__(self) -> SequenceReader:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Nothing stays open between images."""
 
-    def notes(self) -> list[str]:
-        """See `VideoReader.notes`. None: an image that is not whole is an error."""
-        return []
-
-    def chunks(self, size: int) -> Iterator[tuple[np.ndarray, list[Fraction]]]:
+    def chunks(self, size: int) -> Iterator[Chunk]:
         """Chunks of `size` frames, the last one shorter, with their times in seconds.
 
         Shape: (n, H, W, C), uint8 or uint16.
@@ -101,7 +88,7 @@ class SequenceReader:
             block = np.empty((len(part), *self._first.shape), self._first.dtype)
             for index, (_, path) in enumerate(part):
                 block[index] = self._first if begin + index == 0 else self._checked(path)
-            yield block, [time for time, _ in part]
+            yield Chunk(block, [time for time, _ in part])
 
     def _read(self, path: Path) -> np.ndarray:
         return read_image(path, color=self._color, size=self._size, limits=self._limits).data

@@ -2,32 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
+
+from mediaconv.media.source import SourceInfo
 
 STATED_SIZE = "mediaconv size {}x{}"  # the comment of a film that is padded: its true size
 
 
 @dataclass(frozen=True)
-class VideoInfo:
+class SoundOrigin:
+    """Where a film's sound is, and which part of it the frames were read from."""
+
+    path: Path
+    start_seconds: float
+    duration_seconds: float | None
+
+
+def _unknown() -> None:
+    """The rate says how long the last frame is shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoInfo(SourceInfo):
     """What a film's stream is, as it comes out of the reader.
 
-    width, height: pixels, after turning and `size`.
-    channels: C of the frames. frames: how many, None where only the end tells.
-    rate: average frames a second. bit_depth: 8 (uint8) or 16 (uint16, filling 0..65535).
-    duration_seconds: of the stream, None where unknown. has_sound: the file holds a sound stream.
+    shape: (frames, height, width) after turning and `size`. rate: average frames a second.
+    bit_depth: 8 (uint8) or 16 (uint16, filling 0..65535).
+    duration_seconds: of the stream, None where unknown. sound: None where the file holds none.
     rotation: clockwise degrees that were applied. time_base: seconds; every time of the file is a multiple.
     sample_aspect_ratio: width of a pixel over its height, as shown.
+    last_shown: of the last frame given so far, its time and how long it is shown, where the file tells.
     """
 
-    width: int
-    height: int
-    channels: int
-    frames: int | None
-    rate: Fraction
-    bit_depth: int
-    duration_seconds: Fraction | None
-    has_sound: bool
-    rotation: int
     time_base: Fraction
+    duration_seconds: Fraction | None = None
+    sound: SoundOrigin | None = None
+    rotation: int = 0
     sample_aspect_ratio: Fraction = Fraction(1)
+    last_shown: Callable[[], tuple[Fraction, Fraction] | None] = _unknown
+
+    @property
+    def frames(self) -> int | None:
+        """How many; None where only the end tells."""
+        return self.shape[0]
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return self.shape[1] or 0
+
+    @property
+    def width(self) -> int:
+        """In pixels."""
+        return self.shape[2] or 0
+
+    @property
+    def has_sound(self) -> bool:
+        """The file holds a sound stream."""
+        return self.sound is not None
