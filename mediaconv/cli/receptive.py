@@ -11,7 +11,7 @@ import typer
 from mediaconv.cli.options import ConfigArgument, DebugOption, JsonOption, SetOption
 
 if TYPE_CHECKING:
-    from mediaconv.draw.receptive.measured import Cone, Reach
+    from mediaconv.nn.summary.receptive_field import Cone, Reach
 
 
 def receptive(
@@ -24,14 +24,14 @@ def receptive(
     set: SetOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Measure the receptive field by gradient, beside the formula's numbers; a difference is an error."""
+    """Measure the receptive field by gradient, beside the formula's numbers; more than these is an error."""
     import json as writer
 
     from mediaconv.config import load_config
     from mediaconv.draw.receptive.cone import cone_scene
-    from mediaconv.draw.receptive.measured import receptive as measured
     from mediaconv.draw.scene.figure import Figure
     from mediaconv.draw.subject import subject
+    from mediaconv.nn.summary.receptive_field import receptive as measured
 
     made = subject(load_config(Path(config), overrides=set or []), channels=channels)
     cones = measured(made.stack, axes=made.pipeline.axes, channels=made.channels)
@@ -41,14 +41,26 @@ def receptive(
         print(writer.dumps([_axis(cone) for cone in cones], indent=2, allow_nan=False))
         return
     for cone in cones:
-        print(f"{cone.axis}: {_words(cone.measured)}, measured and by formula; stride {cone.stride:g}")
+        print(f"{cone.axis}: {_verdict(cone)}; stride {cone.stride:g}")
     if output is not None:
         print(output)
 
 
+def _verdict(cone: Cone) -> str:
+    """Both methods in words: they agree, the formula is a bound, or it stands alone."""
+    if cone.measured is None:
+        return f"{_words(cone.formula)}, by formula; too large to be measured"
+    if cone.measured == cone.formula:
+        return f"{_words(cone.measured)}, measured and by formula"
+    return f"{_words(cone.measured)}, measured; by formula at most {_words(cone.formula)}"
+
+
 def _axis(cone: Cone) -> dict[str, Any]:
     pairs = {"formula": cone.formula, "measured": cone.measured}
-    numbers = {name: {k: _finite(v) for k, v in vars(reach).items()} for name, reach in pairs.items()}
+    numbers = {
+        name: None if reach is None else {k: _finite(v) for k, v in vars(reach).items()}
+        for name, reach in pairs.items()
+    }
     return {"axis": cone.axis, "stride": cone.stride, **numbers}
 
 

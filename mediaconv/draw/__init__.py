@@ -2,5 +2,5 @@
 
 from mediaconv.draw.animate.animation import animate       # GIF, MP4, SVG, HTML, PNG; a notebook shows it
 from mediaconv.nn.summary.trace import trace             # a row a layer, as data
-from mediaconv.draw.receptive.measured import receptive     # measured by gradient, beside the formula
+from mediaconv.nn.summary.receptive_field import receptive     # measured by gradient, beside the formula
 """

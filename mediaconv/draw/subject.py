@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 import mediaconv.nn as mnn
 from mediaconv.config import RunConfig
-from mediaconv.draw.animate.frames import slides
 from mediaconv.errors import UsageError
 from mediaconv.model.binding import bind
 from mediaconv.model.build import build_stack
 from mediaconv.nn.streaming.protocol import axis_map, leaves
+from mediaconv.nn.summary.sliding import slides
 from mediaconv.pipeline import Pipeline, find
 
 _RATE_HZ = 48_000
@@ -56,7 +56,9 @@ def subject(
     """
     pipeline = find(config.pipeline)
     if input is None:
-        count = channels or pipeline.typical_input().channels
+        count = pipeline.typical_input().channels if channels is None else channels
+        if count < 1:
+            raise UsageError(f"channels: got {count}, expected at least 1")
         stack = build_stack(config, pipeline, channels=count, rate_hz=float(_RATE_HZ))
         return Subject(config, pipeline, stack, count)
     with pipeline.open(input, config.read, config.limits) as source:

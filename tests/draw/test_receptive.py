@@ -10,10 +10,14 @@ import torch
 
 import mediaconv.nn as mnn
 from mediaconv.draw.receptive.cone import cone_scene
-from mediaconv.draw.receptive.measured import receptive
 from mediaconv.draw.scene.figure import Figure
 from mediaconv.errors import ComputeError
+from mediaconv.nn.summary.receptive_field import receptive
 from tests.draw.boxes import text_box
+
+
+def folded(channels):
+    return mnn.Reshape("b c (t k) -> b (c k) t", {"k": 4}, in_channels=channels)
 
 
 def numbers(reach):
@@ -97,3 +101,37 @@ def test_blocks_of_a_reshape_are_measured_whole():
     )
     (cone,) = receptive(stack, axes=["time"], channels=1)
     assert numbers(cone.measured) == numbers(cone.formula) == (6, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("stack", "channels", "axes"),
+    [
+        (
+            [mnn.Conv1d(1, 4, 3, stride=3), folded(4)],
+            1,
+            ["time"],
+        ),
+        ([mnn.Conv2d(2, 2, 3, stride=2, padding="same"), mnn.PixelUnshuffle2d(3)], 2, ["height", "width"]),
+        ([mnn.Upsample1d(3), folded(1)], 1, ["time"]),
+        ([mnn.PixelUnshuffle1d(3), mnn.InstanceNorm1d(3), folded(3)], 1, ["time"]),
+    ],
+)
+def test_blocks_that_a_stride_does_not_divide_are_measured(stack, channels, axes):
+    for cone in receptive(mnn.Sequential(*stack), axes=axes, channels=channels):
+        assert numbers(cone.measured) == numbers(cone.formula)
+
+
+def test_a_formula_may_be_an_upper_bound():
+    """Of 2 x 2 blocks folded into channels, each filtered by itself, a pixel reads every second pixel."""
+    conv = mnn.Conv2d(4, 4, 3, groups=4, padding="same")
+    stack = mnn.Sequential(mnn.PixelUnshuffle2d(2), conv, mnn.PixelShuffle2d(2))
+    for cone in receptive(stack, axes=["height", "width"], channels=1):
+        assert numbers(cone.measured) == (5, 2, 2)
+        assert all(m <= f for m, f in zip(numbers(cone.measured), numbers(cone.formula), strict=True))
+
+
+def test_a_kernel_too_long_to_be_measured_keeps_its_formula():
+    (cone,) = receptive(mnn.Sequential(mnn.CausalConv1d(1, 1, 100_001)), axes=["time"], channels=1)
+    assert cone.measured is None
+    assert numbers(cone.formula) == (100_001, 0, 100_000)
+    assert "not measured" in " ".join(t.text for t in cone_scene([cone]).texts())

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mediaconv.compare.prove.probe import exact_copy
 from mediaconv.compare.prove.trial import Setting, example, first_ahead, formula_of, measured
 from mediaconv.errors import UsageError
 from mediaconv.nn.streaming.protocol import Streamable, each_child, leaves
+from mediaconv.nn.summary.receptive_field import exact_copy
 
 
 @dataclass(frozen=True)

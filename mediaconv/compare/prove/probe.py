@@ -13,12 +13,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils import parametrize
-from torch.nn.utils.weight_norm import WeightNorm
+from torch import Tensor
 
 from mediaconv.errors import UsageError
-from mediaconv.nn.copying import copy_module
+from mediaconv.nn.summary.receptive_field import read_along, read_positions
 
 Function = Callable[[Tensor], Tensor]
 Where = Callable[[Sequence[int]], Iterable[tuple[int, ...]]]
@@ -127,11 +125,7 @@ def by_gradient(function: Function, x: Tensor, order: Order, reads: Reads, where
         return
     weights = torch.rand(y.shape, dtype=y.dtype, generator=_generator(1)) + 0.5
     for output in where([y.shape[a + 2] for a in order.axes]):
-        part = _at(y * weights, order.axes, output).sum()
-        (gradient,) = torch.autograd.grad(part, x, retain_graph=True, allow_unused=True)
-        if gradient is None:
-            continue
-        touched = _along(gradient != 0, order.axes).nonzero()
+        (touched,) = read_positions(_at(y * weights, order.axes, output), [x], order.axes)
         if len(touched):
             now = order.time(output)
             offsets = [tuple(int(v) - n for v, n in zip(row, now, strict=True)) for row in touched]
@@ -161,7 +155,7 @@ def by_perturbation(
         for size, from_on in changes:
             changed = function(_change(x, order.axes, source, size, from_on))
             differs = (changed != base) & ~(changed.isnan() & base.isnan())
-            found = _along(differs, order.axes).nonzero()
+            found = read_along(differs, order.axes).nonzero()
             if len(found):
                 first = order.time([int(v) for v in found[0]])
                 reads.note("perturbation", tuple(s - f for s, f in zip(source, first, strict=True)))
@@ -184,7 +178,7 @@ def by_cutting(function: Function, x: Tensor, order: Order, reads: Reads) -> Non
         if whole.shape != kept.shape:
             return
         differs = (whole - kept).abs() > ROUNDING * float(whole.abs().max()) if count else whole != kept
-        found = _along(differs, order.axes).nonzero()
+        found = read_along(differs, order.axes).nonzero()
         if len(found):
             first = order.time([int(v) for v in found[0]])
             reads.note("perturbation", (cut - first[0], *(0 for _ in first[1:])))
@@ -230,12 +224,6 @@ def _at(y: Tensor, axes: Sequence[int], output: Sequence[int]) -> Tensor:
     return y[tuple(index)]
 
 
-def _along(flags: Tensor, axes: Sequence[int]) -> Tensor:
-    """Whether any is set at each position along some axes; the axes in their order."""
-    others = [d for d in range(flags.ndim) if d - 2 not in axes]
-    return flags.any(dim=others)
-
-
 def _change(x: Tensor, axes: Sequence[int], source: Sequence[int], size: float, from_on: bool) -> Tensor:
     """The input with other numbers at a position, or at it and everything later in the order."""
     shape = [x.shape[a + 2] for a in axes]
@@ -257,41 +245,3 @@ def _change(x: Tensor, axes: Sequence[int], source: Sequence[int], size: float, 
 
 def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-def exact_copy(module: nn.Module) -> nn.Module:
-    """The module in float64 and evaluation mode, on the CPU; the original is left as it is.
-
-    Weights under a weight norm or another parametrization become plain ones, so that layers are known.
-    """
-    twin = copy_module(module).cpu().double().eval()
-    for part in twin.modules():
-        for hook in list(part._forward_pre_hooks.values()):
-            if isinstance(hook, WeightNorm):
-                nn.utils.remove_weight_norm(part, hook.name)
-        if parametrize.is_parametrized(part):
-            # not remove_parametrizations: it takes the weight out of the class, which the original shares
-            weights = {name: getattr(part, name).detach() for name in part.parametrizations}  # type: ignore[union-attr]
-            part.__class__ = type(part).__bases__[0]
-            del part.parametrizations
-            for name, weight in weights.items():
-                part.register_parameter(name, nn.Parameter(weight))
-    return twin
-
-
-@torch.no_grad()
-def open_copy(module: nn.Module) -> nn.Module:
-    """A copy whose weights hide nothing: every parameter that is not zero is a positive number of its own.
-
-    Nothing cancels, no unit is dead, and what is multiplied by a zero stays unread. Biases become small.
-    """
-    twin = exact_copy(module)
-    generator = _generator(3)
-    for name, parameter in twin.named_parameters():
-        if not parameter.is_floating_point() or not parameter.numel():
-            continue
-        fan_in = parameter.numel() / parameter.shape[0] if parameter.ndim > 1 else 1.0
-        scale = 0.01 if name.endswith("bias") else 1 / fan_in
-        drawn = torch.rand(parameter.shape, dtype=parameter.dtype, generator=generator) + 0.5
-        parameter.copy_(torch.where(parameter == 0, torch.zeros_like(parameter), drawn * scale))
-    return twin

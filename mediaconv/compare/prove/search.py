@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from mediaconv.compare.prove.attribution import Leak, blame
-from mediaconv.compare.prove.probe import exact_copy
 from mediaconv.compare.prove.trial import Setting, first_ahead, formula_of, leading, measured, one_thread
+from mediaconv.nn.summary.receptive_field import exact_copy
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,12 @@ from mediaconv.compare.prove.probe import (
     Function,
     Order,
     Reads,
-    exact_copy,
     glance,
     measure,
-    open_copy,
 )
 from mediaconv.errors import UsageError
 from mediaconv.nn import AxisMap, geometry, stream
+from mediaconv.nn.summary.receptive_field import exact_copy, open_copy
 
 SHORTEST = {1: 60, 2: 24, 3: 24}
 """Fewest steps of the order's first axis that are tried, by the number of axes."""

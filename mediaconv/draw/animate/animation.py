@@ -23,6 +23,8 @@ from mediaconv.errors import UsageError
 
 STRIP = 6
 """Frames of a filmstrip."""
+MAX_SECONDS = 600
+"""A frame stays at most; a GIF can say no more than 655."""
 _DURATION = 16.0
 _STAY = (0.25, 1.0)
 _LAST = 1.5
@@ -35,8 +37,8 @@ class Animation:
     """
 
     def __init__(self, picture: Picture, *, label: str, seconds: float | None = None) -> None:
-        if seconds is not None and not seconds > 0:
-            raise UsageError(f"seconds: got {seconds:g} a frame, expected more than 0")
+        if seconds is not None and not 0 < seconds <= MAX_SECONDS:
+            raise UsageError(f"seconds: got {seconds:g} a frame, expected more than 0, at most {MAX_SECONDS}")
         self.picture = picture
         self.label = label
         stay = seconds or min(_STAY[1], max(_STAY[0], _DURATION / picture.frames))

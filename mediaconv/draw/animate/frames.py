@@ -7,6 +7,7 @@ and the sums are made of the taps alone, so that they can be held against torch.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -14,22 +15,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-import mediaconv.nn as mnn
 from mediaconv.draw.animate.part import drawn_channels, drawn_part
-from mediaconv.draw.receptive.reach import AxisReach, padded_source, reaches
 from mediaconv.errors import UsageError
 from mediaconv.nn.copying import copy_module
-from mediaconv.nn.layers.masks import causal_mask, raster_mask
+from mediaconv.nn.summary.sliding import (
+    AxisReach,
+    is_causal,
+    is_transposed,
+    padded_source,
+    reaches,
+    slides,
+    tap_mask,
+)
 
 Position = tuple[int, ...]
 
-SLIDING = (
-    mnn.Conv1d, mnn.Conv2d, mnn.Conv3d, mnn.CausalConv1d, mnn.CausalConv2d, mnn.CausalConv3d,
-    mnn.ConvTranspose1d, mnn.ConvTranspose2d, mnn.ConvTranspose3d,
-    mnn.CausalConvTranspose1d, mnn.CausalConvTranspose2d, mnn.CausalConvTranspose3d,
-)  # fmt: skip
-"""Layers whose fixed kernel slides over the input."""
-
+MAX_PRODUCTS = 10_000
+"""Products of one output at most: a picture of more shows nothing, and takes minutes."""
 BUDGET = 120
 """Frames of an animation at most, unless told otherwise."""
 
@@ -233,36 +235,11 @@ def sliding(
     )
 
 
-def slides(layer: nn.Module) -> bool:
-    """Whether a layer is a convolution that can be drawn sliding."""
-    return isinstance(layer, SLIDING)
-
-
 def group_inputs(layer: nn.Module, channel: int) -> range:
     """Input channels that an output channel reads: those of its group."""
     size = int(layer.in_channels) // int(layer.groups)  # type: ignore[arg-type]
     group = channel // (int(layer.out_channels) // int(layer.groups))  # type: ignore[arg-type]
     return range(group * size, (group + 1) * size)
-
-
-def is_causal(layer: nn.Module) -> bool:
-    """Whether a layer promises not to read the future."""
-    return hasattr(layer, "mode") or hasattr(layer, "time_axis")
-
-
-def is_transposed(layer: nn.Module) -> bool:
-    return bool(getattr(layer, "transposed", False))
-
-
-def tap_mask(layer: nn.Module) -> Tensor:
-    """Which taps of a layer's kernel are used, with the kernel's shape; True is used."""
-    kernel, dilation = tuple(layer.kernel_size), tuple(layer.dilation)  # type: ignore[arg-type]
-    mode = getattr(layer, "mode", None)
-    if mode == "mask":
-        return causal_mask(kernel, dilation, int(layer.time_axis))  # type: ignore[arg-type]
-    if mode == "raster":
-        return raster_mask(kernel, dilation, str(layer.raster_type))
-    return torch.ones(kernel, dtype=torch.bool)
 
 
 def order_of(layer: nn.Module) -> Order | None:
@@ -292,6 +269,12 @@ def _check(layer: nn.Module, x: Tensor, channel: int | None) -> None:
     if x.ndim != dims + 1 or x.shape[0] != layer.in_channels:
         raise UsageError(
             f"input: got shape {list(x.shape)}, expected {layer.in_channels} channels and {dims} axes"
+        )
+    products = int(layer.in_channels) // int(layer.groups) * math.prod(layer.kernel_size)  # type: ignore[arg-type]
+    if products > MAX_PRODUCTS:
+        raise UsageError(
+            f"{type(layer).__name__}: an output is the sum of {products:,} products; at most "
+            f"{MAX_PRODUCTS:,} can be drawn"
         )
     if channel is not None and not 0 <= channel < int(layer.out_channels):  # type: ignore[arg-type]
         raise UsageError(f"channel: got {channel}, expected 0 to {int(layer.out_channels) - 1}")  # type: ignore[arg-type]

@@ -61,9 +61,8 @@ def demo_layer(
     name = f"{'' if causal == 'false' else 'Causal'}{stem}{dims}d"
     try:
         made = getattr(layers, name)(
-            in_channels or groups,
-            out_channels or groups,
-            _positive(per_axis(kernel_size, dims, "kernel_size")),
+            *_positive([groups if n is None else n for n in (in_channels, out_channels)], "channels"),
+            _positive(per_axis(kernel_size, dims, "kernel_size"), "kernel_size"),
             **options,
             dtype=torch.float64,
         )
@@ -73,11 +72,11 @@ def demo_layer(
     return made
 
 
-def _positive(kernel_size: Sequence[int]) -> Sequence[int]:
+def _positive(numbers: Sequence[int], name: str) -> Sequence[int]:
     """torch would make an empty layer of a kernel of 0, with a warning."""
-    if min(kernel_size) < 1:
-        raise ValueError(f"kernel_size: got {', '.join(map(str, kernel_size))}, expected at least 1")
-    return kernel_size
+    if min(numbers) < 1:
+        raise ValueError(f"{name}: got {', '.join(map(str, numbers))}, expected at least 1")
+    return numbers
 
 
 def demo_lengths(layer: nn.Module) -> tuple[int, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mediaconv.draw.receptive.reach import AxisReach
 from mediaconv.errors import UsageError
+from mediaconv.nn.summary.sliding import AxisReach
 
 WANTED = {1: 12, 2: 6, 3: 4}
 """Outputs drawn along an axis of a long input, by the number of axes."""

@@ -6,22 +6,20 @@ import base64
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from mediaconv.draw.inspect.findings import Findings
 from mediaconv.draw.inspect.record import Node
 from mediaconv.draw.inspect.sheets import Sheet, curve_sheet, picture_sheet
 from mediaconv.draw.inspect.sums import Kept, Sums
 from mediaconv.draw.inspect.weights import Kernels
 
-if TYPE_CHECKING:
-    from mediaconv.draw.inspect.inspection import Inspection
-
 WORDS = {1: "sample", 2: "image", 3: "frame"}
 
 
-def page_data(found: Inspection) -> dict[str, Any]:
+def page_data(found: Findings) -> dict[str, Any]:
     """Everything that the page shows."""
     gray = found.axes != 1 and tuple(found.pipeline.signal_range) == (0.0, 1.0)
     return {
@@ -35,7 +33,7 @@ def page_data(found: Inspection) -> dict[str, Any]:
     }
 
 
-def tick_label(found: Inspection, file: int, tick: Fraction) -> str:
+def tick_label(found: Findings, file: int, tick: Fraction) -> str:
     """A step of a file in words: `frame 12 · 0.400 s`."""
     clip = found.clips[file]
     number = f"{int(tick)}" if tick.denominator == 1 else f"{float(tick):.2f}".rstrip("0")
@@ -44,7 +42,7 @@ def tick_label(found: Inspection, file: int, tick: Fraction) -> str:
     return f"{WORDS[found.axes]} {number}{seconds}"
 
 
-def _file(found: Inspection, i: int) -> dict[str, Any]:
+def _file(found: Findings, i: int) -> dict[str, Any]:
     clip = found.clips[i]
     return {
         "name": clip.name,
@@ -55,7 +53,7 @@ def _file(found: Inspection, i: int) -> dict[str, Any]:
     }
 
 
-def _node(found: Inspection, node: Node, gray: bool) -> dict[str, Any]:
+def _node(found: Findings, node: Node, gray: bool) -> dict[str, Any]:
     stats = node.stats
     return {
         "id": node.id,
@@ -93,7 +91,7 @@ def _node(found: Inspection, node: Node, gray: bool) -> dict[str, Any]:
     }
 
 
-def _sheet(found: Inspection, node: Node, i: int) -> dict[str, Any]:
+def _sheet(found: Findings, node: Node, i: int) -> dict[str, Any]:
     """One file's sheet; `at`: the column of every tick."""
     sheet, steps = node.sheets[i], node.steps[i]
     made = packed(sheet)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,7 +17,10 @@ from mediaconv.compute.normalize import make_normalizer
 from mediaconv.config import RunConfig
 from mediaconv.draw.inspect.budget import MAX_SHOWN, choose_scale
 from mediaconv.draw.inspect.clip import Clip, read_clip
+from mediaconv.draw.inspect.findings import UNITS, Findings
 from mediaconv.draw.inspect.follow import follow
+from mediaconv.draw.inspect.page import page
+from mediaconv.draw.inspect.png import write_pngs
 from mediaconv.draw.inspect.record import Flow, Node, Recorder
 from mediaconv.draw.inspect.sheets import MAX_COLUMNS
 from mediaconv.draw.inspect.window import Survey, choose_part
@@ -33,40 +35,19 @@ STEPS = {1: 16384, 3: 24}
 MAX_TICKS = 24
 """Steps of film that a page shows."""
 MAX_FILES = 8
-UNITS = {1: "samples", 2: "rows", 3: "frames"}
 
 
 PAGE_MARK = b"<!-- made by mediaconv inspect -->\n"
 
 
-@dataclass(frozen=True, eq=False)
-class Inspection:
-    """What was found. ticks: for each file the input steps that the page stands at (film).
-
-    outline: the order of nodes and blocks (see `Recorder`). notes: what was left out, in words.
-    """
-
-    config: RunConfig
-    pipeline: Pipeline
-    clips: tuple[Clip, ...]
-    nodes: tuple[Node, ...]
-    outline: tuple[tuple[str, str], ...]
-    ticks: tuple[tuple[Fraction, ...], ...]
-    rate: float | None
-    notes: tuple[str, ...]
-
-    @property
-    def axes(self) -> int:
-        """Number of convolved axes."""
-        return len(self.pipeline.axes)
+class Inspection(Findings):
+    """What was found, and the files that it can be written as."""
 
     def save(self, path: Path | str) -> Path:
         """Write the page, one HTML file that needs no network.
 
         An earlier page is replaced, another file is not: UsageError. Raises WriteError.
         """
-        from mediaconv.draw.inspect.page import page
-
         path = Path(path)
         text = page(self, title=f"Inside the stack · {', '.join(clip.name for clip in self.clips)}")
         try:
@@ -77,8 +58,6 @@ class Inspection:
 
     def save_pngs(self, folder: Path | str) -> list[Path]:
         """Write pictures of every layer into a folder. Raises WriteError."""
-        from mediaconv.draw.inspect.png import write_pngs
-
         return write_pngs(self, Path(folder))
 
 

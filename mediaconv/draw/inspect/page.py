@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mediaconv.draw.inspect.data import page_data
+from mediaconv.draw.inspect.findings import Findings
 from mediaconv.draw.scene.palette import DARK, LIGHT
 from mediaconv.web.page import render_page
-
-if TYPE_CHECKING:
-    from mediaconv.draw.inspect.inspection import Inspection
 
 PARTS = ("page.css", "core.js", "maps.js", "parts.js", "cards.js", "page.js")
 BODY = """<div class="controls" id="controls"></div>
@@ -17,7 +13,7 @@ BODY = """<div class="controls" id="controls"></div>
 <div class="columns"><nav id="nav" aria-label="Layers"></nav><main id="page"></main></div>"""
 
 
-def page(found: Inspection, *, title: str) -> str:
+def page(found: Findings, *, title: str) -> str:
     """The page of an inspection."""
     layers = len(found.config.stack)
     return render_page(

@@ -10,12 +10,13 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
 
 from mediaconv.draw.inspect.data import tick_label
+from mediaconv.draw.inspect.findings import Findings
 from mediaconv.draw.inspect.record import Node
 from mediaconv.draw.inspect.sheets import envelope, from_gray
 from mediaconv.draw.inspect.sums import Kept
@@ -23,9 +24,6 @@ from mediaconv.draw.scene.palette import LIGHT, rgb
 from mediaconv.draw.scene.shapes import text_width
 from mediaconv.errors import WriteError
 from mediaconv.filesystem import make_folders, write_made
-
-if TYPE_CHECKING:
-    from mediaconv.draw.inspect.inspection import Inspection
 
 CELL = 132
 MAX_COLUMNS = 6
@@ -38,7 +36,7 @@ CHANNELS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 """Of the first channels' curves: colours of Okabe and Ito, yellow darkened to be seen on white."""
 
 
-def write_pngs(found: Inspection, folder: Path) -> list[Path]:
+def write_pngs(found: Findings, folder: Path) -> list[Path]:
     """Write the pictures of every node into a folder, which is made. Raises WriteError."""
     try:
         make_folders(folder)
@@ -47,7 +45,7 @@ def write_pngs(found: Inspection, folder: Path) -> list[Path]:
         raise WriteError(f"{folder}: cannot be written: {error.strerror or error}") from error
 
 
-def _of_node(found: Inspection, node: Node, folder: Path) -> list[Path]:
+def _of_node(found: Findings, node: Node, folder: Path) -> list[Path]:
     stem = f"{node.id:02d}_{node.name}" + ("" if node.title == node.name else f"_{node.title}")
     stem = re.sub(r"[^\w.]+", "_", stem)
     drawings: dict[str, Callable[[], Any]] = {
@@ -168,7 +166,7 @@ def _values_of(node: Node, file: int, channel: int, column: int = 0) -> np.ndarr
     return from_gray(sheet.tile(channel, column), low, high)
 
 
-def _places(found: Inspection, node: Node) -> list[tuple[int, int, str]]:
+def _places(found: Findings, node: Node) -> list[tuple[int, int, str]]:
     """File, column of its sheet and label of the pictures drawn, evenly chosen where there are many."""
     every = []
     for file, steps in enumerate(node.sheets):
@@ -189,7 +187,7 @@ def _places(found: Inspection, node: Node) -> list[tuple[int, int, str]]:
     return [every[i * len(every) // count] for i in range(count)]
 
 
-def _maps(found: Inspection, node: Node) -> Any:
+def _maps(found: Findings, node: Node) -> Any:
     title = f"{_name(node)}: maps, {node.channels} × {' × '.join(map(str, node.lengths))}"
     flagged = {f.channel: f.kind for f in reversed(node.stats.flags)}
     labels = [f"{c}" + (f" {flagged[c]}" if c in flagged else "") for c in range(node.shown)]
@@ -293,7 +291,7 @@ def _sums(node: Node) -> Any:
     return _mosaic(cells, [f"out {o}" for o in plan.outputs], columns, title)
 
 
-def _paths(found: Inspection, node: Node) -> Any:
+def _paths(found: Findings, node: Node) -> Any:
     of = [(label.split(" (")[0], found.nodes[id]) for label, id in node.paths]
     result = {"add": "sum", "mul": "product", "concat": "concatenation"}[node.merge]
     title = f"{_name(node)}: the paths and their {result}"
@@ -306,7 +304,7 @@ def _paths(found: Inspection, node: Node) -> Any:
 
 
 def _side_by_side(
-    found: Inspection, what: Sequence[tuple[str, Node, int]], title: str, together: bool = False
+    found: Findings, what: Sequence[tuple[str, Node, int]], title: str, together: bool = False
 ) -> Any:
     """Maps of several nodes in the first file's middle; pictures at one scale, a pixel as large in each."""
     if len(what[0][1].lengths) == 1:

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 import mediaconv.nn as mnn
-from mediaconv.draw.animate.frames import slides
 from mediaconv.draw.inspect.budget import MAX_SHOWN, Scale
 from mediaconv.draw.inspect.clip import Clip
 from mediaconv.draw.inspect.follow import Visitor
@@ -26,6 +25,7 @@ from mediaconv.draw.inspect.window import Port
 from mediaconv.draw.scene.describe import describe
 from mediaconv.errors import UsageError
 from mediaconv.nn.layers.containers import MERGES
+from mediaconv.nn.summary.sliding import slides
 
 
 @dataclass(eq=False)

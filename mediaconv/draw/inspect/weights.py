@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mediaconv.draw.animate.frames import tap_mask
+from mediaconv.nn.summary.sliding import tap_mask
 
 MAX_CHANNELS = 32
 MAX_NUMBERS = 65536

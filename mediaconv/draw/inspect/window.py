@@ -183,7 +183,13 @@ def _cropped(
     """Sizes of the middle of a picture that fit into memory, and the note that says so."""
     sizes = list(across)
     head = [] if steps is None else [steps]
-    while max(sizes) > 16 and Survey(stack, channels, [*head, *sizes]).largest > room:
+    while max(sizes, default=0) > 16 and Survey(stack, channels, [*head, *sizes]).largest > room:
         sizes = [max(16, int(n * 0.8)) if n > 16 else n for n in sizes]
+    largest = Survey(stack, channels, [*head, *sizes]).largest
+    if largest > room:
+        raise UsageError(
+            f"stack: a layer gives {largest:,} values for the smallest part that can be looked at, "
+            f"{' x '.join(map(str, [*head, *sizes]))}; at most {room:,} fit into memory"
+        )
     words = " x ".join(map(str, sizes)), " x ".join(map(str, across))
     return tuple(sizes), [f"the middle {words[0]} of {words[1]} pixels: all of it would need too much memory"]

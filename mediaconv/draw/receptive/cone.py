@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mediaconv.draw.receptive.measured import Cone, Level, Reach
 from mediaconv.draw.scene.shapes import Scene, text_width, wrapped
+from mediaconv.nn.summary.receptive_field import Cone, Level, Reach
 
 _LABEL = 24.0
 _WIDTH = 860.0
@@ -125,7 +125,9 @@ def _legend(scene: Scene) -> None:
     scene.height += 24
 
 
-def _sentence(name: str, reach: Reach) -> str:
+def _sentence(name: str, reach: Reach | None) -> str:
+    if reach is None:
+        return "not measured: it would take too much memory"
     return (
         f"by {name}: receptive field {_count(reach.receptive_field)}, look-ahead {_count(reach.latency)}, "
         f"look-back {_count(reach.look_back)}"

@@ -9,8 +9,9 @@ from functools import cached_property
 
 import numpy as np
 
-from mediaconv.draw.animate.frames import Position, Sliding, Step, Tap, is_causal
+from mediaconv.draw.animate.frames import Position, Sliding, Step, Tap
 from mediaconv.draw.scene.shapes import Point, Scene, number, text_width
+from mediaconv.nn.summary.sliding import is_causal
 
 LEGEND = {
     "input": "input",

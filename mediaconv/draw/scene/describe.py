@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from mediaconv.draw.animate.frames import is_causal, is_transposed, tap_mask
-from mediaconv.draw.receptive.reach import reaches
 from mediaconv.nn.layers.conv import causal_axes
+from mediaconv.nn.summary.sliding import is_causal, is_transposed, reaches, tap_mask
 
 _WORDS = (("kernel", "kernel_size"), ("stride", "stride"), ("dilation", "dilation"))
 

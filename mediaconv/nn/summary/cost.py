@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from torch import nn
 
 import mediaconv.nn as mnn
-from mediaconv.draw.animate.frames import is_transposed
 from mediaconv.nn.geometry import AxisMap, Transposed
 from mediaconv.nn.streaming.protocol import axis_map
+from mediaconv.nn.summary.sliding import is_transposed
 
 CONVENTION = "one multiply-add is one product added to a sum (2 FLOPs); convolutions alone are counted"
 

@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mediaconv.draw.animate.frames import slides, tap_mask
-from mediaconv.draw.receptive.reach import reaches
 from mediaconv.nn.geometry import AxisMap, Transposed, Whole, Window
 from mediaconv.nn.streaming.protocol import axis_map
+from mediaconv.nn.summary.sliding import reaches, slides, tap_mask
 from mediaconv.nn.summary.trace import Row
 
 

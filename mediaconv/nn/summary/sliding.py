@@ -1,13 +1,23 @@
-"""Which inputs one output reads along one axis, tap by tap."""
+"""Convolutions, whose kernel slides over the input: what one output reads along an axis, tap by tap."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
+import mediaconv.nn as mnn
 from mediaconv.nn.geometry import AxisMap, Transposed, Whole, Window
+from mediaconv.nn.layers.masks import causal_mask, raster_mask
+
+SLIDING = (
+    mnn.Conv1d, mnn.Conv2d, mnn.Conv3d, mnn.CausalConv1d, mnn.CausalConv2d, mnn.CausalConv3d,
+    mnn.ConvTranspose1d, mnn.ConvTranspose2d, mnn.ConvTranspose3d,
+    mnn.CausalConvTranspose1d, mnn.CausalConvTranspose2d, mnn.CausalConvTranspose3d,
+)  # fmt: skip
+"""Layers whose fixed kernel slides over the input."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +55,8 @@ class AxisReach:
         if len(outputs) == self.outputs:
             if self.transposed:
                 return 0, self.length
-            return min(0, -self.left), self.length + max(0, self.right)
+            ends = self.now(0), self.now(self.outputs - 1) + 1
+            return min(0, -self.left, ends[0]), max(self.length, self.length + self.right, ends[1])
         seen = self.touched(outputs)
         return seen[0], seen[-1] + 1
 
@@ -92,3 +103,28 @@ def padded_source(source: int, length: int, mode: str) -> int | None:
     if mode == "reflect":
         return -source if source < 0 else 2 * (length - 1) - source
     return source % length if mode == "circular" else None
+
+
+def slides(layer: nn.Module) -> bool:
+    """Whether a layer is a convolution that can be drawn sliding."""
+    return isinstance(layer, SLIDING)
+
+
+def is_causal(layer: nn.Module) -> bool:
+    """Whether a layer promises not to read the future."""
+    return hasattr(layer, "mode") or hasattr(layer, "time_axis")
+
+
+def is_transposed(layer: nn.Module) -> bool:
+    return bool(getattr(layer, "transposed", False))
+
+
+def tap_mask(layer: nn.Module) -> Tensor:
+    """Which taps of a layer's kernel are used, with the kernel's shape; True is used."""
+    kernel, dilation = tuple(layer.kernel_size), tuple(layer.dilation)  # type: ignore[arg-type]
+    mode = getattr(layer, "mode", None)
+    if mode == "mask":
+        return causal_mask(kernel, dilation, int(layer.time_axis))  # type: ignore[arg-type]
+    if mode == "raster":
+        return raster_mask(kernel, dilation, str(layer.raster_type))
+    return torch.ones(kernel, dtype=torch.bool)

@@ -1,7 +1,8 @@
-"""The receptive field of a stack along each axis, by formula and measured by gradient. They must agree.
+"""The receptive field of a stack along each axis, by formula and measured by gradient.
 
 Measured is the function alone: every weight is made positive, so that nothing cancels, and layers that
-change a position by itself alone are left out, so that nothing saturates. Drawn elsewhere (`cone`).
+change a position by itself alone are left out, so that nothing saturates. The formula may say more than is
+read, never less.
 """
 
 from __future__ import annotations
@@ -12,17 +13,20 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.weight_norm import WeightNorm
 
 import mediaconv.nn as mnn
 from mediaconv.errors import ComputeError
 from mediaconv.nn.copying import copy_module
 from mediaconv.nn.geometry import AxisMap, Chain
-from mediaconv.nn.streaming.protocol import axis_map, each_child, is_pointwise, leaves
+from mediaconv.nn.streaming.protocol import axis_map, each_child, is_pointwise, leaves, output_channels
+from mediaconv.nn.summary.sliding import slides
 
 Number = int | float
 
-_BOUNDED = (mnn.DeformConv2d, mnn.DeformConv3d, mnn.CausalDeformConv2d, mnn.CausalDeformConv3d)
-"""Layers that read no more than their formula says, and mostly less."""
+_MAX_BYTES = 2**30
+"""What unfolding the longest kernel over the input may take; more is not measured."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,14 @@ class Level:
 
 @dataclass(frozen=True)
 class Cone:
-    """One axis: its numbers by both methods, and every level from the input to the output looked at."""
+    """One axis: its numbers by both methods, and every level from the input to the output looked at.
+
+    measured: None where it would take too much memory.
+    """
 
     axis: str
     formula: Reach
-    measured: Reach
+    measured: Reach | None
     stride: float
     output: int
     levels: tuple[Level, ...]
@@ -64,18 +71,19 @@ class Cone:
 def receptive(stack: nn.Module, *, axes: Sequence[str], channels: int) -> list[Cone]:
     """The cone of a stack along every axis. axes: their names, after the channels.
 
-    Raises ComputeError where what is measured differs from the formula.
+    Raises ComputeError where more is read than the formula says, UsageError for a stack that takes no input.
     """
     opened = _opened(stack)
     cones = [_cone(opened, axis, axes, channels) for axis in range(len(axes))]
-    bounded = any(isinstance(layer, _BOUNDED) for _, layer in leaves(stack))
     for cone in cones:
+        if cone.measured is None:
+            continue
         pairs = zip(_numbers(cone.measured), _numbers(cone.formula), strict=True)
-        if not all(m <= f if bounded else m == f for m, f in pairs):
+        if any(m > f for m, f in pairs):
             raise ComputeError(
                 f"receptive field along {cone.axis}: measured {_numbers(cone.measured)}, by formula "
                 f"{_numbers(cone.formula)} (receptive field, latency, look-back): a layer reads what it does "
-                "not declare, or declares what it does not read"
+                "not declare"
             )
     return cones
 
@@ -86,18 +94,65 @@ def _numbers(reach: Reach) -> tuple[Number, Number, Number]:
 
 def _opened(stack: nn.Module) -> nn.Sequential:
     """A float64 copy whose weights are positive, without layers that only change a position by itself."""
-    twin = copy_module(stack).cpu().double().eval()
+    twin = open_copy(stack, keep_zeros=False).requires_grad_(False)
     twin = twin if isinstance(twin, nn.Sequential) else mnn.Sequential(twin)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for name, parameter in twin.named_parameters():
-            fan_in = parameter[0].numel() if parameter.ndim > 1 else 1
-            scale = 0.01 if name.endswith("bias") else 1 / max(1, fan_in)
-            parameter.copy_(
-                scale * (0.5 + torch.rand(parameter.shape, generator=generator, dtype=torch.float64))
-            )
     _without_pointwise(twin)
     return twin
+
+
+def exact_copy(module: nn.Module) -> nn.Module:
+    """The module in float64 and evaluation mode, on the CPU; the original is left as it is.
+
+    Weights under a weight norm or another parametrization become plain ones, so that layers are known.
+    """
+    twin = copy_module(module).cpu().double().eval()
+    for part in twin.modules():
+        for hook in list(part._forward_pre_hooks.values()):
+            if isinstance(hook, WeightNorm):
+                nn.utils.remove_weight_norm(part, hook.name)
+        if parametrize.is_parametrized(part):
+            # not remove_parametrizations: it takes the weight out of the class, which the original shares
+            weights = {name: getattr(part, name).detach() for name in part.parametrizations}  # type: ignore[union-attr]
+            part.__class__ = type(part).__bases__[0]
+            del part.parametrizations
+            for name, weight in weights.items():
+                part.register_parameter(name, nn.Parameter(weight))
+    return twin
+
+
+@torch.no_grad()
+def open_copy(module: nn.Module, *, keep_zeros: bool = True) -> nn.Module:
+    """A copy whose weights hide nothing: every parameter that is not zero is a positive number of its own.
+
+    Nothing cancels, no unit is dead, and what is multiplied by a zero stays unread unless `keep_zeros` is
+    False. Biases become small.
+    """
+    twin = exact_copy(module)
+    generator = torch.Generator().manual_seed(3)
+    for name, parameter in twin.named_parameters():
+        if not parameter.is_floating_point() or not parameter.numel():
+            continue
+        fan_in = parameter.numel() / parameter.shape[0] if parameter.ndim > 1 else 1.0
+        scale = 0.01 if name.endswith("bias") else 1 / fan_in
+        drawn = torch.rand(parameter.shape, dtype=parameter.dtype, generator=generator) + 0.5
+        hidden = (parameter == 0) & keep_zeros
+        parameter.copy_((drawn * scale).masked_fill(hidden, 0.0))
+    return twin
+
+
+def read_positions(target: Tensor, inputs: Sequence[Tensor], axes: Sequence[int]) -> list[Tensor]:
+    """For each of the tensors the positions along some axes, (n, len(axes)), that the sum of `target` reads.
+
+    inputs: (N, C, ...), with a graph to `target`, which is kept. axes: after the channels, in order.
+    """
+    gradients = torch.autograd.grad(target.sum(), inputs, retain_graph=True, allow_unused=True)
+    none = torch.zeros(0, len(axes), dtype=torch.long)
+    return [none if g is None else read_along(g != 0, axes).nonzero() for g in gradients]
+
+
+def read_along(flags: Tensor, axes: Sequence[int]) -> Tensor:
+    """Whether any is set at each position along some axes after the channels; the axes in their order."""
+    return flags.any(dim=[d for d in range(flags.ndim) if d - 2 not in axes])
 
 
 def _without_pointwise(module: nn.Module) -> None:
@@ -112,9 +167,12 @@ def _without_pointwise(module: nn.Module) -> None:
 def _cone(stack: nn.Sequential, axis: int, axes: Sequence[str], channels: int) -> Cone:
     whole = Chain(tuple(axis_map(layer, axis) for layer in stack))
     formula = Reach(whole.receptive_field, whole.latency, whole.look_back)
-    first, length = (0, 8) if whole.whole else _middle(whole)
+    first, length = (0, _blocks(8, whole)) if whole.whole else _middle(whole)
     sizes = [length if a == axis else _enough(stack, a) for a in range(len(axes))]
     found: list[set[int]] = [set() for _ in range(len(stack) + 1)]
+    if _unfolded(stack, channels, sizes) > _MAX_BYTES:
+        levels = _levels(stack, axis, first, found)
+        return Cone(axes[axis], formula, None, float(whole.stride), first, levels)
     spans: list[tuple[int, int, int]] = []
     for output in range(first, first + (1 if whole.whole else whole.period)):
         read = _reads(stack, _inputs([1, channels, *sizes], axis), axis, output)
@@ -132,6 +190,18 @@ def _cone(stack: nn.Sequential, axis: int, axes: Sequence[str], channels: int) -
         )
         measured = Reach(measured.receptive_field, max(0, measured.latency), max(0, measured.look_back))
     return Cone(axes[axis], formula, measured, float(whole.stride), first, _levels(stack, axis, first, found))
+
+
+def _unfolded(stack: nn.Sequential, channels: int, sizes: Sequence[int]) -> int:
+    """Bytes of the largest unfolded input of a convolution of the stack, in float64, by its kernel."""
+    largest = 0
+    for layer in stack:
+        after = [axis_map(layer, axis).output_length(n) for axis, n in enumerate(sizes)]
+        for _, inner in leaves(layer):
+            taps = math.prod(getattr(inner, "kernel_size", ())) if slides(inner) else 1
+            largest = max(largest, 8 * channels * taps * math.prod(map(max, sizes, after)))
+        channels, sizes = output_channels(layer, channels), after
+    return largest
 
 
 def _levels(stack: nn.Sequential, axis: int, output: int, found: Sequence[set[int]]) -> tuple[Level, ...]:
@@ -186,11 +256,8 @@ def _reads(stack: nn.Sequential, inputs: Sequence[Tensor], axis: int, output: in
         held = [x.clone().requires_grad_()]
         for layer in stack:
             held.append(layer(held[-1]))
-        target = held[-1].select(axis + 2, output).sum()
-        gradients = torch.autograd.grad(target, held[:-1], allow_unused=True)
-        for place, gradient in enumerate(gradients):
-            if gradient is not None:
-                hit = (gradient != 0).movedim(axis + 2, 0).flatten(1).any(1)
-                found[place] |= set(hit.nonzero()[:, 0].tolist())
+        target = held[-1].select(axis + 2, output)
+        for level, read in zip(found, read_positions(target, held[:-1], [axis]), strict=False):
+            level |= set(read[:, 0].tolist())
         found[-1].add(output)
     return found
