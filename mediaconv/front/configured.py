@@ -143,7 +143,7 @@ def compare(
     [('causal', True, 0), ('standard', False, 2)]
     """
     from mediaconv.compare.causal_pair import causal_pair, pair
-    from mediaconv.compare.comparison import compare_sides
+    from mediaconv.compare.compare_sides import compare_sides
     from mediaconv.config import RunConfig
     from mediaconv.pipeline import find
 

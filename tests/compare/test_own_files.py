@@ -13,7 +13,8 @@ import soundfile
 import yaml
 
 from mediaconv.compare.causal_pair import causal_pair
-from mediaconv.compare.comparison import Comparison, compare_sides
+from mediaconv.compare.compare_sides import compare_sides
+from mediaconv.compare.comparison import Comparison
 from mediaconv.compare.report.table import csv_text
 from mediaconv.config import parse_config
 from mediaconv.errors import UsageError

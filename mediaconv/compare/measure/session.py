@@ -18,12 +18,12 @@ import numpy as np
 from mediaconv.compare.causal_pair import Side
 from mediaconv.compare.measure.envelope import Envelope
 from mediaconv.compare.measure.events import Event, EventFinder
+from mediaconv.compare.measure.output_files import OutputFiles
 from mediaconv.compare.measure.pairing import ChannelNumbers, Pairs
 from mediaconv.compare.measure.preecho import Reach
 from mediaconv.compare.measure.reactions import Reactions, measure_reactions
 from mediaconv.compare.measure.timeline import Timeline
 from mediaconv.compare.prove.verdict import order_axes
-from mediaconv.compare.report.views import OutputFiles
 from mediaconv.engine.computation import Computation, Computations
 from mediaconv.engine.conversion import Branch, Passthrough, Times, run_conversion
 from mediaconv.engine.stages import stage

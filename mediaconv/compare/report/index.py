@@ -6,14 +6,12 @@ import html
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
+from mediaconv.compare.comparison import Comparison
 from mediaconv.compare.report.table import Column, shown, summary
 from mediaconv.web.page import render_page
-
-if TYPE_CHECKING:
-    from mediaconv.compare.comparison import Comparison
 
 
 def write_index(path: Path, result: Comparison, write: Callable[[Path, str], None]) -> None:

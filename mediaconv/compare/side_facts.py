@@ -1,0 +1,96 @@
+"""What is known of each of the two stacks, as rows for JSON and in words: proof, receptive field, latency."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from mediaconv.compare.causal_pair import Side
+from mediaconv.compare.measure.session import Compared
+from mediaconv.compare.measure.timeline import in_words
+from mediaconv.compare.prove.verdict import Verdict, counted_steps, judge_model
+from mediaconv.engine.computation import Computation
+from mediaconv.nn.streaming.protocol import axis_map
+from mediaconv.pipeline import Pipeline
+
+
+def side_row(
+    side: Side, role: str, compared: Compared, pipeline: Pipeline, verdicts: dict[int, Verdict]
+) -> dict[str, Any]:
+    """Everything known of one stack: proof, receptive field, latency."""
+    model = compared.models[side.name]
+    if id(model) not in verdicts:
+        verdicts[id(model)] = judge_model(model, side.config, pipeline, compared.info)
+    verdict = verdicts[id(model)]
+    reach = reach_row(model, compared)
+    unit = pipeline.step_units[compared.axis]
+    return {
+        "name": side.name,
+        "label": side.label,
+        "role": role,
+        "note": "",
+        "causal": verdict.causal,
+        "look_ahead": verdict.look_ahead,
+        "unit": verdict.unit,
+        "methods": verdict.stack.by,
+        "leaks": verdict.leaks,
+        **reach,
+        "verdict": verdict_text(verdict, unit),
+        "reads": reads_text(reach, unit),
+        "facts": facts(verdict, reach, unit),
+    }
+
+
+def reach_row(model: Computation, compared: Compared) -> dict[str, Any]:
+    """Receptive field both ways and latency, in steps of the input; None: no end.
+
+    `latency_ms` is the longest that an output waits, `latency_ms_range` the shortest and the longest: they
+    differ where the input's frames last unequally.
+    """
+    found = axis_map(model.module, compared.axis)
+    reads = (found.look_back, found.latency, found.receptive_field)
+    back, ahead, both = (None if math.isinf(n) or model.needs_range else int(n) for n in reads)
+    waits = None if ahead is None else compared.timeline.span_ms(ahead)
+    return {
+        "receptive_field_back": back,
+        "receptive_field_ahead": ahead,
+        "receptive_field": both,
+        "latency_steps": ahead,
+        "latency_ms": waits and waits[1],
+        "latency_ms_range": waits,
+        "stride": found.stride,
+    }
+
+
+def verdict_text(verdict: Verdict, unit: str) -> str:
+    """The verdict in a sentence. unit: of the steps along which the two are compared."""
+    if verdict.causal:
+        along = "" if verdict.unit == unit else f" along {verdict.unit}"
+        return f"Causal{along}: no output depends on a later input, by gradient and by perturbation."
+    if verdict.look_ahead is None:
+        return "Not causal: its outputs depend on the whole file, to its end."
+    steps = counted_steps(verdict.look_ahead, verdict.unit)
+    return f"Not causal: its outputs depend on inputs up to {steps} later."
+
+
+def facts(verdict: Verdict, reach: Mapping[str, Any], unit: str) -> list[str]:
+    """Latency, receptive field and who looks ahead, in words."""
+    steps, waits = reach["latency_steps"], reach["latency_ms_range"]
+    if steps is None:
+        latency = "latency: the whole file"
+    else:
+        latency = f"latency {counted_steps(steps, unit)}" + (f", {in_words(waits)}" if waits else "")
+    found = [latency, reads_text(reach, unit)]
+    if verdict.leaks:
+        found.append("looking ahead: " + ", ".join(leak.layer for leak in verdict.leaks[:4]))
+    return found
+
+
+def reads_text(reach: Mapping[str, Any], unit: str) -> str:
+    """The receptive field, both ways, in words."""
+    back, ahead = (
+        "all" if reach[f"receptive_field_{side}"] is None else f"{reach[f'receptive_field_{side}']:,}"
+        for side in ("back", "ahead")
+    )
+    return f"an output reads {back} {unit} before its own and {ahead} after it"
