@@ -2,7 +2,7 @@
 
 Every layer gives one `AxisMap` an axis; a stack's map is the composition of its layers' maps. From a map
 follow output length, stride, receptive field and latency, exactly and for any mixture of strided, dilated
-and transposed layers, because maps pass on sets of indices and not only their ends.
+and transposed layers: maps pass on the ends of what is read, and sets of indices where ends are not enough.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
 
 import numpy as np
 
+MOST_PHASES = 2**21
+"""Outputs of a period up to which each is looked at."""
 WHOLE = math.inf
 """Latency and receptive field of a layer that needs the whole input before its first output."""
 
@@ -68,7 +71,7 @@ class AxisMap(ABC):
         """
         if self.whole:
             return WHOLE
-        ahead = max(hi for _, hi in self._offsets())
+        ahead = int(self._offsets()[1].max())
         return max(0, ahead, self._ahead_at_start()) if self.reflects else max(0, ahead)
 
     def _ahead_at_start(self) -> int:
@@ -82,23 +85,56 @@ class AxisMap(ABC):
     @property
     def look_back(self) -> int | float:
         """Inputs before an output's own time that it reads."""
-        return WHOLE if self.whole else max(0, max(-lo for lo, _ in self._offsets()))
+        return WHOLE if self.whole else max(0, -int(self._offsets()[0].min()))
 
     @property
     def receptive_field(self) -> int | float:
         """Largest distance from the first to the last input that one output reads, both counted."""
         if self.whole:
             return WHOLE
-        return max(hi - lo + 1 for lo, hi in self._offsets())
+        low, high = self._offsets()
+        return int((high - low).max()) + 1
 
-    def _offsets(self) -> list[tuple[int, int]]:
-        found = []
-        for j in range(self.period):
-            read = self.reads(np.array([j]))
-            if len(read):
-                now = math.floor(j * self.stride)
-                found.append((int(read[0]) - now, int(read[-1]) - now))
-        return found or [(0, -1)]
+    @property
+    def monotone(self) -> bool:
+        """True where every output reads something, and none begins or ends before an earlier one does."""
+        return False
+
+    def ends(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """First and last input that the outputs from `low` to `high` read, elementwise; of a monotone map."""
+        raise NotImplementedError
+
+    def _offsets(self) -> tuple[np.ndarray, np.ndarray]:
+        """First and last input of each output of a period, from the output's own time on; 0 and -1: none.
+
+        Of a monotone map with too many phases to look at each: one pair that holds them all.
+        """
+        if self.monotone and self.period > MOST_PHASES:
+            least, most = self.bounds()
+            return np.array([math.ceil(least)]), np.array([math.floor(most + 1 - Fraction(1, self.period))])
+        outputs = np.arange(self.period)
+        now = outputs * self.stride.numerator // self.stride.denominator
+        if self.monotone:
+            low, high = self.ends(outputs, outputs)
+            return low - now, high - now
+        found = [(*self._ends_of(j), int(now[j])) for j in range(self.period)]
+        pairs = np.array([(low - at, high - at) for low, high, at in found if low <= high] or [(0, -1)])
+        return pairs[:, 0], pairs[:, 1]
+
+    def _ends_of(self, output: int) -> tuple[int, int]:
+        """First and last input that an output reads; 0 and -1: none."""
+        read = self.reads(np.array([output]))
+        return (int(read[0]), int(read[-1])) if len(read) else (0, -1)
+
+    def bounds(self) -> tuple[Fraction, Fraction]:
+        """Of a monotone map: what output j reads lies between these numbers, counted from `j * stride`."""
+        outputs = range(self.period)
+        low, high = self.ends(np.array(outputs), np.array(outputs))
+        times = [j * self.stride for j in outputs]
+        return (
+            min(int(n) - t for n, t in zip(low, times, strict=True)),
+            max(int(n) - t for n, t in zip(high, times, strict=True)),
+        )
 
 
 @dataclass(frozen=True)
@@ -144,6 +180,13 @@ class Window(AxisMap):
         return union_of_windows(starts, self.kernel, self.dilation)
 
     @property
+    def monotone(self) -> bool:
+        return True
+
+    def ends(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return low * self.step - self.left, high * self.step - self.left + self.extent - 1
+
+    @property
     def reflects(self) -> bool:
         return self.mirrored and self.left > 0
 
@@ -187,6 +230,13 @@ class Transposed(AxisMap):
         hit = (outputs + self.left)[:, None] - np.arange(self.kernel)[None, :] * self.dilation
         return np.unique(hit[hit % self.step == 0] // self.step)
 
+    @property
+    def monotone(self) -> bool:
+        return self.dilation == 1 and self.kernel >= self.step
+
+    def ends(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return -((self.kernel - 1 - low - self.left) // self.step), (high + self.left) // self.step
+
 
 @dataclass(frozen=True)
 class Interpolated(AxisMap):
@@ -213,6 +263,17 @@ class Interpolated(AxisMap):
         place = 2 * outputs + 1 - self.scale
         first = place // (2 * self.scale)
         return np.union1d(first, first[place % (2 * self.scale) > 0] + 1)
+
+    @property
+    def monotone(self) -> bool:
+        return True
+
+    def ends(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if self.causal:
+            return (low + 1) // self.scale - 1, high // self.scale
+        return (2 * low + 1 - self.scale) // (2 * self.scale), -(
+            (self.scale - 1 - 2 * high) // (2 * self.scale)
+        )
 
 
 @dataclass(frozen=True)
@@ -273,6 +334,31 @@ class Chain(AxisMap):
         return outputs
 
     @property
+    def monotone(self) -> bool:
+        return all(m.monotone for m in self.maps)
+
+    def ends(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        for m in reversed(self.maps):
+            low, high = m.ends(low, high)
+        return low, high
+
+    def _ends_of(self, output: int) -> tuple[int, int]:
+        """Sets of indices are needed up to the last map that is not monotone; then their ends are enough."""
+        nearest = next((i for i, m in enumerate(self.maps) if not m.monotone), len(self.maps))
+        read = Chain(self.maps[nearest:]).reads(np.array([output]))
+        if not len(read):
+            return 0, -1
+        low, high = Chain(self.maps[:nearest]).ends(read[:1], read[-1:])
+        return int(low[0]), int(high[0])
+
+    def bounds(self) -> tuple[Fraction, Fraction]:
+        low = high = Fraction(0)
+        for m in reversed(self.maps):
+            first, last = m.bounds()
+            low, high = low * m.stride + first, high * m.stride + last
+        return low, high
+
+    @property
     def reflects(self) -> bool:
         return any(m.reflects for m in self.maps)
 
@@ -322,6 +408,18 @@ class Parallel(AxisMap):
 
     def reads(self, outputs: np.ndarray) -> np.ndarray:
         return np.unique(np.concatenate([m.reads(outputs) for m in self.maps]))
+
+    @property
+    def monotone(self) -> bool:
+        return all(m.monotone for m in self.maps)
+
+    def ends(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        lows, highs = zip(*(m.ends(low, high) for m in self.maps), strict=True)
+        return reduce(np.minimum, lows), reduce(np.maximum, highs)
+
+    def bounds(self) -> tuple[Fraction, Fraction]:
+        lows, highs = zip(*(m.bounds() for m in self.maps), strict=True)
+        return min(lows), max(highs)
 
     @property
     def reflects(self) -> bool:

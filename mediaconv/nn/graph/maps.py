@@ -54,7 +54,7 @@ class GraphMap(AxisMap):
                 seen.add(id(node))
                 stack.append((node, True))
                 stack += ((source, False) for source, _ in node.sources)
-        self._spans: list[tuple[int, int]] | None = None
+        self._spans: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def stride(self) -> Fraction:
@@ -118,7 +118,7 @@ class GraphMap(AxisMap):
     def receptive_field(self) -> int | float:
         return WHOLE if self.past else super().receptive_field
 
-    def _offsets(self) -> list[tuple[int, int]]:
+    def _offsets(self) -> tuple[np.ndarray, np.ndarray]:
         if self._spans is None:
             self._spans = super()._offsets()
         return self._spans
