@@ -1,0 +1,230 @@
+"""An `.onnx` file as a torch module: read, checked and limited before anything large is made.
+
+External data stays in the model's own folder. What operators compute is in `onnx_operators`.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mediaconv.errors import UsageError, nearest
+from mediaconv.model_files.archive import check_regular
+
+if TYPE_CHECKING:
+    from mediaconv.model_files.onnx_module import OnnxModule
+    from mediaconv.model_files.onnx_operators import Node
+
+OPSETS = (11, 26)
+MAX_BYTES = 8 * 2**30
+_MAX_PROTOBUF = 2**31 - 1
+
+
+def load_onnx(path: Path, *, input: str | None = None, output: str | None = None) -> OnnxModule:
+    """The graph of a file from one input to one output, which may be left out where there is one.
+
+    Raises UsageError: no ONNX, data outside the model's folder, sizes past the limits, and all operators that
+    are not read, at once.
+    """
+    try:
+        import onnx
+        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    except ImportError:
+        raise UsageError(
+            f"model: {path}: reading ONNX needs the extra: pip install 'mediaconv[onnx]'"
+        ) from None
+    from mediaconv.model_files.onnx_module import OnnxModule
+    from mediaconv.model_files.onnx_operators.node import UnsupportedError
+
+    size = check_regular(path, "model")
+    if size > _MAX_PROTOBUF:
+        raise UsageError(f"model: {path}: {size} bytes, expected at most 2 GiB and the rest as external data")
+    try:
+        model = onnx.load_model_from_string(path.read_bytes())
+        if model.functions:
+            from onnx.inliner import inline_local_functions
+
+            model = inline_local_functions(model)
+    except (DecodeError, OSError, ValueError, RuntimeError) as error:
+        raise UsageError(f"model: {path}: cannot be read as ONNX ({type(error).__name__})") from None
+    if not model.graph.node:
+        raise UsageError(f"model: {path}: holds no ONNX graph")
+    try:
+        reader = _Reader(path, model)
+        source, target = reader.ends(input, output)
+        nodes = reader.nodes(target)
+        tensors = reader.tensors(nodes)
+        trained = {t.name for t in model.graph.initializer}
+        return OnnxModule(nodes, tensors, trained, source, target).eval()
+    except UnsupportedError as error:
+        raise UsageError(f"model: {path}: {error}") from None
+    except UsageError:
+        raise
+    except Exception as error:
+        # a graph that its own makers' checker would not accept can fail anywhere
+        raise UsageError(
+            f"model: {path}: its graph is inconsistent: {type(error).__name__}: {error}"
+        ) from error
+
+
+class _Reader:
+    def __init__(self, path: Path, model: Any) -> None:
+        self.path, self.graph = path, model.graph
+        versions = {entry.domain: entry.version for entry in model.opset_import}
+        self.opset = versions.get("", versions.get("ai.onnx", 0))
+        if not OPSETS[0] <= self.opset <= OPSETS[1]:
+            raise UsageError(
+                f"model: {path}: opset {self.opset}, expected {OPSETS[0]} to {OPSETS[1]}: export it again, "
+                "or convert it with onnx.version_converter"
+            )
+        self._spent = 0
+        self._folder = path.resolve().parent
+
+    def ends(self, input: str | None, output: str | None) -> tuple[str, str]:
+        """The names of the input and the output."""
+        initial = {t.name for t in self.graph.initializer}
+        inputs = [v.name for v in self.graph.input if v.name not in initial]
+        outputs = [v.name for v in self.graph.output]
+        return self._chosen("input", input, inputs), self._chosen("output", output, outputs)
+
+    def _chosen(self, what: str, name: str | None, names: list[str]) -> str:
+        if name is None and len(names) == 1:
+            return names[0]
+        if name in names:
+            return str(name)
+        got = f"got {name!r}" if name is not None else f"the model has {len(names)}"
+        raise UsageError(
+            f"model: {self.path}: {what}: {got}, expected one of {', '.join(names) or 'none'}"
+            f"{nearest(name or '', names)}"
+        )
+
+    def nodes(self, output: str) -> list[Node]:
+        """What the output needs, all operators known."""
+        from mediaconv.model_files.onnx_operators import OPERATORS, Node
+
+        protos = {name: proto for proto in self.graph.node for name in proto.output if name}
+        needed, todo = set(), [output]
+        while todo:
+            proto = protos.get(todo.pop())
+            if proto is not None and id(proto) not in needed:
+                needed.add(id(proto))
+                todo.extend(proto.input)
+        chosen = [proto for proto in self.graph.node if id(proto) in needed]
+        unknown: dict[str, int] = {}
+        for proto in chosen:
+            kind = proto.op_type if proto.domain in ("", "ai.onnx") else f"{proto.domain}.{proto.op_type}"
+            if kind not in OPERATORS and kind != "Constant":
+                unknown[kind] = unknown.get(kind, 0) + 1
+        if unknown:
+            told = ", ".join(
+                f"{kind} ({count} times)" if count > 1 else kind for kind, count in unknown.items()
+            )
+            raise UsageError(f"model: {self.path}: operators that are not read: {told}")
+        return [
+            Node(
+                p.op_type, p.name, list(p.input), list(p.output),
+                {a.name: self._attribute(a) for a in p.attribute}, self.opset,
+            )
+            for p in chosen
+        ]  # fmt: skip
+
+    def _attribute(self, proto: Any) -> Any:
+        from onnx import AttributeProto, helper
+
+        if proto.type == AttributeProto.TENSOR:
+            return proto.t
+        value = helper.get_attribute_value(proto)
+        if isinstance(value, bytes):
+            return value.decode(errors="replace")
+        if isinstance(value, list | tuple):
+            return [v.decode(errors="replace") if isinstance(v, bytes) else v for v in value]
+        return value
+
+    def tensors(self, nodes: list[Node]) -> dict[str, Tensor]:
+        """Constants that the nodes read; nodes of the kind Constant leave the list."""
+        read = {name for node in nodes for name in node.inputs}
+        tensors = {t.name: self._tensor(t) for t in self.graph.initializer if t.name in read}
+        if self.graph.sparse_initializer:
+            raise UsageError(f"model: {self.path}: sparse initializers are not read")
+        for node in list(nodes):
+            if node.kind == "Constant":
+                nodes.remove(node)
+                tensors[node.outputs[0]] = self._constant(node)
+            elif "value" in node.attributes:
+                node.attributes["value"] = self._tensor(node.attributes["value"]).numpy()
+        return tensors
+
+    def _constant(self, node: Node) -> Tensor:
+        (key, value), *_ = node.attributes.items()
+        if key == "value":
+            return self._tensor(value)
+        kinds = {"value_float": torch.float32, "value_floats": torch.float32}
+        kinds |= {"value_int": torch.int64, "value_ints": torch.int64}
+        if key not in kinds:
+            raise node.refuse(f"{key} is not read")
+        return torch.tensor(value, dtype=kinds[key])
+
+    def _tensor(self, proto: Any) -> Tensor:
+        from onnx import TensorProto, helper, numpy_helper
+
+        dims = list(proto.dims)
+        name = TensorProto.DataType.Name(proto.data_type)
+        known = "FLOAT FLOAT16 DOUBLE BFLOAT16 INT8 INT16 INT32 INT64 UINT8 BOOL"
+        if name not in known.split():
+            raise UsageError(f"model: {self.path}: {proto.name}: type {name}, expected one of {known}")
+        width = 2 if name == "BFLOAT16" else helper.tensor_dtype_to_np_dtype(proto.data_type).itemsize
+        count = math.prod(dims)
+        self._spent += count * width
+        if min(dims, default=0) < 0 or self._spent > MAX_BYTES:
+            raise UsageError(
+                f"model: {self.path}: {proto.name}: shape {dims}: the weights exceed {MAX_BYTES >> 30} GiB"
+            )
+        if proto.data_location == TensorProto.EXTERNAL:
+            raw = self._external(proto, count * width)
+        elif proto.HasField("raw_data"):
+            raw = proto.raw_data
+        else:
+            stored = {"FLOAT": proto.float_data, "DOUBLE": proto.double_data, "INT64": proto.int64_data}
+            if len(stored.get(name, proto.int32_data)) != count:
+                raise UsageError(f"model: {self.path}: {proto.name}: shape {dims} with other data")
+            return _as_torch(numpy_helper.to_array(proto), name)
+        if len(raw) != count * width:
+            raise UsageError(
+                f"model: {self.path}: {proto.name}: shape {dims} takes {count * width} bytes, got {len(raw)}"
+            )
+        if name == "BFLOAT16":
+            return _as_torch(np.frombuffer(raw, dtype="<u2").reshape(dims), name)
+        kind = np.dtype(helper.tensor_dtype_to_np_dtype(proto.data_type)).newbyteorder("<")
+        return _as_torch(np.frombuffer(raw, dtype=kind).reshape(dims), name)
+
+    def _external(self, proto: Any, length: int) -> bytes:
+        """A tensor's bytes from a file beside the model, which no link and no `..` leads away from."""
+        entries = {e.key: e.value for e in proto.external_data}
+        location = entries.get("location", "")
+        parts = PurePosixPath(location.replace("\\", "/"))
+        what = f"model: {self.path}: {proto.name}: external data {location!r}"
+        if not location or parts.is_absolute() or ".." in parts.parts or ":" in location or "\0" in location:
+            raise UsageError(f"{what}: expected a path inside the model's folder")
+        file = self._folder / parts
+        if not file.resolve().is_relative_to(self._folder):
+            raise UsageError(f"{what}: leads out of the model's folder")
+        size = check_regular(file, what)
+        offset, stated = (
+            int(entries.get(key, default)) for key, default in (("offset", 0), ("length", length))
+        )
+        if stated != length or offset < 0 or offset + length > size:
+            raise UsageError(f"{what}: {length} bytes at {offset} are wanted; the file has {size}")
+        with file.open("rb") as opened:
+            opened.seek(offset)
+            return opened.read(length)
+
+
+def _as_torch(array: np.ndarray, name: str) -> Tensor:
+    if name == "BFLOAT16":
+        return torch.from_numpy(np.array(array.view(np.uint16)).view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(np.array(array.astype(array.dtype.newbyteorder("="), copy=False)))

@@ -1,0 +1,152 @@
+"""An ONNX graph as one torch module: its forward runs the nodes as torch operations.
+
+Initializers are parameters, other constants buffers. What depends on constants alone is computed once. Shapes
+are computed beside the tensors: torch.export sees the layers and nothing of the arithmetic around them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mediaconv.model_files.onnx_operators.node import OPERATORS, Node, as_array, as_tensor
+
+_SMALL = 4096
+"""Constants of so many numbers are kept as arrays too, for shapes, axes and sizes."""
+
+
+class Constant:
+    """A constant's name in the module (None where it is no tensor of it) and, if small, its numbers."""
+
+    def __init__(self, key: str | None, numbers: np.ndarray | None) -> None:
+        self.key, self.numbers = key, numbers
+
+
+class OnnxModule(nn.Module):
+    """The part of an ONNX graph between one input and one output.
+
+    nodes: in an order in which each reads what is there. tensors: constants by name; `trained` names those
+    that are parameters. Raises UnsupportedError where an operator's form is not read.
+    """
+
+    def __init__(
+        self, nodes: Sequence[Node], tensors: Mapping[str, Tensor], trained: set[str], input: str, output: str
+    ) -> None:
+        super().__init__()
+        self.input, self.output = input, output
+        self._constants: dict[str, Constant] = {}
+        self._nodes = self._folded(nodes, dict(tensors), trained)
+
+    def _folded(self, nodes: Sequence[Node], known: dict[str, Any], trained: set[str]) -> list[Node]:
+        """The nodes that depend on the input; what the others give are constants."""
+        kept: list[Node] = []
+
+        def constant(name: str) -> Any:
+            return _both(known[name])
+
+        for node in nodes:
+            prepare = OPERATORS[node.kind].prepare if node.kind in OPERATORS else None
+            if prepare is not None:
+                made = prepare(node, {k: v for k, v in known.items() if isinstance(v, Tensor)})
+                known |= made
+                trained |= set(made)
+            if all(not name or name in known for name in node.inputs):
+                with torch.no_grad():
+                    values = self._compute(node, constant)
+                known |= dict(zip(node.outputs, values, strict=False))
+            else:
+                kept.append(node)
+        read = {name for node in kept for name in node.inputs} | {self.output}
+        for name in read & set(known):
+            self._constants[name] = self._held(name, known[name], name in trained)
+        return kept
+
+    def _held(self, name: str, value: Any, trained: bool) -> Constant:
+        if isinstance(value, list):
+            raise TypeError(f"{name}: a constant sequence")
+        numbers = _numbers(value)
+        if numbers is not None and numbers.dtype.kind != "f":
+            return Constant(None, numbers)
+        tensor = as_tensor(value, torch.device("cpu"), torch.float32)
+        key = re.sub(r"\W", "_", name) or "constant"
+        while hasattr(self, key):
+            key += "_"
+        if trained and tensor.is_floating_point():
+            self.register_parameter(key, nn.Parameter(tensor.detach().clone()))
+        else:
+            self.register_buffer(key, tensor.detach().clone())
+        return Constant(key, numbers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The output for the input, in the shapes and the layout of the file."""
+        env: dict[str, Any] = {self.input: x}
+
+        def find(name: str) -> Any:
+            if name in env:
+                return env[name]
+            constant = self._constants[name]
+            tensor = getattr(self, constant.key) if constant.key is not None else constant.numbers
+            return tensor, constant.numbers
+
+        last = {name: i for i, node in enumerate(self._nodes) for name in node.inputs}
+        for i, node in enumerate(self._nodes):
+            node.float_type = x.dtype if x.is_floating_point() else torch.float32
+            env |= dict(zip(node.outputs, self._compute(node, find, x.device), strict=False))
+            for name in node.inputs:
+                if last.get(name) == i and name != self.output:
+                    env.pop(name, None)
+        result = find(self.output)
+        result = result[0] if isinstance(result, tuple) else result
+        return as_tensor(result, x.device, x.dtype)
+
+    def _compute(
+        self, node: Node, find: Callable[[str], Any], device: torch.device | None = None
+    ) -> Iterable[Any]:
+        """What a node gives. `find` gives a value, or a pair of a constant's tensor and its numbers."""
+        operator = OPERATORS[node.kind]
+        found = [find(name) if name else None for name in node.inputs]
+        arrays = [v[1] if isinstance(v, tuple) else v for v in found]
+        pairs = list(zip(found, arrays, strict=True))
+        if operator.on_shapes and all(v is None or isinstance(a, np.ndarray) for v, a in pairs):
+            values = arrays
+        else:
+            values = [
+                self._wanted(node, value, array, i in operator.host or _takes_array(node, i), device)
+                for i, (value, array) in enumerate(pairs)
+            ]
+        result = operator.function(node, *values)
+        results = result if isinstance(result, tuple | list) else (result,)
+        return [v if isinstance(v, Tensor | list) else as_array(v) for v in results]
+
+    def _wanted(self, node: Node, value: Any, array: Any, host: bool, device: torch.device | None) -> Any:
+        if value is None or isinstance(value, list):
+            return value
+        if host and isinstance(array, np.ndarray):
+            return array
+        if host and node.kind != "Gather":
+            raise node.refuse("a size, an axis or a bound is computed from the numbers of the input")
+        tensor = value[0] if isinstance(value, tuple) else value
+        return as_tensor(tensor, device or torch.device("cpu"), node.float_type)
+
+
+def _takes_array(node: Node, position: int) -> bool:
+    return node.kind == "Gather" and position == 1
+
+
+def _both(value: Any) -> Any:
+    """A constant as a pair, as `find` gives it."""
+    return value if isinstance(value, list) else (value, _numbers(value))
+
+
+def _numbers(value: Any) -> np.ndarray | None:
+    """A constant's numbers where they are few."""
+    if isinstance(value, np.ndarray):
+        return value
+    if value.ndim > 1 or value.numel() > _SMALL or value.dtype in (torch.bfloat16, torch.complex64):
+        return None
+    return value.detach().cpu().numpy()

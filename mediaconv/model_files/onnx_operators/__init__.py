@@ -1,0 +1,15 @@
+"""ONNX operators as torch operations, one module a family. An operator that is in none is not read."""
+
+from mediaconv.model_files.onnx_operators import (  # noqa: F401 - each fills OPERATORS
+    elementwise,
+    layout,
+    norms,
+    recurrent,
+    reductions,
+    resize,
+    shapes,
+    windows,
+)
+from mediaconv.model_files.onnx_operators.node import OPERATORS, Node
+
+__all__ = ["OPERATORS", "Node"]

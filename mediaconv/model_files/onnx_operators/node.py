@@ -1,0 +1,131 @@
+"""One node of an ONNX graph and the registry of operators.
+
+A value is a torch tensor, or a numpy array: a shape, or what is computed from shapes. Its numbers may be
+torch's symbolic sizes, so that arithmetic on shapes never becomes an operation on tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Value = Tensor | np.ndarray | list | None
+
+
+class UnsupportedError(ValueError):
+    """An operator, or a form of one, that is not read."""
+
+
+@dataclass
+class Node:
+    """A node with its attributes as Python values, names of what it reads and gives, and the opset."""
+
+    kind: str
+    name: str
+    inputs: list[str]
+    outputs: list[str]
+    attributes: dict[str, Any]
+    opset: int
+    float_type: torch.dtype = torch.float32
+    """What ONNX's "float" is here: the type of the module's parameters."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self.attributes.get(name, default)
+
+    def refuse(self, text: str) -> UnsupportedError:
+        return UnsupportedError(f"{self.kind} ({self.name or self.outputs[0]}): {text}")
+
+    def only(self, **allowed: Any) -> None:
+        """Refuse attributes whose values are not these."""
+        for key, value in allowed.items():
+            if self.get(key, value) != value:
+                raise self.refuse(f"{key}: got {self.get(key)!r}, expected {value!r}")
+
+
+@dataclass(frozen=True)
+class Operator:
+    """How a kind of node is computed.
+
+    host: numbers of the inputs that are wanted as numpy arrays. on_shapes: whether it computes with
+    arrays too.
+    """
+
+    function: Callable[..., Any]
+    host: Sequence[int] = ()
+    on_shapes: bool = False
+    prepare: Callable[[Node, dict[str, Tensor]], dict[str, Tensor]] | None = field(default=None)
+
+
+OPERATORS: dict[str, Operator] = {}
+
+
+def operator(
+    *kinds: str, host: Sequence[int] = (), on_shapes: bool = False, prepare: Any = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a function (node, *values) as the computation of these kinds."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        OPERATORS.update(dict.fromkeys(kinds, Operator(function, tuple(host), on_shapes, prepare)))
+        return function
+
+    return add
+
+
+def ints(value: np.ndarray | Sequence[int] | None) -> list[Any]:
+    """Numbers of a shape or a list of axes, symbolic ones as they are."""
+    if value is None:
+        return []
+    return [v if isinstance(v, torch.SymInt) else int(v) for v in np.asarray(value).reshape(-1).tolist()]
+
+
+def axes_of(node: Node, given: np.ndarray | None, rank: int) -> list[int] | None:
+    """Axes of an input or, in older opsets, of the attribute, counted from the front; None where unstated."""
+    axes = ints(given) if given is not None else node.get("axes")
+    return None if axes is None else [int(a) % rank for a in axes]
+
+
+def as_array(value: Any) -> np.ndarray:
+    """What numpy made of arrays of sizes, one number too, as an array."""
+    if isinstance(value, np.ndarray | np.generic):
+        return np.asarray(value)
+    array = np.empty((), dtype=object)
+    array[()] = value
+    return array
+
+
+def is_symbolic(value: np.ndarray) -> bool:
+    """Whether some of an array's numbers are torch's symbols."""
+    kinds = (torch.SymInt, torch.SymFloat, torch.SymBool)
+    return value.dtype == object and any(isinstance(v, kinds) for v in value.reshape(-1))
+
+
+def as_tensor(value: Any, device: torch.device, float_type: torch.dtype) -> Tensor:
+    """A numpy array of numbers, or of symbolic sizes, as a tensor."""
+    if isinstance(value, Tensor):
+        return value
+    if is_symbolic(value):
+        parts = [torch.scalar_tensor(v, dtype=torch.int64, device=device) for v in value.reshape(-1)]
+        return torch.stack(parts).reshape(value.shape)
+    plain = np.array(value.tolist()) if value.dtype == object else np.ascontiguousarray(value)
+    if plain.dtype.kind == "f":
+        return torch.tensor(plain.tolist(), dtype=float_type, device=device).reshape(plain.shape)
+    return torch.tensor(plain.tolist(), dtype=getattr(torch, str(plain.dtype)), device=device).reshape(
+        plain.shape
+    )
+
+
+MAX_NUMBERS = 2**28
+
+
+def check_size(node: Node, sizes: Sequence[Any]) -> None:
+    """Refuse a constant tensor that a few bytes of a file would make fill the memory."""
+    count = 1
+    for size in sizes:
+        count *= size if isinstance(size, int) else 1
+    if count > MAX_NUMBERS:
+        raise node.refuse(f"makes a tensor of shape {list(sizes)}, expected at most {MAX_NUMBERS} numbers")

@@ -1,0 +1,129 @@
+"""Convolution, transposed convolution and pooling."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mediaconv.model_files.onnx_operators.node import Node, operator
+
+_CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+_MAX = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
+_AVG = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+
+
+def _axes(node: Node, x: Tensor) -> int:
+    dims = x.ndim - 2
+    if dims not in _CONV:
+        raise node.refuse(f"got an input of {x.ndim} axes, expected 3, 4 or 5")
+    return dims
+
+
+def _lists(node: Node, dims: int, kernel: list[int]) -> tuple[list[int], list[int], list[int]]:
+    """Strides, dilations and effective kernel sizes."""
+    stride = list(node.get("strides") or [1] * dims)
+    dilation = list(node.get("dilations") or [1] * dims)
+    return stride, dilation, [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+
+
+def _pads(node: Node, x: Tensor, stride: list[int], extent: list[int]) -> tuple[list[Any], list[Any]]:
+    """Padding before and after, per axis; that of SAME_UPPER depends on the length under a stride."""
+    dims, auto = len(stride), node.get("auto_pad", "NOTSET")
+    if auto in ("NOTSET", ""):
+        pads = list(node.get("pads") or [0] * 2 * dims)
+        return pads[:dims], pads[dims:]
+    if auto == "VALID":
+        return [0] * dims, [0] * dims
+    before, after = [], []
+    for size, s, e in zip(x.shape[2:], stride, extent, strict=True):
+        total = e - 1 if s == 1 else torch.sym_max(((size + s - 1) // s - 1) * s + e - size, 0)
+        small = total // 2
+        before.append(small if auto == "SAME_UPPER" else total - small)
+        after.append(total - small if auto == "SAME_UPPER" else small)
+    return before, after
+
+
+def _pad_list(before: list[Any], after: list[Any]) -> list[Any]:
+    """As F.pad takes it: the last axis first."""
+    return [n for pair in reversed(list(zip(before, after, strict=True))) for n in pair]
+
+
+def _symmetric(before: list[Any], after: list[Any]) -> bool:
+    plain = all(isinstance(n, int) for n in [*before, *after])
+    return plain and before == after and min(before) >= 0
+
+
+@operator("Conv")
+def conv(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    dims = _axes(node, x)
+    stride, dilation, extent = _lists(node, dims, list(weight.shape[2:]))
+    before, after = _pads(node, x, stride, extent)
+    padding = before
+    if not _symmetric(before, after):
+        x, padding = F.pad(x, _pad_list(before, after)), [0] * dims
+    return _CONV[dims](x, weight, bias, stride, padding, dilation, node.get("group", 1))
+
+
+@operator("ConvTranspose")
+def conv_transpose(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    dims = _axes(node, x)
+    if node.get("output_shape"):
+        raise node.refuse("output_shape fixes the length: export with pads or auto_pad")
+    stride, dilation, extent = _lists(node, dims, list(weight.shape[2:]))
+    extra = list(node.get("output_padding") or [0] * dims)
+    pads = list(node.get("pads") or [0] * 2 * dims)
+    auto = node.get("auto_pad", "NOTSET")
+    if auto.startswith("SAME"):
+        total = [max(e + o - s, 0) for e, o, s in zip(extent, extra, stride, strict=True)]
+        small, large = [t // 2 for t in total], [t - t // 2 for t in total]
+        pads = small + large if auto == "SAME_UPPER" else large + small
+    before, after = pads[:dims], pads[dims:]
+    padding = before if _symmetric(before, after) else [0] * dims
+    y = _TRANSPOSED[dims](x, weight, bias, stride, padding, extra, node.get("group", 1), dilation)
+    if padding != before or before != after:
+        y = F.pad(y, _pad_list([-n for n in before], [-n for n in after]))
+    return y
+
+
+@operator("MaxPool")
+def max_pool(node: Node, x: Tensor) -> Tensor:
+    dims, kernel = _axes(node, x), list(node.attributes["kernel_shape"])
+    if len(node.outputs) > 1 and node.outputs[1]:
+        raise node.refuse("its indices are used, which are not computed here")
+    stride, dilation, extent = _lists(node, dims, kernel)
+    before, after = _pads(node, x, stride, extent)
+    if not _symmetric(before, after):
+        x, before = F.pad(x, _pad_list(before, after), value=-math.inf), [0] * dims
+    return _MAX[dims](x, kernel, stride, before, dilation, ceil_mode=bool(node.get("ceil_mode", 0)))
+
+
+@operator("AveragePool")
+def average_pool(node: Node, x: Tensor) -> Tensor:
+    dims, kernel = _axes(node, x), list(node.attributes["kernel_shape"])
+    stride, dilation, extent = _lists(node, dims, kernel)
+    if max(dilation) > 1:
+        raise node.refuse(f"dilations: got {dilation}, expected ones")
+    before, after = _pads(node, x, stride, extent)
+    counted, ceil = bool(node.get("count_include_pad", 0)), bool(node.get("ceil_mode", 0))
+    if _symmetric(before, after):
+        return _AVG[dims](x, kernel, stride, before, ceil, counted)
+    if ceil:
+        raise node.refuse("ceil_mode with different padding before and after")
+    pads = _pad_list(before, after)
+    y = _AVG[dims](F.pad(x, pads), kernel, stride)
+    return y if counted else y / _AVG[dims](F.pad(torch.ones_like(x), pads), kernel, stride)
+
+
+@operator("GlobalAveragePool")
+def global_average_pool(node: Node, x: Tensor) -> Tensor:
+    return x.mean(dim=list(range(2, x.ndim)), keepdim=True)
+
+
+@operator("GlobalMaxPool")
+def global_max_pool(node: Node, x: Tensor) -> Tensor:
+    return x.amax(dim=list(range(2, x.ndim)), keepdim=True)

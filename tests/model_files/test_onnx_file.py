@@ -1,0 +1,304 @@
+"""Whole ONNX models: both exporters of torch, TensorFlow's habits, and files of strangers."""
+
+import os
+import warnings
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+from torch.export import Dim
+
+from mediaconv.errors import UsageError
+from mediaconv.model_files.onnx_file import load_onnx
+from mediaconv.nn.graph.obstacles import obstacles_removed
+
+
+class Block(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        self.norm = nn.GroupNorm(2, c)
+        self.conv = nn.Conv2d(c, c, 3, padding=1)
+
+    def forward(self, x):
+        return x + self.conv(torch.nn.functional.silu(self.norm(x)))
+
+
+class UNet(nn.Module):
+    """Down and up with skips, channel attention, a reshape by sizes, padding to whole blocks."""
+
+    sized = True
+
+    def __init__(self):
+        super().__init__()
+        self.down = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), Block(8), nn.Conv2d(8, 8, 2, 2))
+        self.up = nn.Sequential(nn.Upsample(scale_factor=2), Block(8), nn.ConvTranspose2d(8, 12, 2, 2))
+        self.squeeze = nn.Conv2d(12, 12, 1)
+        self.shuffle = nn.PixelShuffle(2)
+
+    def forward(self, x):
+        n, _, h, w = x.shape
+        y = self.up(self.down(x))
+        y = y * torch.sigmoid(self.squeeze(y.mean((2, 3), keepdim=True)))
+        y = torch.cat([y[:, :4], nn.functional.pad(y[:, 4:], (1, 0, 0, 0))[..., :-1]], 1)
+        y = y.reshape(n, 3, 4, h, w).mean(2) if self.sized else y.unflatten(1, (3, 4)).mean(2)
+        return nn.functional.interpolate(y, scale_factor=2, mode="bilinear")
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(2, 6, 5, padding=2, padding_mode="replicate")
+        self.lstm = nn.LSTM(6, 5, 2, batch_first=True)
+        self.gru = nn.GRU(5, 4, bidirectional=True, batch_first=True)
+        self.out = nn.Linear(8, 2)
+        self.norm = nn.LayerNorm(6)
+
+    def forward(self, x):
+        y = self.norm(self.conv(x).transpose(1, 2))
+        y = self.gru(self.lstm(y)[0])[0]
+        return self.out(y).permute(0, 2, 1) * 2 + x.clamp(-1, 1)
+
+
+class Causal(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Conv3d(1, 4, 3)
+        self.b = nn.BatchNorm3d(4)
+        self.c = nn.utils.parametrizations.weight_norm(nn.Conv3d(4, 2, (2, 1, 1), stride=(2, 1, 1)))
+
+    def forward(self, x):
+        y = torch.cat([x[:, :, :1], x[:, :, :1], x], 2)
+        y = nn.functional.leaky_relu(self.b(self.a(nn.functional.pad(y, (1, 1, 1, 1)))), 0.1)
+        first, second = self.c(y).chunk(2, 1)
+        return torch.tanh(first) * torch.sigmoid(second)
+
+
+MODELS = {
+    "unet": (UNet, (1, 3, 16, 24), (1, 3, 24, 32)),
+    "recurrent": (Recurrent, (1, 2, 30), (1, 2, 47)),
+    "causal": (Causal, (1, 1, 6, 5, 7), (1, 1, 10, 9, 8)),
+}
+
+
+def exported(module, x, path, dynamo, opset):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if dynamo:
+            shapes = (dict.fromkeys(range(2, x.ndim), Dim.DYNAMIC),)
+            torch.onnx.export(module, (x,), path, dynamo=True, opset_version=opset, dynamic_shapes=shapes,
+                              verbose=False, external_data=opset == 18, input_names=["x"])  # fmt: skip
+        else:
+            axes = {"x": {i: f"d{i}" for i in range(2, x.ndim)}}
+            torch.onnx.export(module, (x,), path, dynamo=False, opset_version=opset, dynamic_axes=axes,
+                              input_names=["x"])  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("dynamo", "opset"), [(False, 11), (False, 13), (False, 17), (True, 18), (True, 21)])
+def test_torchs_exports_compute_what_onnxruntime_does(tmp_path, name, dynamo, opset):
+    kind, small, large = MODELS[name]
+    torch.manual_seed(0)
+    model = kind().eval()
+    if name == "causal":
+        nn.utils.parametrize.remove_parametrizations(model.c, "weight")
+    path = tmp_path / "model.onnx"
+    try:
+        exported(model, torch.randn(small), path, dynamo, opset)
+    except Exception as error:
+        if name == "recurrent" and dynamo:
+            pytest.skip(f"torch does not export it: {type(error).__name__}")
+        raise
+    module = load_onnx(path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for shape in (small, large):
+        x = torch.randn(shape)
+        (wanted,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+        with torch.no_grad():
+            # float32 sums in another order
+            np.testing.assert_allclose(module(x).numpy(), wanted, rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("dynamo", [False, True])
+def test_a_module_from_onnx_is_exported_with_a_dynamic_length(tmp_path, name, dynamo):
+    kind, small, large = MODELS[name]
+    model = kind().eval()
+    model.sized = False  # torch itself does not export this model with both sizes in a reshape
+    path = tmp_path / "model.onnx"
+    try:
+        exported(model, torch.randn(small), path, dynamo, 18 if dynamo else 17)
+    except Exception:
+        if name == "recurrent" and dynamo:
+            pytest.skip("torch does not export it")
+        raise
+    module = load_onnx(path).double()
+    shapes = (dict.fromkeys(range(2, len(small)), Dim.AUTO),)
+    with obstacles_removed(module):
+        program = torch.export.export(module, (torch.randn(small).double(),), dynamic_shapes=shapes)
+    x = torch.randn(large).double()
+    with torch.no_grad():
+        torch.testing.assert_close(program.module()(x), module(x), rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(module(x), model.double()(x), rtol=1e-6, atol=1e-6)
+
+
+def test_a_graph_in_the_manner_of_tensorflow(tmp_path):
+    rng = np.random.default_rng(0)
+    w, dw = (rng.standard_normal(s).astype(np.float32) for s in ((6, 3, 4, 3), (6, 1, 3, 3)))
+    half = numpy_helper.from_array(np.array([0.5], np.float32), "half")
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["a"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["a", "w"], ["b"], auto_pad="SAME_UPPER", strides=[2, 2]),
+        helper.make_node("Conv", ["b", "dw"], ["c"], auto_pad="SAME_UPPER", group=6),
+        helper.make_node("Clip", ["c", "zero", "six"], ["d"]),
+        helper.make_node("Transpose", ["d"], ["e"], perm=[0, 2, 3, 1]),
+        helper.make_node("Shape", ["e"], ["s"]),
+        helper.make_node("Slice", ["s", "one", "three", "axis"], ["hw"]),
+        helper.make_node("Cast", ["hw"], ["hwf"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["hwf", "half"], ["hw2"]),
+        helper.make_node("Cast", ["hw2"], ["hwi"], to=TensorProto.INT64),
+        helper.make_node("Shape", ["d"], ["sd"]),
+        helper.make_node("Slice", ["sd", "axis", "two", "axis"], ["nc"]),
+        helper.make_node("Concat", ["nc", "hwi"], ["sizes"], axis=0),
+        helper.make_node("Resize", ["d", "", "", "sizes"], ["f"], mode="nearest", nearest_mode="floor",
+                         coordinate_transformation_mode="tf_half_pixel_for_nn"),
+        helper.make_node("Transpose", ["f"], ["y"], perm=[0, 2, 3, 1]),
+    ]  # fmt: skip
+    constants = {"zero": np.float32(0), "six": np.float32(6), "one": np.array([1]), "two": np.array([2]),
+                 "three": np.array([3]), "axis": np.array([0]), "w": w, "dw": dw}  # fmt: skip
+    initial = [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()]
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes, "tf", [info("x", TensorProto.FLOAT, [1, "h", "w", 3])],
+        [info("y", TensorProto.FLOAT, None)], [*initial, half],
+    )  # fmt: skip
+    path = tmp_path / "tf.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    module = load_onnx(path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for shape in ((1, 16, 20, 3), (1, 13, 9, 3)):
+        x = rng.standard_normal(shape).astype(np.float32)
+        (wanted,) = session.run(None, {"x": x})
+        with torch.no_grad():
+            np.testing.assert_allclose(module(torch.from_numpy(x)).numpy(), wanted, rtol=1e-4, atol=1e-5)
+
+
+def small_model(**external):
+    weight = numpy_helper.from_array(np.ones((2, 1, 3), np.float32), "w")
+    if external:
+        weight.ClearField("raw_data")
+        weight.data_location = TensorProto.EXTERNAL
+        for key, value in external.items():
+            entry = weight.external_data.add()
+            entry.key, entry.value = key, str(value)
+    nodes = [helper.make_node("Conv", ["x", "w"], ["y"]), helper.make_node("Relu", ["y"], ["z"])]
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes, "g", [info("x", TensorProto.FLOAT, [1, 1, "t"])],
+        [info(n, TensorProto.FLOAT, None) for n in ("y", "z")], [weight],
+    )  # fmt: skip
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    data = np.ones(6, np.float32).tobytes()
+    (tmp_path / "secret.bin").write_bytes(data)
+    (inside / "good.bin").write_bytes(b"1234" + data)
+    (inside / "link.bin").symlink_to(tmp_path / "secret.bin")
+    (inside / "up").symlink_to(tmp_path)
+    os.mkfifo(inside / "pipe.bin")
+    return inside
+
+
+def test_external_data_beside_the_model_is_read(folder):
+    onnx.save(small_model(location="good.bin", offset=4, length=24), folder / "m.onnx")
+    assert torch.equal(
+        load_onnx(folder / "m.onnx", output="y")(torch.ones(1, 1, 5)), torch.full((1, 2, 3), 3.0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("location", "words"),
+    [
+        ("../secret.bin", "inside the model's folder"),
+        ("a/../../secret.bin", "inside the model's folder"),
+        ("/etc/passwd", "inside the model's folder"),
+        ("C:\\secret.bin", "inside the model's folder"),
+        ("..\\secret.bin", "inside the model's folder"),
+        ("", "inside the model's folder"),
+        ("link.bin", "leads out"),
+        ("up/secret.bin", "leads out"),
+        ("pipe.bin", "is no file"),
+        ("none.bin", "no such file"),
+        (".", "is no file"),
+    ],
+)
+def test_external_data_elsewhere_is_refused(folder, location, words):
+    onnx.save(small_model(location=location), folder / "m.onnx")
+    with pytest.raises(UsageError, match=words):
+        load_onnx(folder / "m.onnx", output="y")
+
+
+@pytest.mark.parametrize("entries", [{"offset": 8}, {"offset": -4}, {"length": 12}, {"length": 2**40}])
+def test_external_data_holds_exactly_the_tensor(folder, entries):
+    onnx.save(small_model(location="good.bin", **entries), folder / "m.onnx")
+    with pytest.raises(UsageError, match="are wanted; the file has 28"):
+        load_onnx(folder / "m.onnx", output="y")
+
+
+def test_huge_shapes_are_refused_before_anything_is_made(tmp_path):
+    model = small_model()
+    model.graph.initializer[0].dims[0] = 2**40
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(UsageError, match="the weights exceed 8 GiB"):
+        load_onnx(tmp_path / "m.onnx", output="y")
+    model.graph.initializer[0].dims[0] = 3
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(UsageError, match="takes 36 bytes, got 24"):
+        load_onnx(tmp_path / "m.onnx", output="y")
+    sizes = numpy_helper.from_array(np.array([1, 2**20, 2**20]), "sizes")
+    graph = helper.make_graph(
+        [helper.make_node("ConstantOfShape", ["sizes"], ["c"]), helper.make_node("Add", ["x", "c"], ["y"])],
+        "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, "t"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], [sizes],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "m.onnx")
+    with pytest.raises(UsageError, match="makes a tensor of shape"):
+        load_onnx(tmp_path / "m.onnx")
+
+
+def test_inputs_outputs_and_operators_are_named_in_errors(tmp_path):
+    path = tmp_path / "m.onnx"
+    onnx.save(small_model(), path)
+    with pytest.raises(UsageError, match="output: the model has 2, expected one of y, z"):
+        load_onnx(path)
+    with pytest.raises(UsageError, match=r"output: got 'w', expected one of y, z"):
+        load_onnx(path, output="w")
+    with pytest.raises(UsageError, match=r"input: got 'xx', expected one of x \(did you mean 'x'\?\)"):
+        load_onnx(path, input="xx", output="y")
+    model = small_model()
+    model.graph.node[0].op_type, model.graph.node[1].domain = "NonZero", "com.acme"
+    onnx.save(model, path)
+    with pytest.raises(UsageError, match=r"not read: NonZero, com\.acme\.Relu"):
+        load_onnx(path, output="z")
+    for opset in (9, 99):
+        model = small_model()
+        model.opset_import[0].version = opset
+        onnx.save(model, path)
+        with pytest.raises(UsageError, match=f"opset {opset}, expected 11 to"):
+            load_onnx(path, output="z")
+
+
+def test_damaged_files_are_errors(tmp_path):
+    path = tmp_path / "m.onnx"
+    data = small_model().SerializeToString()
+    for content in (b"", b"hello", data[: len(data) // 2], os.urandom(200)):
+        path.write_bytes(content)
+        with pytest.raises(UsageError):
+            load_onnx(path, output="z")
