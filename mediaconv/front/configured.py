@@ -270,5 +270,6 @@ def _name(config: Config, other: str) -> str:
     """What a configuration is called: its file, or another name where it has none."""
     if isinstance(config, str | Path):
         return str(config)
-    places = getattr(config, "places", None)
-    return (places.known.get((), "") if places else "").rpartition(":")[0] or other
+    if isinstance(config, Mapping):
+        return other
+    return config.sources.known.get((), "").rpartition(":")[0] or other
