@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,7 @@ def trace(
     ] = None,
     json: JsonOption = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="print a Markdown table")] = False,
+    wide: Annotated[bool, typer.Option("--wide", help="every column, however wide the terminal is")] = False,
     set: SetOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -43,7 +45,8 @@ def trace(
     elif markdown:
         print(trace_table.trace_markdown(made), end="")
     else:
-        print(trace_table.trace_text(made), end="")
+        columns = None if wide else shutil.get_terminal_size((80, 24)).columns
+        print(trace_table.trace_text(made, width=columns), end="")
 
 
 def _sizes(shape: str) -> list[int]:

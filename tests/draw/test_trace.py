@@ -250,3 +250,20 @@ def test_a_notebook_shows_stacks_that_begin_with_any_layer(layer, caption):
 
 def test_a_notebook_shows_plain_text_where_there_is_no_trace():
     assert mnn.Sequential(torch.nn.LSTM(3, 3))._repr_html_() is None
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_a_table_fits_its_width_with_fewer_columns_and_unbroken_rows(width):
+    stack = mnn.Sequential(
+        mnn.Conv3d(3, 512, 3, padding="same"), *(mnn.CausalConv3d(512, 512, 3, mode="mask") for _ in range(3))
+    )
+    made = trace(mnn.Sequential(mnn.Sequential(mnn.Sequential(stack))), (3, 1600, 640, 640))
+    text = trace_text(made, width=width)
+    assert max(map(len, text.splitlines())) <= width
+    rows = [line for line in text.splitlines() if line.strip().startswith(("0.0.0", "total"))]
+    assert len(rows) == len(made.rows) + 1
+    for line, row in zip(rows, (*made.rows, made.total), strict=True):
+        assert "×".join(map(str, row.after)) in line
+        assert f"{row.parameters:,}" in line
+        assert row.layer[:5] in line
+    assert ("multiply-adds " in text) == (width > 130)

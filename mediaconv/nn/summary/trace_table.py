@@ -6,7 +6,7 @@ import html
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 from rich import box
 from rich.console import Console
@@ -21,6 +21,12 @@ _HEAD = (
     "layer", "kind", "input", "output", "parameters", "multiply-adds", "receptive field", "stride", "latency",
     "look-ahead", "state", "activations",
 )  # fmt: skip
+_LEAVE_OUT = ("input", "look-ahead", "activations", "stride", "state", "multiply-adds")
+"""What a narrow table goes without, the first one first."""
+_GAP = 3
+"""Characters between two columns."""
+_CUT = 16
+"""To how many characters names and kinds are cut before a column is left out."""
 _CHANNELS = ("in_channels", "num_channels", "num_features", "channels")
 """Where layers keep the number of channels that they take."""
 _LEFT = 2
@@ -64,14 +70,23 @@ def _finite(value: float) -> int | None:
 
 
 def trace_text(made: Trace, *, width: int | None = None) -> str:
-    """The table as plain text; `width` in characters, by default as wide as it needs."""
+    """The table as plain text.
+
+    width: in characters; where the table needs more it has fewer columns, and then names are cut, but no row
+    is broken. None: as wide as it needs.
+    """
+    cells = [_cells(row) for row in (*made.rows, made.total)]
+    columns, most = _fitting(cells, width)
     table = Table(box=box.SIMPLE_HEAD, title=_caption(made), title_justify="left", pad_edge=False)
-    for place, name in enumerate(_HEAD):
-        table.add_column(name, justify="left" if place < _LEFT else "right", overflow="fold")
-    for row in made.rows:
-        table.add_row(*(Text(cell) for cell in _cells(row)))
+    for place in columns:
+        justify: Literal["left", "right"] = "left" if place < _LEFT else "right"
+        table.add_column(
+            _HEAD[place], justify=justify, no_wrap=True, overflow="ellipsis", max_width=most.get(place)
+        )
+    for row in cells[:-1]:
+        table.add_row(*(Text(row[place]) for place in columns))
     table.add_section()
-    table.add_row(*(Text(cell) for cell in _cells(made.total)))
+    table.add_row(*(Text(cells[-1][place]) for place in columns))
     console = Console(width=width or 400, color_system=None, force_terminal=False)
     with console.capture() as captured:
         console.print(table)
@@ -79,6 +94,23 @@ def trace_text(made: Trace, *, width: int | None = None) -> str:
             console.print(Text(line))
         console.print(Text(_notes(made)))
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
+
+
+def _fitting(cells: Sequence[Sequence[str]], width: int | None) -> tuple[list[int], dict[int, int]]:
+    """The columns that a table of `width` characters has room for, and how wide names may be in it."""
+    columns = list(range(len(_HEAD)))
+    longest = [max(len(_HEAD[n]), *(len(row[n]) for row in cells)) for n in columns]
+    if width is None:
+        return columns, {}
+
+    def needed(cut: int) -> int:
+        return sum(_GAP + (min(cut, longest[n]) if n < _LEFT else longest[n]) for n in columns)
+
+    for name in _LEAVE_OUT:
+        if needed(_CUT) > width:
+            columns.remove(_HEAD.index(name))
+    fits = [cut for cut in range(max(longest[:_LEFT]) + 1) if needed(cut) <= width]
+    return columns, dict.fromkeys(range(_LEFT), max(fits, default=_CUT))
 
 
 def trace_markdown(made: Trace) -> str:
