@@ -55,6 +55,8 @@ def subject(
     Raises UsageError, ReadError.
     """
     pipeline = find(config.pipeline)
+    if channels is not None and channels < 1:
+        raise UsageError(f"channels: got {channels}, expected an integer >= 1")
     if input is None:
         count = pipeline.typical_input().channels if channels is None else channels
         if count < 1:

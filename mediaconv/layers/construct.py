@@ -12,6 +12,11 @@ from mediaconv.errors import UsageError
 from mediaconv.layers.layer_spec import BuildContext, LayerSpec
 from mediaconv.nn.streaming.protocol import axis_map
 
+_LONG = 2**26
+"""Longer than any layer's window, so that no branch ends for want of input."""
+_LENGTHS = 240
+"""Lengths tried: strides of up to so many agree for one of them where they ever do."""
+
 
 @dataclass(frozen=True)
 class BoundLayer:
@@ -33,13 +38,28 @@ def build_layer(spec: LayerSpec, context: BuildContext) -> nn.Module:
         context.budget.add_weights(spec.weight_count(context), path)
         module = spec.build(context)
         context.signal.after(module)
-        if not any(layers for _, layers, _ in spec.inner()):
+        if any(layers for _, layers, _ in spec.inner()):
+            _check_lengths(module, context.dims)
+        else:
             context.budget.add_layer(module, context.signal, path)
     except (ValueError, RuntimeError, TypeError) as error:
         if "allocate memory" in str(error):
             raise UsageError(f"{path}: its weight does not fit in this machine's memory") from error
         raise UsageError(f"{path}: {error}") from error
     return module
+
+
+def _check_lengths(module: nn.Module, dims: int) -> None:
+    """Raise ValueError where branches of a module give unequal lengths for each of many inputs."""
+    for axis in range(dims):
+        reads = axis_map(module, axis)
+        for length in range(_LONG, _LONG + _LENGTHS):
+            try:
+                reads.output_length(length)
+                break
+            except ValueError:
+                if length == _LONG + _LENGTHS - 1:
+                    raise
 
 
 def build_sequence(layers: Sequence[LayerSpec], context: BuildContext) -> mnn.Sequential:

@@ -10,8 +10,9 @@ import torch
 from torch.nn import functional as F
 
 from mediaconv import nn as layers
+from mediaconv.draw.animate.animation import animate
 from mediaconv.draw.animate.frames import Order, order_of, sliding
-from mediaconv.draw.animate.made_layers import demo_input, demo_layer
+from mediaconv.draw.animate.made_layers import demo_input, demo_layer, demo_lengths
 from mediaconv.draw.scene.describe import describe
 from mediaconv.errors import UsageError
 
@@ -262,3 +263,21 @@ def test_a_layer_that_looks_back_along_both_axes_is_drawn_in_raster_order():
     layer = layers.CausalConvTranspose2d(1, 1, 3, stride=2, time_axis=(0, 1))
     assert "time along the rows and columns" in describe(layer)[0]
     assert order_of(layer) == Order(axis=None, now=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "kernel", "padding"), [("conv1d", 1, 1), ("conv1d", 3, 5), ("conv2d", 2, 3), ("conv3d", 1, 1)]
+)
+def test_padding_wider_than_the_kernel_is_drawn(kind, kernel, padding, tmp_path):
+    layer = demo_layer(kind, kernel_size=kernel, padding=padding)
+    x = demo_input(1, demo_lengths(layer))
+    animate(layer, x, frames=8).save(tmp_path / "a.svg")
+    shown = sliding(layer, x)
+    for channel, position in shown.outputs():
+        assert shown.step(channel, position).total == layer(x[None])[(0, channel, *position)].item()
+
+
+@pytest.mark.parametrize("key", ["in_channels", "out_channels", "groups"])
+def test_no_channels_are_not_the_default(key):
+    with pytest.raises(UsageError, match=f"{key}: got 0, expected an integer >= 1"):
+        demo_layer("conv1d", **{key: 0})

@@ -232,3 +232,16 @@ def test_a_stack_that_does_not_fit_is_told_with_its_line():
     text += "- conv: {in_channels: 3, out_channels: 1, kernel_size: 1}\n"
     with pytest.raises(UsageError, match=r"^x.yaml:6: stack\[1\].conv: in_channels: got 3, but"):
         build_stack(parse_config(text, name="x.yaml"), find("audio"), channels=2)
+
+
+@pytest.mark.parametrize("padding", ["valid", 0, 2])
+def test_branches_that_never_give_one_length_are_refused_when_the_stack_is_built(padding):
+    conv = {"conv": {"out_channels": 8, "kernel_size": 3, "padding": padding}}
+    with pytest.raises(UsageError, match=r"stack\[0\]\.residual: branches give lengths .* cannot be merged"):
+        stack_of(1, {"residual": [conv]})
+
+
+def test_branches_that_give_one_length_for_some_inputs_are_built():
+    halves = [[{"max_pool": {"kernel_size": 7, "padding": "valid"}}], [{"max_pool": {"kernel_size": 7}}]]
+    module = stack_of(1, {"branches": {"paths": halves}})
+    assert module(torch.zeros(1, 8, 70)).shape == (1, 8, 10)

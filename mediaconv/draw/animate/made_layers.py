@@ -48,6 +48,9 @@ def demo_layer(
         raise UsageError(
             f"causal: got {causal!r}, expected one of {', '.join(CAUSAL)}{nearest(causal, CAUSAL)}"
         )
+    for name, count in (("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups)):
+        if count is not None and count < 1:
+            raise UsageError(f"{name}: got {count}, expected an integer >= 1")
     dims = int(kind[-2])
     if causal == "true":
         causal = "raster" if kind == "conv2d" else "pad"
