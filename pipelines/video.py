@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import glob
 from collections.abc import Sequence
+from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -179,7 +180,7 @@ class VideoPipeline(Pipeline):
     def create(self, folder: Path, source: VideoInfo, output: OutputInfo, options: VideoWrite) -> Sink:  # type: ignore[override]
         if options.layout == "tensor":
             return TensorSink(folder, options.format or "npy")
-        return _FilmSink(folder, source, output, options)
+        return _FilmSink(folder, _video_info(source), output, options)
 
     def typical_input(self) -> SourceInfo:
         return SourceInfo(3, (16, 64, 64), 255.0, Fraction(DEFAULT_FPS))
@@ -223,6 +224,14 @@ class VideoPipeline(Pipeline):
         return path
 
 
+def _video_info(source: SourceInfo) -> VideoInfo:
+    """What a sink asks of its source; of frames that are no file's, from their rate."""
+    if isinstance(source, VideoInfo):
+        return source
+    common = {field.name: getattr(source, field.name) for field in fields(source)}
+    return VideoInfo(**common, time_base=1 / (source.rate or Fraction(DEFAULT_FPS)))
+
+
 def _stills(folder: Path, options: VideoRead) -> list[Path]:
     return [f for f in folder.iterdir() if options.is_still(f)]
 
@@ -261,12 +270,16 @@ class _FilmWriter:
         self._options, self._remarks = options, remarks
         self._writer: VideoWriter | None = None
         self._last_time: Fraction | None = None
+        self._rate = (source.rate or Fraction(DEFAULT_FPS)) * output.ratio[0]
+        self._frames = 0
 
     def write(self, samples: np.ndarray, times: Times) -> None:
         if self._writer is None:
             self._writer = self._start(samples)
-        self._writer.write(samples, times or [])
-        self._last_time = times[-1] if times else self._last_time
+        times = times or [(self._frames + i) / self._rate for i in range(len(samples))]
+        self._writer.write(samples, times)
+        self._frames += len(samples)
+        self._last_time = times[-1]
 
     def close(self) -> None:
         if self._writer is None:
@@ -285,7 +298,7 @@ class _FilmWriter:
             width=frames.shape[2],
             height=frames.shape[1],
             time_base=source.time_base / ratio[0].numerator,
-            rate=(source.rate or Fraction(DEFAULT_FPS)) * ratio[0],
+            rate=self._rate,
             sample_aspect_ratio=source.sample_aspect_ratio * ratio[1] / ratio[2],
             channels=3 if frames.ndim == 4 else 1,
             codec=options.stored_codec,

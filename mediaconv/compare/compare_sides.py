@@ -32,7 +32,7 @@ def compare_sides(
     sides: Sequence[Side],
     pipeline: Pipeline,
     *,
-    told: Callable[[Comparison, Mapping[str, Any]], None] = lambda comparison, row: None,
+    told: Callable[[Comparison, Mapping[str, Any]], None] | None = None,
 ) -> Comparison:
     """Compare two configurations over the inputs of the first and write everything under its output.
 
@@ -57,7 +57,7 @@ def compare_sides(
             own.refuse_others([*tables, *(job.target for job in jobs)])
         except OSError as error:
             raise UsageError(f"output: cannot write in {output}: {error.strerror or error}") from error
-        _compare_all(result, jobs, sides, pipeline, computations, own, told)
+        _compare_all(result, jobs, sides, pipeline, computations, own, told or (lambda comparison, row: None))
     return result
 
 

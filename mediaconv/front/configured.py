@@ -120,7 +120,7 @@ def compare(
     other: Config | None = None,
     *,
     overrides: Sequence[str] = (),
-    told: Callable[[Comparison, Mapping[str, Any]], None] = lambda comparison, row: None,
+    told: Callable[[Comparison, Mapping[str, Any]], None] | None = None,
     **keys: Any,
 ) -> Comparison:
     """Run two configurations over the same inputs, and measure and report what differs.

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 NEW = ".mediaconv.part"
 """In a folder that is not empty, files are complete under this name before they replace others."""
+EXAMPLE_STEPS = {1: (16_000,), 2: (512, 512), 3: (16, 512, 512)}
+"""Most steps along the first axis of the example that a module is captured with, by the number of axes; the
+others are the input's own where they are known."""
 OF_A_STACK = ("causal", "seed", "time_axis", "weights")
 
 
@@ -216,13 +219,21 @@ def _prepared(
 
 
 def _streaming(model: nn.Module, info: SourceInfo) -> nn.Module:
-    """A module as one that streams over inputs such as this one."""
+    """A module as one that streams: layer by layer where all are known, otherwise captured on an example."""
+    import torch
+
     from mediaconv.nn import to_streaming
 
     try:
         return to_streaming(model).eval()
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"model: {error}") from error
+    except (TypeError, ValueError):
+        sizes = [n or most for n, most in zip(info.shape, EXAMPLE_STEPS[len(info.shape)], strict=True)]
+        sizes[0] = min(sizes[0], EXAMPLE_STEPS[len(sizes)][0])
+        example = torch.rand(1, info.channels, *sizes, generator=torch.Generator().manual_seed(0))
+        try:
+            return to_streaming(model, example=example).eval()
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"model: {error}") from error
 
 
 def _written(

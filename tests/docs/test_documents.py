@@ -43,6 +43,11 @@ def test_links_and_pictures_lead_somewhere(page):
     assert not missing
 
 
+def test_the_python_page_is_what_the_docstrings_say():
+    made = runpy.run_path(str(ROOT / "docs/tools/python_page.py"))["page"]()
+    assert made == (ROOT / "docs/reference/python.md").read_text(), "run: python docs/tools/python_page.py"
+
+
 def test_the_configuration_page_is_what_the_program_says():
     made = runpy.run_path(str(ROOT / "docs/tools/configuration_page.py"))["page"]()
     assert made == (ROOT / "docs/reference/configuration.md").read_text(), (

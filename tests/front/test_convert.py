@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -188,7 +189,7 @@ def test_what_lies_in_the_output_folder_is_not_touched_unasked(tmp_path):
         ({"causal": True}, "causal: belongs to a stack of layers"),
         ({"write": {"bit_depth": 16}}, "give an output folder too"),
         ({"read": {"start_seconds": 1.0}}, "read.start_seconds: says how a file is read"),
-        ({"model": nn.Sequential(nn.LSTM(2, 2))}, "model: 0"),
+        ({"model": nn.Sequential(nn.LSTM(2, 2))}, "model: "),
         ({"chunk": 0}, "chunk: got 0"),
     ],
 )
@@ -204,3 +205,36 @@ def test_a_file_that_is_not_there_is_a_read_error(tmp_path):
     with pytest.raises(ReadError, match="no such file"):
         mediaconv.convert(audio_model(), tmp_path / "none.wav", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+class Skipped(nn.Module):
+    """A model with a forward of its own, which no list of layers describes."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv1d(2, 4, 5, padding=2), nn.Conv1d(4, 2, 3, padding=1)
+
+    def forward(self, x):
+        return x + 0.5 * self.b(torch.relu(self.a(x)))
+
+
+@pytest.mark.parametrize("chunk", [13, "auto"])
+def test_a_model_with_a_forward_of_its_own_is_captured(chunk):
+    torch.manual_seed(6)
+    model, x = Skipped().eval(), made("audio")[1]
+    found = mediaconv.convert(model, x, normalize="none", chunk=chunk, device="cpu")
+    assert_close(found, on_the_whole(model, x))
+
+
+def test_frames_become_a_video(tmp_path):
+    model, _ = made("video")
+    x = np.random.default_rng(2).integers(0, 256, (3, 9, 10, 12), np.uint8)
+    expected = on_the_whole(model, x / 255)
+    write = {"lossless": True}
+    done = mediaconv.convert(model, x, tmp_path / "out", rate=12, normalize="none", write=write)
+    assert done.output_shape == expected.shape
+    with av.open(str(done.paths[1])) as video:
+        frames = np.stack([frame.to_ndarray(format="gray") for frame in video.decode(video=0)])
+        assert video.streams.video[0].average_rate == 24  # the model doubles the frames
+    # float32 at the rounding of 8 bits
+    assert np.abs(frames - np.clip(np.rint(expected[1] * 255), 0, 255)).max() <= 1

@@ -66,8 +66,7 @@ def convert_job(
 
 @dataclass(frozen=True)
 class Written(Converted):
-    """What became of one source. paths: of its files, in channel order, where they lie before they are put in
-    place."""
+    """What became of one source. paths: of its files, in channel order."""
 
     paths: tuple[Path, ...] = ()
     notes: list[str] = field(default_factory=list)
