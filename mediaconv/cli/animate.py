@@ -1,4 +1,4 @@
-"""`mediaconv animate`: a convolution sliding over its input, as GIF, MP4, SVG, HTML or PNG."""
+"""`mediaconv animate`: a convolution sliding over its input, as GIF, MP4, SVG, HTML, PNG or PDF."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def animate(
         str | None, typer.Argument(metavar="[CONFIG]", help="YAML file, or give --kind")
     ] = None,
     output: Annotated[
-        str | None, typer.Option("--output", "-o", help="file to write: .gif .mp4 .svg .html .png")
+        str | None, typer.Option("--output", "-o", help="file to write: .gif .mp4 .svg .html .png .pdf")
     ] = None,
     layer: Annotated[
         str | None,
@@ -44,6 +44,14 @@ def animate(
     channel: Annotated[int | None, typer.Option("--channel", help="the only output channel drawn")] = None,
     frames: Annotated[int | None, typer.Option("--frames", help="frames at most, evenly chosen")] = None,
     seconds: Annotated[float | None, typer.Option("--seconds", help="how long a frame stays")] = None,
+    title: Annotated[str, typer.Option("--title", help="above the picture")] = "",
+    theme: Annotated[
+        str, typer.Option("--theme", help="light or dark; a .html follows its reader's")
+    ] = "light",
+    width: Annotated[int | None, typer.Option("--width", help="pixels of a .gif, .mp4 or .png")] = None,
+    aspect: Annotated[
+        str | None, typer.Option("--aspect", metavar="W:H", help="such as 16:9, for slides")
+    ] = None,
     step: Annotated[
         int | None, typer.Option("--step", help="the frame of a .png; default: the middle")
     ] = None,
@@ -74,6 +82,14 @@ def animate(
         typer.Option("--out-channels", help="default: one a group", rich_help_panel=_LAYER),
     ] = None,
     bias: Annotated[bool, typer.Option("--bias", rich_help_panel=_LAYER)] = False,
+    kernel: Annotated[
+        str | None,
+        typer.Option("--kernel", help='its numbers: "1 2 -1", rows "1 2; 3 4"', rich_help_panel=_LAYER),
+    ] = None,
+    values: Annotated[
+        str | None,
+        typer.Option("--values", help="the input's numbers, written alike", rich_help_panel=_LAYER),
+    ] = None,
     size: Annotated[
         str | None, typer.Option("--size", help="input lengths: 10, or 4,4,4", rich_help_panel=_LAYER)
     ] = None,
@@ -92,10 +108,11 @@ def animate(
         _gallery(gallery, frames)
         return
     if output is None:
-        raise UsageError("output: give a file with -o, ending in .gif, .mp4, .svg, .html or .png")
+        raise UsageError("output: give a file with -o, ending in .gif, .mp4, .svg, .html, .png or .pdf")
     if beside not in (None, "standard"):
         raise UsageError(f"beside: got {beside!r}, expected standard")
-    options: dict[str, Any] = {"channel": channel, "seconds": seconds}
+    options: dict[str, Any] = {"channel": channel, "seconds": seconds, "title": title, "theme": theme}
+    options |= {"width": width, "aspect": None if aspect is None else _ratio(aspect)}
     if frames is not None:
         options["frames"] = frames
     if at is not None:
@@ -114,7 +131,12 @@ def animate(
             "out_channels": out_channels,
             "bias": bias,
         }
-        made = _of_kind(kind, layer_options, None if size is None else _ints(size, "size"), beside, options)
+        if kernel is not None and context.get_parameter_source("kernel_size").name == "COMMANDLINE":  # type: ignore[union-attr]
+            raise UsageError("kernel-size: says nothing beside --kernel, whose numbers have a size")
+        if values is not None and size is not None:
+            raise UsageError("size: says nothing beside --values, whose numbers have a size")
+        lengths = None if size is None else _ints(size, "size")
+        made = _of_kind(kind, layer_options, lengths, beside, options, kernel=kernel, values=values)
     else:
         made = _of_config(str(config), set or [], layer, input, beside, options)
     made.save(output, step=step)
@@ -146,23 +168,49 @@ def _gallery(folder: str, frames: int | None) -> None:
 
 
 def _of_kind(
-    kind: str, layer: dict[str, Any], size: list[int] | None, beside: str | None, options: dict[str, Any]
+    kind: str,
+    layer: dict[str, Any],
+    size: list[int] | None,
+    beside: str | None,
+    options: dict[str, Any],
+    *,
+    kernel: str | None,
+    values: str | None,
 ) -> Animation:
     from mediaconv.draw.animate.animation import animate as drawn
-    from mediaconv.draw.animate.made_layers import demo_input, demo_layer, demo_lengths, standard_twin
+    from mediaconv.draw.animate.made_layers import (
+        KINDS,
+        demo_input,
+        demo_layer,
+        demo_lengths,
+        numbers_of,
+        set_kernel,
+        standard_twin,
+    )
     from mediaconv.errors import UsageError
 
     layer = {
         key: value[0] if isinstance(value, list) and len(value) == 1 else value
         for key, value in layer.items()
     }
+    weight = None
+    if kernel is not None and kind in KINDS:
+        weight = numbers_of(kernel, int(kind[-2]), "kernel")
+        layer["kernel_size"] = tuple(weight.shape)
     module = demo_layer(kind, **layer)
     dims = int(kind[-2])
+    twin = standard_twin(module) if beside else None
+    for each in (module, twin):
+        if weight is not None and each is not None:
+            set_kernel(each, weight)
+    if values is not None:
+        x = numbers_of(values, dims, "values")
+        return drawn(module, x.expand(int(module.in_channels), *x.shape), beside=twin, **options)  # type: ignore[arg-type]
     lengths = demo_lengths(module) if size is None else size * dims if len(size) == 1 else size
     if len(lengths) != dims or min(lengths) < 1:
         raise UsageError(f"size: got {list(lengths)}, expected {dims} lengths of at least 1")
     x = demo_input(int(module.in_channels), lengths)  # type: ignore[arg-type]
-    return drawn(module, x, beside=standard_twin(module) if beside else None, **options)
+    return drawn(module, x, beside=twin, **options)
 
 
 def _of_config(
@@ -185,6 +233,17 @@ def _of_config(
     return animate_config(
         config, layer=name, input=None if input is None else Path(input), beside=twin, **options
     )
+
+
+def _ratio(text: str) -> float:
+    """The number that `16:9` or `1.5` spells. Raises UsageError."""
+    from mediaconv.errors import UsageError
+
+    try:
+        width, _, height = text.partition(":")
+        return float(width) / float(height or 1)
+    except (ValueError, ZeroDivisionError):
+        raise UsageError(f"aspect: got {text!r}, expected width and height such as 16:9") from None
 
 
 def _ints(text: str, name: str) -> list[int]:

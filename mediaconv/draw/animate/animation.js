@@ -19,7 +19,8 @@ function shape(index) {
   drawn.set(index, node);
   return node;
 }
-const svg = el("svg", {viewBox: `0 0 ${data.width} ${data.height}`, role: "img", "aria-label": document.title});
+const svg = el("svg", {viewBox: `0 0 ${data.width} ${data.height}`, role: "img", "aria-label": document.title,
+  style: `min-width:${Math.min(760, data.width)}px`});
 const page = document.getElementById("page"), last = data.frames.length - 1;
 const steps = stepper({last, label: "step", wait: i => data.seconds[i] * 1000,
   show: i => { svg.replaceChildren(...data.frames[i].map(shape)); return `step ${i + 1} of ${last + 1}`; }});

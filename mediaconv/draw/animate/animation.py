@@ -1,4 +1,4 @@
-"""A layer's animation and the files it can become: GIF, MP4, SVG filmstrip, HTML, PNG."""
+"""A layer's animation and the files it can become: GIF, MP4, SVG filmstrip, HTML, PNG, PDF."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import html
 import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -16,11 +17,16 @@ from mediaconv.draw.animate.movie import gif, mp4
 from mediaconv.draw.animate.page import page
 from mediaconv.draw.scene.describe import describe
 from mediaconv.draw.scene.figure import write
+from mediaconv.draw.scene.palette import DARK, LIGHT
+from mediaconv.draw.scene.pdf import pdf
 from mediaconv.draw.scene.picture import Picture
 from mediaconv.draw.scene.raster import rasterize
+from mediaconv.draw.scene.shapes import Scene
 from mediaconv.draw.scene.svg import svg
 from mediaconv.errors import UsageError
 
+THEMES = {"light": LIGHT, "dark": DARK}
+MAX_WIDTH = 8192
 STRIP = 6
 """Frames of a filmstrip."""
 MAX_SECONDS = 600
@@ -33,10 +39,27 @@ _LAST = 1.5
 class Animation:
     """A convolution, or two beside each other, sliding over an input.
 
-    Shown by a notebook as its HTML.
+    Shown by a notebook as its HTML. width: of GIF, MP4 and PNG, in pixels. aspect: width to height; what is
+    lacking is paper around the picture. theme: one of THEMES; a page follows its reader's instead.
     """
 
-    def __init__(self, picture: Picture, *, label: str, seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        picture: Picture,
+        *,
+        label: str,
+        seconds: float | None = None,
+        width: int | None = None,
+        aspect: float | None = None,
+        theme: str = "light",
+    ) -> None:
+        if theme not in THEMES:
+            raise UsageError(f"theme: got {theme!r}, expected one of {', '.join(THEMES)}")
+        if width is not None and not 16 <= width <= MAX_WIDTH:
+            raise UsageError(f"width: got {width}, expected 16 to {MAX_WIDTH} pixels")
+        if aspect is not None and not 0.1 <= aspect <= 10:
+            raise UsageError(f"aspect: got {aspect:g}, expected 0.1 to 10, such as 16:9")
+        self.width, self.aspect, self.colours = width, aspect, THEMES[theme]
         if seconds is not None and not 0 < seconds <= MAX_SECONDS:
             raise UsageError(f"seconds: got {seconds:g} a frame, expected more than 0, at most {MAX_SECONDS}")
         self.picture = picture
@@ -48,8 +71,24 @@ class Animation:
         return self.picture.frames
 
     def image(self, index: int, *, scale: float = 1.0) -> np.ndarray:
-        """Frame `index` as (H, W, 3) uint8; a negative one counts from the end. Raises UsageError."""
-        return rasterize(self.picture.scene(self._checked(index)), scale=scale)
+        """Frame `index` as (H, W, 3) uint8; a negative one counts from the end. Raises UsageError.
+
+        scale: pixels to one of the picture's, where no width was asked for.
+        """
+        scene = self.scene(index)
+        scale = scale if self.width is None else self.width / scene.width
+        return rasterize(scene, scale=scale, colours=self.colours)
+
+    def scene(self, index: int) -> Scene:
+        """Frame `index` with the paper around it. Raises UsageError."""
+        scene = self.picture.scene(self._checked(index))
+        if self.aspect is None:
+            return scene
+        sheet = Scene(
+            max(scene.width, scene.height * self.aspect), max(scene.height, scene.width / self.aspect)
+        )
+        sheet.place(scene, (sheet.width - scene.width) / 2, (sheet.height - scene.height) / 2)
+        return sheet
 
     def images(self) -> Iterator[np.ndarray]:
         """All frames as (H, W, 3) uint8."""
@@ -72,7 +111,7 @@ class Animation:
         """All frames' scenes, or `count` of them, evenly chosen."""
         last = len(self) - 1
         every = range(len(self)) if count is None or count > last else np.linspace(0, last, count).round()
-        return [self.picture.scene(int(i)) for i in every]
+        return [self.scene(int(i)) for i in every]
 
     def html(self) -> str:
         """The page, in one file without network."""
@@ -99,12 +138,15 @@ def animate(
     frames: int = BUDGET,
     seconds: float | None = None,
     notes: Sequence[str] = (),
+    title: str = "",
+    **look: Any,
 ) -> Animation:
     """The animation of `layer` sliding over `x`, (C_in, ...).
 
     beside: another layer over the same input, drawn in step; the first one's order of time holds for both.
     at: the first output drawn, per axis, of a large input. channel: the only output channel drawn.
-    frames: at most. seconds: a frame stays; by default from their number.
+    frames: at most. seconds: a frame stays; by default from their number. title: above all.
+    look: width, aspect and theme, as `Animation` takes them.
     Raises UsageError.
     """
     first = sliding(layer, x, at=at, channel=channel, notes=notes)
@@ -112,11 +154,13 @@ def animate(
     if beside is not None:
         parts.append(sliding(beside, x, at=at, channel=channel, order=first.order))
     label = " beside ".join(describe(p.layer)[0] for p in parts)
-    return Animation(Picture(parts, budget=frames), label=label, seconds=seconds)
+    return Animation(
+        Picture(parts, title=title, budget=frames), label=title or label, seconds=seconds, **look
+    )
 
 
 def _gif(animation: Animation, step: int | None) -> bytes:
-    return gif(list(animation.images()), animation.seconds)
+    return gif(list(animation.images()), animation.seconds, colours=animation.colours)
 
 
 def _mp4(animation: Animation, step: int | None) -> bytes:
@@ -124,8 +168,8 @@ def _mp4(animation: Animation, step: int | None) -> bytes:
 
 
 def _svg(animation: Animation, step: int | None) -> bytes:
-    scenes = animation.scenes(STRIP) if step is None else [animation.picture.scene(animation._checked(step))]
-    return svg(scenes, label=animation.label).encode()
+    scenes = animation.scenes(STRIP) if step is None else [animation.scene(step)]
+    return svg(scenes, label=animation.label, colours=animation.colours).encode()
 
 
 def _html(animation: Animation, step: int | None) -> bytes:
@@ -140,11 +184,17 @@ def _png(animation: Animation, step: int | None) -> bytes:
     return target.getvalue()
 
 
+def _pdf(animation: Animation, step: int | None) -> bytes:
+    scenes = animation.scenes() if step is None else [animation.scene(step)]
+    return pdf(scenes, colours=animation.colours)
+
+
 FORMATS: dict[str, Callable[[Animation, int | None], bytes]] = {
     ".gif": _gif,
     ".mp4": _mp4,
     ".svg": _svg,
     ".html": _html,
     ".png": _png,
+    ".pdf": _pdf,
 }
 """What an animation can be written as, by extension."""

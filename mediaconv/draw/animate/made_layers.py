@@ -82,6 +82,33 @@ def _positive(numbers: Sequence[int], name: str) -> Sequence[int]:
     return numbers
 
 
+def numbers_of(text: str, dims: int, name: str) -> Tensor:
+    """The float64 tensor of `dims` axes that a text spells: numbers, rows parted by `;`, frames by `/`.
+
+    >>> numbers_of("1 2; 3 -4", 2, "kernel").tolist()
+    [[1.0, 2.0], [3.0, -4.0]]
+    """
+    try:
+        frames = [[[float(n) for n in row.split()] for row in f.split(";")] for f in text.split("/")]
+        made = torch.tensor(frames, dtype=torch.float64)
+    except (ValueError, TypeError):
+        made = torch.zeros(0)
+    if not made.numel() or not made.isfinite().all() or any(n > 1 for n in made.shape[: 3 - dims]):
+        parts = (
+            "numbers such as 1 2 -1",
+            "rows of numbers such as 1 2; 3 4",
+            "frames such as 1 2; 3 4 / 5 6; 7 8",
+        )
+        raise UsageError(f"{name}: got {text!r}, expected {parts[dims - 1]}")
+    return made.reshape(made.shape[3 - dims :])
+
+
+def set_kernel(layer: nn.Module, kernel: Tensor) -> None:
+    """Give every kernel of a layer the same values."""
+    with torch.no_grad():
+        layer.weight.copy_(kernel.expand_as(layer.weight))  # type: ignore
+
+
 def demo_lengths(layer: nn.Module) -> tuple[int, ...]:
     """LENGTHS for a convolution, longer along an axis where it would give no output."""
     lengths = LENGTHS[len(layer.kernel_size)]  # type: ignore[arg-type]

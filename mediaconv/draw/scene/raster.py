@@ -19,7 +19,7 @@ _DASH = (5.0, 3.5)
 
 def rasterize(scene: Scene, *, scale: float = 1.0, colours: Mapping[str, str] = LIGHT) -> np.ndarray:
     """Shape: (H, W, 3) uint8, red first; `scale` pixels to one of the scene's, both sides even."""
-    width, height = (2 * math.ceil(side * scale / 2) for side in (scene.width, scene.height))
+    width, height = (2 * math.ceil(side * scale / 2 - 1e-6) for side in (scene.width, scene.height))
     image = Image.new("RGB", (width * _OVER, height * _OVER), rgb(colours["paper"]))
     draw = ImageDraw.Draw(image)
     zoom = scale * _OVER
