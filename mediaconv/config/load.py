@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def load_config(
     values: Mapping[str, Any] | None = None,
     input: str | None = None,
     output: str | None = None,
+    refuse_leaks: bool = True,
 ) -> RunConfig:
     """The configuration in a file.
 
@@ -35,12 +37,21 @@ def load_config(
     values: of keys at the top, as Python holds them; laid over the text before all else.
     options: what a command's own options said, by the key that each stands for (`max_failures` for
         `--max-failures`); input, output: the same. Laid over the file in this order, after the overrides.
+    refuse_leaks: False for a causal configuration whose layers are still to be proven causal: those that need
+        the whole input are let in.
 
     Raises ConfigError with every problem of the file, one a line.
     """
     text = _read(Path(path))
     return parse_config(
-        text, name=str(path), overrides=overrides, options=options, values=values, input=input, output=output
+        text,
+        name=str(path),
+        overrides=overrides,
+        options=options,
+        values=values,
+        input=input,
+        output=output,
+        refuse_leaks=refuse_leaks,
     )
 
 
@@ -53,6 +64,7 @@ def parse_config(
     values: Mapping[str, Any] | None = None,
     input: str | None = None,
     output: str | None = None,
+    refuse_leaks: bool = True,
 ) -> RunConfig:
     """The configuration in a text; `name` stands in errors where the file's name would.
 
@@ -78,7 +90,7 @@ def parse_config(
     for key, value in (("input", input), ("output", output)):
         if value is not None:
             set_value(document, [key], value, f"--{key} {one_line(value)}")
-    return _checked(document)
+    return _checked(document, refuse_leaks=refuse_leaks)
 
 
 def _plain(value: Any) -> Any:
@@ -122,11 +134,12 @@ def _read(path: Path) -> str:
         raise ConfigError(f"{path}:{line}: got bytes that are not UTF-8, expected a YAML text file") from None
 
 
-def _checked(document: Document) -> RunConfig:
+def _checked(document: Document, *, refuse_leaks: bool) -> RunConfig:
     problems = document.problems[: MOST_PROBLEMS + 1]
     unread = {problem.location for problem in document.problems}
     try:
-        config = RunConfig.model_validate(document.value, context=validation_context_of(document.value))
+        context = replace(validation_context_of(document.value), refuse_leaks=refuse_leaks)
+        config = RunConfig.model_validate(document.value, context=context)
     except ValidationError as error:
         found = [p for p in problems_of(error) if p.location not in unread]
         problems += [p for p in found if not (p.missing and document.cut and len(p.location) == 1)]

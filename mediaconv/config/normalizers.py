@@ -52,7 +52,7 @@ class MinMax(Normalize):
 
     @model_validator(mode="after")
     def _standard(self, info: ValidationInfo) -> Any:
-        if isinstance(info.context, ValidationContext) and info.context.causal:
+        if isinstance(info.context, ValidationContext) and info.context.causal and info.context.refuse_leaks:
             raise failure([Problem((), minmax_refusal("causal set"))])
         return self
 

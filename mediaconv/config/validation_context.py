@@ -59,13 +59,17 @@ def causality(value: bool | str | Mapping[str, str], *, default_mode: str) -> Ca
 
 @dataclass(frozen=True)
 class ValidationContext:
-    """axes: names of the pipeline's axes in torch's order; empty while the pipeline is not known."""
+    """axes: names of the pipeline's axes in torch's order; empty while the pipeline is not known.
+
+    refuse_leaks: whether a causal file may hold no layer that needs the whole input; not where it is proven.
+    """
 
     axes: tuple[str, ...] = ()
     causal: Causality = Causality("none")
     causal_mode: str = "pad"
     pipeline: Pipeline | None = None
     time_axis: int = 0
+    refuse_leaks: bool = True
 
     @classmethod
     def of(

@@ -43,16 +43,26 @@ def load_config(config: Config, *, overrides: Sequence[str] = (), **keys: Any) -
     >>> mediaconv.load_config(config, chunk=1000).chunk
     1000
     """
+    return _resolved(config, overrides, keys)
+
+
+def _resolved(
+    config: Config, overrides: Sequence[str], keys: Mapping[str, Any], *, refuse_leaks: bool = True
+) -> RunConfig:
+    """As `load_config`. refuse_leaks: False where a causal configuration is still to be proven causal."""
     from mediaconv.config import RunConfig, dump_config, parse_config
     from mediaconv.config import load_config as load_file
 
     if isinstance(config, RunConfig) and not keys and not overrides:
         return config
     if not isinstance(config, RunConfig | Mapping):
-        return load_file(Path(config), overrides=overrides, values=keys)
+        return load_file(Path(config), overrides=overrides, values=keys, refuse_leaks=refuse_leaks)
     text, values = ("{}", config) if isinstance(config, Mapping) else (dump_config(config), {})
     try:
-        found = parse_config(text, name="config", overrides=overrides, values={**values, **keys})
+        values = {**values, **keys}
+        found = parse_config(
+            text, name="config", overrides=overrides, values=values, refuse_leaks=refuse_leaks
+        )
     except ConfigError as error:  # what was given has no lines to name
         raise ConfigError(re.sub(r"^(config:\d+|argument \w+): ", "", str(error), flags=re.M)) from None
     return found.standing_at(type(found.sources)())
@@ -199,7 +209,7 @@ def prove(
     from mediaconv.compare.prove.verdict import prove_config
     from mediaconv.pipeline import find
 
-    resolved = load_config(model, overrides=overrides, **keys)
+    resolved = _resolved(model, overrides, keys, refuse_leaks=False)
     return prove_config(resolved, find(resolved.pipeline), files=files)
 
 

@@ -34,7 +34,10 @@ class ConvKeys(CausalLayer):
         default=True,
         description="whether there is one, or its numbers; default: true, and false beside weight or kernel",
     )
-    padding: Padding = Field(default="same", description="same, valid, a number, or one of these per axis")
+    padding: Padding = Field(
+        default="same",
+        description="same (unlike torch's default, 0), valid, a number, or one of these per axis",
+    )
     padding_mode: PaddingMode = Field(default="zeros", description="what is padded with")
     alignment: Literal["strict", "block"] = Field(
         default="strict",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -63,24 +63,40 @@ class _PoolingNorm(_Norm):
     """A norm that takes its mean over all positions: it needs the whole file."""
 
     def problems(self, context: ValidationContext) -> list[Problem]:
-        if not context.causal:
+        if not context.causal or not context.refuse_leaks:
             return []
         reason = (
-            "it takes its mean over the whole file, the future too; use layer_norm, rms_norm or batch_norm"
+            "it takes its mean over the whole file, the future too; use layer_norm, rms_norm, batch_norm, "
+            "or group_norm: {over: frame}"
         )
         return [Problem((), f"got {self.name} in a causal stack: {reason}")]
 
 
 @register
 class GroupNorm(_PoolingNorm):
-    """Mean 0 and variance 1 over each group of channels and all positions."""
+    """Mean 0 and variance 1 over each group of channels and all positions, or those of a frame."""
 
     name: ClassVar[str] = "group_norm"
     num_groups: Count = Field(description="number of groups")
+    over: Literal["all", "frame"] = Field(
+        default="all",
+        description="which positions share a mean: all of the file, or of each frame (step of time)",
+    )
+
+    def problems(self, context: ValidationContext) -> list[Problem]:
+        if self.over == "all":
+            return super().problems(context)
+        if context.dims == 2 and context.causal.mode not in ("pad", "mask"):
+            text = "got frame, expected all: of an image no axis is time, but under causal pad or mask"
+            return [Problem(("over",), text)]
+        return []
 
     def build(self, context: BuildContext) -> nn.Module:
-        from mediaconv.nn import GroupNorm
+        from mediaconv.nn import FrameGroupNorm, GroupNorm
 
+        if self.over == "frame":
+            time_axis = context.file.time_axis
+            return FrameGroupNorm(self.num_groups, context.channels, self.eps, self.affine, time_axis)
         return GroupNorm(self.num_groups, context.channels, eps=self.eps, affine=self.affine)
 
 

@@ -22,7 +22,10 @@ class _Pool(CausalLayer):
     """Of the class in `mediaconv.nn`, without the number of axes."""
     kernel_size: Sizes = Field(description="one number, or one per axis")
     stride: Sizes | None = Field(default=None, description="default: kernel_size")
-    padding: Padding = Field(default="same", description="same, valid, a number, or one of these per axis")
+    padding: Padding = Field(
+        default="same",
+        description="same (unlike torch's default, 0), valid, a number, or one of these per axis",
+    )
     ceil_mode: Flag = Field(default=False, description="keep a last window that is not whole")
 
     def problems(self, context: ValidationContext) -> list[Problem]:

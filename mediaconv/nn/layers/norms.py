@@ -1,7 +1,8 @@
 """Normalisation: over channels or by fixed statistics, which streams, and over time, which needs the end.
 
 Layers that pool over time (group, instance) hold every chunk and answer at the end: their latency is
-`math.inf`, and a causal stack refuses them (`noncausal_layers` names them).
+`math.inf`, and a causal stack refuses them (`noncausal_layers` names them). A group norm of
+each frame by itself streams.
 """
 
 from __future__ import annotations
@@ -71,6 +72,42 @@ class BatchNorm3d(_BatchNorm, nn.BatchNorm3d):
 
 class GroupNorm(_PoolsOverTime, nn.GroupNorm):
     """torch.nn.GroupNorm: pools over time, so a stream answers at the end. Shape: (N, C, ...) to the same."""
+
+
+class FrameGroupNorm(_PoolsOverTime, nn.GroupNorm):
+    """Group normalisation of each frame by itself, as in causal video autoencoders: it streams along time.
+
+    Arguments and keys as torch.nn.GroupNorm; time_axis: counted after the channels, each of its positions is
+    a frame. Shape: (N, C, ...) to the same.
+    """
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        time_axis: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(num_groups, num_channels, eps, affine, device, dtype)
+        self.time_axis = time_axis
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: (N, C, ...) to the same."""
+        if not x.numel():
+            return x
+        frames = x.movedim(self.time_axis + 2, 1)
+        # not F.group_norm, which refuses one value a group; of sound a frame may be one
+        y = torch.group_norm(frames.flatten(0, 1), self.num_groups, self.weight, self.bias, self.eps)
+        return y.unflatten(0, frames.shape[:2]).movedim(1, self.time_axis + 2)
+
+    def axis_map(self, axis: int) -> AxisMap:
+        return IDENTITY if axis == self.time_axis else Whole(IDENTITY)
+
+    def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:
+        return self(x) if axis == self.time_axis else super().step(x, state, axis=axis, last=last)
 
 
 class _InstanceNorm(_PoolsOverTime, nn.modules.instancenorm._InstanceNorm):
