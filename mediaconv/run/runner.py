@@ -107,9 +107,9 @@ def _begun(config: RunConfig, selection: Selection, run: _Run, stack: ExitStack)
         output = run.output = stack.enter_context(open_output(config.output, write=True))
         leftovers = output.leftovers()
         rows = read_manifest(output.folder)
-        if check_run_yaml(output.folder, rows):  # in a folder new to us they are not ours
-            for path in leftovers:
-                output.remove(path)
+        check_run_yaml(output.folder, rows)
+        for path in leftovers:
+            output.remove(path)
         if output.folder != Path(config.output):
             jobs = [replace(job, target=output.folder / job.name) for job in jobs]
         found = _cleared(_surveyed(jobs, rows, output, identity, selection), rows, output)
@@ -204,7 +204,8 @@ class _Run:
         try:
             self.manifest.add(self._row(outcome))
             if self.output is not None:
-                self.output.unsettled.discard(outcome.job.name)
+                if failure is None or failure.stage != "write":  # else they may lie there all the same
+                    self.output.unsettled.discard(outcome.job.name)
                 self.output.send(now=False)
         except WriteError as error:
             self.summary.stopped = str(error)

@@ -23,6 +23,7 @@ NAME = ".mediaconv.lock"
 UNSUPPORTED = frozenset({errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK})
 """A file system without locks: two runs there are the user's to avoid, as the docs say."""
 _HOLDER = re.compile(rb"\d+ on [^\n]*\n")
+_TORN = re.compile(rb"\d{1,10}( (o(n( [^\n]{0,255})?)?)?)?")
 
 
 class FolderLock:
@@ -143,7 +144,7 @@ def read_claims(folder: Path) -> frozenset[str]:
 
 def _claims(content: bytes, path: Path) -> frozenset[str]:
     """The names in a lock file; a last line that a killed run left torn is none. Raises UsageError."""
-    if not content:
+    if not content or _TORN.fullmatch(content):  # by a power cut
         return frozenset()
     head = _HOLDER.match(content)
     if head is None:

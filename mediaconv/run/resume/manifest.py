@@ -16,9 +16,11 @@ from typing import Any, BinaryIO
 
 from mediaconv.errors import UsageError, WriteError
 from mediaconv.filesystem import NotAFileError, in_the_way, open_regular, open_to_read
+from mediaconv.run.output.lock import read_claims
 
 NAME = "manifest.jsonl"
 DONE, FAILED, BEGUN = "done", "failed", "begun"
+ROW_START = b'{"input": "'
 BLOCK = 500
 """Lines that are read at once: rows of a block share the texts of their keys."""
 
@@ -107,6 +109,8 @@ class Manifest:
             if self._begun is not None:  # interrupted, not crashed
                 os.ftruncate(self._handle, self._begun[1])
             os.fsync(self._handle)
+        except OSError as error:
+            raise WriteError(f"cannot write {self.path}: {error.strerror}") from error
         finally:
             os.close(self._handle)
 
@@ -156,7 +160,7 @@ def read_manifest(folder: Path) -> Rows:
         while block := list(itertools.islice(lines, BLOCK)):
             for row in _decoded(block, path):
                 rows.take(row)
-    if rows.torn and not rows:
+    if rows.torn and not rows and not _is_first_row(path):
         raise in_the_way(path, "its first line is not a row of a manifest")
     return rows
 
@@ -205,6 +209,12 @@ def _checked(content: dict[str, Any]) -> Row:
         if type(file["bytes"]) is not int or not isinstance(file["sha256"], str):
             raise TypeError("outputs: expected bytes and sha256 of each")
     return row
+
+
+def _is_first_row(path: Path) -> bool:
+    """Whether what has no whole line is the first row of a run that was cut off, which left its claims."""
+    with open_to_read(path) as file:
+        return ROW_START.startswith(file.read(len(ROW_START))) and bool(read_claims(path.parent))
 
 
 def is_safe_name(name: str) -> bool:
