@@ -49,7 +49,8 @@ def packets(path: Path, container: Any, stream: Any) -> Iterator[Any]:
     cut = False
     for packet in container.demux(stream):
         cut = packet.is_corrupt if packet.size else cut
-        yield packet
+        if packet.size or packet.pts is None:  # Theora repeats a picture by an empty packet
+            yield packet
     if cut:
         raise ReadError(f"{path}: the file is cut off within its last frame; copy or download it again")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ffmpeg_oracle import ffmpeg, frame_times, make, probe
+from ffmpeg_oracle import decode_sound, ffmpeg, frame_times, make, probe
 
 from mediaconv.media.video.reader import VideoReader, VideoWriter
 
@@ -100,3 +100,23 @@ def test_times_before_zero_shift_sound_and_pictures_alike(tmp_path: Path) -> Non
         writer.write(np.zeros((4, 32, 32), np.uint8), [Fraction(k, 10) - Fraction(1, 2) for k in range(4)])
     first = probe(target, "packet=pts_time", "-select_streams", "a", "-read_intervals", "%+#1")["packets"][0]
     assert float(first["pts_time"]) == pytest.approx(0.5, abs=1e-3)
+
+
+def test_what_an_edit_list_hides_is_not_copied(tmp_path: Path) -> None:
+    whole = make(
+        tmp_path / "whole.mp4",
+        "testsrc=s=32x32:r=10:d=3",
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=r=48000:d=3",
+        *("-c:v", "libx264", "-g", "100", "-c:a", "aac"),
+    )
+    hidden = tmp_path / "hidden.mp4"
+    ffmpeg("-ss", "1", "-i", whole, "-c", "copy", hidden)
+    shown = float(probe(hidden, "format=duration")["format"]["duration"])
+    with VideoWriter(tmp_path / "copy.mkv", width=32, height=32) as writer:
+        assert writer.copy_sound(hidden) is None
+        writer.write(np.zeros((20, 32, 32), np.uint8), [Fraction(k, 10) for k in range(20)])
+    stored = decode_sound(tmp_path / "copy.mkv", 1)
+    assert abs(len(stored) / 48000 - shown) < 0.15

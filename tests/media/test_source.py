@@ -20,9 +20,7 @@ from mediaconv.media.source import Chunk
         (np.zeros((4, 1), np.uint8), [Fraction(0)], "4 steps with 1 times"),
     ],
 )
-def test_a_chunk_that_no_source_may_give_is_refused(
-    data: np.ndarray, times: list | None, reason: str
-) -> None:
+def test_a_chunk_that_no_source_may_give_is_refused(data: np.ndarray, times: object, reason: str) -> None:
     with pytest.raises(ReadError, match=reason):
         Chunk(data, times)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.format import Flags
 from av.stream import Disposition
 
 from mediaconv.errors import ReadError
@@ -51,6 +52,21 @@ def source_rate(container: Any, stream: Any) -> Fraction:
         if rate and 0 < rate <= LARGEST_RATE:
             return Fraction(rate)
     return FALLBACK_RATE
+
+
+def finds_frames(container: Any, stream: Any) -> bool:
+    """Whether a frame that is entered midway has the time and the colours of a full read.
+
+    Not in raw streams, which state no times, nor in MPEG program streams, which state some; in AVI only
+    where no frame needs another, as its times count frames; nor where the palette came with an earlier frame.
+    """
+    context = stream.codec_context
+    untimed = container.format.flags & Flags.no_timestamps.value or container.format.name == "mpeg"
+    if untimed or context.format is None:
+        return False
+    if _counts_slots(container) and not context.codec.intra_only:
+        return False
+    return bool(context.format.name != "pal8")
 
 
 def decoded_frames(

@@ -23,13 +23,14 @@ from mediaconv.media.orientation import Orientation, from_display_matrix
 from mediaconv.media.source import Chunk, Source
 from mediaconv.media.suffixes import VIDEO_SUFFIXES
 from mediaconv.media.video import timeline
-from mediaconv.media.video.pictures import best_pictures, decoded_frames, source_rate
+from mediaconv.media.video.pictures import best_pictures, decoded_frames, finds_frames, source_rate
 from mediaconv.media.video.pixels import CHANNELS, PixelConverter
 from mediaconv.media.video.planes import stored_bits
 from mediaconv.media.video.sequence import SequenceReader
 from mediaconv.media.video.video_info import STATED_SIZE, SoundOrigin, VideoInfo
 from mediaconv.media.video.writer import VideoWriter
 
+FIRST_STEP_BACK = Fraction(1)  # seconds
 FIRST_BLOCK = 64  # frames allocated at first for a chunk: a chunk longer than the film costs no more
 
 
@@ -65,6 +66,7 @@ class VideoReader(Source):
         self._container = open_container(self._path)
         try:
             self._open_stream()
+            self._extent = Extent(self._container, self._stream)
             self._set_window(start_seconds, duration_seconds)
             self._frames = self._shown_frames()
             self._prime(size, color)
@@ -133,10 +135,9 @@ class VideoReader(Source):
         context.thread_type = "AUTO"
         self._stream = stream
         self._source_rate = source_rate(self._container, stream)
-        self._extent = Extent(self._container, stream)
 
     def _set_window(self, start_seconds: float, duration_seconds: float | None) -> None:
-        """Where to start and stop, in the file's own times, and seek near the start."""
+        """Where to start and stop, in the file's own times."""
         if start_seconds < 0 or (duration_seconds is not None and duration_seconds <= 0):
             raise ReadError(
                 f"{self._path}: start_seconds {start_seconds}, duration_seconds {duration_seconds}: expected "
@@ -149,12 +150,6 @@ class VideoReader(Source):
         if duration_seconds is not None:
             duration = Fraction(duration_seconds).limit_denominator(10**9)
             self._end = max(first - self._origin, self._start) + duration
-        if start_seconds > 0:
-            target = self._origin + self._start
-            try:
-                self._container.seek(int(target / self._stream.time_base), stream=self._stream)
-            except av.error.FFmpegError:  # a format that cannot seek is read from its start
-                self._container.seek(0)
 
     def _prime(self, size: tuple[int, int] | None, color: str) -> None:
         """Decode the first frame: it tells what the header may not."""
@@ -230,10 +225,38 @@ class VideoReader(Source):
         return timeline.at_rate(timed, rate=self._fps, last_duration=step)
 
     def _decoded(self) -> Iterator[tuple[Fraction | None, av.VideoFrame]]:
-        for time, frame in decoded_frames(self._path, self._container, self._stream):
+        for time, frame in self._from_key_frame() if self._start else self._from_here():
             self._extent.add(frame)
             yield None if time is None else time - self._origin, frame
         self._extent.finish()
+
+    def _from_here(self) -> Iterator[tuple[Fraction | None, av.VideoFrame]]:
+        return decoded_frames(self._path, self._container, self._stream)
+
+    def _from_key_frame(self) -> Iterator[tuple[Fraction | None, av.VideoFrame]]:
+        """Frames from a key frame on that is shown at or before the window's start.
+
+        Containers find places by the time of decoding, or by no time at all: what came is looked at, and
+        while it is later than asked the next try begins twice as far before; the last one is the beginning.
+        """
+        target = self._origin + self._start
+        back = Fraction(0)
+        while finds_frames(self._container, self._stream) and target - back > self._origin:
+            try:
+                self._container.seek(int((target - back) / self._stream.time_base), stream=self._stream)
+                frames = self._from_here()
+                for time, frame in frames:
+                    if frame.key_frame:
+                        if time is not None and time <= target:
+                            return itertools.chain([(time, frame)], frames)
+                        break
+            except (av.error.FFmpegError, ReadError):  # entered where it cannot be decoded, or cannot seek
+                pass
+            back = 2 * back or FIRST_STEP_BACK
+        self._container.close()
+        self._container = open_container(self._path)
+        self._open_stream()
+        return self._from_here()
 
     def _windowed(self) -> bool:
         return bool(self._start) or self._end is not None

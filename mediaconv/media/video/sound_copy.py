@@ -14,6 +14,10 @@ from mediaconv.media.files import one_line
 from mediaconv.media.libav import clock_origin, open_container
 
 
+PRIMING = Fraction(1, 10)
+"""Seconds before the start that a decoder may need to be whole from there on."""
+
+
 class SoundCopy:
     """The sound packets of one source on their way into one output, in step with its pictures."""
 
@@ -103,6 +107,8 @@ class SoundCopy:
                 if packet.pts is None or packet.size == 0:
                     continue
                 begin = packet.pts * base
+                if packet.is_discard and begin < -PRIMING:  # hidden by an edit list
+                    continue
                 if self._end is not None and begin >= self._end:
                     break
                 if self._start and begin + (packet.duration or 0) * base <= self._start:
