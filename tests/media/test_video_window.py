@@ -1,4 +1,4 @@
-"""A window of a film is the slice of a full read, by the time of showing, wherever its container can be entered."""
+"""A window of a film is the slice of a full read, by the time of showing, in every container."""
 
 from __future__ import annotations
 

@@ -31,10 +31,12 @@ class AudioInfo(SourceInfo):
 
     channels: 1 after `mono`. shape: (samples,) of the window read, (None,) where only the end tells.
     bit_depth: of a stored sample (16 for lossy codecs, which store none). floating: stored as floats.
+    layout: the channels' speakers ("FL", "FR", "FC", "LFE", ...), in WAV's order; empty where it is not told.
     """
 
     rate: Fraction
     scale: float = 1.0
+    layout: tuple[str, ...] = ()
 
     @property
     def rate_hz(self) -> int:
@@ -55,6 +57,7 @@ class Decoder(Protocol):
     samples: int | None
     bit_depth: int
     floating: bool
+    layout: tuple[str, ...]
 
     def blocks(self, first: int) -> Iterator[np.ndarray]:
         """Blocks of any length, shape (n, C), from sample `first` to the end. Raises ReadError."""
@@ -112,7 +115,9 @@ class AudioReader(Source):
 
     def notes(self) -> list[str]:
         """What a user should know of what was read, after reading."""
-        return self._decoder.notes()
+        layout = self.info.layout
+        told = [f"channels: {' '.join(layout)}"] if len(layout) > 2 else []
+        return told + self._decoder.notes()
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         """Chunks of `size` samples, the last one shorter. May be called once.
@@ -161,6 +166,7 @@ class AudioReader(Source):
             rate=Fraction(rate),
             bit_depth=decoder.bit_depth,
             floating=decoder.floating,
+            layout=() if self._mono else decoder.layout,
         )
 
     def _window(self) -> Iterator[np.ndarray]:

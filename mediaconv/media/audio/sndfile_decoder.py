@@ -11,24 +11,47 @@ import soundfile
 
 from mediaconv.errors import ReadError
 from mediaconv.media.files import one_line
+from mediaconv.media.integrity.ogg import links
 
 BLOCK_VALUES = 1 << 16
 BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "FLOAT": 32, "DOUBLE": 64}
 BITS |= {"ALAC_16": 16, "ALAC_20": 20, "ALAC_24": 24, "ALAC_32": 32, "DWVW_12": 12, "DWVW_24": 24}
 LOSSY_BITS = 16
+OGG_ORDER = {3: (0, 2, 1), 5: (0, 2, 1, 3, 4), 6: (0, 2, 1, 5, 3, 4), 7: (0, 2, 1, 6, 5, 3, 4)}
+OGG_ORDER |= {8: (0, 2, 1, 7, 5, 6, 3, 4)}
+"""Of Vorbis and Opus, whose third channel is no centre: WAV's order by their own."""
+OGG_LAYOUT = {
+    2: "FL FR",
+    3: "FL FR FC",
+    4: "FL FR BL BR",
+    5: "FL FR FC BL BR",
+    6: "FL FR FC LFE BL BR",
+    7: "FL FR FC LFE BC SL SR",
+    8: "FL FR FC LFE BL BR SL SR",
+}
 
 
 class SndfileDecoder:
     """A file that libsndfile decodes; see `mediaconv.media.audio.reader.Decoder`."""
 
-    def __init__(self, path: Path, file: soundfile.SoundFile) -> None:
+    def __init__(self, path: Path, files: list[soundfile.SoundFile]) -> None:
         self._path = path
-        self._file = file
+        self._files = files
+        file = files[0]
         self.rate_hz = int(file.samplerate)
         self.channels = int(file.channels)
-        self.samples = int(file.frames) if 0 <= file.frames < 2**62 else None
+        for other in files[1:]:
+            if (other.samplerate, other.channels) != (file.samplerate, file.channels):
+                raise ReadError(
+                    f"{path}: the sound changes from {self.rate_hz} Hz, {self.channels} channels to "
+                    f"{other.samplerate} Hz, {other.channels} channels; split the file there"
+                )
+        self.samples: int | None = sum(int(f.frames) for f in files)
         self.bit_depth = BITS.get(file.subtype, LOSSY_BITS)
         self.floating = file.subtype in ("FLOAT", "DOUBLE")
+        third = file.subtype in ("VORBIS", "OPUS")
+        self._order = list(OGG_ORDER.get(self.channels, ())) if third else []
+        self.layout = tuple(OGG_LAYOUT.get(self.channels, "").split()) if third else ()
 
     @classmethod
     def open(cls, path: Path) -> SndfileDecoder | None:
@@ -36,21 +59,36 @@ class SndfileDecoder:
 
         Opened by descriptor, because by name the library takes some suffixes for the content's word.
         """
-        descriptor = os.open(path, os.O_RDONLY)
+        files: list[soundfile.SoundFile] = []
         try:
-            file = soundfile.SoundFile(descriptor, closefd=True)
+            with open(path, "rb") as file:
+                starts = links(file)
+            for start, end in zip(starts, [*starts[1:], None], strict=True):
+                if len(starts) == 1:
+                    files.append(soundfile.SoundFile(os.open(path, os.O_RDONLY), closefd=True))
+                else:
+                    files.append(soundfile.SoundFile(PartOfFile(path, start, end)))
+            if any(_is_left_to_libav(file) for file in files):
+                raise soundfile.LibsndfileError(0)
         except soundfile.LibsndfileError:
+            for file in files:
+                file.close()
             return None
-        return cls(path, file)
+        return cls(path, files)
 
     def blocks(self, first: int) -> Iterator[np.ndarray]:
         """See `Decoder.blocks`. Integers are scaled by 2**(bits-1)."""
         size = max(256, BLOCK_VALUES // self.channels)
         try:
-            if first:
-                self._file.seek(first)
-            while len(block := self._file.read(size, dtype="float32", always_2d=True)):
-                yield block
+            for file in self._files:
+                if first >= file.frames:
+                    first -= file.frames
+                    continue
+                if first:
+                    file.seek(first)
+                    first = 0
+                while len(block := file.read(size, dtype="float32", always_2d=True)):
+                    yield block[:, self._order] if self._order else block
         except soundfile.LibsndfileError as error:
             raise ReadError(f"{self._path}: damaged: decoding stopped ({one_line(error)})") from error
 
@@ -60,4 +98,36 @@ class SndfileDecoder:
 
     def close(self) -> None:
         """Release the file. May be called twice."""
-        self._file.close()
+        for file in self._files:
+            file.close()
+
+
+def _is_left_to_libav(file: soundfile.SoundFile) -> bool:
+    """What libsndfile ends by an estimate of the length, or gives in an order of channels of its own."""
+    estimated = file.format == "FLAC" and not 0 < file.frames < 2**62
+    return file.subtype.startswith("MPEG") or estimated or (file.subtype[:4] == "ALAC" and file.channels > 2)
+
+
+class PartOfFile:
+    """The bytes from `start` to `end` (None: to the end) of a file, as libsndfile reads them."""
+
+    def __init__(self, path: Path, start: int, end: int | None) -> None:
+        self._file = open(path, "rb")  # noqa: SIM115 - lives as long as this
+        self._start = start
+        self._end = os.fstat(self._file.fileno()).st_size if end is None else end
+        self._file.seek(start)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: self._start, os.SEEK_CUR: self._file.tell(), os.SEEK_END: self._end}[whence]
+        self._file.seek(max(self._start, min(base + offset, self._end)))
+        return self.tell()
+
+    def tell(self) -> int:
+        return self._file.tell() - self._start
+
+    def read(self, size: int = -1) -> bytes:
+        left = self._end - self._file.tell()
+        return self._file.read(left if size < 0 else min(size, left))
+
+    def write(self, data: bytes) -> int:
+        raise OSError("opened to be read")

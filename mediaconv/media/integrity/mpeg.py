@@ -13,6 +13,9 @@ PS_TAIL_BYTES = 1 << 17  # holds the last packet and the pack before it
 AC3_SYNC = b"\x0b\x77"
 AC3_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
 AC3_HEADER_BYTES = 6
+MP3_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+MP3_HALF_KBPS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+MP3_HZ = (44100, 48000, 32000)
 
 
 def check_transport_stream(packet: int, file: BinaryIO, head: bytes, size: int) -> int | None:
@@ -29,7 +32,10 @@ def is_transport_stream(packet: int, head: bytes) -> bool:
 
 
 def check_mp3(file: BinaryIO, head: bytes, size: int) -> int | None:
-    """The count of bytes that encoders leave in the first frame, after the tags."""
+    """The count of bytes that encoders leave in the first frame, after the tags.
+
+    It is believed where the file ends within a frame: programs that cut between frames leave it as it was.
+    """
     start = 0
     if head.startswith(b"ID3") and len(head) > 10:
         start = 10 + sum((byte & 0x7F) << 7 * (3 - place) for place, byte in enumerate(head[6:10]))
@@ -42,7 +48,31 @@ def check_mp3(file: BinaryIO, head: bytes, size: int) -> int | None:
     if not flags & XING_HAS_BYTES:
         return None
     place = mark + (12 if flags & XING_HAS_FRAMES else 8)
-    return start + int.from_bytes(frame[place : place + 4], "big")
+    stated = start + int.from_bytes(frame[place : place + 4], "big")
+    return stated if stated > size and _mp3_ends_within_a_frame(file, start, size) else None
+
+
+def _mp3_ends_within_a_frame(file: BinaryIO, offset: int, size: int) -> bool:
+    while offset < size:
+        file.seek(offset)
+        header = file.read(4)
+        length = _mp3_frame_bytes(header)
+        if length is None:  # a tag of the end, or no frame
+            return not header.startswith((b"TAG", b"APET", b"LYRI"))
+        offset += length
+    return offset > size
+
+
+def _mp3_frame_bytes(header: bytes) -> int | None:
+    """Of Layer III."""
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
+        return None
+    version, code, rate = header[1] >> 3 & 3, header[2] >> 4, header[2] >> 2 & 3
+    if version == 1 or code in (0, 15) or rate == 3:
+        return None
+    kbps = (MP3_KBPS if version == 3 else MP3_HALF_KBPS)[code - 1]
+    hz = MP3_HZ[rate] >> {3: 0, 2: 1, 0: 2}[version]
+    return (144 if version == 3 else 72) * kbps * 1000 // hz + (header[2] >> 1 & 1)
 
 
 def check_program_stream(file: BinaryIO, head: bytes, size: int) -> int | None:

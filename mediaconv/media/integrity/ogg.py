@@ -5,10 +5,12 @@ Nothing is decoded.
 
 from __future__ import annotations
 
+import os
 import zlib
 from typing import BinaryIO
 
 HEADER_BYTES = 27
+FIRST_OF_STREAM = 2
 CHECKSUM = slice(22, 26)
 REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 
@@ -43,6 +45,20 @@ def check_pages(file: BinaryIO, head: bytes, size: int) -> int | None:
             raise DamagedPageError(f"the page at byte {offset} does not match its checksum")
         offset += length
     return None
+
+
+def links(file: BinaryIO) -> list[int]:
+    """Where the streams of a file begin that follow one another (a chained recording); [0] of other files."""
+    starts, offset, in_head = [0], 0, True
+    while len(header := file.read(HEADER_BYTES)) == HEADER_BYTES and header[:4] == b"OggS":
+        table = file.read(header[26])
+        begins = bool(header[5] & FIRST_OF_STREAM)
+        if begins and not in_head:
+            starts.append(offset)
+        in_head = begins
+        file.seek(sum(table), os.SEEK_CUR)
+        offset += HEADER_BYTES + len(table) + sum(table)
+    return starts
 
 
 def checksum(page: bytes) -> int:

@@ -13,7 +13,6 @@ from mediaconv.errors import ReadError
 from mediaconv.media.files import one_line
 from mediaconv.media.libav import clock_origin, open_container
 
-
 PRIMING = Fraction(1, 10)
 """Seconds before the start that a decoder may need to be whole from there on."""
 

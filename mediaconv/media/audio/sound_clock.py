@@ -1,0 +1,83 @@
+"""The times of decoded sound: holes and overlaps between frames, so that the sound keeps the file's clock.
+
+Decodes nothing; times are exact fractions of a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+
+LONGEST_FILLED = 600
+"""Seconds of a hole that is filled: a longer one is a clock that jumps, and would fill a disk."""
+LONGEST_OVERLAP = 1
+"""Seconds of an overlap that is taken out: a longer one is a clock that begins again (files joined)."""
+ROUNDING = Fraction(1, 400)
+"""Seconds: containers that count milliseconds round both ends of a frame."""
+SILENT_BLOCK = 1 << 16
+TOLD = 3
+
+
+class SoundClock:
+    """Follows one stream's frames."""
+
+    def __init__(self, rate_hz: int) -> None:
+        self._rate = rate_hz
+        self._origin: Fraction | None = None
+        self._given = 0
+        self._end: Fraction | None = None
+        self._filled: list[tuple[float, float]] = []
+        self._closed: list[tuple[float, float]] = []
+
+    def hole(self, begin: Fraction | None, samples: int) -> int:
+        """Samples of silence before a frame of `samples` that begins at that time; negative: to be left out.
+
+        A frame without a time follows the one before. Steps below half a frame are rounding.
+        """
+        hole = 0
+        length = Fraction(samples, self._rate)
+        if begin is not None and self._end is not None and self._origin is not None:
+            step = begin - self._end
+            if abs(step) > max(length / 2, ROUNDING):
+                hole = self._mend(begin, step, samples)
+        if begin is not None:
+            self._origin = begin if self._origin is None else self._origin
+            self._end = begin + length
+        elif self._end is not None:
+            self._end += length
+        self._given += samples + hole
+        return hole
+
+    def _mend(self, begin: Fraction, step: Fraction, samples: int) -> int:
+        at = self._given / self._rate
+        if not -LONGEST_OVERLAP <= step <= LONGEST_FILLED:
+            self._closed.append((at, float(step)))
+            self._origin = begin - Fraction(self._given, self._rate)
+            return 0
+        self._filled.append((at, float(step)))
+        exact = round((begin - (self._origin or Fraction(0))) * self._rate) - self._given
+        return max(exact if exact * step > 0 else round(step * self._rate), -samples)
+
+    def notes(self) -> list[str]:
+        """Where the times jump, and what became of it."""
+        notes = []
+        if self._filled:
+            notes.append(f"holes in the sound are silence, overlaps left out: {_listed(self._filled)}")
+        if self._closed:
+            notes.append(f"the sound's clock jumps, which was passed over: {_listed(self._closed)}")
+        return notes
+
+
+def silence(samples: int, channels: int) -> Iterator[np.ndarray]:
+    """Blocks of zeros, none for a negative number."""
+    while samples > 0:
+        part = min(samples, SILENT_BLOCK)
+        samples -= part
+        yield np.zeros((part, channels), np.float32)
+
+
+def _listed(jumps: list[tuple[float, float]]) -> str:
+    more = f" and {len(jumps) - TOLD} more" if len(jumps) > TOLD else ""
+    return ", ".join(f"{step:+.3f} s at {at:.3f} s" for at, step in jumps[:TOLD]) + more
