@@ -13,6 +13,7 @@ from mediaconv import __version__
 from mediaconv.cli.animate import animate
 from mediaconv.cli.compare import compare
 from mediaconv.cli.configuration import schema, validate
+from mediaconv.cli.export import export
 from mediaconv.cli.forecast import forecast
 from mediaconv.cli.inspect import inspect
 from mediaconv.cli.kernels import kernels
@@ -49,7 +50,20 @@ def _root(
     """Convolution stacks, standard and causal, over sound, images and film."""
 
 
-COMMANDS = (run, status, validate, schema, compare, prove, animate, trace, inspect, receptive, kernels)
+COMMANDS = (
+    run,
+    status,
+    validate,
+    schema,
+    compare,
+    prove,
+    animate,
+    trace,
+    inspect,
+    receptive,
+    kernels,
+    export,
+)
 for command in COMMANDS:
     app.command()(ending(command))
 

@@ -6,6 +6,8 @@ Knows nothing of files or YAML.
 """
 
 from mediaconv.nn.convert import register_converter, register_residual, to_streaming
+from mediaconv.nn.export.files import write_step
+from mediaconv.nn.export.step import export_step
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.layers.containers import Branches, Residual, Sequential
 from mediaconv.nn.layers.conv import CausalConv1d, CausalConv2d, CausalConv3d, Conv1d, Conv2d, Conv3d
@@ -125,10 +127,12 @@ __all__ = [
     "Upsample2d",
     "Upsample3d",
     "UpsampleNearest",
+    "export_step",
     "geometry",
     "noncausal_layers",
     "register_converter",
     "register_residual",
     "stream",
     "to_streaming",
+    "write_step",
 ]

@@ -2,8 +2,8 @@
 
 On a CPU torch chooses a library by the input's size, so that a short chunk is not computed as the whole is:
 a conv3d of few frames takes many times as long, a long sum differs by more than 1e-6 allows. Here the choice
-does not depend on the length wherever that would show. On other devices, and under `torch.compile` and
-`torch.export`, it is torch's. Windows, padding modes and state are not known here.
+does not depend on the length wherever that would show. On other devices, and under `torch.compile`,
+`torch.export` and `torch.onnx`, it is torch's. Windows, padding modes and state are not known here.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ def _is_ours(x: Tensor, weight: Tensor, groups: int) -> bool:
     return (
         x.is_cpu
         and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
         and x.ndim == weight.ndim
         and x.shape[1] == weight.shape[1] * groups
         and x.dtype == weight.dtype

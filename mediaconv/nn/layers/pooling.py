@@ -104,6 +104,10 @@ class _AvgPool(_Pool):
         else:
             pool = F.avg_pool2d if self.dims == 2 else F.avg_pool3d
             total = pool(padded, self.kernel_size, self.stride, divisor_override=1)
+        return self.divided(total, x, place)
+
+    def divided(self, total: Tensor, x: Tensor, place: Place | None) -> Tensor:
+        """Sums of windows over what each counts; `x` is the input before its padding."""
         if self.divisor_override is not None:
             return total / self.divisor_override
         divisor: Tensor | int = 1

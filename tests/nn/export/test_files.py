@@ -1,0 +1,164 @@
+"""Exported steps as files, run by onnxruntime and by torch.export: random stacks, and every layer."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn as tn
+
+from mediaconv import nn
+from mediaconv.errors import UsageError
+from mediaconv.nn import geometry
+from mediaconv.nn.export.files import check, write_step
+from mediaconv.nn.export.step import export_step
+from tests.nn.export.test_step import FRAME, SAME
+from tests.nn.strategies import LAYERS, Case, seeded, single_layers, stacks
+from tests.tally import passed
+
+pytestmark = pytest.mark.slow
+
+
+def onnx_keeps(case: Case, seed: int, folder: Path) -> None:
+    """One module to an ONNX file, which `write_step` runs against the module before it keeps it."""
+    seeded(case, seed)
+    module, found = case.module.float().eval(), geometry(case.module)
+    if found.whole:
+        return
+    frame = tuple(n + case.shortest for n in FRAME[case.dims])
+    example = torch.zeros(1, case.channels, 2 * found.grain + case.shortest * found.grain, *frame)
+    try:
+        with torch.no_grad():
+            whole = module(example)
+    except (RuntimeError, ValueError):
+        return  # an input that this module does not take
+    if 0 in whole.shape[:2] + whole.shape[3:]:
+        return
+    facts = write_step(export_step(module, example), folder / "step.onnx", module)
+    assert facts["largest_difference"] <= 1e-5
+    passed["steps in onnxruntime"] += 1
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_every_layer_runs_in_onnxruntime(kind: str, tmp_path: Path) -> None:
+    @settings(SAME, max_examples=3)
+    @given(single_layers(kind), st.integers(0, 999))
+    def each(case: Case, seed: int) -> None:
+        onnx_keeps(case, seed, tmp_path)
+
+    each()
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_random_stacks_run_in_onnxruntime(dims: int, tmp_path: Path) -> None:
+    @settings(SAME, max_examples=70)
+    @given(stacks(dims), st.integers(0, 999))
+    def each(case: Case, seed: int) -> None:
+        onnx_keeps(case, seed, tmp_path)
+
+    each()
+
+
+def stack() -> tn.Module:
+    """A stack that looks ahead, and one path of it later than the other."""
+    torch.manual_seed(3)
+    body = nn.Sequential(nn.Conv1d(4, 4, 5, padding="same"), tn.Tanh(), nn.CausalConv1d(4, 4, 3))
+    layers = nn.Conv1d(2, 4, 3, stride=2, padding="same"), nn.Residual(body), nn.Conv1d(4, 1, 3, padding=1)
+    return nn.Sequential(*layers).eval()
+
+
+USER = """
+import json, sys
+import numpy as np, onnxruntime
+facts = json.load(open("step.json"))
+x = np.load("x.npy")
+session = onnxruntime.InferenceSession("step.onnx")
+kinds = {name: "int64" if name.startswith("clock") else "float32" for name in facts["state"]}
+state = [np.zeros(shape, kinds[name]) for name, shape in facts["state"].items()]
+outputs, chunk, length = [], facts["chunk"], x.shape[2]
+wanted = int(sys.argv[1])
+while sum(y.shape[2] for y in outputs) < facts["skip"] + wanted:
+    piece, x = x[:, :, :chunk], x[:, :, chunk:]
+    if piece.shape[2] < chunk:
+        state[1] = np.array(length)
+        piece = np.pad(piece, [(0, 0), (0, 0), (0, chunk - piece.shape[2])])
+    y, *state = session.run(None, dict(zip(facts["inputs"], [piece, *state])))
+    outputs.append(y)
+np.save("y.npy", np.concatenate(outputs, 2)[:, :, facts["skip"] : facts["skip"] + wanted])
+"""
+
+
+def test_a_program_without_mediaconv_gets_the_whole_result(tmp_path: Path) -> None:
+    module, x = stack(), torch.randn(1, 2, 77)
+    write_step(export_step(module, torch.zeros(1, 2, 8)), tmp_path / "step.onnx", module)
+    whole = module(x).detach().numpy()
+    np.save(tmp_path / "x.npy", x.numpy())
+    command = [sys.executable, "-c", "import sys; sys.modules['torch'] = None\n" + USER, str(whole.shape[2])]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    y = np.load(tmp_path / "y.npy")
+    # float32 sums in another order
+    np.testing.assert_allclose(y, whole, rtol=0, atol=1e-6 * np.abs(whole).max())
+
+
+def test_a_pt2_file_runs_without_mediaconv(tmp_path: Path) -> None:
+    module = stack()
+    step = export_step(module, torch.zeros(1, 2, 8))
+    write_step(step, tmp_path / "step.pt2", module)
+    torch.save(
+        ([torch.zeros(1, 2, 8), *step.start()], step(torch.zeros(1, 2, 8), *step.start())), tmp_path / "io.pt"
+    )
+    code = (
+        "import sys; sys.modules['mediaconv'] = None; import torch; given, expected = torch.load('io.pt');"
+        "got = torch.export.load('step.pt2').module()(*given);"
+        "assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(got, expected))"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
+def test_a_state_saved_in_the_middle_goes_on_in_another_process(tmp_path: Path) -> None:
+    module, x = stack(), torch.randn(1, 2, 32)
+    step = export_step(module, torch.zeros(1, 2, 16))
+    write_step(step, tmp_path / "step.onnx", module)
+    _, *state = step(x[..., :16], *step.start())
+    expected, *_ = step(x[..., 16:], *state)
+    names = ["chunk", *step.info.state]
+    given = [value.detach().numpy() for value in (x[..., 16:], *state)]
+    np.savez(tmp_path / "state.npz", **dict(zip(names, given, strict=True)))
+    code = (
+        "import numpy as np, onnxruntime; s = onnxruntime.InferenceSession('step.onnx');"
+        "np.save('y.npy', s.run(['outputs'], dict(np.load('state.npz')))[0])"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    # float32 sums in another order
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected.detach(), rtol=0, atol=1e-6)
+
+
+def test_the_file_tells_what_it_is(tmp_path: Path) -> None:
+    import onnx
+
+    module = stack()
+    step = export_step(module, torch.zeros(1, 2, 8))
+    write_step(step, tmp_path / "step.onnx", module, metadata={"rate_hz": 16000})
+    told = {p.key: p.value for p in onnx.load(tmp_path / "step.onnx").metadata_props}
+    facts = json.loads((tmp_path / "step.json").read_text())
+    assert json.loads(told["skip"]) == facts["skip"] == step.info.skip
+    assert facts["latency"] == geometry(module).latency
+    assert (facts["rate_hz"], facts["stride"]) == (16000, "2")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step.json", "step.onnx"]
+
+
+def test_a_step_that_differs_is_not_written(tmp_path: Path) -> None:
+    module, other = stack(), stack()
+    torch.nn.init.normal_(other[0].bias)
+    with pytest.raises(UsageError, match="not written: the exported step differs"):
+        write_step(export_step(module, torch.zeros(1, 2, 8)), tmp_path / "step.onnx", other)
+    assert not list(tmp_path.iterdir())
+    assert check(lambda *t: list(export_step(module, torch.zeros(1, 2, 8))(*t)),
+                 export_step(module, torch.zeros(1, 2, 8)), other) > 1e-5  # fmt: skip
