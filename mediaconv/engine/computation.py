@@ -69,6 +69,11 @@ class Computation:
         return axis_map(self.module).stride
 
     @property
+    def notes(self) -> list[str]:
+        """What a user should know of the module: that a captured one holds something to the end."""
+        return list(dict.fromkeys(note for m in self.module.modules() for note in getattr(m, "notes", ())))
+
+    @property
     def needs_range(self) -> bool:
         """Whether the normalizer must see the whole output first (`learn_range`)."""
         return self._normalizer.two_passes

@@ -63,6 +63,11 @@ class Trace:
     rows: tuple[Row, ...]
     total: Row
 
+    def __str__(self) -> str:
+        from mediaconv.nn.summary.trace_table import trace_text
+
+        return trace_text(self).rstrip()
+
     def layer(self, name: str) -> Row:
         """The row of a layer by number or dotted name. Raises UsageError listing the names."""
         for row in self.rows:

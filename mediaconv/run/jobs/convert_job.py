@@ -97,7 +97,7 @@ def write_outputs(
             paths = tuple(sink.finish())
         finally:
             sink.abort()
-        notes = [*source.notes(), *sink.notes()]
+        notes = [*source.notes(), *computation.notes, *sink.notes()]
         if converted.clipped:
             notes.append(f"{converted.clipped} values lay outside the range of the file and were clipped")
         yield Written(**vars(converted), paths=paths, notes=notes)
