@@ -180,3 +180,26 @@ def test_thirty_residuals_inside_each_other_fit_the_page(browser, tmp_path, widt
     cards = page.evaluate("[...document.querySelectorAll('section.card')].map(n => n.clientWidth)")
     assert min(cards) > min(300, width / 2)
     assert problems == []
+
+
+def test_the_input_is_seen_in_its_colours(browser, tmp_path):
+    """Four plain areas, so that averaging to the page's size changes no pixel in their middle."""
+    picture = np.zeros((40, 60, 3), np.uint8)
+    picture[:20, :30], picture[:20, 30:] = (200, 10, 30), (20, 180, 90)
+    picture[20:, :30], picture[20:, 30:] = (0, 0, 0), (250, 250, 250)
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), picture[..., ::-1])
+    found = inspect_config(settings("image", [{"conv": {"out_channels": 2, "kernel_size": 3}}], path), [path])
+    page, problems = opened(browser, found.save(tmp_path / "a.html"))
+    width = page.evaluate("document.querySelector('canvas.colour').width")
+    scale = width / 60
+    found.save_pngs(tmp_path / "p")
+    sheet = cv2.imread(str(tmp_path / "p/00_input_maps.png"))[..., ::-1]
+    for row, column in ((10, 15), (10, 45), (30, 15), (30, 45)):
+        expected = picture[row, column].astype(int)
+        seen = page.evaluate(PIXEL, ["canvas.colour", int(column * scale), int(row * scale)])
+        # a map keeps 255 levels between the channel's lowest and highest value
+        assert np.abs(np.array(seen) - expected).max() <= 1
+        assert (np.abs(sheet.astype(int) - expected).max(-1) <= 2).sum() > 1000
+    assert page.locator("canvas.colour").count() == 1
+    assert problems == []

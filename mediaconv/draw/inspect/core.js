@@ -84,6 +84,18 @@ function table(range, limit, asGray) {
   }
   return colours;
 }
+// The first three channels of a tile as red, green and blue from 0 to 1.
+function paintColour(canvas, sheet, column, ranges) {
+  const {h, w} = sheet;
+  canvas.width = w; canvas.height = h;
+  canvas.classList.toggle("smooth", Math.max(w, h) > 96);
+  const image = new ImageData(w, h);
+  for (let y = 0; y < h; y++) for (let x = 0; x < w; x++) for (let c = 0; c < 4; c++) {
+    const level = sheet.gray[Math.min(c, 2) * h * sheet.stride + y * sheet.stride + column * w + x];
+    image.data[4 * (y * w + x) + c] = c === 3 ? 255 : Math.round(255 * (valueOf(level, ranges[c]) ?? 0));
+  }
+  canvas.getContext("2d", {willReadFrequently: true}).putImageData(image, 0, 0);
+}
 const asGray = node => S.colours === "gray" || (S.colours === "signed" && node.gray);
 // Draw one tile of a decoded sheet.
 function paint(canvas, sheet, row, column, colours) {

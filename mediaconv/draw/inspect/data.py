@@ -21,14 +21,13 @@ WORDS = {1: "sample", 2: "image", 3: "frame"}
 
 def page_data(found: Findings) -> dict[str, Any]:
     """Everything that the page shows."""
-    gray = found.axes != 1 and tuple(found.pipeline.signal_range) == (0.0, 1.0)
     return {
         "axes": found.axes,
         "axisNames": list(found.pipeline.axes),
         "word": WORDS[found.axes],
         "files": [_file(found, i) for i in range(len(found.clips))],
         "outline": [list(entry) for entry in found.outline],
-        "nodes": [_node(found, node, gray and node.kind in ("input", "normalize")) for node in found.nodes],
+        "nodes": [_node(found, node) for node in found.nodes],
         "notes": list(found.notes),
     }
 
@@ -53,7 +52,7 @@ def _file(found: Findings, i: int) -> dict[str, Any]:
     }
 
 
-def _node(found: Findings, node: Node, gray: bool) -> dict[str, Any]:
+def _node(found: Findings, node: Node) -> dict[str, Any]:
     stats = node.stats
     return {
         "id": node.id,
@@ -66,7 +65,8 @@ def _node(found: Findings, node: Node, gray: bool) -> dict[str, Any]:
         "lengths": list(node.lengths),
         "stride": float(node.stride),
         "parameters": node.parameters,
-        "gray": gray,
+        "gray": found.is_picture(node),
+        "colour": found.is_colour(node),
         "ranges": [[short(a), short(b)] for a, b in node.ranges],
         "sheets": [_sheet(found, node, i) for i in range(len(node.sheets))],
         "stats": {

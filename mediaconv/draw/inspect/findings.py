@@ -33,3 +33,12 @@ class Findings:
     def axes(self) -> int:
         """Number of convolved axes."""
         return len(self.pipeline.axes)
+
+    def is_picture(self, node: Node) -> bool:
+        """Whether a node's values are brightness, to be seen in gray: what is read and what is written."""
+        bright = self.axes != 1 and tuple(self.pipeline.signal_range) == (0.0, 1.0)
+        return bright and node.kind in ("input", "normalize")
+
+    def is_colour(self, node: Node) -> bool:
+        """Whether the first channels are red, green and blue: those of an input of three or four."""
+        return self.is_picture(node) and node.kind == "input" and node.channels in (3, 4)

@@ -70,7 +70,10 @@ function tiles(node, choose) {
     box.append(button);
     return {button, canvas, channel};
   });
+  const colour = node.colour ? el("canvas", {class: "map colour", role: "img", "aria-label": `${node.title} in colours`}) : null;
+  if (colour) box.prepend(el("figure", {class: "tile"}, el("span", {}, el("b", {}, "in colours")), colour));
   return {box, draw() {
+    if (colour) paintColour(colour, sheetOf(node), columnOf(sheetOf(node)), node.ranges);
     for (const {button, canvas, channel} of parts) {
       button.setAttribute("aria-pressed", chosen.get(node.id) === channel);
       if (curves) drawNodeCurve(canvas, node, channel); else drawPicture(canvas, node, channel);

@@ -25,7 +25,10 @@ from mediaconv.draw.scene.shapes import text_width
 from mediaconv.errors import WriteError
 from mediaconv.filesystem import make_folders, write_made
 
-CELL = 132
+PAGE = 1280
+"""Width of a sheet of maps in pixels, as of the page."""
+CELL = 320
+"""Longest side of a map, where the page has room for it."""
 MAX_COLUMNS = 6
 GAP = 8
 PNG_MARK = "mediaconv inspect"
@@ -100,23 +103,30 @@ def _enlarged(picture: np.ndarray, height: int, width: int) -> np.ndarray:
 def _mosaic(
     cells: Sequence[Sequence[np.ndarray | None]], rows: Sequence[str], columns: Sequence[str], title: str
 ) -> Any:
-    """A figure of pictures (h, w, 3) in rows and columns with their labels."""
+    """A figure of pictures (h, w, 3) in rows and columns with their labels.
+
+    Without rows' labels, `columns` are the pictures' own, in reading order.
+    """
     from matplotlib.figure import Figure
+
+    each = not rows
+    across = max(map(len, cells))
 
     shapes = [c.shape[:2] for row in cells for c in row if c is not None]
     high, wide = max(s[0] for s in shapes), max(s[1] for s in shapes)
     left, top = math.ceil(max((_width(row, LABEL) for row in rows), default=0)) + 18, 58
-    width = left + len(columns) * (wide + GAP) + 8
+    down = high + GAP + (26 if each else 0)
+    width = left + across * (wide + GAP) + 8
     width, height = (
         max(width, math.ceil(_width(title, TITLE, bold=True)) + 20, 260),
-        top + len(rows) * (high + GAP) + 6,
+        top + len(cells) * down + 6,
     )
     sheet = np.full((height, width, 3), 255, np.uint8)
     for r, row in enumerate(cells):
         for c, cell in enumerate(row):
             if cell is None:
                 continue
-            y, x = top + r * (high + GAP), left + c * (wide + GAP)
+            y, x = top + r * down, left + c * (wide + GAP)
             h, w = cell.shape[:2]
             sheet[y - 1 : y + h + 1, x - 1 : x + w + 1] = rgb(LIGHT["line"])
             sheet[y : y + h, x : x + w] = cell
@@ -126,10 +136,11 @@ def _mosaic(
     axes.axis("off")
     style: dict[str, Any] = {"color": LIGHT["ink"], "fontsize": LABEL, "va": "center"}
     axes.text(8, 16, title, fontweight="bold", **{**style, "fontsize": TITLE})
-    for c, text in enumerate(columns):
-        axes.text(left + c * (wide + GAP) + wide / 2, top - 13, text, ha="center", **style)
+    for n, text in enumerate(columns):
+        r, c = divmod(n, across) if each else (0, n)
+        axes.text(left + c * (wide + GAP) + wide / 2, top + r * down - 13, text, ha="center", **style)
     for r, text in enumerate(rows):
-        axes.text(left - 8, top + r * (high + GAP) + high / 2, text, ha="right", **style)
+        axes.text(left - 8, top + r * down + high / 2, text, ha="right", **style)
     return figure
 
 
@@ -199,19 +210,52 @@ def _maps(found: Findings, node: Node) -> Any:
         ]
         return _curves(rows, title)
     places = _places(found, node)
-    cells = [[_picture(node, file, c, column) for file, column, _ in places] for c in range(node.shown)]
+    gray = found.is_picture(node)
+    if len(places) == 1:
+        file, column, _ = places[0]
+        tiles = [_picture(node, file, c, column, gray=gray) for c in range(node.shown)]
+        names = [f"channel {label}" for label in labels]
+        if found.is_colour(node):
+            tiles, names = [_in_colours(node, file, column), *tiles], ["in colours", *names]
+        across = min(len(tiles), max(1, (PAGE - 40) // (max(t.shape[1] for t in tiles) + GAP)))
+        return _mosaic([tiles[i : i + across] for i in range(0, len(tiles), across)], [], names, title)
+    side = min(CELL, (PAGE - 100) // len(places) - GAP)
+    cells = [
+        [_picture(node, file, c, column, side, gray=gray) for file, column, _ in places]
+        for c in range(node.shown)
+    ]
+    if found.is_colour(node):
+        cells.insert(0, [_in_colours(node, file, column, side) for file, column, _ in places])
+        labels.insert(0, "in colours")
     return _mosaic(cells, labels, [label for *_, label in places], title)
 
 
+def _in_colours(node: Node, file: int, column: int, longest: int = CELL) -> np.ndarray:
+    """The first three channels as red, green and blue from 0 to 1."""
+    values = np.stack([_values_of(node, file, c, column) for c in range(3)], -1)
+    return _fitted(np.rint(255 * np.nan_to_num(values).clip(0, 1)).astype(np.uint8), longest)
+
+
 def _picture(
-    node: Node, file: int, channel: int, column: int, longest: int = CELL, most: float = 0.0
+    node: Node,
+    file: int,
+    channel: int,
+    column: int,
+    longest: int = CELL,
+    most: float = 0.0,
+    gray: bool = False,
 ) -> np.ndarray:
     values = _values_of(node, file, channel, column)
-    coloured = _colours(values, most or max(map(abs, node.ranges[channel])))
-    factor = longest / max(values.shape)
-    return _enlarged(
-        coloured, max(1, round(values.shape[0] * factor)), max(1, round(values.shape[1] * factor))
-    )
+    if gray:
+        low, high = node.ranges[channel]
+        bright = np.rint(255 * np.nan_to_num((values - low) / ((high - low) or 1))).astype(np.uint8)
+        return _fitted(np.repeat(bright[..., None], 3, -1), longest)
+    return _fitted(_colours(values, most or max(map(abs, node.ranges[channel]))), longest)
+
+
+def _fitted(picture: np.ndarray, longest: int) -> np.ndarray:
+    factor = longest / max(picture.shape[:2])
+    return _enlarged(picture, *(max(1, round(n * factor)) for n in picture.shape[:2]))
 
 
 def _values(node: Node) -> Any:
@@ -315,6 +359,6 @@ def _side_by_side(
     most = max(max(map(abs, n.ranges[c])) for _, n, c in what) if together else 0.0
     cells = []
     for _, n, c in what:
-        longest = max(4, round(2 * CELL * max(n.lengths[-2:]) / largest))
-        cells.append(_picture(n, 0, c, n.sheets[0].columns // 2, longest, most))
+        longest = max(4, round(CELL * max(n.lengths[-2:]) / largest))
+        cells.append(_picture(n, 0, c, n.sheets[0].columns // 2, longest, most, found.is_picture(n)))
     return _mosaic([cells], [""], [f"{label}, channel {c}" for label, _, c in what], title)
