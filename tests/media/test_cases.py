@@ -80,3 +80,9 @@ def test_a_hole_is_silence_and_told() -> None:
     at = np.abs(np.fft.rfft(data[40000:56000, 0])).argmax()
     assert at == 880
     assert notes == ["holes in the sound are silence, overlaps left out: +1.024 s at 1.024 s"]
+
+
+def test_alpha_of_vp9() -> None:
+    alpha = film("film_alpha.webm", color="rgba")[..., 3]
+    assert (alpha[:, :, :31] == 0).all()
+    assert (alpha[:, :, 33:] == 255).all()

@@ -121,12 +121,35 @@ def _decode_pillow(path: Path, picture: PIL.Image.Image) -> np.ndarray:
 
 
 def _decode_deep(path: Path, bits: int, orientation: Orientation) -> np.ndarray:
-    data = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    stored = np.fromfile(path, np.uint8)
+    data = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED)
     if data is None:
         raise ReadError(f"{path}: damaged or cut off: its {bits}-bit samples cannot be decoded")
     if data.dtype == np.uint16 and bits < 16:
         data = to_sixteen(data, bits)
-    return orientation.apply(_from_bgr(data))
+    return orientation.apply(_keyed(_from_bgr(data), _png_key(stored.tobytes())))
+
+
+def _png_key(stored: bytes) -> tuple[int, ...]:
+    """The colour that a PNG of 16 bits states to be transparent; empty where there is none."""
+    offset = len(PNG)
+    while stored.startswith(PNG) and offset + 8 <= len(stored):
+        length, kind = int.from_bytes(stored[offset : offset + 4], "big"), stored[offset + 4 : offset + 8]
+        if kind == b"tRNS":
+            return tuple(np.frombuffer(stored[offset + 8 : offset + 8 + length], ">u2").tolist())
+        if kind == b"IDAT":
+            break
+        offset += 12 + length
+    return ()
+
+
+def _keyed(data: np.ndarray, key: tuple[int, ...]) -> np.ndarray:
+    """With alpha 0 where the colour is the key, else opaque; as it is without one."""
+    if data.shape[2] != len(key) or not key:
+        return data
+    alpha = np.where((data == np.array(key, data.dtype)).all(axis=2), 0, np.iinfo(data.dtype).max)
+    colours = np.repeat(data, 3, axis=2) if len(key) == 1 else data
+    return np.dstack([colours, alpha.astype(data.dtype)])
 
 
 def _from_bgr(data: np.ndarray) -> np.ndarray:

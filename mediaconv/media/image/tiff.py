@@ -23,6 +23,8 @@ logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it raises what matte
 
 ORIENTATION_TAG = 274
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
+INKS, YCBCR, LAB = 5, 6, (8, 9, 10)
+MULTIPLIED_ALPHA = 1
 KINDS = {1: "unsigned integer", 2: "signed integer", 3: "float"}
 NARROW = 16  # pixels: narrower pages may be bands
 COPY_OR_MASK = 1 | 4  # bits of NewSubfileType
@@ -47,6 +49,10 @@ def decode(path: Path, limits: Limits) -> tuple[np.ndarray, int]:
             return _stretched(np.moveaxis(series.asarray(), axis, -1), page), 1
         if page.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB) and page.bitspersample <= 8:
             return _by_pillow(path), _pictures(file)
+        if page.photometric == YCBCR or page.photometric in LAB:
+            kind = tifffile.PHOTOMETRIC(page.photometric).name
+            bits = page.bitspersample
+            raise ReadError(f"{path}: {kind} colours of {bits} bits are not supported; convert to RGB")
         data = _bands_last(page)
         orientation = from_exif(int(page.tags.valueof(ORIENTATION_TAG, default=1)))
         return orientation.apply(data), _pictures(file)
@@ -111,9 +117,33 @@ def _bands_last(page: tifffile.TiffPage) -> np.ndarray:
         data = np.moveaxis(data, axes.index("S"), -1)
     elif "S" not in axes:
         data = data[..., None]
-    data = _stretched(data.reshape(data.shape[-3:]), page)
+    data = _straight(_stretched(data.reshape(data.shape[-3:]), page), page)
+    if page.photometric == INKS and data.shape[2] >= 4:
+        return _paper(data)
     alpha = data.shape[2] == 2 and ALPHA_SAMPLES.intersection(page.extrasamples)
     return data[..., [0, 0, 0, 1]] if alpha else data
+
+
+def _straight(data: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:
+    """Colours that are multiplied by their alpha as they were before; 0 where nothing is seen."""
+    extra = page.extrasamples
+    if not extra or extra[0] != MULTIPLIED_ALPHA or data.shape[2] <= len(extra):
+        return data
+    at = data.shape[2] - len(extra)
+    top, alpha = np.iinfo(data.dtype).max, data[..., at : at + 1].astype(np.float64)
+    colours = np.divide(
+        data[..., :at] * float(top), alpha, out=np.zeros(data[..., :at].shape), where=alpha > 0
+    )
+    straight = np.minimum(np.rint(colours), top).astype(data.dtype)
+    return np.concatenate([straight, data[..., at:]], axis=2)
+
+
+def _paper(inks: np.ndarray) -> np.ndarray:
+    """Cyan, magenta, yellow, black (and alpha) to RGB (and alpha), as Pillow does in 8 bits."""
+    top = np.iinfo(inks.dtype).max
+    left = (top - inks[..., :4].astype(np.float64)) / top
+    colours = np.rint(left[..., :3] * left[..., 3:] * top).astype(inks.dtype)
+    return np.concatenate([colours, inks[..., 4:5]], axis=2)
 
 
 def _stretched(data: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:

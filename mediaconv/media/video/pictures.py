@@ -54,6 +54,18 @@ def source_rate(container: Any, stream: Any) -> Fraction:
     return FALLBACK_RATE
 
 
+def alpha_decoder(stream: Any) -> Any:
+    """A decoder of the alpha that a VP8 or VP9 stream carries beside its pictures; None: it carries none.
+
+    FFmpeg's own decoders of these pass it over.
+    """
+    marked = any(key.lower() == "alpha_mode" and value == "1" for key, value in stream.metadata.items())
+    name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.codec.canonical_name)
+    if not marked or name is None:
+        return None
+    return av.CodecContext.create(name, "r")
+
+
 def finds_frames(container: Any, stream: Any) -> bool:
     """Whether a frame that is entered midway has the time and the colours of a full read.
 
@@ -70,13 +82,14 @@ def finds_frames(container: Any, stream: Any) -> bool:
 
 
 def decoded_frames(
-    path: Path, container: Any, stream: Any
+    path: Path, container: Any, stream: Any, context: Any = None
 ) -> Iterator[tuple[Fraction | None, av.VideoFrame]]:
     """Frames in the order they are shown, with the container's times (None: not told), to the file's end.
 
-    Raises ReadError, also for a frame that lacks data after the first whole one.
+    context: a decoder in place of the stream's own. Raises ReadError, also for a frame that lacks data after
+    the first whole one.
     """
-    context = stream.codec_context
+    context = context or stream.codec_context
     slots: list[int] | None = [] if _counts_slots(container) else None
     good = False
     try:

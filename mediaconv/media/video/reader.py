@@ -23,7 +23,13 @@ from mediaconv.media.orientation import Orientation, from_display_matrix
 from mediaconv.media.source import Chunk, Source
 from mediaconv.media.suffixes import VIDEO_SUFFIXES
 from mediaconv.media.video import timeline
-from mediaconv.media.video.pictures import best_pictures, decoded_frames, finds_frames, source_rate
+from mediaconv.media.video.pictures import (
+    alpha_decoder,
+    best_pictures,
+    decoded_frames,
+    finds_frames,
+    source_rate,
+)
 from mediaconv.media.video.pixels import CHANNELS, PixelConverter
 from mediaconv.media.video.planes import stored_bits
 from mediaconv.media.video.sequence import SequenceReader
@@ -60,6 +66,7 @@ class VideoReader(Source):
     ) -> None:
         self._path = Path(path)
         self._last_shown: tuple[Fraction, Fraction] | None = None
+        self._color = color
         self._sound = SoundOrigin(self._path, start_seconds, duration_seconds)
         self._limits = limits or Limits()
         self._fps = None if fps is None else Fraction(fps).limit_denominator(1001 * 1000)
@@ -231,7 +238,8 @@ class VideoReader(Source):
         self._extent.finish()
 
     def _from_here(self) -> Iterator[tuple[Fraction | None, av.VideoFrame]]:
-        return decoded_frames(self._path, self._container, self._stream)
+        context = alpha_decoder(self._stream) if self._color == "rgba" else None
+        return decoded_frames(self._path, self._container, self._stream, context)
 
     def _from_key_frame(self) -> Iterator[tuple[Fraction | None, av.VideoFrame]]:
         """Frames from a key frame on that is shown at or before the window's start.
