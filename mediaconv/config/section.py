@@ -23,7 +23,7 @@ from pydantic import (
 from mediaconv.config.problems import Problem, below, failure, listed, one_line, problems_of, wrong
 from mediaconv.config.validation_context import ValidationContext
 from mediaconv.config.values import Rule
-from mediaconv.errors import nearest
+from mediaconv.errors import UsageError, nearest
 
 
 class Section(BaseModel):
@@ -130,3 +130,16 @@ def named(kinds: Mapping[str, type[N]], noun: str) -> Rule:
         return parse_named(value, kinds, noun, context)
 
     return Rule(check, {"x-choice": noun})
+
+
+def parse_options(
+    name: str, options: Mapping[str, Any] | None, kinds: Mapping[str, type[N]], noun: str, *, key: str
+) -> N:
+    """One of `kinds` by its exact name, from Python. Raises UsageError, a line a problem."""
+    if name not in kinds:
+        raise UsageError(f"{key}: got {name!r}, expected one of {listed(kinds)}{nearest(name, kinds)}")
+    try:
+        return parse_named({name: dict(options or {})}, kinds, noun, None)
+    except ValidationError as error:
+        lines = [".".join([key, *map(str, p.location)]) + f": {p.text}" for p in problems_of(error)]
+        raise UsageError("\n".join(lines)) from None

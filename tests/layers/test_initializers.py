@@ -18,6 +18,8 @@ from mediaconv.errors import UsageError
 from mediaconv.layers.keys.initializers import INITIALIZERS
 from mediaconv.layers.keys.random_weights import apply_mask, generator_for, initialize, seed_parameters
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = {"constant": {"val": 0.25}}
 
 
@@ -173,8 +175,6 @@ SCRIPT = """
 import hashlib, sys, torch
 sys.path.insert(0, {folder!r})
 from test_initializers import fingerprint
-
-pytestmark = pytest.mark.slow
 print(torch.get_num_threads(), fingerprint())
 """
 

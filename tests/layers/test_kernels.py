@@ -29,7 +29,7 @@ REQUIRED = {
     "high_pass": {"cutoff_hz": 1000},
     "band_pass": {"band": [500, 900]},
 }
-ALL = [(name, dims) for name, rule in KERNELS.items() for dims in rule.dims]
+ALL = [(name, dims) for name, rule in KERNELS.items() for dims in rule.spec.dims]
 WITH_MODES = [
     (name, dims, mode) for (name, dims), mode in itertools.product(ALL, MODES) if dims > 1 or mode != "raster"
 ]
@@ -54,9 +54,9 @@ def as_correlation(response: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
 def test_the_registry_is_the_configurations():
     assert list(KERNELS) == list(specs.KERNELS)
     assert all(rule.spec is specs.KERNELS[name] for name, rule in KERNELS.items())
-    assert KERNELS["low_pass"].options["cutoff_hz"] is ...
-    assert KERNELS["gaussian"].options["sigma"] == 1.0
-    assert KERNELS["gabor"].dims == (2, 3)
+    assert KERNELS["low_pass"].spec.model_fields["cutoff_hz"].is_required()
+    assert KERNELS["gaussian"].spec.model_fields["sigma"].default == 1.0
+    assert KERNELS["gabor"].spec.dims == (2, 3)
 
 
 @pytest.mark.parametrize(("name", "dims", "mode"), WITH_MODES)

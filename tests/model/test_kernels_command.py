@@ -36,7 +36,7 @@ def test_the_table_names_every_kernel_and_initializer_with_its_options(listed):
 def test_json_is_for_programs(listed):
     found = json.loads(listed("--json").stdout)
     assert {row["name"]: row["dims"] for row in found["kernels"]} == {
-        n: list(r.dims) for n, r in KERNELS.items()
+        n: list(r.spec.dims) for n, r in KERNELS.items()
     }
     assert [row["name"] for row in found["initializers"]] == list(INITIALIZERS)
     options = {row["name"]: row["options"] for row in found["kernels"]}
@@ -48,7 +48,7 @@ def test_the_page_names_each_kernel_and_shows_pictures_that_exist():
     docs = Path(__file__).parents[2] / "docs"
     page = (docs / "reference" / "kernels.md").read_text()
     assert all(
-        f"`{name}`" in page and all(f"`{o}`" in page for o in rule.options if o != "mix")
+        f"`{name}`" in page and all(f"`{o}`" in page for o in rule.spec.model_fields if o != "mix")
         for name, rule in KERNELS.items()
     )
     shown = re.findall(r"!\[.*\]\((.*)\)", page)

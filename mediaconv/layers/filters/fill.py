@@ -24,13 +24,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 from torch import Tensor, nn
 
-from mediaconv.config.problems import problems_of
-from mediaconv.config.section import parse_named
+from mediaconv.config.section import parse_options
 from mediaconv.config.validation_context import ValidationContext
-from mediaconv.errors import UsageError, nearest
+from mediaconv.errors import UsageError
 from mediaconv.layers.filters import formulas
 from mediaconv.layers.filters import options as specs
 from mediaconv.layers.filters.formulas import Axis, Formula, Size
@@ -58,22 +56,6 @@ class KernelRule:
     delays: bool = False
     separable: bool = False
 
-    @property
-    def description(self) -> str:
-        """What it does, in a line."""
-        return " ".join((self.spec.__doc__ or "").split())
-
-    @property
-    def dims(self) -> tuple[int, ...]:
-        """In how many dimensions it means something."""
-        return tuple(self.spec.dims)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Name and default of each option; `...` where one must be given."""
-        fields = self.spec.model_fields.items()
-        return {name: ... if field.is_required() else field.default for name, field in fields}
-
 
 KERNELS: dict[str, KernelRule] = {
     rule.spec.name: rule
@@ -97,15 +79,7 @@ KERNELS: dict[str, KernelRule] = {
 
 def parse_kernel(name: str, options: Mapping[str, Any] | None = None) -> Kernel:
     """The kernel of that name with its options checked. Raises UsageError, all problems in it."""
-    if name not in KERNELS:
-        raise UsageError(
-            f"kernel: got {name!r}, expected one of {', '.join(KERNELS)}{nearest(name, KERNELS)}"
-        )
-    try:
-        return parse_named({name: dict(options or {})}, specs.KERNELS, "kernel", None)
-    except ValidationError as error:
-        lines = [".".join(["kernel", *map(str, p.location)]) + f": {p.text}" for p in problems_of(error)]
-        raise UsageError("\n".join(lines)) from None
+    return parse_options(name, options, specs.KERNELS, "kernel", key="kernel")
 
 
 def filter_count(kernel: Kernel) -> int:

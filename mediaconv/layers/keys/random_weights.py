@@ -14,12 +14,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor, nn
 
-from mediaconv.config.problems import problems_of
-from mediaconv.config.section import parse_named
-from mediaconv.errors import UsageError, nearest
+from mediaconv.config.section import parse_options
+from mediaconv.errors import UsageError
 from mediaconv.layers.keys.initializers import INITIALIZERS
 
 _DETERMINISTIC = ("constant", "ones", "zeros", "dirac")
@@ -48,7 +46,7 @@ def initialize(
     generator: on the CPU; see `generator_for`.
     Raises UsageError: unknown name or option, a parameter of too few axes, numbers that are not finite.
     """
-    arguments = _parse(name, options)
+    arguments = dict(parse_options(name, options, INITIALIZERS, "initializer", key="init"))
     drawn = torch.empty(parameter.shape, dtype=torch.float64)
     if name not in _DETERMINISTIC:
         arguments["generator"] = generator
@@ -110,14 +108,3 @@ def _is_random(layer: nn.Module, parameter: Tensor) -> bool:
 def _fan_in(weight: Tensor) -> int:
     """Inputs of one output, as torch counts them."""
     return max(1, math.prod(weight.shape[1:]))
-
-
-def _parse(name: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
-    if name not in INITIALIZERS:
-        allowed = ", ".join(INITIALIZERS)
-        raise UsageError(f"init: got {name!r}, expected one of {allowed}{nearest(name, INITIALIZERS)}")
-    try:
-        return dict(parse_named({name: dict(options or {})}, INITIALIZERS, "initializer", None))
-    except ValidationError as error:
-        lines = [".".join(["init", *map(str, p.location)]) + f": {p.text}" for p in problems_of(error)]
-        raise UsageError("\n".join(lines)) from None
