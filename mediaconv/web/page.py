@@ -58,6 +58,12 @@ def render_page(
     return SURROGATES.sub("\ufffd", text)
 
 
+def notebook_frame(page: str, *, height: int) -> str:
+    """A page as a notebook shows it inline: in a frame of its own, `height` pixels high."""
+    style = f"width:100%;height:{height}px;border:0"
+    return f'<iframe srcdoc="{html.escape(page)}" style="{style}"></iframe>'
+
+
 def script_json(value: Any) -> str:
     """JSON that may stand in a script element, whatever the strings in it.
 

@@ -57,3 +57,20 @@ def test_hostile_names_are_shown_as_they_are(browser, tmp_path, name):
     assert name[:8] in " ".join(page.locator("svg text").all_text_contents())
     assert page.locator("#clock").text_content() == "step 1 of 4"
     assert problems + more == []
+
+
+@pytest.mark.browser
+@pytest.mark.long
+def test_a_notebook_shows_an_inspection_inline(browser, tmp_path):
+    """As a notebook does: what `_repr_html_` gives, put into a page of somebody else."""
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), np.full((8, 8, 3), 90, np.uint8))
+    stack = [{"conv": {"out_channels": 1, "kernel_size": 3}}]
+    found = inspect_config(settings("image", stack, path), [path])
+    outer = tmp_path / "notebook.html"
+    outer.write_text(f"<!doctype html><meta charset='utf-8'><body>{found._repr_html_()}</body>")
+    page, problems = opened(browser, outer)
+    frame = page.frame_locator("iframe")
+    frame.locator("#node-0[data-drawn]").wait_for()
+    assert frame.locator("h1").text_content() == "a.png"
+    assert problems == []

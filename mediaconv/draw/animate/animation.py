@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from mediaconv.draw.scene.raster import rasterize
 from mediaconv.draw.scene.shapes import Scene
 from mediaconv.draw.scene.svg import svg
 from mediaconv.errors import UsageError
+from mediaconv.web.page import notebook_frame
 
 THEMES = {"light": LIGHT, "dark": DARK}
 MAX_WIDTH = 8192
@@ -119,8 +119,7 @@ class Animation:
 
     def _repr_html_(self) -> str:
         height = round(self.picture.height * min(1.0, 1000 / self.picture.width)) + 110
-        source = html.escape(self.html(), quote=True)
-        return f'<iframe srcdoc="{source}" style="width:100%;height:{height}px;border:0"></iframe>'
+        return notebook_frame(self.html(), height=height)
 
     def _checked(self, index: int) -> int:
         if not -len(self) <= index < len(self):

@@ -29,6 +29,7 @@ from mediaconv.filesystem import write_made
 from mediaconv.layers.construct import iter_bound_layers
 from mediaconv.model.binding import Bound, bind
 from mediaconv.pipeline import Pipeline, SourceInfo, find
+from mediaconv.web.page import notebook_frame
 
 STEPS = {1: 16384, 3: 24}
 """Steps looked at unless asked otherwise, by the number of axes; pictures are looked at whole."""
@@ -43,15 +44,21 @@ PAGE_MARK = b"<!-- made by mediaconv inspect -->\n"
 class Inspection(Findings):
     """What was found, and the files that it can be written as."""
 
+    def html(self) -> str:
+        """The page, in one file without network."""
+        return page(self, title=f"Inside the stack · {', '.join(clip.name for clip in self.clips)}")
+
+    def _repr_html_(self) -> str:
+        return notebook_frame(self.html(), height=800)
+
     def save(self, path: Path | str) -> Path:
         """Write the page, one HTML file that needs no network.
 
         An earlier page is replaced, another file is not: UsageError. Raises WriteError.
         """
         path = Path(path)
-        text = page(self, title=f"Inside the stack · {', '.join(clip.name for clip in self.clips)}")
         try:
-            write_made(path, text.encode() + PAGE_MARK, PAGE_MARK)
+            write_made(path, self.html().encode() + PAGE_MARK, PAGE_MARK)
         except OSError as error:
             raise WriteError(f"{path}: cannot be written: {error.strerror or error}") from error
         return path
