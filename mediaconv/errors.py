@@ -7,6 +7,7 @@ The command line turns it into an exit code; anything else that is raised is a d
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -65,6 +66,34 @@ def _rebuild_media_error(message: str, stage: str) -> MediaError:
 
 _LONGEST_NAME = 100
 """No name that a user misspells is longer."""
+
+
+SHORTAGES = {
+    errno.ENOMEM: "out of memory: give a smaller chunk, fewer workers, or limits that refuse this file",
+    errno.EMFILE: "too many open files: fewer workers, or a higher `ulimit -n`",
+    errno.ENFILE: "too many open files in the whole system",
+    errno.EAGAIN: "no more threads or processes: fewer workers, or a higher `ulimit -u`",
+}
+
+
+def shortage(error: BaseException | None) -> str | None:
+    """What the machine ran short of, where that led to an error: then no file is to blame.
+
+    >>> shortage(OSError(errno.EMFILE, "x"))
+    'too many open files: fewer workers, or a higher `ulimit -n`'
+    >>> shortage(ValueError("damaged"))
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, OSError) and error.errno in SHORTAGES:
+            return SHORTAGES[error.errno]
+        if isinstance(error, MemoryError):
+            return SHORTAGES[errno.ENOMEM]
+        if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+            return SHORTAGES[errno.EAGAIN]
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

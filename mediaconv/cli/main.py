@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -74,6 +75,7 @@ app.add_typer(demo, name="demo")
 
 def main() -> None:
     """The `mediaconv` program."""
+    _open_streams()
     try:
         app()
     except KeyboardInterrupt:
@@ -86,10 +88,22 @@ def main() -> None:
         gc.freeze()  # leaving collects twice: torch's million objects go anyway
 
 
+def _open_streams() -> None:
+    """Streams that were closed (`>&-`, `2>&-`) lead nowhere: no file may take their place."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
 def _leave_at_once() -> None:
     """End an interrupted program, which has cleaned up: tearing torch down can take seconds more."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(INTERRUPTED)
 
 

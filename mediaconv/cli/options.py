@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
 import os
 import sys
@@ -64,17 +66,26 @@ def ending(command: Callable[..., int | None]) -> Callable[..., None]:
 
 def _code(act: Callable[[], int | None]) -> int:
     try:
-        return act() or 0
+        code = act() or 0
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except typer.Exit as done:
         return done.exit_code
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has left
+        drop_output()  # whoever read our output has left
         return 1
     except MediaconvError as error:
         return _failed(error, str(error), error.exit_code)
+    except OSError as error:
+        if error.filename is None and error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF):
+            drop_output()
+            return _failed(error, f"the output cannot be written: {error.strerror}", 1)
+        return _failed(
+            error, f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1
+        )
     except Exception as error:
         defect = f"{type(error).__name__}: {error} (this is a defect of mediaconv; --debug shows where)"
         return _failed(error, defect, 1)
@@ -84,5 +95,22 @@ def _failed(error: BaseException, message: str, code: int) -> int:
     if debug_wanted():
         traceback.print_exception(error)
     else:
-        print(f"error: {message}", file=sys.stderr)
+        with contextlib.suppress(OSError, ValueError):
+            print(f"error: {message}", file=sys.stderr)
     return code
+
+
+def drop_output() -> None:
+    """Let what is still to be printed go nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def tell(text: str) -> None:
+    """Print the summary of work that is done; where that fails, the exit code tells."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        drop_output()
+        with contextlib.suppress(OSError, ValueError):
+            print(f"note: the summary cannot be written: {error.strerror}", file=sys.stderr)

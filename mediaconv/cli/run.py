@@ -18,6 +18,7 @@ from mediaconv.cli.options import (
     QuietOption,
     SetOption,
     debug_wanted,
+    tell,
 )
 
 
@@ -86,9 +87,9 @@ def run(
     reporter = make_reporter(quiet=quiet, traces=debug_wanted())
     summary = run_folder(resolved, reporter=reporter, **again)
     if json:
-        print(jsonlib.dumps(summary.as_json(), indent=2))
+        tell(jsonlib.dumps(summary.as_json(), indent=2))
     elif not quiet:
-        print("\n".join(summary.lines()))
+        tell("\n".join(summary.lines()))
     elif summary.stopped:
         print(f"stopped: {summary.stopped}", file=sys.stderr)
     return summary.exit_code

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mediaconv.errors import ComputeError, MediaconvError, MediaError, ReadError, WriteError
+from mediaconv.errors import ComputeError, MediaconvError, MediaError, ReadError, WriteError, shortage
 
 
 @contextmanager
@@ -13,12 +13,14 @@ def stage(kind: type[ReadError | ComputeError | WriteError]) -> Iterator[None]:
     """Errors of libraries inside become errors of this stage; ours, which name theirs, pass."""
     try:
         yield
-    except MediaError:
+    except MediaError as error:
+        if (short := shortage(error)) and short not in str(error):
+            raise type(error)(short) from error  # type: ignore[call-arg]
         raise
     except MediaconvError as error:
         raise kind(str(error)) from error
-    except MemoryError as error:
-        raise kind("out of memory: give a smaller chunk, or limits that refuse this file") from error
     except Exception as error:
+        if short := shortage(error):
+            raise kind(short) from error
         text = str(error).strip().splitlines()
         raise kind(f"{type(error).__name__}: {text[0] if text else 'no message'}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from dataclasses import dataclass, field
@@ -107,7 +108,8 @@ class QuietReporter:
 
     def say(self, text: str) -> None:
         """One line to the user."""
-        print(escaped(text), file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError, ValueError):  # closed or full: the work goes on all the same
+            print(escaped(text), file=sys.stderr, flush=True)
 
     def remaining(self) -> str:
         """`, 1:20 left`, once there is something to tell it by."""
