@@ -1,7 +1,7 @@
 """Is a file cut off? Told from its container's own structure, before and without decoding.
 
 Decoders make the best of a cut file in silence; here its structure says how many bytes should be there.
-What states no length (raw H.265, Y4M, DV, MP3 without a count, a live recording) cannot be told and passes.
+What states no length (raw H.265, DV, MP3 without a count, a live recording) cannot be told and passes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mediaconv.errors import ReadError
-from mediaconv.media.integrity import mpeg, ogg
+from mediaconv.media.integrity import films, mpeg, ogg
 
 EBML = b"\x1aE\xdf\xa3"
 SEGMENT = b"\x18S\x80g"
@@ -201,6 +201,10 @@ RULES: tuple[tuple[Callable[[bytes], bool], Rule], ...] = (
     (_starts(b"GIF87a", b"GIF89a"), _gif),
     (_starts(b"OggS"), ogg.check_pages),
     (_starts(b"ID3", b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2"), mpeg.check_mp3),
+    (_starts(films.FLV), films.check_flv),
+    (_starts(films.ASF), films.check_asf),
+    (_starts(films.MXF), films.check_mxf),
+    (_starts(films.Y4M), films.check_y4m),
     (_starts(mpeg.PACK), mpeg.check_program_stream),
     (_starts(mpeg.AC3_SYNC), mpeg.check_ac3),
     *(
