@@ -61,9 +61,11 @@ class Named(Section):
     name: ClassVar[str]
     shorthand: ClassVar[str | None] = None
     """The key that a bare list below the name stands for."""
+    shorthand_kinds: ClassVar[tuple[type, ...]] = (list, tuple)
+    """What may stand there instead of a mapping."""
 
     @property
-    def options(self) -> dict[str, Any]:
+    def chosen_options(self) -> dict[str, Any]:
         """The options that are set, defaults included; those left to be found out (None) are not in it."""
         return {key: value for key, value in dict(self).items() if value is not None}
 
@@ -97,7 +99,7 @@ def parse_named(value: Any, kinds: Mapping[str, type[N]], noun: str, context: Va
     if name is None:
         raise wrong(spelt, f"one of the {noun}s: {listed(kinds)}", hint=nearest(spelt, kinds))
     kind = kinds[name]
-    if kind.shorthand and isinstance(body, list | tuple):
+    if kind.shorthand and isinstance(body, kind.shorthand_kinds):
         body = {kind.shorthand: body}
     try:
         return kind.model_validate({} if body is None else body, context=context)

@@ -213,7 +213,7 @@ def computation_of(
     normalize = config.normalize
     return Computation(
         bind(config, pipeline, info, module=module).module,
-        make_normalizer(normalize.name, normalize.options, pipeline.signal_range),
+        make_normalizer(normalize.name, normalize.chosen_options, pipeline.signal_range),
         channels=info.channels,
         dims=len(pipeline.axes),
         chunk=config.chunk,

@@ -147,7 +147,7 @@ class ConvKeys(CausalLayer):
 
         if self.init is not None:
             drawn = generator_for(seed, f"{name}.weight")
-            initialize(module.weight, self.init.name, self.init.options, drawn)
+            initialize(module.weight, self.init.name, self.init.chosen_options, drawn)
         if self.weight is not None:
             write_numbers(module.weight, self.weight)
         apply_mask(module)

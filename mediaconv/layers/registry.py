@@ -31,6 +31,7 @@ FAMILIES = (
     "containers",
     "reshape",
     "dropout",
+    "model",
     "activations",
 )
 """Our modules, in the order in which errors and documents list their layers."""

@@ -60,7 +60,9 @@ def load_onnx(path: Path, *, input: str | None = None, output: str | None = None
         nodes = reader.nodes(target)
         tensors = reader.tensors(nodes)
         trained = {t.name for t in model.graph.initializer}
-        return OnnxModule(nodes, tensors, trained, source, target).eval()
+        module = OnnxModule(nodes, tensors, trained, source, target).eval()
+        module.input_shape = reader.shape(source)
+        return module
     except UnsupportedError as error:
         raise UsageError(f"model: {path}: {error}") from None
     except UsageError:
@@ -70,6 +72,20 @@ def load_onnx(path: Path, *, input: str | None = None, output: str | None = None
         raise UsageError(
             f"model: {path}: its graph is inconsistent: {type(error).__name__}: {error}"
         ) from error
+
+
+def external_files(path: Path) -> list[Path]:
+    """Files beside a model that its tensors name; those that lead elsewhere are left out."""
+    import onnx
+
+    try:
+        model = onnx.load_model_from_string(path.read_bytes())
+    except Exception:  # reported where the model is read
+        return []
+    folder = path.resolve().parent
+    entries = [e for t in model.graph.initializer for e in t.external_data if e.key == "location"]
+    found = {folder / e.value for e in entries if e.value and not Path(e.value).is_absolute()}
+    return sorted(f for f in found if f.is_file() and f.resolve().is_relative_to(folder))
 
 
 class _Reader:
@@ -101,6 +117,16 @@ class _Reader:
         raise UsageError(
             f"model: {self.path}: {what}: {got}, expected one of {', '.join(names) or 'none'}"
             f"{nearest(name or '', names)}"
+        )
+
+    def shape(self, name: str) -> tuple[int | None, ...] | None:
+        """Declared sizes of an input, None for those that vary."""
+        (value,) = [v for v in self.graph.input if v.name == name]
+        kind = value.type.tensor_type
+        if not kind.HasField("shape"):
+            return None
+        return tuple(
+            d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in kind.shape.dim
         )
 
     def nodes(self, output: str) -> list[Node]:

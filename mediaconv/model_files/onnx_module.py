@@ -39,6 +39,7 @@ class OnnxModule(nn.Module):
     ) -> None:
         super().__init__()
         self.input, self.output = input, output
+        self.input_shape: tuple[int | None, ...] | None = None
         self._constants: dict[str, Constant] = {}
         self._nodes = self._folded(nodes, dict(tensors), trained)
 

@@ -121,7 +121,10 @@ def test_the_example_of_the_issue() -> None:
     assert (config.pipeline, config.input, config.output) == ("video", "data/video", "out/video_causal")
     assert (config.seed, config.causal, config.device, config.precision) == (0, True, "auto", "float32")
     assert (config.chunk, config.weights, config.normalize.name) == ("auto", "my.safetensors", "sigmoid")
-    assert first.options | {"kernel_size": (3, 5, 5), "out_channels": 8, "padding": "same"} == first.options
+    assert (
+        first.chosen_options | {"kernel_size": (3, 5, 5), "out_channels": 8, "padding": "same"}
+        == first.chosen_options
+    )
     assert (relu.name, last.name, last.causal, last.dilation) == ("relu", "conv", False, (2, 1, 1))
     assert config.causality().mode == "pad"
     assert config.causality(first).mode == "pad"
@@ -138,7 +141,7 @@ def test_defaults() -> None:
         "auto",
     )
     assert config.weights is None
-    assert config.normalize.options == {"gain": 1.0, "bias": 0.0}
+    assert config.normalize.chosen_options == {"gain": 1.0, "bias": 0.0}
     assert config.read.channels == "keep"
     assert (config.include, config.exclude, config.max_failures) == ((), (), None)
 
@@ -168,7 +171,7 @@ def test_values_are_typed_and_in_torchs_order() -> None:
     assert config.stack[4].bias == (1.0, 2.0)
     assert config.stack[6].time_axis == 1  # the file's
     assert parse_config(GOOD["block"]).read.fps == Fraction(30000, 1001)
-    assert parse_config(GOOD["block"]).normalize.options == {"low": -0.001, "high": 2.0}
+    assert parse_config(GOOD["block"]).normalize.chosen_options == {"low": -0.001, "high": 2.0}
 
 
 def test_inline_numbers_state_channels_kernel_and_no_bias() -> None:
@@ -205,7 +208,7 @@ def test_all_activations_of_the_registry_are_torchs() -> None:
     needs |= {name: {"dim": 1} for name in ("softmax", "softmin", "log_softmax", "glu")}
     for name, kind in ACTIVATIONS.items():
         spec = kind(**needs.get(name, {}))
-        module = getattr(torch.nn, spec.torch_name)(**spec.options)
+        module = getattr(torch.nn, spec.torch_name)(**spec.chosen_options)
         plain = getattr(torch.nn, spec.torch_name)(**needs.get(name, {}))
         assert repr(module) == repr(plain), name  # our defaults are torch's
 

@@ -87,3 +87,17 @@ def test_every_command_is_in_the_readme():
 
     readme = (ROOT / "README.md").read_text()
     assert [c.__name__ for c in COMMANDS if f"`mediaconv {c.__name__}" not in readme] == []
+
+
+def test_the_model_of_the_page_on_ones_own_is_read(tmp_path, monkeypatch):
+    from mediaconv.model.build import build_stack
+    from mediaconv.pipeline import find
+
+    monkeypatch.chdir(tmp_path)
+    page, names = ROOT / "docs" / "how-to" / "your-model.md", {}
+    exec(blocks(page, "python")[0], names)
+    config = parse_config(blocks(page, "yaml")[0], name="page")
+    stack = build_stack(config, find("audio"), channels=2)
+    x = torch.randn(1, 2, 1000)
+    # float32 sums in another order
+    torch.testing.assert_close(stack(x), names["model"](x), rtol=1e-6, atol=1e-6)

@@ -202,7 +202,7 @@ def _normalized(
     kind = config.normalize
     if kind.name == "none":
         return
-    normalizer = make_normalizer(kind.name, kind.options, pipeline.signal_range)
+    normalizer = make_normalizer(kind.name, kind.chosen_options, pipeline.signal_range)
     tensors = []
     for t in flow.tensors:
         if kind.name == "minmax":

@@ -148,7 +148,7 @@ def make_kernel(
     except ValueError as error:
         raise UsageError(str(error)) from error
     if not np.isfinite(numbers).all():
-        raise UsageError(f"{name}: these options give numbers that are not finite: {kernel.options}")
+        raise UsageError(f"{name}: these options give numbers that are not finite: {kernel.chosen_options}")
     return torch.from_numpy(numbers).to(dtype)
 
 
@@ -237,7 +237,7 @@ def fill_kernel(conv: nn.modules.conv._ConvNd, kernel: Kernel, *, rate_hz: float
     """
     bank = make_kernel(
         kernel.name,
-        kernel.options,
+        kernel.chosen_options,
         dims=len(conv.kernel_size),
         kernel_size=conv.kernel_size,
         rate_hz=None if rate_hz is None else rate_hz / conv.dilation[0],

@@ -67,9 +67,13 @@ def seed_parameters(module: nn.Module, seed: int) -> None:
 
     A convolution's weight and bias are uniform within 1/sqrt(fan_in) (torch's own default: He et al. 2015
     with a = sqrt(5)). What a layer sets to one value throughout (a norm's ones and zeros, PReLU's 0.25,
-    offsets of 0) is not random and stays. A causal layer gets its standard twin's numbers, then its mask.
+    offsets of 0) is not random and stays, as does what is marked `trained`: a model from a file. A causal
+    layer gets its standard twin's numbers, then its mask.
     """
+    trained = [path for path, layer in module.named_modules() if getattr(layer, "trained", False)]
     for path, layer in module.named_modules():
+        if any(path == root or path.startswith(f"{root}.") for root in trained):
+            continue
         weight = getattr(layer, "weight", None)
         for own, parameter in layer.named_parameters(recurse=False):
             if not _is_random(layer, parameter):

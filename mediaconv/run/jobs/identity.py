@@ -20,6 +20,8 @@ import mediaconv
 from mediaconv.config import RunConfig
 from mediaconv.errors import UsageError
 from mediaconv.filesystem import NotAFileError, kind_of, open_to_read
+from mediaconv.layers import walk
+from mediaconv.layers.model import Model
 from mediaconv.pipeline import GROUP
 
 WHERE_FROM = frozenset(["input", "output", "weights", "include", "exclude"])
@@ -42,7 +44,7 @@ def run_identity(config: RunConfig) -> dict[str, str]:
     text = json.dumps(relevant, sort_keys=True)
     return {
         "config": hashlib.sha256(text.encode()).hexdigest(),
-        "weights": _weights_hash(config.weights),
+        "weights": _weights_hash(config.weights) + _models_hash(config),
         "code": code_version(config.pipeline),
     }
 
@@ -95,6 +97,18 @@ def content_hash(path: Path | str) -> str:
 
 def _files(folder: Path | str) -> list[Path]:
     return sorted(p for p in Path(folder).iterdir() if p.is_file() and not p.name.startswith("."))
+
+
+def _models_hash(config: RunConfig) -> str:
+    """Of the files and packages of all models in the stack; empty where there is none."""
+    parts = []
+    for _, spec in walk(config.stack):
+        if isinstance(spec, Model):
+            try:
+                parts += [spec.origin(), *(content_hash(file) for file in spec.files())]
+            except OSError as error:
+                raise UsageError(f"model: {spec.file} cannot be read: {error.strerror}") from error
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest() if parts else ""
 
 
 def _weights_hash(path: str | None) -> str:

@@ -1,0 +1,143 @@
+"""`model`: a trained model from a file or an installed package as one layer, captured so that it streams."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from mediaconv.config.problems import Problem, wrong
+from mediaconv.config.validation_context import ValidationContext
+from mediaconv.config.values import Rule, text
+from mediaconv.errors import UsageError
+from mediaconv.layers.layer_spec import BuildContext, LayerSpec
+from mediaconv.layers.registry import register
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_EXAMPLE_SIZES = {1: (9600,), 2: (96, 96), 3: (16, 64, 64)}
+"""Sizes of the input that a model is captured and checked with, where its file states none."""
+
+
+def _check_options(value: Any, context: ValidationContext | None) -> dict[str, Any]:
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise wrong(value, "a mapping from names of the factory's arguments to values")
+    return dict(value)
+
+
+def _check_output(value: Any, context: ValidationContext | None) -> str | int:
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise wrong(value, "the name of an output, or its number")
+    return value
+
+
+@register
+class Model(LayerSpec):
+    """A trained model as one layer: an `.onnx` or `.pt2` file, or a model that is installed."""
+
+    name: ClassVar[str] = "model"
+    shorthand: ClassVar[str | None] = "file"
+    shorthand_kinds: ClassVar[tuple[type, ...]] = (str,)
+    file: Annotated[str, text("a path that ends in .onnx or .pt2, or an installed model's name")] = Field(
+        description="a path that ends in .onnx or .pt2, or the name of an installed model"
+    )
+    options: Annotated[dict[str, Any], Rule(_check_options, {"type": "object"})] = Field(
+        default_factory=dict, description="arguments of an installed model's factory"
+    )
+    input: Annotated[str, text("the name of an input")] | None = Field(
+        default=None, description="which input, where an ONNX file has several"
+    )
+    output: Annotated[str | int, Rule(_check_output, {"type": ["string", "integer"]})] | None = Field(
+        default=None, description="which output, where the model has several"
+    )
+    axes: Annotated[str, text("a pattern such as 'n c t'")] | None = Field(
+        default=None,
+        description="the model's layout, where it is not batch, channels, axes: 'n t c'; 't c h w' runs an "
+        "image model over the frames of a film; '1 (t c) h w' feeds several frames as channels",
+    )
+
+    def problems(self, context: ValidationContext) -> list[Problem]:
+        if self.axes is None or not context.axes:
+            return []
+        from mediaconv.model_files.axes import AxesPattern
+
+        try:
+            AxesPattern.parse(self.axes, context.axes)
+        except ValueError as error:
+            return [Problem(("axes",), str(error))]
+        return []
+
+    def files(self) -> list[Path]:
+        """Files that the layer's outputs follow from."""
+        from mediaconv.model_files.open_model import files_of
+
+        return files_of(self.file)
+
+    def origin(self) -> str:
+        """The package that an installed model comes from, with its version; of a file nothing."""
+        from mediaconv.model_files.open_model import origin_of
+
+        return origin_of(self.file)
+
+    def build(self, context: BuildContext) -> nn.Module:
+        import torch
+
+        from mediaconv.model_files.adapted import AdaptedModel
+        from mediaconv.model_files.axes import AxesPattern
+        from mediaconv.model_files.open_model import open_model
+        from mediaconv.nn import to_streaming
+
+        axes = context.file.axes
+        letters = tuple(axis[0] for axis in axes)
+        pattern = AxesPattern.parse(self.axes or " ".join(["n", "c", *letters]), axes)
+        onnx = self.file.lower().endswith(".onnx")
+        named = str(self.output) if self.output is not None else None
+        try:
+            model = open_model(
+                self.file, input=self.input, output=named if onnx else None, options=self.options
+            )
+        except UsageError as error:
+            raise ValueError(str(error).removeprefix("model: ")) from None
+        shape = getattr(model, "input_shape", None)
+        declared = shape if shape is not None and len(shape) == len(pattern.order) else None
+        if shape is not None and declared is None:
+            raise ValueError(
+                f"{self.file}: its input has {len(shape)} axes, {list(shape)}; expected "
+                f"{len(pattern.order)}: {' '.join(pattern.order)}: state its layout by `axes`"
+            )
+        window = self._window(context, pattern, declared)
+        adapted = AdaptedModel(
+            model, pattern, letters, window=window, causal=bool(context.file.causal),
+            output=None if onnx else self.output,
+        )  # fmt: skip
+        sizes = list(_EXAMPLE_SIZES[context.dims])
+        for i, token in enumerate(pattern.order if declared else ()):
+            if token in letters and declared is not None and isinstance(declared[i], int):
+                sizes[letters.index(token)] = declared[i]
+        generator = torch.Generator().manual_seed(0)
+        example = torch.randn(1, context.channels, *sizes, generator=generator)
+        plain = pattern.order == ("n", "c", *letters) and self.output is None and window == 1
+        captured = to_streaming(model if plain else adapted, example=example)
+        latency = getattr(captured, "latency", 0)
+        if context.file.causal and latency:
+            raise ValueError(
+                f"{self.file} reads {latency} steps ahead, which causal {context.file.causal.mode} forbids; "
+                "set causal: false"
+            )
+        captured.trained = True  # type: ignore[assignment]
+        return captured
+
+    def _window(self, context: BuildContext, pattern: Any, declared: Any) -> int:
+        """Frames in the model's channels. Raises ValueError where the channels do not fit."""
+        channels = declared[pattern.channel_axis()] if declared else None
+        if not isinstance(channels, int):
+            if pattern.frames:
+                raise ValueError(f"{self.file}: axes {self.axes!r} needs a model whose channels are stated")
+            return 1
+        if pattern.frames and channels % context.channels == 0:
+            return channels // context.channels
+        if channels != context.channels:
+            raise ValueError(f"got {context.channels} channels, but {self.file} takes {channels}")
+        return 1

@@ -1,0 +1,75 @@
+"""A model called with our layout of axes; which layout it has itself is `axes`' business."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mediaconv.model_files.axes import AxesPattern
+
+
+class AdaptedModel(nn.Module):
+    """A model called with our layout, (N, C, ...), and giving it back.
+
+    letters: of our axes, the stream axis first. window: frames in the channels, 1 for none; output frame j is
+    made of frames j - (window - 1) // 2 and on, or, where `causal`, of those up to j.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        pattern: AxesPattern,
+        letters: tuple[str, ...],
+        *,
+        window: int = 1,
+        causal: bool = False,
+        output: str | int | None = None,
+    ) -> None:
+        super().__init__()
+        self.model, self.pattern, self.letters = model, pattern, letters
+        self.window, self.causal, self.output = window, causal, output
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: (N, C, ...) to (N, C', ...')."""
+        if self.window > 1:
+            x = self._gathered(x)
+        y = self._selected(self.model(self._to_model(x)))
+        return self._from_model(y, x.shape[0])
+
+    def _gathered(self, x: Tensor) -> Tensor:
+        """The frames of each window beside each other in the channels, those past the ends zero."""
+        before = self.window - 1 if self.causal else (self.window - 1) // 2
+        pads = [0, 0] * (x.ndim - 3) + [before, self.window - 1 - before]
+        padded = F.pad(x, pads)
+        count = x.shape[2]
+        return torch.cat([padded.narrow(2, i, count) for i in range(self.window)], 1)
+
+    def _names(self) -> list[str]:
+        """Our axes in the order in which the model has them."""
+        return [name for token in self.pattern.order for name in token.split() if name != "1"]
+
+    def _to_model(self, x: Tensor) -> Tensor:
+        ours = ["n", "c", *self.letters]
+        x = x.permute([ours.index(name) for name in self._names()])
+        if any(" " in token for token in self.pattern.order):
+            x = x.flatten(0, 1)
+        for i, token in enumerate(self.pattern.order):
+            x = x.unsqueeze(i) if token == "1" else x
+        return x
+
+    def _from_model(self, y: Tensor, batch: Any) -> Tensor:
+        ones = [i for i, token in enumerate(self.pattern.order) if token == "1"]
+        for i in reversed(ones):
+            y = y.squeeze(i)
+        if any(" " in token for token in self.pattern.order):
+            y = y.unflatten(0, (batch, -1))
+        names = self._names()
+        return y.permute([names.index(name) for name in ["n", "c", *self.letters]])
+
+    def _selected(self, result: Any) -> Tensor:
+        from mediaconv.nn.graph.capture import select
+
+        return select(result, self.output)

@@ -1,0 +1,114 @@
+"""A model by its path (`.onnx`, `.pt2`) or its installed name (entry points `mediaconv.models`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mediaconv.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+GROUP = "mediaconv.models"
+SUFFIXES = (".onnx", ".pt2")
+_REFUSED = (".pt", ".pth", ".ts", ".torchscript", ".pkl", ".bin", ".ckpt", ".safetensors")
+
+
+def is_file(name: str) -> bool:
+    """Whether a model is named by a path, not by the name it is installed under."""
+    return Path(name).suffix.lower() in (*SUFFIXES, *_REFUSED) or "/" in name or "\\" in name
+
+
+def entry_of(name: str) -> EntryPoint:
+    """The entry point of an installed model. Raises UsageError."""
+    installed = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if name not in installed:
+        known = ", ".join(sorted(installed)) or "none is installed"
+        raise UsageError(
+            f"model: got {name!r}, expected a path that ends in .onnx or .pt2, or an installed model: {known}"
+            f"{nearest(name, installed)}"
+        )
+    return installed[name]
+
+
+def open_model(
+    name: str,
+    *,
+    input: str | None = None,
+    output: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> nn.Module:
+    """The module, in evaluation mode, on the CPU.
+
+    input, output: names in an ONNX file. options: arguments of an installed model's factory.
+    Raises UsageError.
+    """
+    if not is_file(name):
+        return _installed(name, dict(options or {}))
+    path = Path(name)
+    suffix = path.suffix.lower()
+    if options:
+        raise UsageError(f"options: {name} is a file; options are for the factory of an installed model")
+    if suffix == ".onnx":
+        from mediaconv.model_files.onnx_file import load_onnx
+
+        return load_onnx(path, input=input, output=output)
+    from mediaconv.model_files.pt2_file import WAY_OUT, load_pt2
+
+    if suffix != ".pt2":
+        raise UsageError(
+            f"model: {name}: {suffix or 'such'} files are weights, TorchScript or pickles: {WAY_OUT}; "
+            "weights go into a stack by the key `weights`"
+        )
+    if input is not None:
+        raise UsageError(f"input: {name} has its inputs in order and without names: leave the key out")
+    program = load_pt2(path)
+    module = program.module(check_guards=False)
+    module.input_shape = _declared(program)  # type: ignore[assignment]
+    return module
+
+
+def _declared(program: Any) -> tuple[int | None, ...] | None:
+    """Sizes of a program's one input, None for those that vary. Raises UsageError where it takes several."""
+    names = program.graph_signature.user_inputs
+    if len(names) != 1:
+        raise UsageError(f"model: takes {len(names)} inputs, expected one: export a module of one tensor")
+    (node,) = [n for n in program.graph.nodes if n.name == names[0]]
+    return tuple(size if isinstance(size, int) else None for size in node.meta["val"].shape)
+
+
+def _installed(name: str, options: dict[str, Any]) -> nn.Module:
+    from torch import nn
+
+    entry = entry_of(name)
+    try:
+        module = entry.load()(**options)
+    except Exception as error:
+        # a plug-in is anybody's code: what it raises is the user's to know
+        raise UsageError(f"model: {name} cannot be made: {type(error).__name__}: {error}") from error
+    if not isinstance(module, nn.Module):
+        raise UsageError(f"model: {name} gave a {type(module).__name__}, expected a torch.nn.Module")
+    return module.eval()
+
+
+def files_of(name: str) -> list[Path]:
+    """Files that a model's outputs follow from: its own, and the external data of an ONNX file."""
+    if not is_file(name):
+        return []
+    path = Path(name)
+    if path.suffix.lower() != ".onnx" or not path.is_file():
+        return [path]
+    from mediaconv.model_files.onnx_file import external_files
+
+    return [path, *external_files(path)]
+
+
+def origin_of(name: str) -> str:
+    """The version of the package that an installed model comes from; of a file nothing."""
+    if is_file(name):
+        return ""
+    entry = entry_of(name)
+    return f"{entry.value} {entry.dist.name}-{entry.dist.version}" if entry.dist is not None else entry.value

@@ -1,0 +1,204 @@
+"""`model:` in a stack: a stranger's file, in chunks, equals the model on the whole."""
+
+import warnings
+from importlib.metadata import EntryPoint
+
+import pytest
+import torch
+from torch import nn
+from torch.export import Dim
+
+import mediaconv.nn as mnn
+from mediaconv.config import parse_config
+from mediaconv.errors import MediaconvError, UsageError
+from mediaconv.model.build import build_stack
+from mediaconv.pipeline import find
+from mediaconv.run.jobs.identity import run_identity
+
+
+class Denoiser(nn.Module):
+    def __init__(self, channels=1, causal=False):
+        super().__init__()
+        self.causal = causal
+        self.a = nn.Conv1d(channels, 4, 5, padding=0 if causal else 2)
+        self.b = nn.Conv1d(4, channels, 3, padding=1 if not causal else 0)
+
+    def forward(self, x):
+        if self.causal:
+            return x + self.b(nn.functional.pad(torch.relu(self.a(nn.functional.pad(x, (4, 0)))), (2, 0)))
+        return x + self.b(torch.relu(self.a(x)))
+
+
+class Last(nn.Module):
+    """(N, T, C), as recurrent models have it."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = Denoiser(2)
+
+    def forward(self, x):
+        return self.inner(x.transpose(1, 2)).transpose(1, 2)
+
+
+def image_model(channels=3, out=3):
+    return nn.Sequential(nn.Conv2d(channels, 6, 3, padding=1), nn.SiLU(), nn.Conv2d(6, out, 3, padding=1))
+
+
+def save_onnx(module, x, path, dynamic):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module, (x,), path, dynamo=False, opset_version=17, input_names=["x"], output_names=["y"],
+            dynamic_axes={"x": dynamic},
+        )  # fmt: skip
+    return path
+
+
+def save_pt2(module, x, path, dynamic):
+    torch.export.save(
+        torch.export.export(module, (x,), dynamic_shapes=(dict.fromkeys(dynamic, Dim.AUTO),)), path
+    )
+    return path
+
+
+def config_of(pipeline, layer, more=""):
+    return parse_config(
+        f"pipeline: {pipeline}\ninput: in\noutput: out\nstack: [{{model: {layer}}}]\n{more}", name="c"
+    )
+
+
+def stack_of(pipeline, layer, channels, more=""):
+    return build_stack(config_of(pipeline, layer, more), find(pipeline), channels=channels)
+
+
+def in_chunks(stack, x, sizes):
+    stream, parts, at = mnn.stream(stack), [], 0
+    with torch.no_grad():
+        for size in sizes:
+            parts.append(stream.push(x[:, :, at : at + size]))
+            at += size
+        parts.append(stream.push(x[:, :, at:]))
+        parts.append(stream.flush())
+    return torch.cat([p for p in parts if p is not None], 2)
+
+
+@pytest.mark.parametrize("save", [save_onnx, save_pt2])
+def test_a_model_of_sound_streams_exactly(tmp_path, save):
+    torch.manual_seed(0)
+    model = Denoiser().eval()
+    path = save(model, torch.randn(1, 1, 64), tmp_path / f"m.{save.__name__[5:]}", [2])
+    stack = stack_of("audio", path, 1)
+    x = torch.randn(1, 1, 500)
+    with torch.no_grad():
+        wanted = model(x)
+    # float32 sums of chunks in another order
+    torch.testing.assert_close(stack(x), wanted, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(in_chunks(stack, x, [1, 0, 7, 100, 3]), wanted, rtol=1e-6, atol=1e-6)
+    assert stack.latency == 3
+
+
+def test_channels_last_is_told_by_axes(tmp_path):
+    model = Last().eval()
+    path = save_onnx(model, torch.randn(1, 64, 2), tmp_path / "m.onnx", [1])
+    stack = stack_of("audio", f"{{file: {path}, axes: n t c}}", 2)
+    x = torch.randn(1, 2, 300)
+    wanted = model(x.transpose(1, 2)).transpose(1, 2)
+    torch.testing.assert_close(in_chunks(stack, x, [5, 60, 1]), wanted.detach(), rtol=1e-6, atol=1e-6)
+
+
+def test_an_image_model_runs_over_the_frames_of_a_film(tmp_path):
+    model = image_model().eval()
+    path = save_onnx(model, torch.randn(2, 3, 16, 16), tmp_path / "m.onnx", [0, 2, 3])
+    stack = stack_of("video", f"{{file: {path}, axes: t c h w}}", 3)
+    x = torch.randn(1, 3, 7, 20, 24)
+    wanted = torch.stack([model(frame[None])[0] for frame in x[0].unbind(1)], 1)[None].detach()
+    torch.testing.assert_close(in_chunks(stack, x, [1, 3]), wanted, rtol=1e-5, atol=1e-6)
+    assert stack.latency == 0
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_several_frames_are_the_channels(tmp_path, causal):
+    model = image_model(9).eval()
+    path = save_onnx(model, torch.randn(2, 9, 16, 16), tmp_path / "m.onnx", [0, 2, 3])
+    more = "causal: pad" if causal else ""
+    stack = stack_of("video", f"{{file: {path}, axes: 1 (t c) h w}}", 3, more)
+    x = torch.randn(1, 3, 6, 12, 10)
+    before = 2 if causal else 1
+    padded = nn.functional.pad(x, (0, 0, 0, 0, before, 2 - before))
+    windows = [padded[0, :, i : i + 3].transpose(0, 1).reshape(1, 9, 12, 10) for i in range(6)]
+    wanted = torch.stack([model(w)[0] for w in windows], 1)[None].detach()
+    torch.testing.assert_close(in_chunks(stack, x, [1, 2, 0, 1]), wanted, rtol=1e-5, atol=1e-6)
+    assert stack.latency == (0 if causal else 1)
+
+
+def test_a_models_weights_are_its_own_whatever_the_seed(tmp_path):
+    path = save_onnx(Denoiser().eval(), torch.randn(1, 1, 64), tmp_path / "m.onnx", [2])
+    x = torch.randn(1, 1, 50)
+    first, second = (stack_of("audio", path, 1, f"seed: {seed}")(x) for seed in (1, 2))
+    assert torch.equal(first, second)
+
+
+def test_channels_are_checked_against_the_file(tmp_path):
+    path = save_onnx(Denoiser(2).eval(), torch.randn(1, 2, 64), tmp_path / "m.onnx", [2])
+    with pytest.raises(UsageError, match=r"stack\[0\]\.model: got 1 channels, but .*m\.onnx takes 2"):
+        stack_of("audio", path, 1)
+    with pytest.raises(UsageError, match="its input has 3 axes"):
+        stack_of("image", path, 2)
+
+
+def test_a_model_that_reads_ahead_is_refused_under_causal(tmp_path):
+    path = save_onnx(Denoiser().eval(), torch.randn(1, 1, 64), tmp_path / "m.onnx", [2])
+    with pytest.raises(UsageError, match="reads 3 steps ahead"):
+        stack_of("audio", path, 1, "causal: true")
+    causal = save_onnx(Denoiser(causal=True).eval(), torch.randn(1, 1, 64), tmp_path / "c.onnx", [2])
+    assert stack_of("audio", causal, 1, "causal: true").latency == 0
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        ("none.onnx", "none.onnx: no such file"),
+        ("weights.pt", "are weights, TorchScript or pickles"),
+        ("not_installed", "got 'not_installed', expected a path that ends in .onnx or .pt2, or an installed"),
+        ("{file: none.onnx, options: {a: 1}}", "options are for the factory"),
+    ],
+)
+def test_what_is_no_model_is_refused_with_the_way_out(layer, words):
+    with pytest.raises(UsageError, match=words):
+        stack_of("audio", layer, 1)
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ("axes: n c x", r"model\.axes: got 'n c x', expected the axes n c t"),
+        ("axes: n (t c)", r"model\.axes"),
+        ("input: 3", r"model\.input"),
+        ("outputs: y", r"did you mean 'output'"),
+    ],
+)
+def test_keys_are_checked_before_anything_is_opened(keys, words):
+    if keys == "axes: n (t c)":
+        keys = "axes: n (c t) x"
+    with pytest.raises(MediaconvError, match=words):
+        config_of("audio", f"{{file: a.onnx, {keys}}}")
+
+
+def test_an_installed_model_is_made_by_its_factory(monkeypatch):
+    entry = EntryPoint("denoiser", f"{__name__}:Denoiser", "mediaconv.models")
+    monkeypatch.setattr("mediaconv.model_files.open_model.entry_points", lambda group: [entry])
+    torch.manual_seed(3)
+    stack = stack_of("audio", "{file: denoiser, options: {channels: 2, causal: true}}", 2)
+    assert stack(torch.zeros(1, 2, 40)).shape == (1, 2, 40)
+    with pytest.raises(UsageError, match="cannot be made: TypeError"):
+        stack_of("audio", "{file: denoiser, options: {chanels: 2}}", 2)
+
+
+def test_a_jobs_identity_follows_the_models_content(tmp_path):
+    x = torch.randn(1, 1, 64)
+    path = save_onnx(Denoiser().eval(), x, tmp_path / "m.onnx", [2])
+    config = config_of("audio", path)
+    first = run_identity(config)
+    assert run_identity(config) == first
+    save_onnx(Denoiser().eval(), x, tmp_path / "m.onnx", [2])
+    assert run_identity(config) != first
