@@ -37,7 +37,7 @@ $(BASE): $(VERSIONS)
 	@touch $@
 
 $(TESTING): $(BASE)
-	$(PIP) -e '.[test,dev,ray]'
+	$(PIP) -e '.[test,dev,ray,models]'
 	@touch $@
 
 $(BENCHING): $(TESTING)

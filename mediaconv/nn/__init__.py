@@ -9,6 +9,7 @@ from mediaconv.nn.convert import register_converter, register_residual, to_strea
 from mediaconv.nn.export.files import write_step
 from mediaconv.nn.export.step import export_step
 from mediaconv.nn.geometry import AxisMap
+from mediaconv.nn.graph.opaque import opaque
 from mediaconv.nn.layers.containers import Branches, Residual, Sequential
 from mediaconv.nn.layers.conv import CausalConv1d, CausalConv2d, CausalConv3d, Conv1d, Conv2d, Conv3d
 from mediaconv.nn.layers.deform import CausalDeformConv2d, CausalDeformConv3d, DeformConv2d, DeformConv3d
@@ -130,6 +131,7 @@ __all__ = [
     "export_step",
     "geometry",
     "noncausal_layers",
+    "opaque",
     "register_converter",
     "register_residual",
     "stream",

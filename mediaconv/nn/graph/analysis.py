@@ -27,6 +27,8 @@ from mediaconv.nn.graph.symbols import Size, depends, evaluate, expression, sour
 CONSTANT, LATE, STREAMED = 0, 1, 2
 _BATCH_PROBE = 1009
 """A batch size that divides no other size, by which the batch is found in a view."""
+_PROBED_LENGTHS = 4096
+"""Lengths at which padding that follows from the length is computed, to know the most there is."""
 _NO_BATCH = "it mixes the items of a batch"
 
 
@@ -93,6 +95,7 @@ class Analysis:
 
     def __init__(self, captured: Captured, shape: Sequence[int], axis: int, *, causal: bool = False) -> None:
         self.captured, self.causal, self.stream_dim = captured, causal, axis + 2
+        self.shape = shape
         sizes = captured.sizes
         symbol = sizes[self.stream_dim].symbol
         if symbol is None:
@@ -310,7 +313,7 @@ class Analysis:
         late = [v for v in values if v.kind == LATE]
         if not late and len({id(v.node) for v in streams}) <= 1:
             return list(values)
-        if any(v.at_end for v in late):
+        if any(v.at_end for v in late) and not self.notes:
             self.note_whole()
         unique = {(v.slot, v.dims): v for v in streams}
         node = MapNode(
@@ -390,6 +393,17 @@ class Analysis:
             return "D"
         return self.name(argument)
 
+    def amount(self, value: Any) -> tuple[int, int, Any]:
+        """The least and the most that a size is at any length, and its function. Refuses one that grows."""
+        function = self.function(self.size_code(value))
+        size = self.captured.sizes[self.stream_dim]
+        first = size.value(self.shape[self.stream_dim]) * size.factor + size.offset
+        lengths = range(first, first + _PROBED_LENGTHS * size.factor, size.factor)
+        found = [int(function((), self.batch, length, None)) for length in lengths]
+        if max(found) - min(found) > _PROBED_LENGTHS // 2:
+            raise RefusalError("it pads or cuts by an amount that grows with the input's length")
+        return min(found), max(found), function
+
     def size_code(self, value: Any) -> str:
         """Source of a size, with N the batch and T the input's length."""
         expr: Size = expression(value)
@@ -431,6 +445,7 @@ class Analysis:
     def function(self, code: str, arguments: str = "e, N, T, D") -> Any:
         """Generated source as a function of the slots, the batch size, the length and the device."""
         made = eval(f"lambda {arguments}: {code}", self.names)
+        made.code = code
         made.slots_read = [int(slot) for slot in re.findall(r"\be\[(\d+)\]", code)]
         return made
 

@@ -105,9 +105,14 @@ def capture(module: nn.Module, example: Tensor, axis: int, output: str | int | N
 
 def _export(module: nn.Module, x: Tensor, dynamic: list[int]) -> ExportedProgram:
     shapes = dict.fromkeys(dynamic, Dim.AUTO)
-    with _quiet(), obstacles_removed(module), torch.no_grad():
-        program = export(module, (x,), dynamic_shapes=(shapes,), strict=False)
-        return program.run_decompositions({})
+    try:
+        with _quiet(), obstacles_removed(module), torch.no_grad():
+            program = export(module, (x,), dynamic_shapes=(shapes,), strict=False)
+            return program.run_decompositions({})
+    except (AttributeError, TypeError):  # torch's own sizes do not compute with fractions
+        with _quiet(), obstacles_removed(module, fractions=False), torch.no_grad():
+            program = export(module, (x,), dynamic_shapes=(shapes,), strict=False)
+            return program.run_decompositions({})
 
 
 def _captured(program: ExportedProgram, dtype: torch.dtype) -> Captured:

@@ -14,34 +14,56 @@ TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5, torch.bfloat16: 2**-4, t
 """Relative to the largest value of the whole output; sums of a chunk are rounded in another order."""
 
 
+PHASES = (2, 4, 8, 16)
+"""Multiples of which a model's lengths may have to keep their remainder, as 8 * n + 1 frames."""
+
+
 def check(module: nn.Module, example: Tensor, axis: int = 0) -> None:
     """Raise CaptureError unless a streaming module's chunks give what it gives on the whole.
 
-    The lengths are the example's and two others; shorter ones that the module itself refuses are left out.
+    The lengths are the example's and two others; those that the module itself refuses are left out.
     """
-    generator = torch.Generator().manual_seed(0)
-    dim, length = axis + 2, example.shape[axis + 2]
+    length = example.shape[axis + 2]
+    passed = 0
+    for size in (length, length + 1, length - 1, 2 * length + 3, 2 * length, 3 * length):
+        if passed < 3 and size > 0:
+            passed += _agrees(module, example, axis, size, needed=size == length)
+    if passed < 2:
+        raise CaptureError(
+            [f"the module runs at {length} steps of its example alone: give an example of another length"]
+        )
+
+
+def phase(module: nn.Module, example: Tensor, axis: int = 0) -> int:
+    """The least multiple by which lengths may differ from the example's for a capture to hold; 0 for none."""
+    length = example.shape[axis + 2]
+    for step_size in PHASES:
+        try:
+            if all(_agrees(module, example, axis, length + i * step_size) for i in range(4)):
+                return step_size
+        except CaptureError:
+            continue
+    return 0
+
+
+def _agrees(module: nn.Module, example: Tensor, axis: int, size: int, *, needed: bool = False) -> bool:
+    """Whether chunks give the whole at a length; False where the module refuses the length itself."""
+    shape = list(example.shape)
+    shape[axis + 2] = size
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(size)).to(example)
     with torch.no_grad():
-        passed = 0
-        for size in (length, length + 1, length - 1, 2 * length + 3, 2 * length, 3 * length):
-            if passed == 3 or size < 1:
-                break
-            shape = list(example.shape)
-            shape[dim] = size
-            x = torch.randn(shape, generator=generator).to(example)
-            try:
-                whole = module(x)
-            except Exception:
-                if size == length:
-                    raise
-                continue
-            streamed = run(module, x, ragged(size, length), axis)
-            compare(streamed, whole, f"{size} steps")
-            passed += 1
-        if passed < 2:
-            raise CaptureError(
-                [f"the module runs at {length} steps of its example alone: give an example of another length"]
-            )
+        try:
+            whole = module(x)
+        except Exception:
+            if needed:
+                raise
+            return False
+        try:
+            streamed = run(module, x, ragged(size, example.shape[axis + 2]), axis)
+        except ValueError as error:
+            raise CaptureError([f"the capture fails for {size} steps: {error}"]) from error
+        compare(streamed, whole, f"{size} steps")
+    return True
 
 
 def run(module: nn.Module, x: Tensor, chunks: Iterable[int], axis: int) -> Tensor:

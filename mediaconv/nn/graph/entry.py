@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from mediaconv.nn.graph.check import check
+from mediaconv.nn.graph.check import check, phase
 from mediaconv.nn.graph.graph import StreamingGraph
 from mediaconv.nn.graph.refusal import CaptureError
 
@@ -36,12 +37,32 @@ def streaming_graph(
             [f"example of shape {tuple(example.shape)}: expected (N, C, ...) with an axis {axis} after C"],
             name,
         )
-    try:
-        graph = StreamingGraph(module, example, axis, output=output, causal=causal)
-        check(graph, example, axis)
-    except CaptureError as refused:
-        raise CaptureError(refused.reasons, name) from None
-    return graph
+    refused: CaptureError | None = None
+    first: tuple[StreamingGraph, Tensor] | None = None
+    for longer in (0, 1):
+        # a branch on the length (padding where it is no multiple) is captured as the example takes it
+        last = example.narrow(axis + 2, example.shape[axis + 2] - 1, 1)
+        x = torch.cat([example, *[last] * longer], axis + 2)
+        try:
+            graph = StreamingGraph(module, x, axis, output=output, causal=causal)
+        except CaptureError as error:
+            refused = refused or error
+            break
+        try:
+            check(graph, x, axis)
+        except CaptureError as error:
+            refused = refused or error
+            first = first or (graph, x)
+        else:
+            return graph
+    if first is not None:
+        graph, x = first
+        multiple = phase(graph, x, axis)
+        if multiple:
+            graph.keep_phase(multiple, x.shape[axis + 2] % multiple)
+            return graph
+    assert refused is not None
+    raise CaptureError(refused.reasons, name)
 
 
 def _own_example(program: ExportedProgram) -> Tensor | None:

@@ -54,6 +54,7 @@ class StreamingGraph(TotalStride, nn.Module):
         self._captured: dict[torch.dtype, Captured] = {}
         self._programs: dict[Any, Program] = {}
         self._constants: dict[Any, Any] = {}
+        self._phase = (1, 0)
         self._axis = axis
         self._example = example.detach()
         self.notes = list(self.program(axis, self._shape, example.dtype).notes)
@@ -85,6 +86,18 @@ class StreamingGraph(TotalStride, nn.Module):
         if module.training != self.training:
             module.training = self.training
         return select(module(x), self._output)
+
+    def keep_phase(self, multiple: int, rest: int) -> None:
+        """Take only lengths of `multiple * n + rest`: at others the module goes another way."""
+        self._phase = (multiple, rest)
+        self.notes.append(f"lengths of {multiple} * n + {rest} alone: at others the module goes another way")
+
+    def _check_length(self, length: int) -> None:
+        multiple, rest = self._phase
+        if length % multiple != rest:
+            raise ValueError(
+                f"length {length}: this capture holds for lengths of {multiple} * n + {rest} alone"
+            )
 
     # --- geometry ------------------------------------------------------------------------------------------
 
@@ -167,6 +180,8 @@ class StreamingGraph(TotalStride, nn.Module):
         if program.batch is not None and batch != program.batch:
             raise ValueError(f"got a batch of {batch}, the module was captured for {program.batch} alone")
         state.counts["received"] += count
+        if last and axis == self._axis:
+            self._check_length(state.counts["received"])
         e = self._values(program, batch, x)
         e[program.x] = x if count else None
         r = Run(e, batch, last, state.counts["received"] if last else None, x.device, x.dtype)

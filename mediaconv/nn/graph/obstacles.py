@@ -180,7 +180,7 @@ def _divide(self: torch.SymInt, other: Any) -> Any:
 
 
 @contextmanager
-def obstacles_removed(module: torch.nn.Module) -> Iterator[None]:
+def obstacles_removed(module: torch.nn.Module, *, fractions: bool = True) -> Iterator[None]:
     """While it is open, torch's functions and the module's numbers are replaced as said above."""
     numbers = [
         (part, name, buffer)
@@ -198,7 +198,8 @@ def obstacles_removed(module: torch.nn.Module) -> Iterator[None]:
     functions, max_pool1d = rnn._VF, torch.max_pool1d
     torch.max_pool1d = _max_pool1d  # type: ignore[assignment]
     rnn._VF = _Recurrent()  # type: ignore[assignment]
-    torch.SymInt.__truediv__ = _divide  # type: ignore[method-assign]
+    if fractions:
+        torch.SymInt.__truediv__ = _divide  # type: ignore[method-assign]
     try:
         yield
     finally:

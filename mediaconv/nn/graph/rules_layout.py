@@ -229,7 +229,7 @@ def split(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
     return out
 
 
-@rule(aten.cat, aten.stack)
+@rule(aten.cat, aten.concat, aten.concatenate, aten.stack)
 def cat(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
     from mediaconv.nn.graph.rules_time import cat_stream
 

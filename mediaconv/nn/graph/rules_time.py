@@ -16,7 +16,7 @@ from mediaconv.nn.graph.obstacles import run_recurrent
 from mediaconv.nn.graph.refusal import RefusalError
 from mediaconv.nn.graph.rules_local import held
 from mediaconv.nn.graph.rules_window import needs_stream
-from mediaconv.nn.graph.steps import Buffered, Head, Joined, Run, Sliding, Tail
+from mediaconv.nn.graph.steps import Buffered, Head, Joined, Late, Run, Sliding, Tail
 from mediaconv.nn.streaming.state import State
 
 aten = torch.ops.aten
@@ -28,8 +28,8 @@ def _without(v: Value, number: int) -> tuple:
     return tuple(dims)
 
 
-def _offset(an: Analysis, bound: Any, length: Any, default: int) -> tuple[str, int]:
-    """A bound of a slice as ("start", n) from the begin or ("end", n) before the end."""
+def _offset(an: Analysis, bound: Any, length: Any, default: int) -> tuple[str, Any]:
+    """A bound of a slice as ("start", n) from the begin, ("end", n) before the end, or ("moving", ...)."""
     if isinstance(bound, fx.Node):
         bound = bound.meta["val"]
     if bound is None:
@@ -41,19 +41,36 @@ def _offset(an: Analysis, bound: Any, length: Any, default: int) -> tuple[str, i
         return ("end", 0) if number > 2**60 else ("start", number)
     from mediaconv.nn.graph.symbols import expression
 
-    rest: Any = expression(length) - expression(bound)
+    negative = an.size(bound) < 0
+    rest: Any = -expression(bound) if negative else expression(length) - expression(bound)
     rest = rest if isinstance(rest, int) else rest.simplify() if hasattr(rest, "simplify") else rest
     if getattr(rest, "is_Integer", isinstance(rest, int)):
         return ("end", int(rest)) if int(rest) >= 0 else ("end", 0)
+    least, most, function = an.amount(rest)
+    if default == 1 and least >= 0:
+        return "moving", (most, function)
     raise RefusalError("it cuts at a place that moves with the input's length")
 
 
-def piece(an: Analysis, x: Value, low: tuple[str, int], high: tuple[str, int], step: int) -> Value:
+def piece(an: Analysis, x: Value, low: tuple[str, Any], high: tuple[str, Any], step: int) -> Value:
     """Positions of a stream from one bound to another, as a stream or as one late value."""
     x = an.sole(x)
     needs_stream(an, x)
     out = an.slot()
     assert x.node is not None
+    if high[0] == "moving":
+        most, function = high[1]
+        if low[0] != "start" or step != 1:
+            raise RefusalError("it cuts between places of which one moves with the input's length")
+        window = Window(1, left=-low[1], right=-most)
+        code = an.function(f"-({function.code})")
+        cut = Sliding(out, x.slot, x.dims, x.dtype, window, an.function("h", "h, e"), right=code)
+        an.steps.append(cut)
+
+        def length(total: int, each: list[int]) -> int:
+            return each[0] + most - int(function((), 1, total, None))
+
+        return Value(out, STREAMED, x.dims, x.dtype, an.after(x, window, length=length))
     if low[0] == high[0] == "start":
         if step != 1:
             raise RefusalError("it takes every few of the first positions")
@@ -142,28 +159,41 @@ def split_stream(an: Analysis, node: fx.Node, a: dict[str, Any]) -> list[Value]:
 
 def cat_stream(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     values = [an.value(n) for n in a["tensors"]]
-    streams = [i for i, v in enumerate(values) if v.dim is not None]
-    if len(streams) != 1 or values[streams[0]].kind != STREAMED:
+    streams = [i for i, v in enumerate(values) if v.kind == STREAMED]
+    if len(streams) != 1 or any(v.dim is not None for v in values[: streams[0]]):
         raise RefusalError("it puts one stream after another's end")
     at = streams[0]
     x = an.sole(values[at])
-    node_dim: int = x.dim  # type: ignore[assignment]
-    sizes = [an.size(n.meta["val"].shape[node_dim]) for n in a["tensors"]]
-    before, after = sum(sizes[:at]), sum(sizes[at + 1 :])
-    keep = [i for i in range(len(values)) if i != at and sizes[i]]
+    dim: int = x.dim  # type: ignore[assignment]
+    lengths = [n.meta["val"].shape[dim] for n in a["tensors"]]
+    moving: list[tuple[int, Any]] = []
+    tails, after = [], 0
+    for v, length in zip(values[at + 1 :], lengths[at + 1 :], strict=True):
+        if v.dim is None:
+            after += an.size(length)
+            tails.append(v.slot)
+        else:  # a constant of a length that follows from the stream's, as padding to a multiple
+            _, most, function = an.amount(length)
+            moving.append((most, function))
+            after += most
+            sizes = ", ".join(function.code if d == dim else "-1" for d in range(len(v.dims)))
+            tails.append(an.slot())
+            expand = an.function(f"e[{v.slot}].expand({sizes})")
+            an.steps.append(Late(tails[-1], expand, (v.slot,), True))
+    before = sum(an.size(length) for length in lengths[:at])
+    heads = [v for v, length in zip(values[:at], lengths[:at], strict=True) if an.size(length)]
     out = an.slot()
-    heads = tuple(values[i].slot for i in keep if i < at)
-    an.steps.append(
-        Joined(out, x.slot, x.dims, x.dtype, heads, tuple(values[i].slot for i in keep if i > at))
-    )
-    if any(values[i].at_end for i in keep if i < at):
+    an.steps.append(Joined(out, x.slot, x.dims, x.dtype, tuple(v.slot for v in heads), tuple(tails)))
+    waits = any(v.at_end for v in heads)
+    if waits:
         an.note_whole()
-        return Value(
-            out, STREAMED, x.dims, x.dtype, an.after(x, Window(1, left=before, right=after), whole=True)
-        )
-    return Value(
-        out, STREAMED, x.dims, node.meta["val"].dtype, an.after(x, Window(1, left=before, right=after))
-    )
+
+    def total_length(total: int, each: list[int]) -> int:
+        return each[0] + sum(int(function((), 1, total, None)) - most for most, function in moving)
+
+    window = Window(1, left=before, right=after)
+    joined = an.after(x, window, whole=waits, length=total_length if moving else None)
+    return Value(out, STREAMED, x.dims, node.meta["val"].dtype, joined)
 
 
 @dataclass

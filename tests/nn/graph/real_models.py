@@ -1,0 +1,333 @@
+"""Published models at small widths with random weights: what is captured of each, and what is expected of it.
+
+`python -m tests.nn.graph.real_models` runs all and writes docs/reference/models.md.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+import mediaconv.nn as mnn
+from mediaconv.nn.graph.refusal import CaptureError
+
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "models.md"
+AS_IS, HELD, REFUSED = "as it is", "held to the end", "refused"
+HEAD = """# Published models
+
+Made by `python -m tests.nn.graph.real_models`, in float64, at small widths and with random weights. Each
+module is given to `to_streaming(module, example=...)` without a line of declarations and streamed along
+axis 0 in ragged chunks. *Held to the end*: something in it (a norm or a mean over the whole axis) needs the
+whole input. *Refused*: the reason is told, nothing is run. The error is the largest difference from the
+module itself, relative to its largest output. Latency is in input steps.
+
+| module | package | outcome | error | latency | why |
+|---|---|---|---|---|---|
+"""
+
+
+@dataclass(frozen=True)
+class Model:
+    """One module. build: makes it; shape: of the example, (N, C, ...)."""
+
+    name: str
+    package: str
+    build: Callable[[], nn.Module]
+    shape: tuple[int, ...]
+    outcome: str = AS_IS
+    quick: bool = False
+
+    @property
+    def installed(self) -> bool:
+        return importlib.util.find_spec(self.package.replace("-", "_")) is not None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one model."""
+
+    outcome: str
+    error: float | None = None
+    latency: float | None = None
+    why: str = ""
+
+
+def _vision(name: str, first: int = 0, last: int | None = None) -> Callable[[], nn.Module]:
+    def build() -> nn.Module:
+        import torchvision
+
+        parts = torchvision.models.get_model(name, weights=None)
+        return nn.Sequential(*list(parts.children())[first:last]) if last else parts.features
+
+    return build
+
+
+def _fcn() -> nn.Module:
+    import torchvision
+
+    return torchvision.models.segmentation.fcn_resnet50(weights=None, weights_backbone=None)
+
+
+def _encodec(part: str) -> Callable[[], nn.Module]:
+    def build() -> nn.Module:
+        from encodec.modules import SEANetDecoder, SEANetEncoder
+
+        kind = SEANetEncoder if part == "encoder" else SEANetDecoder
+        return kind(n_filters=4, dimension=16, ratios=[4, 2], causal=True, norm="weight_norm")
+
+    return build
+
+
+def _transformers(kind: str, part: str, **options: object) -> Callable[[], nn.Module]:
+    def build() -> nn.Module:
+        import transformers
+
+        config = getattr(transformers, f"{kind}Config")(**options)
+        return getattr(getattr(transformers, f"{kind}Model")(config), part)
+
+    return build
+
+
+def _diffusers(kind: str, part: str, **options: object) -> Callable[[], nn.Module]:
+    def build() -> nn.Module:
+        import diffusers
+
+        return getattr(getattr(diffusers, kind)(**options), part)
+
+    return build
+
+
+def _tcn(causal: bool) -> Callable[[], nn.Module]:
+    def build() -> nn.Module:
+        from pytorch_tcn import TCN
+
+        return TCN(8, [16, 16, 16], causal=causal, use_skip_connections=not causal)
+
+    return build
+
+
+def _spandrel(kind: str, **options: object) -> Callable[[], nn.Module]:
+    def build() -> nn.Module:
+        module = importlib.import_module(f"spandrel.architectures.{kind}")
+        return getattr(module, kind)(**options)
+
+    return build
+
+
+def _audio(kind: str, **options: object) -> Callable[[], nn.Module]:
+    def build() -> nn.Module:
+        import torchaudio
+
+        return getattr(torchaudio.models, kind)(**options)
+
+    return build
+
+
+_ENCODEC = {"num_filters": 8, "upsampling_ratios": [4, 2], "hidden_size": 32}
+_DAC = {
+    "encoder_hidden_size": 16,
+    "decoder_hidden_size": 64,
+    "downsampling_ratios": [2, 4],
+    "upsampling_ratios": [4, 2],
+    "n_codebooks": 2,
+    "hidden_size": 64,
+}
+_MIMI = {
+    "num_filters": 8,
+    "upsampling_ratios": [4, 2],
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "upsample_groups": 32,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "intermediate_size": 32,
+    "codebook_dim": 16,
+    "vector_quantization_hidden_dimension": 16,
+    "num_quantizers": 2,
+    "num_semantic_quantizers": 1,
+}
+_TINY = {
+    "encoder_block_out_channels": (16, 16),
+    "decoder_block_out_channels": (16, 16),
+    "num_encoder_blocks": (1, 1),
+    "num_decoder_blocks": (1, 1),
+}
+_SD = {
+    "block_out_channels": (16, 32),
+    "down_block_types": ("DownEncoderBlock2D",) * 2,
+    "up_block_types": ("UpDecoderBlock2D",) * 2,
+    "norm_num_groups": 8,
+    "mid_block_add_attention": False,
+}
+_WAN = {
+    "base_dim": 8,
+    "z_dim": 4,
+    "dim_mult": [1, 2],
+    "num_res_blocks": 1,
+    "temperal_downsample": [True],
+}
+_LTX = {
+    "block_out_channels": (8, 8),
+    "decoder_block_out_channels": (8, 8),
+    "layers_per_block": (1, 1, 1),
+    "decoder_layers_per_block": (1, 1, 1),
+    "latent_channels": 4,
+    "spatio_temporal_scaling": (True, False),
+    "decoder_spatio_temporal_scaling": (True, False),
+    "down_block_types": ("LTXVideoDownBlock3D",) * 2,
+    "decoder_inject_noise": (False, False, False),
+    "upsample_residual": (False, False),
+    "upsample_factor": (1, 1),
+}
+_HUNYUAN = {"block_out_channels": (8, 8, 8, 8), "layers_per_block": 1, "norm_num_groups": 4}
+_TASNET = {
+    "num_sources": 2,
+    "enc_num_feats": 16,
+    "msk_num_feats": 8,
+    "msk_num_hidden_feats": 16,
+    "msk_num_layers": 2,
+    "msk_num_stacks": 1,
+}
+
+MODELS = [
+    Model("EnCodec encoder", "encodec", _encodec("encoder"), (1, 1, 321)),
+    Model("EnCodec decoder", "encodec", _encodec("decoder"), (1, 16, 20)),
+    Model("EnCodec encoder", "transformers", _transformers("Encodec", "encoder", **_ENCODEC), (1, 1, 321)),
+    Model("EnCodec decoder", "transformers", _transformers("Encodec", "decoder", **_ENCODEC), (1, 32, 20)),
+    Model("DAC encoder", "transformers", _transformers("Dac", "encoder", **_DAC), (1, 1, 320)),
+    Model("DAC decoder", "transformers", _transformers("Dac", "decoder", **_DAC), (1, 64, 20)),
+    Model(
+        "Mimi downsampling",
+        "transformers",
+        _transformers("Mimi", "downsample", **_MIMI),
+        (1, 32, 20),
+        quick=True,
+    ),
+    Model(
+        "Mimi upsampling", "transformers", _transformers("Mimi", "upsample", **_MIMI), (1, 32, 20), quick=True
+    ),
+    Model("Mimi encoder", "transformers", _transformers("Mimi", "encoder", **_MIMI), (1, 1, 320), REFUSED),
+    Model("TCN, causal", "pytorch-tcn", _tcn(True), (1, 8, 60), quick=True),
+    Model("TCN, with skips", "pytorch-tcn", _tcn(False), (1, 8, 60)),
+    Model("ConvTasNet", "torchaudio", _audio("ConvTasNet", **_TASNET), (1, 1, 401), HELD),
+    Model(
+        "Wav2Letter",
+        "torchaudio",
+        _audio("Wav2Letter", num_classes=4, input_type="mfcc", num_features=8),
+        (1, 8, 100),
+    ),
+    Model("ESRGAN", "spandrel", _spandrel("ESRGAN", num_filters=8, num_blocks=1), (1, 3, 20, 16)),
+    Model(
+        "Compact",
+        "spandrel",
+        _spandrel("Compact", num_feat=8, num_conv=2, upscale=4),
+        (1, 3, 20, 16),
+        quick=True,
+    ),
+    Model("TAESD encoder", "diffusers", _diffusers("AutoencoderTiny", "encoder", **_TINY), (1, 3, 20, 16)),
+    Model(
+        "TAESD decoder",
+        "diffusers",
+        _diffusers("AutoencoderTiny", "decoder", **_TINY),
+        (1, 4, 12, 8),
+        quick=True,
+    ),
+    Model("SD VAE encoder", "diffusers", _diffusers("AutoencoderKL", "encoder", **_SD), (1, 3, 16, 16), HELD),
+    Model("SD VAE decoder", "diffusers", _diffusers("AutoencoderKL", "decoder", **_SD), (1, 4, 8, 8), HELD),
+    Model(
+        "Wan encoder, uncached forward",
+        "diffusers",
+        _diffusers("AutoencoderKLWan", "encoder", **_WAN),
+        (1, 3, 6, 8, 8),
+    ),
+    Model(
+        "Wan decoder, uncached forward",
+        "diffusers",
+        _diffusers("AutoencoderKLWan", "decoder", **_WAN),
+        (1, 4, 5, 4, 4),
+    ),
+    Model(
+        "LTX decoder", "diffusers", _diffusers("AutoencoderKLLTXVideo", "decoder", **_LTX), (1, 4, 4, 2, 3)
+    ),
+    Model(
+        "Hunyuan encoder",
+        "diffusers",
+        _diffusers("AutoencoderKLHunyuanVideo", "encoder", **_HUNYUAN),
+        (1, 3, 9, 16, 16),
+        REFUSED,
+    ),
+    Model("VGG-11 features", "torchvision", _vision("vgg11"), (1, 3, 64, 64)),
+    Model("ResNet-18 trunk", "torchvision", _vision("resnet18", 0, -2), (1, 3, 64, 64)),
+    Model("R3D-18 trunk", "torchvision", _vision("r3d_18", 0, -2), (1, 3, 9, 16, 16)),
+    Model("MC3-18 trunk", "torchvision", _vision("mc3_18", 0, -2), (1, 3, 9, 16, 16)),
+    Model("R(2+1)D-18 trunk", "torchvision", _vision("r2plus1d_18", 0, -2), (1, 3, 9, 16, 16)),
+    Model("MobileNetV2 features", "torchvision", _vision("mobilenet_v2"), (1, 3, 64, 64)),
+    Model("ShuffleNetV2 trunk", "torchvision", _vision("shufflenet_v2_x0_5", 0, -1), (1, 3, 64, 64)),
+    Model("ConvNeXt features", "torchvision", _vision("convnext_tiny"), (1, 3, 64, 64)),
+    Model("SqueezeNet features", "torchvision", _vision("squeezenet1_1"), (1, 3, 64, 64)),
+    Model("S3D features", "torchvision", _vision("s3d"), (1, 3, 16, 64, 64)),
+    Model("MobileNetV3 features", "torchvision", _vision("mobilenet_v3_small"), (1, 3, 64, 64), HELD),
+    Model("EfficientNet-B0 features", "torchvision", _vision("efficientnet_b0"), (1, 3, 64, 64), HELD),
+    Model("FCN-ResNet-50", "torchvision", _fcn, (1, 3, 64, 64), REFUSED),
+]
+
+
+def tried(model: Model) -> Result:
+    """Capture a model and compare its stream in ragged chunks with the module, in float64."""
+    torch.manual_seed(0)
+    module = model.build().double().eval()
+    x = torch.randn(model.shape, dtype=torch.float64)
+    try:
+        graph = mnn.to_streaming(module, example=x)
+    except CaptureError as refused:
+        return Result(REFUSED, why=refused.reasons[0].split(": ")[-1])
+    with torch.no_grad():
+        whole = module(x)
+        error = float((streamed(graph, x) - whole).abs().max() / whole.abs().max())
+    held = graph.latency == torch.inf
+    why = graph.notes[0].split(" in ")[0] if held else ""
+    return Result(HELD if held else AS_IS, error, graph.latency, why)
+
+
+def streamed(graph: nn.Module, x: Tensor) -> Tensor:
+    """The output of a stream in ragged chunks, one of them empty."""
+    s = mnn.stream(graph)
+    sizes, rest, out = [1, 0, 2, 5, 1], x.shape[2], []
+    for i in range(x.shape[2] + 1):
+        size = min(rest, sizes[i % len(sizes)])
+        out.append(s.push(x.narrow(2, x.shape[2] - rest, size)))
+        rest -= size
+        if not rest:
+            break
+    return torch.cat([*out, s.flush()], 2)
+
+
+def row(model: Model, result: Result) -> str:
+    """The line of the page."""
+    error = "" if result.error is None else f"{result.error:.0e}"
+    latency = "" if result.latency in (None, torch.inf) else str(result.latency)
+    why = result.why.replace("|", "/")
+    return f"| {model.name} | {model.package} | {result.outcome} | {error} | {latency} | {why} |"
+
+
+def main() -> None:
+    lines, counts = [], {AS_IS: 0, HELD: 0, REFUSED: 0}
+    for model in MODELS:
+        start = time.time()
+        result = tried(model)
+        counts[result.outcome] += 1
+        lines.append(row(model, result))
+        print(lines[-1], f"{time.time() - start:.0f} s", flush=True)
+    total = ", ".join(f"{n} {outcome}" for outcome, n in counts.items())
+    PAGE.write_text(HEAD + "\n".join(lines) + f"\n\nOf {len(MODELS)}: {total}.\n")
+
+
+if __name__ == "__main__":
+    main()
