@@ -5,7 +5,13 @@
 Knows nothing of files or YAML.
 """
 
-from mediaconv.nn.convert import register_converter, register_residual, to_streaming
+from mediaconv.nn.convert import (
+    register_chain,
+    register_converter,
+    register_pointwise,
+    register_residual,
+    to_streaming,
+)
 from mediaconv.nn.export.files import write_step
 from mediaconv.nn.export.step import export_step
 from mediaconv.nn.geometry import AxisMap
@@ -132,7 +138,9 @@ __all__ = [
     "geometry",
     "noncausal_layers",
     "opaque",
+    "register_chain",
     "register_converter",
+    "register_pointwise",
     "register_residual",
     "stream",
     "to_streaming",

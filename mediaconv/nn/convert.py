@@ -18,6 +18,7 @@ from mediaconv.nn.layers.containers import Branches, Residual, Sequential
 from mediaconv.nn.layers.gates import Gated
 from mediaconv.nn.layers.padding import Pad
 from mediaconv.nn.streaming.protocol import (
+    POINTWISE,
     Streamable,
     TotalStride,
     each_child,
@@ -106,8 +107,23 @@ def register_residual(
     CONVERTERS[kind] = converter
 
 
+def register_chain(kind: type[nn.Module], *, layers: Sequence[str]) -> None:
+    """Declare a class of block whose forward calls its layers one after the other.
+
+    layers: names of the block's attributes, in the order in which its forward calls them.
+    """
+    if not layers:
+        raise ValueError("layers: got none, expected the names of the block's layers in order")
+    CONVERTERS[kind] = lambda block, path: RegisteredResidual(block, path, layers, None, (), adds=False)
+
+
+def register_pointwise(kind: type[nn.Module]) -> None:
+    """Declare a class of module whose output at a position reads the input at that position alone."""
+    POINTWISE[kind] = None
+
+
 class RegisteredResidual(TotalStride, nn.Module):
-    """A converted residual block; its children keep the names that they have in the block."""
+    """A converted block, residual where it `adds`; its children keep the names that they have in it."""
 
     def __init__(
         self,
@@ -116,6 +132,8 @@ class RegisteredResidual(TotalStride, nn.Module):
         layers: Sequence[str],
         shortcut: str | None,
         after: Sequence[str],
+        *,
+        adds: bool = True,
     ) -> None:
         super().__init__()
         self.training = block.training
@@ -132,7 +150,7 @@ class RegisteredResidual(TotalStride, nn.Module):
         calls = [(name, getattr(self, name)) for name in used]
         self.__dict__["_calls"] = [(name, child) for name, child in calls if child is not None]
         inner = Sequential(*(getattr(self, name) for name in layers))
-        body = Residual(inner, getattr(self, shortcut) if shortcut else None)
+        body = Residual(inner, getattr(self, shortcut) if shortcut else None) if adds else inner
         # containers over the same children, beside the registered ones, so that keys stay the block's
         self.__dict__["_body"] = Sequential(body, *(getattr(self, name) for name in after))
 

@@ -163,3 +163,37 @@ def test_our_own_containers_are_converted_inside() -> None:
     twin = nn.to_streaming(model)
     assert list(twin.state_dict()) == ["layers.weight", "layers.bias"]
     verify_contract(twin, (1, 1, 6), [2, 1])
+
+
+class Chained(tn.Module):
+    """A convolution and an activation of its own, one after the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.act = Snake()
+        self.conv = tn.Conv1d(2, 2, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.conv(x))
+
+
+class Snake(tn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + x.sin() ** 2
+
+
+def test_chains_and_pointwise_modules_are_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convert, "CONVERTERS", dict(convert.CONVERTERS))
+    monkeypatch.setattr(convert, "POINTWISE", convert.POINTWISE)
+    monkeypatch.delitem(convert.POINTWISE, Snake, raising=False)
+    with pytest.raises(TypeError, match="Chained"):
+        nn.to_streaming(Chained())
+    nn.register_chain(Chained, layers=("conv", "act"))
+    with pytest.raises(TypeError, match="Snake"):
+        nn.to_streaming(Chained())
+    nn.register_pointwise(Snake)
+    model = Chained().double()
+    twin = nn.to_streaming(model)
+    assert set(twin.state_dict()) == set(model.state_dict())
+    verify_contract(twin, (1, 2, 20), [1, 0, 5])
+    del convert.POINTWISE[Snake]
