@@ -173,19 +173,6 @@ _WAN = {
     "num_res_blocks": 1,
     "temperal_downsample": [True],
 }
-_LTX = {
-    "block_out_channels": (8, 8),
-    "decoder_block_out_channels": (8, 8),
-    "layers_per_block": (1, 1, 1),
-    "decoder_layers_per_block": (1, 1, 1),
-    "latent_channels": 4,
-    "spatio_temporal_scaling": (True, False),
-    "decoder_spatio_temporal_scaling": (True, False),
-    "down_block_types": ("LTXVideoDownBlock3D",) * 2,
-    "decoder_inject_noise": (False, False, False),
-    "upsample_residual": (False, False),
-    "upsample_factor": (1, 1),
-}
 _HUNYUAN = {"block_out_channels": (8, 8, 8, 8), "layers_per_block": 1, "norm_num_groups": 4}
 _TASNET = {
     "num_sources": 2,
@@ -252,9 +239,6 @@ MODELS = [
         "diffusers",
         _diffusers("AutoencoderKLWan", "decoder", **_WAN),
         (1, 4, 5, 4, 4),
-    ),
-    Model(
-        "LTX decoder", "diffusers", _diffusers("AutoencoderKLLTXVideo", "decoder", **_LTX), (1, 4, 4, 2, 3)
     ),
     Model(
         "Hunyuan encoder",
