@@ -59,8 +59,6 @@ def subject(
         raise UsageError(f"channels: got {channels}, expected an integer >= 1")
     if input is None:
         count = pipeline.typical_input().channels if channels is None else channels
-        if count < 1:
-            raise UsageError(f"channels: got {count}, expected at least 1")
         stack = build_stack(config, pipeline, channels=count, rate_hz=float(_RATE_HZ))
         return Subject(config, pipeline, stack, count)
     with pipeline.open(input, config.read, config.limits) as source:

@@ -41,7 +41,7 @@ def test_numbers_beyond_reason_are_refused():
 
 def test_no_channels_are_refused(tmp_path):
     config = settings("audio", [{"conv": {"out_channels": 1, "kernel_size": 3}}], tmp_path)
-    with pytest.raises(UsageError, match="channels: got 0, expected at least 1"):
+    with pytest.raises(UsageError, match="channels: got 0, expected an integer >= 1"):
         subject(config, channels=0)
 
 
