@@ -19,6 +19,7 @@ from mediaconv.cli.options import (
 
 if TYPE_CHECKING:
     from mediaconv.compare.prove.attribution import Leak
+    from mediaconv.compare.prove.search import Proof
     from mediaconv.compare.prove.verdict import Verdict
 
 
@@ -28,6 +29,10 @@ def prove(
     output: OutputOption = None,
     set: SetOption = None,
     files: Annotated[bool, typer.Option("--files/--no-files", help="also from file to file")] = True,
+    seconds: Annotated[
+        float, typer.Option(min=0, max=86400, help="try inputs of growing length for so long")
+    ] = 5.0,
+    exact: Annotated[bool, typer.Option("--exact", help="rounding (other last bits) is reading")] = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
     debug: DebugOption = False,
@@ -43,7 +48,7 @@ def prove(
     from mediaconv.front import prove as prove_config
     from mediaconv.web.json_values import dumps
 
-    verdict = prove_config(resolved, files=files)
+    verdict = prove_config(resolved, files=files, seconds=seconds, exact=exact)
     assert isinstance(verdict, Verdict)
     if json:
         print(dumps(verdict.as_json()))
@@ -63,6 +68,8 @@ def _told(config: str, verdict: Verdict) -> str:
     for method, steps in stack.by.items():
         shown = "nothing later is read" if not steps else f"reads {_count(steps, unit)} ahead"
         lines.append(f"  by {method + ':':14}{shown}")
+    if verdict.causal:
+        lines.append(f"  {_covered(stack, unit)}")
     if stack.known:
         agrees = "agrees" if stack.agrees else "differs"
         lines.append(f"  by the formula: {_count(stack.formula, unit)}: {agrees}")
@@ -78,6 +85,15 @@ def _told(config: str, verdict: Verdict) -> str:
     lines += [f"  looks ahead:   {_leak(leak)}" for leak in verdict.leaks]
     lines += [f"  note: {note}" for note in verdict.notes]
     return "\n".join(lines)
+
+
+def _covered(stack: Proof, unit: str) -> str:
+    """What the verdict rests on: the layers' own structure, or what was tried."""
+    tried = f"at every one of {stack.positions:,} cuts of an input of {_count(stack.steps, unit)}"
+    longest = f", and at some of up to {_count(stack.length, unit)}" if stack.length > stack.steps else ""
+    if stack.structure:
+        return f"proven by structure: no layer reads ahead; also not found {tried}{longest}"
+    return f"not found {tried}{longest}: no proof beyond that"
 
 
 def _leak(leak: Leak) -> str:

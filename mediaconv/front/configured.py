@@ -176,6 +176,8 @@ def prove(
     *,
     files: bool = True,
     channels: int | None = None,
+    seconds: float = 1.0,
+    exact: bool = False,
     overrides: Sequence[str] = (),
     **keys: Any,
 ) -> Verdict | Proof:
@@ -184,6 +186,8 @@ def prove(
     model: a configuration, whose input need not exist; or a torch module.
     files: of a configuration, try it also from file to file, through the real pipeline.
     channels: of a module's input; by default what its first convolution takes.
+    seconds: how long inputs of growing length are tried, where nothing later was found by then.
+    exact: whether other last bits of earlier outputs, as an FFT gives them, count as reading.
     overrides, keys: see `load_config`; of a module none.
 
     Returns what was found: `causal`, `look_ahead` (steps of `unit`; None: to the end), `leaks`. Raises
@@ -205,12 +209,14 @@ def prove(
         if keys or overrides:
             raise UsageError(f"prove: {', '.join(keys) or 'overrides'} belongs to a configuration")
         found = first_convolution(model)
-        return prove_module(model, channels=channels or found.channels, dims=found.dims)
+        return prove_module(
+            model, channels=channels or found.channels, dims=found.dims, seconds=seconds, exact=exact
+        )
     from mediaconv.compare.prove.verdict import prove_config
     from mediaconv.pipeline import find
 
     resolved = _resolved(model, overrides, keys, refuse_leaks=False)
-    return prove_config(resolved, find(resolved.pipeline), files=files)
+    return prove_config(resolved, find(resolved.pipeline), files=files, seconds=seconds, exact=exact)
 
 
 def trace(

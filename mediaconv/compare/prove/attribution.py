@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -54,9 +54,7 @@ def blame(module: nn.Module, setting: Setting, labels: Mapping[str, str]) -> lis
         taken, _ = seen.get(name, ((), ()))
         if len(taken) != setting.dims + 2:
             return None
-        return _leak_of(
-            layer, Setting(taken[1], setting.dims, setting.order_axes), _label(name, layer, labels)
-        )
+        return _leak_of(layer, replace(setting, channels=taken[1]), _label(name, layer, labels))
 
     def keeps_time(name: str) -> bool:
         """What shortens time may pad elsewhere: alone, its outputs stand at other times than in the model."""
@@ -121,7 +119,7 @@ def _remember(seen: dict[str, Shapes], name: str) -> Callable[..., None]:
 
 
 def _leak_of(layer: nn.Module, setting: Setting, label: str) -> Leak | None:
-    reads, _, _ = measured(layer, setting)
+    reads = measured(layer, setting).reads
     ahead, _ = first_ahead(reads, setting)
     if ahead == 0:
         return None

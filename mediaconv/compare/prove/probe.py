@@ -8,13 +8,16 @@ rounding where a gradient does not.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from mediaconv.compare.prove.rounding import Rounding
 from mediaconv.errors import UsageError
 from mediaconv.nn.summary.receptive_field import read_along, read_positions
 
@@ -35,6 +38,9 @@ MULTIPLE = 12
 LONG = 2048
 """Inputs of more steps are slow: fewer of their positions are tried."""
 MOST_AROUND = 32
+CALLS_SECONDS = 0.6
+"""Seconds for calls of a function that is slow: fewer positions are looked at."""
+FEWEST = 2
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,11 @@ class Reads:
 
 
 def measure(
-    functions: Sequence[Function], inputs: Sequence[Tensor], order: Order, seams: Sequence[int]
+    functions: Sequence[Function],
+    inputs: Sequence[Tensor],
+    order: Order,
+    seams: Sequence[int],
+    rounding: Rounding,
 ) -> Reads:
     """Both methods over every function and input. inputs: (1, C, ...), all of one shape.
 
@@ -95,26 +105,50 @@ def measure(
     tried = [*((functions[0], x) for x in inputs), *((function, inputs[0]) for function in functions[1:])]
     for function, x in tried:
         sizes = [x.shape[a + 2] for a in order.axes]
-        by_gradient(function, x, order, reads, lambda sizes: positions(sizes, scaled, order.period))
-        by_perturbation(function, x, order, reads, positions(sizes, seams, period))
+        most = affordable(function, x)
+        by_gradient(function, x, order, reads, partial(_matter, seams=scaled, period=order.period, most=most))
+        changes = CHANGES if most > FEWEST else CHANGES[2:3]
+        by_perturbation(function, x, order, reads, _matter(sizes, seams, period, most), rounding, changes)
     if reads.found(order):
         return reads
     length = inputs[0].shape[order.axes[0] + 2]
     if len(order.axes) == 1 and length <= EVERY:
         by_gradient(functions[0], inputs[0], order, reads, lambda sizes: ((j,) for j in range(sizes[0])))
         for x in inputs:
-            by_perturbation(functions[0], x, order, reads, ((s,) for s in range(length)), CHANGES[2:3])
+            sources = ((s,) for s in range(length))
+            by_perturbation(functions[0], x, order, reads, sources, rounding, CHANGES[2:3])
     for function, x in tried if not reads.found(order) else ():
         by_cutting(function, x, order, reads)
     return reads
 
 
-def glance(function: Function, x: Tensor, order: Order, reads: Reads) -> None:
+def affordable(function: Function, x: Tensor) -> int:
+    """How many positions may be looked at, by how long a call takes."""
+    return max(FEWEST, int(CALLS_SECONDS / seconds_of(function, x)))
+
+
+@torch.no_grad()
+def seconds_of(function: Function, x: Tensor) -> float:
+    """What a call takes."""
+    began = time.perf_counter()
+    function(x)
+    return max(1e-6, time.perf_counter() - began)
+
+
+def _matter(sizes: Sequence[int], seams: Sequence[int], period: int, most: int) -> list[tuple[int, ...]]:
+    """So many of the positions that matter, evenly taken, the first and the last among them."""
+    every = list(positions(sizes, seams, period))
+    if len(every) <= most:
+        return every
+    return [every[i * (len(every) - 1) // (most - 1)] for i in range(most)]
+
+
+def glance(function: Function, x: Tensor, order: Order, reads: Reads, rounding: Rounding) -> None:
     """A few looks at a long input: what the first outputs read, and which outputs the last inputs reach."""
     sizes = [x.shape[a + 2] for a in order.axes]
     ends = (tuple(n // 2 for n in sizes), tuple(n - 1 for n in sizes))
     by_gradient(function, x, order, reads, lambda sizes: ((0,) * len(sizes), tuple(n // 2 for n in sizes)))
-    by_perturbation(function, x, order, reads, ends, CHANGES[2:3])
+    by_perturbation(function, x, order, reads, ends, rounding, CHANGES[2:3])
 
 
 def by_gradient(function: Function, x: Tensor, order: Order, reads: Reads, where: Where) -> None:
@@ -141,6 +175,7 @@ def by_perturbation(
     order: Order,
     reads: Reads,
     sources: Iterable[tuple[int, ...]],
+    rounding: Rounding,
     changes: Sequence[tuple[float, bool]] = CHANGES,
 ) -> None:
     """Change some input positions, and everything from them on: which is the earliest output that changes?
@@ -153,9 +188,14 @@ def by_perturbation(
     end = tuple(x.shape[a + 2] - 1 for a in order.axes)
     for source in sources:
         for size, from_on in changes:
-            changed = function(_change(x, order.axes, source, size, from_on))
-            differs = (changed != base) & ~(changed.isnan() & base.isnan())
-            found = read_along(differs, order.axes).nonzero()
+            other = _change(x, order.axes, source, size, from_on)
+            changed = function(other)
+            found = read_along(rounding.differs(changed, base, changed), order.axes).nonzero()
+            early = math.ceil(source[0] / order.strides[0])
+            if len(found) and int(found[0][0]) < early:
+                part = partial(torch.narrow, dim=order.axes[0] + 2, start=0, length=early)
+                if rounding.explains(part(changed), part(base), changed, part, other, x):
+                    found = read_along(rounding.differs(changed, base, changed), order.axes).nonzero()
             if len(found):
                 first = order.time([int(v) for v in found[0]])
                 reads.note("perturbation", tuple(s - f for s, f in zip(source, first, strict=True)))

@@ -11,7 +11,18 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from mediaconv.compare.prove.attribution import Leak, blame
-from mediaconv.compare.prove.trial import Setting, first_ahead, formula_of, leading, measured, one_thread
+from mediaconv.compare.prove.trial import (
+    Setting,
+    all_known,
+    first_ahead,
+    formula_of,
+    leading,
+    measured,
+    one_thread,
+)
+from mediaconv.nn import to_streaming
+from mediaconv.nn.streaming.protocol import axis_map, leaves
+from mediaconv.nn.summary.dependence import streams
 from mediaconv.nn.summary.receptive_field import exact_copy
 
 
@@ -25,6 +36,9 @@ class Proof:
     formula: the same by `mediaconv.nn.geometry`; None: to the end. known: whether there is a formula.
     by: look-ahead by each method alone.
     shape: of the input that was tried, channels first. seams: where chunks met.
+    structure: whether no layer reads ahead by its definition, each being one of mediaconv.nn or torch.
+    positions, steps: of an input of so many steps so many cuts were tried, every one of them; length: of the
+        longest input tried. rounded: whether later inputs change the last bits of earlier outputs.
     """
 
     causal: bool
@@ -35,6 +49,11 @@ class Proof:
     by: dict[str, int | None]
     shape: tuple[int, ...]
     seams: tuple[int, ...]
+    structure: bool = False
+    positions: int = 0
+    steps: int = 0
+    length: int = 0
+    rounded: bool = False
     leaks: list[Leak] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -52,6 +71,8 @@ def prove(
     order_axes: Sequence[int] = (0,),
     axis_names: Sequence[str] = (),
     labels: Mapping[str, str] | None = None,
+    seconds: float = 1.0,
+    exact: bool = False,
 ) -> Proof:
     """Decide by gradient and by perturbation whether any output of a module reads a later input.
 
@@ -59,6 +80,8 @@ def prove(
     order_axes: the axis that is time; or all axes, for reading order.
     axis_names: of all axes, for the report.
     labels: what the layers are called, by their path in the module ("0.layers.1").
+    seconds: how long cuts are tried at inputs of growing length, where nothing later was found by then.
+    exact: whether outputs of which later inputs change the last bits alone (an FFT) are not causal.
 
     Raises UsageError where no input was found that the module takes.
 
@@ -69,13 +92,16 @@ def prove(
     2
     """
     names = list(axis_names) or [f"axis {i}" for i in range(dims)]
-    setting = Setting(channels, dims, tuple(order_axes))
+    setting = Setting(channels, dims, tuple(order_axes), exact)
     with one_thread():
         module = exact_copy(module)
-        reads, shape, seams = measured(module, setting)
+        trial = measured(module, setting, seconds=seconds)
+        reads, structure = trial.reads, _by_structure(module, setting)
         formula, known = formula_of(module, setting, reads)
         ahead, axis = first_ahead(reads, setting)
         leaks = blame(module, setting, labels or {}) if ahead != 0 else []
+    if ahead != 0 and not leaks:  # too seldom for the short look at each layer
+        leaks = [Leak(f"{type(module).__name__} as a whole", ahead, formula)]
     by = {method: leading(found) for method, found in reads.ahead.items()}
     proof = Proof(
         causal=ahead == 0,
@@ -84,12 +110,43 @@ def prove(
         formula=formula,
         known=known,
         by=by,
-        shape=shape,
-        seams=seams,
+        shape=trial.shape,
+        seams=trial.seams,
+        structure=structure and ahead == 0,
+        positions=trial.covered.positions,
+        steps=trial.covered.steps,
+        length=trial.covered.length,
+        rounded=trial.rounded,
         leaks=leaks,
     )
     proof.notes.extend(_notes(proof))
+    if trial.rounded:
+        proof.notes.append(
+            "later inputs change the last bits of earlier outputs: rounding, which falls with the precision; "
+            "with --exact this counts as reading"
+        )
+    if trial.covered.not_finite:
+        proof.notes.append("only NaN or infinity shows it: a later input is multiplied by zero, or tested")
     return proof
+
+
+def _by_structure(module: nn.Module, setting: Setting) -> bool:
+    """Whether every layer is one whose reads are known, and none reads later in the order."""
+    try:
+        twin = module if streams(module) else to_streaming(module)
+        if not all_known(twin):
+            return False
+        if len(setting.order_axes) == 1:  # a layer that pads may make up for one that reads ahead
+            return axis_map(twin, setting.order_axes[0]).latency == 0
+        return all(_never_later(layer, setting) for _, layer in leaves(twin))
+    except (TypeError, ValueError):
+        return False
+
+
+def _never_later(layer: nn.Module, setting: Setting) -> bool:
+    """Whether a layer reads nothing later in reading order."""
+    raster = getattr(layer, "mode", "") == "raster"
+    return raster or all(axis_map(layer, axis).latency == 0 for axis in setting.order_axes)
 
 
 def _notes(proof: Proof) -> list[str]:

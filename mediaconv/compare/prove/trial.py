@@ -23,7 +23,10 @@ from mediaconv.compare.prove.probe import (
     Reads,
     glance,
     measure,
+    seconds_of,
 )
+from mediaconv.compare.prove.rounding import Rounding
+from mediaconv.compare.prove.suffix import Coverage, cover
 from mediaconv.errors import UsageError
 from mediaconv.nn import AxisMap, geometry, stream
 from mediaconv.nn.summary.receptive_field import exact_copy, open_copy
@@ -37,6 +40,14 @@ FAR = {1: 2**12, 2: 2**8, 3: 2**7}
 FAR_VALUES = 2**19
 SIDES = (6, 8, 12, 16, 24, 32, 48, 64)
 LONGEST = 2**17
+GROWING = {1: (2**12, 2**14, 2**16, 2**18), 2: (128, 512, 1024), 3: (64, 256, 512)}
+"""Lengths at which cuts are tried while time allows, by the number of axes."""
+SHORT_ENOUGH = 2**11
+"""Steps of memory up to which an input is as long as it."""
+SLOW_SECONDS = 0.1
+"""Of a call: a function that takes longer is tried with one input, on the whole."""
+MOST_GROWN = 2**21
+"""Values of the largest of these inputs."""
 LOUD = 30.0
 
 
@@ -53,36 +64,95 @@ def one_thread() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Setting:
+    """What is asked. exact: whether other last bits count as reading."""
+
     channels: int
     dims: int
     order_axes: tuple[int, ...]
+    exact: bool = False
 
 
-def measured(module: nn.Module, setting: Setting) -> tuple[Reads, tuple[int, ...], tuple[int, ...]]:
-    """Measure at a length that is enough by the formula; again where the first output reads to the end."""
-    reads, shape, seams = _at_length(module, setting, _length(module, setting))
+def measured(module: nn.Module, setting: Setting, *, seconds: float = 0.5) -> Trial:
+    """Measure at a length that is enough by the formula; again where the first output reads to the end.
+
+    Where nothing later was found every position is cut, at lengths that grow for so many seconds.
+    """
+    rounding = Rounding(_in_float32(module), exact=setting.exact)
+    reads, shape, seams = _with_far(module, setting, rounding)
+    covered = Coverage(length=shape[1 + setting.order_axes[0]])
+    if first_ahead(reads, setting)[0] == 0:
+        order = _order(module, setting, shape)
+        axis, dims = 1 + setting.order_axes[0], setting.dims
+        values = math.prod(shape) // shape[axis]
+        lengths = [n for n in GROWING[dims] if n > shape[axis] and n * values <= MOST_GROWN]
+        covered = cover(
+            exact_copy(module),
+            shape,
+            order,
+            reads,
+            lengths=lengths,
+            rounding=rounding,
+            seconds=seconds,
+            finite_only=all_known(module),
+        )
+    return Trial(reads, shape, seams, covered, rounding.seen)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What was measured. shape: of the first input. rounded: whether later inputs change the last bits."""
+
+    reads: Reads
+    shape: tuple[int, ...]
+    seams: tuple[int, ...]
+    covered: Coverage
+    rounded: bool
+
+
+def all_known(module: nn.Module) -> bool:
+    """Whether every layer is one of mediaconv.nn or torch, whose taps of zero read nothing that is finite."""
+    homes = ("mediaconv.nn.", "torch.nn.")
+    return all(type(layer).__module__.startswith(homes) for layer in module.modules())
+
+
+def _in_float32(module: nn.Module) -> Function | None:
+    coarse = exact_copy(module).float()
+    return lambda x: coarse(x.float()).double()
+
+
+def _with_far(
+    module: nn.Module, setting: Setting, rounding: Rounding
+) -> tuple[Reads, tuple[int, ...], tuple[int, ...]]:
+    reads, shape, seams = _at_length(module, setting, _length(module, setting), rounding)
     latest = reads.latest
     if reads.end and latest is not None and latest[0] > 0:
-        longer, shape, seams = _at_length(module, setting, 2 * shape[1 + setting.order_axes[0]])
+        longer, shape, seams = _at_length(module, setting, 2 * shape[1 + setting.order_axes[0]], rounding)
         longer.end = longer.end and longer.latest is not None and longer.latest[0] > latest[0]
         return longer, shape, seams
     reads.end = False
-    _far(module, setting, reads, shape)
+    _far(module, setting, reads, shape, rounding)
     return reads, shape, seams
 
 
-def _far(module: nn.Module, setting: Setting, reads: Reads, shape: Sequence[int]) -> None:
+def _far(module: nn.Module, setting: Setting, reads: Reads, shape: Sequence[int], rounding: Rounding) -> None:
     """Add what is read further ahead than the lengths tried so far."""
     axis, length = setting.order_axes[0], FAR[setting.dims]
+    known = known_map(module, axis)
+    if known is not None and known.latency == 0 and known.look_back > SHORT_ENOUGH:
+        return
     if shape[1 + axis] >= length or math.prod(shape) // shape[1 + axis] * length > FAR_VALUES:
         return
     try:
         sizes = _sizes(module, setting, length)
     except UsageError:
         return
-    strides = tuple(_stride(module, a, (setting.channels, *sizes)) for a in setting.order_axes)
-    order = Order(setting.order_axes, strides)
-    glance(open_copy(module), _open(setting, sizes)[0], order, reads)
+    order = _order(module, setting, (setting.channels, *sizes))
+    glance(open_copy(module), _open(setting, sizes)[0], order, reads, rounding)
+
+
+def _order(module: nn.Module, setting: Setting, shape: Sequence[int]) -> Order:
+    strides = tuple(_stride(module, a, shape) for a in setting.order_axes)
+    return Order(setting.order_axes, strides, strides[0].denominator)
 
 
 def _length(module: nn.Module, setting: Setting) -> int:
@@ -93,7 +163,9 @@ def _length(module: nn.Module, setting: Setting) -> int:
     if found is None:
         shape = (setting.channels, *_sizes(module, setting, needed))
         return min(LONGEST, max(needed, 12 * math.ceil(measured_stride(exact_copy(module), axis, shape))))
-    if not found.whole:
+    if found.latency == 0 and found.look_back > SHORT_ENOUGH:
+        pass  # a long memory takes long to run, and hides nothing: no layer says that it reads ahead
+    elif not found.whole:
         period = math.ceil(found.period * found.stride)
         sides = int(max(found.latency, found.look_back))
         needed = max(needed, 2 * sides + 8 * math.ceil(found.stride) + 2 * period)
@@ -102,18 +174,19 @@ def _length(module: nn.Module, setting: Setting) -> int:
 
 
 def _at_length(
-    module: nn.Module, setting: Setting, length: int
+    module: nn.Module, setting: Setting, length: int, rounding: Rounding
 ) -> tuple[Reads, tuple[int, ...], tuple[int, ...]]:
     """Measure the module as it is and with open weights, whole and in chunks."""
     sizes = _sizes(module, setting, length)
     length = sizes[setting.order_axes[0]]
-    strides = tuple(_stride(module, a, (setting.channels, *sizes)) for a in setting.order_axes)
-    order = Order(setting.order_axes, strides, strides[0].denominator)
+    order = _order(module, setting, (setting.channels, *sizes))
     seams = (length // 3, length // 3 + 1, length // 2, 3 * length // 4)
     found = Reads(ahead={"gradient": None, "perturbation": None})
     trials = ((exact_copy(module), _as_it_is(setting, sizes)), (open_copy(module), _open(setting, sizes)))
-    for twin, inputs in trials:
-        part = measure(_functions(twin, setting, seams), inputs, order, seams)
+    slow = seconds_of(trials[0][0], trials[0][1][0]) > SLOW_SECONDS
+    for twin, inputs in trials[:1] if slow else trials:
+        functions = [twin] if slow else _functions(twin, setting, seams)
+        part = measure(functions, inputs[:1] if slow else inputs, order, seams, rounding)
         found.end |= part.end
         for method, ahead in part.ahead.items():
             if ahead is not None:

@@ -60,18 +60,29 @@ class Verdict:
         }
 
     def _methods(self) -> dict[str, Any]:
-        return {"methods": self.stack.by, "input_shape": self.stack.shape, "chunk_seams": self.stack.seams}
+        stack = self.stack
+        return {
+            "methods": stack.by,
+            "input_shape": stack.shape,
+            "chunk_seams": stack.seams,
+            "proven_by_structure": stack.structure,
+            "cuts": {"positions": stack.positions, "steps": stack.steps, "longest": stack.length},
+            "rounding": stack.rounded,
+        }
 
 
-def prove_config(config: RunConfig, pipeline: Pipeline, *, files: bool = True) -> Verdict:
+def prove_config(
+    config: RunConfig, pipeline: Pipeline, *, files: bool = True, seconds: float = 1.0, exact: bool = False
+) -> Verdict:
     """Decide whether any output of a configuration depends on a later input.
 
     files: also from file to file, through the real pipeline.
+    seconds, exact: as of `search.prove`.
     Raises UsageError where the configuration cannot be built.
     """
     source, info = first_input(config, pipeline)
     model = computation_of(config, pipeline, info)
-    proof = prove_model(model, config, pipeline, info)
+    proof = prove_model(model, config, pipeline, info, seconds=seconds, exact=exact)
     axes = order_axes(config, pipeline)
     found = None
     if files:
@@ -95,7 +106,15 @@ def judge_model(model: Computation, config: RunConfig, pipeline: Pipeline, info:
     return _verdict(config, prove_model(model, config, pipeline, info), None, pipeline)
 
 
-def prove_model(model: Computation, config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> Proof:
+def prove_model(
+    model: Computation,
+    config: RunConfig,
+    pipeline: Pipeline,
+    info: SourceInfo,
+    *,
+    seconds: float = 1.0,
+    exact: bool = False,
+) -> Proof:
     """The proof of a configuration's stack, prelude included, layers called by their place in the file."""
     return prove(
         model.module,
@@ -104,6 +123,8 @@ def prove_model(model: Computation, config: RunConfig, pipeline: Pipeline, info:
         order_axes=order_axes(config, pipeline),
         axis_names=pipeline.step_units,
         labels=_labels(config, model.module, prelude=pipeline.prelude(info, config.read) is not None),
+        seconds=seconds,
+        exact=exact,
     )
 
 

@@ -140,6 +140,10 @@ def open_copy(module: nn.Module, *, keep_zeros: bool = True) -> nn.Module:
     return twin
 
 
+ROUNDED = 1e-14
+"""Relative to the largest gradient: a transform there and back leaves rounding in every one."""
+
+
 def read_positions(target: Tensor, inputs: Sequence[Tensor], axes: Sequence[int]) -> list[Tensor]:
     """For each of the tensors the positions along some axes, (n, len(axes)), that the sum of `target` reads.
 
@@ -147,7 +151,10 @@ def read_positions(target: Tensor, inputs: Sequence[Tensor], axes: Sequence[int]
     """
     gradients = torch.autograd.grad(target.sum(), inputs, retain_graph=True, allow_unused=True)
     none = torch.zeros(0, len(axes), dtype=torch.long)
-    return [none if g is None else read_along(g != 0, axes).nonzero() for g in gradients]
+    return [
+        none if g is None else read_along(g.abs() > ROUNDED * g.abs().max(), axes).nonzero()
+        for g in gradients
+    ]
 
 
 def read_along(flags: Tensor, axes: Sequence[int]) -> Tensor:

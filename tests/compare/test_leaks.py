@@ -1,0 +1,124 @@
+"""Planted leaks and causal modules, as two lists to which every new kind is added."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import mediaconv.nn as mnn
+from mediaconv.compare.prove.search import prove
+
+
+def ahead_of(x, steps):
+    return F.pad(x, (0, steps))[..., steps:]
+
+
+class Of(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def at(x):
+    return torch.arange(x.shape[2])
+
+
+def only(where, steps=1):
+    return lambda x: torch.where(where(at(x)), x + ahead_of(x, steps), x)
+
+
+LEAKS = {
+    "every 97th output": only(lambda t: t % 97 == 50),
+    "output 1500 alone": only(lambda t: t == 1500),
+    "output 3000 alone, three ahead": only(lambda t: t == 3000, 3),
+    "10,000 samples ahead": lambda x: x + 1e-6 * ahead_of(x, 10_000),
+    "far and long inputs alone": lambda x: x + ahead_of(x, 20_000) if x.shape[2] > 30_000 else x,
+    "later values above 1e5": lambda x: x + (ahead_of(x, 2) > 1e5).double(),
+    "later values below -1e5": lambda x: x + (ahead_of(x, 2) < -1e5).double(),
+    "present values above 1e5": lambda x: torch.where(x > 1e5, ahead_of(x, 2), x),
+    "later values that are NaN": lambda x: x + ahead_of(x, 1).isnan().double(),
+    "later values that are infinite": lambda x: x + ahead_of(x, 1).isinf().double(),
+    "present values that are NaN": lambda x: torch.where(x.isnan(), ahead_of(x, 1), x),
+    "zero times the future": lambda x: x + 0 * ahead_of(x, 1),
+    "later values that are zero": lambda x: x + (ahead_of(x, 1) == 0).double() * (at(x) < 20),
+    "later values that are tiny": lambda x: x + (ahead_of(x, 1).abs() < 1e-20).double() * (at(x) < 20),
+    "a small share": lambda x: x + 1e-12 * ahead_of(x, 1),
+}
+
+
+@pytest.mark.parametrize("name", LEAKS)
+def test_planted_leaks_are_found(name):
+    found = prove(Of(LEAKS[name]), channels=1, dims=1, seconds=8)
+    assert not found.causal
+    assert [leak.layer for leak in found.leaks]
+    assert not found.structure
+
+
+def by_fft(x):
+    taps = torch.linspace(1, 0.1, 9, dtype=x.dtype)
+    n = x.shape[-1] + 8
+    return torch.fft.irfft(torch.fft.rfft(x, n) * torch.fft.rfft(taps, n), n)[..., : x.shape[-1]]
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.gru = nn.GRU(1, 2, batch_first=True)
+
+    def forward(self, x):
+        return self.gru(x.transpose(1, 2))[0].transpose(1, 2)
+
+
+CAUSAL = {
+    "a sum of the past": lambda: Of(lambda x: x.cumsum(2)),
+    "a maximum of the past": lambda: Of(lambda x: x.cummax(2).values),
+    "a filter": lambda: Of(lambda x: F.conv1d(F.pad(x, (4, 0)), torch.ones(1, 1, 5, dtype=x.dtype))),
+    "NaN made zero": lambda: Of(torch.nan_to_num),
+    "a recurrence": Recurrent,
+    "a filter by FFT": lambda: Of(by_fft),
+    "layers": lambda: nn.Sequential(nn.ConstantPad1d((6, 0), 0.0), nn.Conv1d(1, 2, 4, dilation=2), nn.ELU()),
+    "masked": lambda: mnn.CausalConv1d(1, 2, 5, mode="mask"),
+}
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_causal_modules_pass_and_say_what_was_covered(name):
+    torch.manual_seed(0)
+    found = prove(CAUSAL[name](), channels=1, dims=1, seconds=1)
+    assert found.causal
+    assert found.structure == (name in ("layers", "masked"))
+    assert 1 <= found.positions < found.steps <= found.length
+    assert found.rounded == (name == "a filter by FFT")
+
+
+def test_rounding_counts_where_it_is_asked_for():
+    found = prove(Of(by_fft), channels=1, dims=1, exact=True)
+    assert not found.causal
+    found = prove(Of(lambda x: by_fft(x) + 1e-9 * ahead_of(x, 1)), channels=1, dims=1)
+    assert (found.causal, found.rounded) == (False, True)
+
+
+def test_masked_taps_are_zero_for_all_that_is_finite():
+    torch.manual_seed(0)
+    layer = mnn.CausalConv2d(1, 2, 3, mode="raster")
+    found = prove(layer, channels=1, dims=2, order_axes=(0, 1), seconds=10)
+    assert (found.causal, found.structure) == (True, True)
+    assert found.by["perturbation"] == 0  # NaN and infinity pass a tap of zero, which a note says
+
+
+@pytest.mark.parametrize(
+    "module",
+    [mnn.CausalConv1d(1, 1, 4001), mnn.CausalConv1d(1, 1, 3, dilation=10**7), Recurrent()],
+    ids=["4,001 taps", "a dilation of 10**7", "GRU"],
+)
+def test_slow_modules_are_judged_in_seconds(module):
+    began = time.process_time()
+    assert prove(module, channels=1, dims=1).causal
+    assert time.process_time() - began < 20  # some seconds on a quiet machine; it was a minute and more
