@@ -38,8 +38,10 @@ MULTIPLE = 12
 LONG = 2048
 """Inputs of more steps are slow: fewer of their positions are tried."""
 MOST_AROUND = 32
+SLOW_SECONDS = 0.1
+"""Of a call: of a function that takes longer fewer positions are looked at, with one input, on the whole."""
 CALLS_SECONDS = 0.6
-"""Seconds for calls of a function that is slow: fewer positions are looked at."""
+"""For the calls of such a function."""
 FEWEST = 2
 
 
@@ -106,14 +108,23 @@ def measure(
     for function, x in tried:
         sizes = [x.shape[a + 2] for a in order.axes]
         most = affordable(function, x)
-        by_gradient(function, x, order, reads, partial(_matter, seams=scaled, period=order.period, most=most))
+        by_gradient(
+            function,
+            x,
+            order,
+            reads,
+            partial(_matter, seams=scaled, period=order.period, most=most),
+            rounding,
+        )
         changes = CHANGES if most > FEWEST else CHANGES[2:3]
         by_perturbation(function, x, order, reads, _matter(sizes, seams, period, most), rounding, changes)
     if reads.found(order):
         return reads
     length = inputs[0].shape[order.axes[0] + 2]
     if len(order.axes) == 1 and length <= EVERY:
-        by_gradient(functions[0], inputs[0], order, reads, lambda sizes: ((j,) for j in range(sizes[0])))
+        by_gradient(
+            functions[0], inputs[0], order, reads, lambda sizes: ((j,) for j in range(sizes[0])), rounding
+        )
         for x in inputs:
             sources = ((s,) for s in range(length))
             by_perturbation(functions[0], x, order, reads, sources, rounding, CHANGES[2:3])
@@ -124,7 +135,9 @@ def measure(
 
 def affordable(function: Function, x: Tensor) -> int:
     """How many positions may be looked at, by how long a call takes."""
-    return max(FEWEST, int(CALLS_SECONDS / seconds_of(function, x)))
+    seconds_of(function, x)  # the first call takes longer
+    each = seconds_of(function, x)
+    return max(FEWEST, int(CALLS_SECONDS / each)) if each > SLOW_SECONDS else x.numel()
 
 
 @torch.no_grad()
@@ -147,11 +160,15 @@ def glance(function: Function, x: Tensor, order: Order, reads: Reads, rounding: 
     """A few looks at a long input: what the first outputs read, and which outputs the last inputs reach."""
     sizes = [x.shape[a + 2] for a in order.axes]
     ends = (tuple(n // 2 for n in sizes), tuple(n - 1 for n in sizes))
-    by_gradient(function, x, order, reads, lambda sizes: ((0,) * len(sizes), tuple(n // 2 for n in sizes)))
+    by_gradient(
+        function, x, order, reads, lambda sizes: ((0,) * len(sizes), tuple(n // 2 for n in sizes)), rounding
+    )
     by_perturbation(function, x, order, reads, ends, rounding, CHANGES[2:3])
 
 
-def by_gradient(function: Function, x: Tensor, order: Order, reads: Reads, where: Where) -> None:
+def by_gradient(
+    function: Function, x: Tensor, order: Order, reads: Reads, where: Where, rounding: Rounding
+) -> None:
     """For each of some output positions: the latest input with a gradient that is not zero."""
     x = x.detach().clone().requires_grad_(True)
     y = function(x)
@@ -159,7 +176,8 @@ def by_gradient(function: Function, x: Tensor, order: Order, reads: Reads, where
         return
     weights = torch.rand(y.shape, dtype=y.dtype, generator=_generator(1)) + 0.5
     for output in where([y.shape[a + 2] for a in order.axes]):
-        (touched,) = read_positions(_at(y * weights, order.axes, output), [x], order.axes)
+        target = _at(y * weights, order.axes, output)
+        (touched,) = read_positions(target, [x], order.axes, rounded=rounding.gradients)
         if len(touched):
             now = order.time(output)
             offsets = [tuple(int(v) - n for v, n in zip(row, now, strict=True)) for row in touched]

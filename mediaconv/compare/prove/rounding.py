@@ -29,6 +29,11 @@ class Rounding:
         self._floor = 0.0
 
     @property
+    def gradients(self) -> float:
+        """Gradients so small, relative to the largest, may be rounding: a transform leaves it in each."""
+        return 0.0 if self._exact else 1e-14
+
+    @property
     def seen(self) -> bool:
         return self._floor > 0
 

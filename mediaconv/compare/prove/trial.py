@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from mediaconv.compare.prove.lengths import measured_stride
 from mediaconv.compare.prove.probe import (
     MULTIPLE,
+    SLOW_SECONDS,
     Function,
     Order,
     Reads,
@@ -44,8 +45,6 @@ GROWING = {1: (2**12, 2**14, 2**16, 2**18), 2: (128, 512, 1024), 3: (64, 256, 51
 """Lengths at which cuts are tried while time allows, by the number of axes."""
 SHORT_ENOUGH = 2**11
 """Steps of memory up to which an input is as long as it."""
-SLOW_SECONDS = 0.1
-"""Of a call: a function that takes longer is tried with one input, on the whole."""
 MOST_GROWN = 2**21
 """Values of the largest of these inputs."""
 LOUD = 30.0
@@ -77,7 +76,7 @@ def measured(module: nn.Module, setting: Setting, *, seconds: float = 0.5) -> Tr
 
     Where nothing later was found every position is cut, at lengths that grow for so many seconds.
     """
-    rounding = Rounding(_in_float32(module), exact=setting.exact)
+    rounding = Rounding(_in_float32(module), exact=setting.exact or all_known(module))
     reads, shape, seams = _with_far(module, setting, rounding)
     covered = Coverage(length=shape[1 + setting.order_axes[0]])
     if first_ahead(reads, setting)[0] == 0:
@@ -183,6 +182,7 @@ def _at_length(
     seams = (length // 3, length // 3 + 1, length // 2, 3 * length // 4)
     found = Reads(ahead={"gradient": None, "perturbation": None})
     trials = ((exact_copy(module), _as_it_is(setting, sizes)), (open_copy(module), _open(setting, sizes)))
+    seconds_of(trials[0][0], trials[0][1][0])  # the first call takes longer
     slow = seconds_of(trials[0][0], trials[0][1][0]) > SLOW_SECONDS
     for twin, inputs in trials[:1] if slow else trials:
         functions = [twin] if slow else _functions(twin, setting, seams)

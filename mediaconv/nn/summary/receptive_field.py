@@ -140,19 +140,18 @@ def open_copy(module: nn.Module, *, keep_zeros: bool = True) -> nn.Module:
     return twin
 
 
-ROUNDED = 1e-14
-"""Relative to the largest gradient: a transform there and back leaves rounding in every one."""
-
-
-def read_positions(target: Tensor, inputs: Sequence[Tensor], axes: Sequence[int]) -> list[Tensor]:
+def read_positions(
+    target: Tensor, inputs: Sequence[Tensor], axes: Sequence[int], *, rounded: float = 0.0
+) -> list[Tensor]:
     """For each of the tensors the positions along some axes, (n, len(axes)), that the sum of `target` reads.
 
     inputs: (N, C, ...), with a graph to `target`, which is kept. axes: after the channels, in order.
+    rounded: gradients so small, relative to the largest, count as none.
     """
     gradients = torch.autograd.grad(target.sum(), inputs, retain_graph=True, allow_unused=True)
     none = torch.zeros(0, len(axes), dtype=torch.long)
     return [
-        none if g is None else read_along(g.abs() > ROUNDED * g.abs().max(), axes).nonzero()
+        none if g is None else read_along(g.abs() > rounded * g.abs().max(), axes).nonzero()
         for g in gradients
     ]
 
