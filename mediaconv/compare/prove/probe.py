@@ -38,7 +38,7 @@ MULTIPLE = 12
 LONG = 2048
 """Inputs of more steps are slow: fewer of their positions are tried."""
 MOST_AROUND = 32
-SLOW_SECONDS = 0.1
+SLOW_SECONDS = 0.03
 """Of a call: of a function that takes longer fewer positions are looked at, with one input, on the whole."""
 CALLS_SECONDS = 0.6
 """For the calls of such a function."""
@@ -121,7 +121,7 @@ def measure(
     if reads.found(order):
         return reads
     length = inputs[0].shape[order.axes[0] + 2]
-    if len(order.axes) == 1 and length <= EVERY:
+    if len(order.axes) == 1 and length <= min(EVERY, affordable(functions[0], inputs[0])):
         by_gradient(
             functions[0], inputs[0], order, reads, lambda sizes: ((j,) for j in range(sizes[0])), rounding
         )
