@@ -12,7 +12,12 @@ import numpy as np
 def ffmpeg(*arguments: object) -> bytes:
     """Run the ffmpeg program; what it writes to its standard output."""
     words = ["ffmpeg", "-v", "error", "-nostdin", "-y", *map(str, arguments)]
-    return subprocess.run(words, check=True, capture_output=True).stdout
+    for _ in range(3):  # libx265 aborts now and then on a busy machine, before it has written anything of use
+        done = subprocess.run(words, capture_output=True)
+        if done.returncode >= 0:
+            break
+    done.check_returncode()
+    return done.stdout
 
 
 def make(path: Path, source: str, *arguments: object) -> Path:
