@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 from contextlib import chdir
+from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -15,5 +17,6 @@ def run_program(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 
     command = list(map(str, words))
     with chdir(cwd):
-        done = CliRunner().invoke(app, command, env={"COLUMNS": "120"}, catch_exceptions=False)
+        begin = partial(CliRunner().invoke, app, command, env={"COLUMNS": "120"}, catch_exceptions=False)
+        done = copy_context().run(begin)  # what one command line asks for is not asked for by the next
     return subprocess.CompletedProcess(command, done.exit_code, done.stdout, done.stderr)

@@ -9,9 +9,9 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Annotated
 
-import click
 import typer
 
 from mediaconv.errors import MediaconvError
@@ -35,18 +35,17 @@ JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON documen
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="print errors only")]
 
 
-_DEBUG = "mediaconv.debug"
+_debug: ContextVar[bool] = ContextVar("debug", default=False)
 
 
-def _remember(context: typer.Context, value: bool) -> bool:
-    context.find_root().meta[_DEBUG] = context.find_root().meta.get(_DEBUG, False) or value
+def _remember(value: bool) -> bool:
+    _debug.set(_debug.get() or value)
     return value
 
 
 def debug_wanted() -> bool:
     """Whether `--debug` was given on this command line, before the command's name or after it."""
-    context = click.get_current_context(silent=True)
-    return context is not None and context.find_root().meta.get(_DEBUG, False)
+    return _debug.get()
 
 
 DebugOption = Annotated[

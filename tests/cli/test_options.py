@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from tests.program import run_program
+
 
 def test_a_reader_that_leaves_is_no_defect():
     command = f"{sys.executable} -m mediaconv.cli.main schema | head -c 1"
@@ -30,3 +32,10 @@ def test_ctrl_c_while_the_program_is_still_loading_is_quiet():
 def test_the_package_runs_as_a_module():
     done = subprocess.run([sys.executable, "-m", "mediaconv", "--version"], capture_output=True, text=True)
     assert done.stdout.startswith("mediaconv ")
+
+
+def test_a_traceback_is_shown_where_it_is_asked_for_and_nowhere_else(tmp_path):
+    words = ["validate", "none.yaml"]
+    for asked in (["--debug", *words], [*words, "--debug"]):
+        assert "Traceback" in run_program(*asked, cwd=tmp_path).stderr
+        assert "Traceback" not in run_program(*words, cwd=tmp_path).stderr

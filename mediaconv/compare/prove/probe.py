@@ -211,7 +211,8 @@ def by_perturbation(
             found = read_along(rounding.differs(changed, base, changed), order.axes).nonzero()
             early = math.ceil(source[0] / order.strides[0])
             if len(found) and int(found[0][0]) < early:
-                part = partial(torch.narrow, dim=order.axes[0] + 2, start=0, length=early)
+                dim = order.axes[0] + 2
+                part = partial(torch.narrow, dim=dim, start=0, length=min(early, changed.shape[dim]))
                 if rounding.explains(part(changed), part(base), changed, part, other, x):
                     found = read_along(rounding.differs(changed, base, changed), order.axes).nonzero()
             if len(found):
