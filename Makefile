@@ -95,7 +95,7 @@ test: programs check quick ## everything that CI runs: check, and all tests
 
 .PHONY: quick
 quick: $(TESTING) ## the tests that are not marked long, two at a time, a file's in one process
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long and not models" -n 2 --dist loadfile $(PYTEST_ARGS)
 
 # Rooms of pure code: no processes, no browser, no cluster.
 PURE := cli config layers model nn compute engine media pipelines
@@ -103,12 +103,16 @@ ROOM ?= $(PURE)
 
 .PHONY: unit
 unit: $(TESTING) ## the quick tests of pure code in under a minute, or of one room: make unit ROOM=media
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long and not slow and not browser and not ray" \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long and not models and not slow and not browser and not ray" \
 	  -n 2 --dist loadfile $(wildcard $(addprefix tests/,$(ROOM))) $(PYTEST_ARGS)
 
 .PHONY: torture
 torture: $(TESTING) ## kills runs at random moments, a hundred times for each kind of media; lets disks fail
 	MEDIACONV_TORTURE=100 $(BIN)/python -m pytest tests/run -k "torture or faults" -o timeout=0 $(PYTEST_ARGS)
+
+.PHONY: models
+models: $(TESTING) ## captures published models, all of them, and writes docs/reference/models.md
+	$(BIN)/python -m tests.nn.graph.real_models
 
 .PHONY: fuzz
 fuzz: $(TESTING) ## searches for stacks that do not stream exactly, until stopped

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,8 +22,13 @@ PAGE = Path(__file__).parents[3] / "docs" / "reference" / "models.md"
 AS_IS, HELD, REFUSED = "as it is", "held to the end", "refused"
 HEAD = """# Published models
 
-Made by `python -m tests.nn.graph.real_models`, in float64, at small widths and with random weights. Each
-module is given to `to_streaming(module, example=...)` without a line of declarations and streamed along
+Rows are printed by `python -m tests.nn.graph.real_models [NAME...]`, in float64, at small widths and with
+random weights; those that stand here come from several runs of it. The tests run a few at every change,
+`make models` runs all. Not listed, since not measured to the end: LTX, HDemucs, Hunyuan's autoencoder and
+SD's with attention. CogVideoX is refused by the check that every capture goes through: it finds other
+values at even lengths.
+
+Each module is given to `to_streaming(module, example=...)` without a line of declarations and streamed along
 axis 0 in ragged chunks. *Held to the end*: something in it (a norm or a mean over the whole axis) needs the
 whole input. *Refused*: the reason is told, nothing is run. The error is the largest difference from the
 module itself, relative to its largest output. Latency is in input steps.
@@ -173,7 +179,6 @@ _WAN = {
     "num_res_blocks": 1,
     "temperal_downsample": [True],
 }
-_HUNYUAN = {"block_out_channels": (8, 8, 8, 8), "layers_per_block": 1, "norm_num_groups": 4}
 _TASNET = {
     "num_sources": 2,
     "enc_num_feats": 16,
@@ -240,13 +245,6 @@ MODELS = [
         _diffusers("AutoencoderKLWan", "decoder", **_WAN),
         (1, 4, 5, 4, 4),
     ),
-    Model(
-        "Hunyuan encoder",
-        "diffusers",
-        _diffusers("AutoencoderKLHunyuanVideo", "encoder", **_HUNYUAN),
-        (1, 3, 9, 16, 16),
-        REFUSED,
-    ),
     Model("VGG-11 features", "torchvision", _vision("vgg11"), (1, 3, 64, 64)),
     Model("ResNet-18 trunk", "torchvision", _vision("resnet18", 0, -2), (1, 3, 64, 64)),
     Model("R3D-18 trunk", "torchvision", _vision("r3d_18", 0, -2), (1, 3, 9, 16, 16)),
@@ -303,12 +301,15 @@ def row(model: Model, result: Result) -> str:
 
 def main() -> None:
     lines, counts = [], {AS_IS: 0, HELD: 0, REFUSED: 0}
-    for model in MODELS:
+    wanted = [m for m in MODELS if not sys.argv[1:] or m.name in sys.argv[1:]]
+    for model in wanted:
         start = time.time()
         result = tried(model)
         counts[result.outcome] += 1
         lines.append(row(model, result))
         print(lines[-1], f"{time.time() - start:.0f} s", flush=True)
+    if len(wanted) < len(MODELS):
+        return  # the page is written by a run of all
     total = ", ".join(f"{n} {outcome}" for outcome, n in counts.items())
     PAGE.write_text(HEAD + "\n".join(lines) + f"\n\nOf {len(MODELS)}: {total}.\n")
 

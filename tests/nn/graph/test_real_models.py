@@ -7,7 +7,7 @@ import pytest
 from tests.nn.graph.real_models import AS_IS, MODELS, PAGE, REFUSED, Model, row, tried
 
 CASES = [
-    pytest.param(m, id=f"{m.package}-{m.name}".replace(" ", "-"), marks=() if m.quick else pytest.mark.long)
+    pytest.param(m, id=f"{m.package}-{m.name}".replace(" ", "-"), marks=() if m.quick else pytest.mark.models)
     for m in MODELS
 ]
 
