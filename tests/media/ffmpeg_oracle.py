@@ -12,12 +12,7 @@ import numpy as np
 def ffmpeg(*arguments: object) -> bytes:
     """Run the ffmpeg program; what it writes to its standard output."""
     words = ["ffmpeg", "-v", "error", "-nostdin", "-y", *map(str, arguments)]
-    for _ in range(3):  # libx265 aborts now and then on a busy machine, before it has written anything of use
-        done = subprocess.run(words, capture_output=True)
-        if done.returncode >= 0:
-            break
-    done.check_returncode()
-    return done.stdout
+    return subprocess.run(words, check=True, capture_output=True).stdout
 
 
 def make(path: Path, source: str, *arguments: object) -> Path:

@@ -63,7 +63,8 @@ def test_windows_are_slices_of_the_whole(name: str, tmp_path: Path) -> None:
     flags = ["-movflags", "frag_keyframe+empty_moov"] if name.startswith("fragments") else []
     with_sound = name.endswith((".mp4", ".mov", ".mkv", ".ts", ".mpg", ".vob")) and draw.random() < 0.6
     sound = ["-f", "lavfi", "-i", "sine=r=48000:d=3"] if with_sound else []
-    picture = "testsrc2=s=48x32:r=25:d=3"
+    size = "64x64" if "hevc" in name else "48x32"  # libx265 writes past its memory below its block of 64
+    picture = f"testsrc2=s={size}:r=25:d=3"
     path = make(tmp_path / name, picture, *sound, *coder, "-g", str(draw.choice([7, 12, 25])), *flags)
     frames, times = load(path)
     assert len(frames) > (10 if name == "theora.ogv" else 70)  # which leaves repeated pictures out
