@@ -17,15 +17,14 @@ import stat
 from io import BufferedReader
 from pathlib import Path
 
-from mediaconv.errors import UsageError
+from mediaconv.errors import UsageError, WriteError
+from mediaconv.file_mark import is_marked, marked
 
 MARK = ".part"
 SHOWN_BYTES = 120
 """Bytes of the target's name that its temporary name repeats: file systems end a name at 255."""
 _TEMPORARY = re.compile(rb"\.(.+)\.part-([0-9a-f]{8})-[0-9a-f]{8}([0-9a-f]{8})?(?:-input|-old)?", re.DOTALL)
-EDGE_BYTES = 4096
-"""How much of a file's beginning and end is searched for a mark."""
-_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+_AT_FDCWD, _RENAME_NOREPLACE, _RENAME_EXCHANGE = -100, 1, 2
 
 
 class NotAFileError(OSError):
@@ -73,15 +72,17 @@ def is_regular(path: Path | str) -> bool:
         return False
 
 
-def in_the_way(path: Path | str, what: str = "") -> UsageError:
+def in_the_way(path: Path | str, what: str = "", *others: str) -> UsageError:
     """The refusal to replace or remove what is not the program's own."""
     what = what or f"{kind_of(path)} that this program did not make there"
-    return UsageError(f"{path} is in the way: {what}; move it away, or choose another output")
+    ways = ["move it away", "choose another output", *others]
+    return UsageError(f"{path} is in the way: {what}; {', '.join(ways[:-1])}, or {ways[-1]}")
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes, *, fresh: bool = False) -> None:
     """Write a file, durable and whole or not at all. Who calls has made sure that it may be replaced.
 
+    fresh: nothing lies there, and what comes there meanwhile stays.
     Raises OSError; NotAFileError where a link or something special lies under the name.
     """
     if os.path.lexists(path) and not is_regular(path):
@@ -96,7 +97,8 @@ def write_whole(path: Path, data: bytes) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-        os.replace(part, path)
+        if not (fresh and _rename(part, path, _RENAME_NOREPLACE)):
+            os.replace(part, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(part)
@@ -104,22 +106,40 @@ def write_whole(path: Path, data: bytes) -> None:
     sync(path.parent)
 
 
-def write_made(path: Path, data: bytes, mark: bytes) -> None:
-    """Write a file that bears a mark; one of the same name is replaced only where it bears it too.
+def check_made(path: Path, *, overwrite: bool = False) -> None:
+    """Raises UsageError where a file of this name is not one that this program made, as it was written.
 
-    Raises UsageError where it does not, OSError as `write_whole`.
+    overwrite: the user lets any regular file be replaced. Links, folders, pipes and devices never are.
     """
-    assert mark in data
-    if os.path.lexists(path):
-        if not is_regular(path):
-            raise in_the_way(path)
+    if not os.path.lexists(path):
+        return
+    if not is_regular(path):
+        raise in_the_way(path)
+    if overwrite:
+        return
+    try:
         with open_to_read(path) as file:
-            found = file.read(EDGE_BYTES)
-            file.seek(max(0, os.fstat(file.fileno()).st_size - EDGE_BYTES))
-            if mark not in found and mark not in file.read(EDGE_BYTES):
-                raise in_the_way(path)
-    make_folders(path.parent)
-    write_whole(path, data)
+            if is_marked(file):
+                return
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    what = "a file that this program did not make, or that was changed since"
+    raise in_the_way(path, what, "give --overwrite")
+
+
+def write_made(path: Path, data: bytes, *, overwrite: bool = False) -> Path:
+    """Write a file that the user has named, with this program's mark; what may be replaced, `check_made` tells.
+
+    The suffix is one of the formats of `file_mark`. Raises UsageError, WriteError.
+    """
+    data = marked(data, path.suffix)
+    check_made(path, overwrite=overwrite)
+    try:
+        make_folders(path.parent)
+        write_whole(path, data, fresh=not os.path.lexists(path))
+    except OSError as error:
+        raise WriteError(f"{path}: cannot be written: {error.strerror or error}") from error
+    return path
 
 
 def make_folders(folder: Path) -> None:
@@ -141,16 +161,21 @@ def exchange(one: Path, other: Path) -> bool:
 
     Raises OSError.
     """
+    return _rename(one, other, _RENAME_EXCHANGE)
+
+
+def _rename(one: Path, other: Path, how: int) -> bool:
+    """rename(2) with a flag; False where the system, or this file system, has none. Raises OSError."""
     try:
         call = ctypes.CDLL(None, use_errno=True).renameat2
     except AttributeError:
         return False
-    if not call(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE):
+    if not call(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), how):
         return True
     number = ctypes.get_errno()
     if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
         return False
-    raise OSError(number, os.strerror(number), str(one))
+    raise OSError(number, os.strerror(number), str(one if how == _RENAME_EXCHANGE else other))
 
 
 def sync(path: Path | str) -> None:

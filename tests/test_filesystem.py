@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
+import PIL.Image
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediaconv.errors import UsageError
+from mediaconv.errors import UsageError, WriteError
+from mediaconv.file_mark import is_marked
 from mediaconv.filesystem import (
     NotAFileError,
     bears_mark,
@@ -75,20 +78,81 @@ def test_folders_change_places_in_one_step(tmp_path: Path) -> None:
         exchange(tmp_path / "a", tmp_path / "c")
 
 
-def test_only_what_bears_the_mark_is_replaced(tmp_path: Path) -> None:
-    mark, path = b"made by us", tmp_path / "new/page.html"
-    write_made(path, b"one" + b"x" * 9000 + mark, mark)
-    write_made(path, mark + b"two" + b"x" * 9000, mark)
-    write_made(path, b"three" + mark, mark)
-    assert path.read_bytes() == b"three" + mark
-    path.write_bytes(b"mine")
-    with pytest.raises(UsageError, match="is in the way") as error:
-        write_made(path, mark, mark)
-    assert error.value.exit_code == 2
-    assert path.read_bytes() == b"mine"
+MADE = {
+    ".html": b"<!doctype html><title>x</title>",
+    ".svg": b'<svg xmlns="http://www.w3.org/2000/svg"/>',
+    ".json": b'{"a": {"b": 1}}\n',
+    ".pdf": b"%PDF-1.4\n%%EOF\n",
+    ".mp4": b"\0\0\0\x08free",
+}
+
+
+@pytest.mark.parametrize("suffix", MADE)
+def test_only_what_bears_the_mark_is_replaced(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"new/page{suffix}"
+    write_made(path, MADE[suffix])
+    first = path.read_bytes()
+    write_made(path, MADE[suffix])
+    assert path.read_bytes() == first
+    for other in (b"mine", b"", first + b"mine", first.replace(MADE[suffix][:8], b"12345678"), first[:-90]):
+        path.write_bytes(other)
+        with pytest.raises(UsageError, match=r"page\.\w+ is in the way: .*, or give --overwrite") as error:
+            write_made(path, MADE[suffix])
+        assert error.value.exit_code == 2
+        assert path.read_bytes() == other
+        write_made(path, MADE[suffix], overwrite=True)
+        assert path.read_bytes() == first
     path.unlink()
-    for make in (lambda: path.symlink_to("x"), lambda: os.mkfifo(path), path.mkdir):
+    (tmp_path / "mine").write_bytes(first)
+    for make in (lambda: path.symlink_to(tmp_path / "mine"), lambda: os.mkfifo(path), path.mkdir):
         make()
-        with pytest.raises(UsageError, match="is in the way"):
-            write_made(path, mark, mark)
+        for overwrite in (False, True):
+            with pytest.raises(UsageError, match="is in the way"):
+                write_made(path, MADE[suffix], overwrite=overwrite)
         path.rmdir() if path.is_dir() else path.unlink()
+    assert (tmp_path / "mine").read_bytes() == first
+    assert os.listdir(path.parent) == []
+
+
+def test_what_comes_under_a_name_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, fsync = tmp_path / "a.html", os.fsync
+
+    def meanwhile(handle: int) -> None:
+        path.write_bytes(b"mine")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    with pytest.raises(WriteError, match="File exists"):
+        write_made(path, b"page")
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a.html", b"mine")]
+
+
+def test_formats_hold_the_mark_where_their_readers_skip_it(tmp_path: Path) -> None:
+    import onnx
+    import torch
+
+    picture = PIL.Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3))
+    for suffix in (".png", ".gif"):
+        picture.save(tmp_path / f"plain{suffix}")
+    graph = onnx.helper.make_graph([], "g", [], [])
+    model = onnx.helper.make_model(graph)
+    (tmp_path / "plain.onnx").write_bytes(model.SerializeToString())
+    program = torch.export.export(torch.nn.Tanh(), (torch.zeros(3),))
+    torch.export.save(program, tmp_path / "plain.pt2")
+    for suffix in (".png", ".gif", ".onnx", ".pt2"):
+        data = (tmp_path / f"plain{suffix}").read_bytes()
+        for _ in range(2):
+            write_made(tmp_path / f"a{suffix}", data)
+        with open(tmp_path / f"a{suffix}", "rb") as file:
+            assert is_marked(file)
+    for suffix in (".png", ".gif"):
+        with (
+            PIL.Image.open(tmp_path / f"plain{suffix}") as plain,
+            PIL.Image.open(tmp_path / f"a{suffix}") as a,
+        ):
+            assert np.array_equal(np.asarray(a.convert("RGB")), np.asarray(plain.convert("RGB")))
+    read = onnx.load(tmp_path / "a.onnx")
+    assert [p.key for p in read.metadata_props] == ["written_by"]
+    assert read.graph == model.graph
+    module = torch.export.load(tmp_path / "a.pt2").module()
+    assert torch.equal(module(torch.ones(3)), torch.ones(3).tanh())

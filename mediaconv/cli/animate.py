@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mediaconv.cli.options import DebugOption, SetOption
+from mediaconv.cli.options import DebugOption, OverwriteOption, SetOption
 
 if TYPE_CHECKING:
     from mediaconv.draw.animate.animation import Animation
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _LAYER = "Without a configuration"
 _WHOSE = {"layer": "CONFIG", "input": "CONFIG", "set": "CONFIG"}
 """Options that only one subject has; those of the panel _LAYER go with --kind."""
+_EVERYWHERE = ("kind", "gallery", "config", "overwrite", "debug")
 
 
 def animate(
@@ -93,11 +94,13 @@ def animate(
     size: Annotated[
         str | None, typer.Option("--size", help="input lengths: 10, or 4,4,4", rich_help_panel=_LAYER)
     ] = None,
+    overwrite: OverwriteOption = False,
     set: SetOption = None,
     debug: DebugOption = False,
 ) -> None:
     """Draw a convolution sliding over its input, with every number."""
     from mediaconv.errors import UsageError
+    from mediaconv.filesystem import check_made
 
     if sum(given is not None for given in (config, kind, gallery)) != 1:
         raise UsageError("animate: give a CONFIG, or --kind for a layer of your own, or --gallery DIR")
@@ -105,10 +108,11 @@ def animate(
         context, "--gallery" if gallery is not None else "--kind" if kind is not None else "CONFIG"
     )
     if gallery is not None:
-        _gallery(gallery, frames)
+        _gallery(gallery, frames, overwrite)
         return
     if output is None:
         raise UsageError("output: give a file with -o, ending in .gif, .mp4, .svg, .html, .png or .pdf")
+    check_made(Path(output), overwrite=overwrite)
     if beside not in (None, "standard"):
         raise UsageError(f"beside: got {beside!r}, expected standard")
     options: dict[str, Any] = {"channel": channel, "seconds": seconds, "title": title, "theme": theme}
@@ -139,7 +143,7 @@ def animate(
         made = _of_kind(kind, layer_options, lengths, beside, options, kernel=kernel, values=values)
     else:
         made = _of_config(str(config), set or [], layer, input, beside, options)
-    made.save(output, step=step)
+    made.save(output, step=step, overwrite=overwrite)
     print(f"{output}: {len(made)} frame{'s' * (len(made) != 1)}, {made.label}")
 
 
@@ -150,7 +154,7 @@ def _refuse_others(context: typer.Context, subject: str) -> None:
     for parameter in context.command.params:
         name = str(parameter.name)
         source = context.get_parameter_source(name)
-        if source is None or source.name != "COMMANDLINE" or name in ("kind", "gallery", "config", "debug"):
+        if source is None or source.name != "COMMANDLINE" or name in _EVERYWHERE:
             continue
         whose = _WHOSE.get(name) or ("--kind" if getattr(parameter, "rich_help_panel", "") == _LAYER else "")
         if (whose and whose != subject) or (subject == "--gallery" and name != "frames"):
@@ -160,11 +164,11 @@ def _refuse_others(context: typer.Context, subject: str) -> None:
             )
 
 
-def _gallery(folder: str, frames: int | None) -> None:
+def _gallery(folder: str, frames: int | None, overwrite: bool) -> None:
     from mediaconv.draw.animate.gallery import gallery
 
     options = {} if frames is None else {"frames": frames}
-    gallery(folder, **options, progress=lambda path: print(path))
+    gallery(folder, **options, overwrite=overwrite, progress=lambda path: print(path))
 
 
 def _of_kind(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mediaconv.cli.options import DebugOption, JsonOption, QuietOption
+from mediaconv.cli.options import DebugOption, JsonOption, OverwriteOption, QuietOption
 
 if TYPE_CHECKING:
     from mediaconv.demo.forecast import Lesson
@@ -44,11 +44,17 @@ def forecast(
         Path, typer.Option("--output", "-o", help="folder for the picture, made where it is missing")
     ] = Path("out/forecast"),
     seed: Annotated[int, typer.Option("--seed", min=0, help="of the series and of the first weights")] = 0,
+    overwrite: OverwriteOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> int:
     """Train a standard and a causal stack to foretell temperatures, and see whose error was true."""
+    from mediaconv.filesystem import check_made
+
+    picture = output / "forecast.png"
+    check_made(picture, overwrite=overwrite)
+
     import torch
 
     from mediaconv.demo.forecast import run_lesson
@@ -60,9 +66,7 @@ def forecast(
         lesson = run_lesson(seed=seed)
     finally:
         torch.set_num_threads(threads)
-    output.mkdir(parents=True, exist_ok=True)
-    picture = output / "forecast.png"
-    plot_lesson(lesson, picture)
+    plot_lesson(lesson, picture, overwrite=overwrite)
     if json:
         print(_as_json(lesson, seed, picture))
     elif not quiet:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mediaconv.cli.options import ConfigArgument, DebugOption, QuietOption, SetOption
+from mediaconv.cli.options import ConfigArgument, DebugOption, OverwriteOption, QuietOption, SetOption
 
 
 def inspect(
@@ -28,6 +28,7 @@ def inspect(
         int | None,
         typer.Option("--frames", help="frames or samples looked at; default: 24 frames, 16384 samples"),
     ] = None,
+    overwrite: OverwriteOption = False,
     set: SetOption = None,
     quiet: QuietOption = False,
     debug: DebugOption = False,
@@ -36,6 +37,7 @@ def inspect(
     from mediaconv.config import load_config
     from mediaconv.draw.inspect import inspect_config
     from mediaconv.errors import UsageError
+    from mediaconv.filesystem import check_made
     from mediaconv.pipeline import find
     from mediaconv.run.jobs.discover import find_inputs
 
@@ -43,6 +45,9 @@ def inspect(
         raise UsageError(
             f"output: got {output!r}, expected a file ending in .html (for pictures give --png DIR)"
         )
+    page = Path(output or "inspect.html") if output is not None or png is None else None
+    if page is not None:
+        check_made(page, overwrite=overwrite)
     checked = load_config(Path(config), overrides=set or [])
     if input:
         paths = [Path(path) for path in input]
@@ -55,10 +60,10 @@ def inspect(
         paths = inputs[:1]
     found = inspect_config(checked, paths, start=start, steps=frames)
     written = []
-    if output is not None or png is None:
-        written.append(str(found.save(output or "inspect.html")))
+    if page is not None:
+        written.append(str(found.save(page, overwrite=overwrite)))
     if png is not None:
-        written.append(f"{len(found.save_pngs(png))} pictures in {png}")
+        written.append(f"{len(found.save_pngs(png, overwrite=overwrite))} pictures in {png}")
     if quiet:
         return
     flags = sum(len({flag.channel for flag in node.stats.flags}) for node in found.nodes)

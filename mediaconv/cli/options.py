@@ -32,6 +32,9 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="replaces any key: --set stack.0.conv.kernel_size=5"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON document for programs")]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="replace a file that this program did not make, too")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="print errors only")]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mediaconv.cli.options import ConfigArgument, DebugOption, JsonOption, SetOption
+from mediaconv.cli.options import ConfigArgument, DebugOption, JsonOption, OverwriteOption, SetOption
 
 if TYPE_CHECKING:
     from mediaconv.nn.summary.receptive_field import Cone, Reach
@@ -20,6 +20,7 @@ def receptive(
         str | None, typer.Option("--output", "-o", help="a picture of the cone: .svg or .png")
     ] = None,
     channels: Annotated[int | None, typer.Option("--channels", help="channels of the input")] = None,
+    overwrite: OverwriteOption = False,
     json: JsonOption = False,
     set: SetOption = None,
     debug: DebugOption = False,
@@ -31,12 +32,17 @@ def receptive(
     from mediaconv.draw.receptive.cone import cone_scene
     from mediaconv.draw.scene.figure import Figure
     from mediaconv.draw.subject import subject
+    from mediaconv.filesystem import check_made
     from mediaconv.nn.summary.receptive_field import receptive as measured
 
+    if output is not None:
+        check_made(Path(output), overwrite=overwrite)
     made = subject(load_config(Path(config), overrides=set or []), channels=channels)
     cones = measured(made.stack, axes=made.pipeline.axes, channels=made.channels)
     if output is not None:
-        Figure(cone_scene(cones), label=f"receptive field of {Path(config).name}").save(output)
+        Figure(cone_scene(cones), label=f"receptive field of {Path(config).name}").save(
+            output, overwrite=overwrite
+        )
     if json:
         print(writer.dumps([_axis(cone) for cone in cones], indent=2, allow_nan=False))
         return

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from mediaconv.filesystem import write_made
 
 if TYPE_CHECKING:
     from mediaconv.demo.forecast import Errors, Lesson
@@ -15,8 +18,8 @@ PLATE = {"facecolor": "white", "edgecolor": "none", "pad": 1.2}
 FIRST_DAY, DAYS = 400, 45
 
 
-def plot_lesson(lesson: Lesson, path: Path) -> None:
-    """Write the picture as PNG; the same lesson gives the same bytes."""
+def plot_lesson(lesson: Lesson, path: Path, *, overwrite: bool = False) -> None:
+    """Write the picture as PNG; the same lesson gives the same bytes. Raises UsageError, WriteError."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -27,7 +30,9 @@ def plot_lesson(lesson: Lesson, path: Path) -> None:
         _windows(top, lesson)
         _days(middle, lesson)
         _bars(bottom, lesson)
-        figure.savefig(path, dpi=120, metadata={"Software": None})
+        content = io.BytesIO()
+        figure.savefig(content, format="png", dpi=120, metadata={"Software": None})
+    write_made(path, content.getvalue(), overwrite=overwrite)
 
 
 def _windows(axes: Any, lesson: Lesson) -> None:

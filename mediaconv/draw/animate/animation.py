@@ -15,7 +15,6 @@ from mediaconv.draw.animate.frames import BUDGET, sliding
 from mediaconv.draw.animate.movie import gif, mp4
 from mediaconv.draw.animate.page import page
 from mediaconv.draw.scene.describe import describe
-from mediaconv.draw.scene.figure import write
 from mediaconv.draw.scene.palette import DARK, LIGHT
 from mediaconv.draw.scene.pdf import pdf
 from mediaconv.draw.scene.picture import Picture
@@ -23,6 +22,7 @@ from mediaconv.draw.scene.raster import rasterize
 from mediaconv.draw.scene.shapes import Scene
 from mediaconv.draw.scene.svg import svg
 from mediaconv.errors import UsageError
+from mediaconv.filesystem import write_made
 from mediaconv.web.page import notebook_frame
 
 THEMES = {"light": LIGHT, "dark": DARK}
@@ -94,10 +94,11 @@ class Animation:
         """All frames as (H, W, 3) uint8."""
         return (self.image(i) for i in range(len(self)))
 
-    def save(self, path: Path | str, *, step: int | None = None) -> Path:
+    def save(self, path: Path | str, *, step: int | None = None, overwrite: bool = False) -> Path:
         """Write the file that the extension names, one of FORMATS.
 
-        step: the frame of a PNG; by default the middle one. Raises UsageError, WriteError.
+        step: the frame of a PNG; by default the middle one. overwrite: replace a file that this program did
+        not make, too. Raises UsageError, WriteError.
         """
         path = Path(path)
         make = FORMATS.get(path.suffix.lower())
@@ -105,7 +106,7 @@ class Animation:
             raise UsageError(
                 f"{path}: got {path.suffix or 'no extension'!r}, expected one of {', '.join(FORMATS)}"
             )
-        return write(path, make(self, step))
+        return write_made(path, make(self, step), overwrite=overwrite)
 
     def scenes(self, count: int | None = None) -> list:
         """All frames' scenes, or `count` of them, evenly chosen."""

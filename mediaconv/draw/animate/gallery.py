@@ -8,6 +8,7 @@ from pathlib import Path
 from mediaconv.draw.animate.animation import Animation, animate
 from mediaconv.draw.animate.frames import BUDGET
 from mediaconv.draw.animate.made_layers import LENGTHS, demo_input, demo_layer
+from mediaconv.filesystem import check_made
 
 GALLERY: dict[str, dict] = {
     "conv1d_standard": {"kind": "conv1d"},
@@ -22,15 +23,23 @@ GALLERY: dict[str, dict] = {
 
 
 def gallery(
-    folder: Path | str, *, frames: int = BUDGET, progress: Callable[[Path], None] | None = None
+    folder: Path | str,
+    *,
+    frames: int = BUDGET,
+    progress: Callable[[Path], None] | None = None,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Write every picture of GALLERY as a GIF of at most `frames` frames into a folder; their paths.
 
-    progress: called with each path once it is written. Raises WriteError.
+    progress: called with each path once it is written. overwrite: replace files that this program did not
+    make, too. Raises UsageError, WriteError.
     """
+    paths = {name: Path(folder) / f"{name}.gif" for name in GALLERY}
+    for path in paths.values():
+        check_made(path, overwrite=overwrite)
     written = []
-    for name in GALLERY:
-        path = gallery_animation(name, frames=frames).save(Path(folder) / f"{name}.gif")
+    for name, path in paths.items():
+        gallery_animation(name, frames=frames).save(path, overwrite=overwrite)
         written.append(path)
         if progress is not None:
             progress(path)

@@ -24,7 +24,7 @@ from mediaconv.draw.inspect.png import write_pngs
 from mediaconv.draw.inspect.record import Flow, Node, Recorder
 from mediaconv.draw.inspect.sheets import MAX_COLUMNS
 from mediaconv.draw.inspect.window import Survey, choose_part
-from mediaconv.errors import UsageError, WriteError
+from mediaconv.errors import UsageError
 from mediaconv.filesystem import write_made
 from mediaconv.layers.construct import iter_bound_layers
 from mediaconv.model.binding import Bound, bind
@@ -38,9 +38,6 @@ MAX_TICKS = 24
 MAX_FILES = 8
 
 
-PAGE_MARK = b"<!-- made by mediaconv inspect -->\n"
-
-
 class Inspection(Findings):
     """What was found, and the files that it can be written as."""
 
@@ -51,21 +48,19 @@ class Inspection(Findings):
     def _repr_html_(self) -> str:
         return notebook_frame(self.html(), height=800)
 
-    def save(self, path: Path | str) -> Path:
-        """Write the page, one HTML file that needs no network.
+    def save(self, path: Path | str, *, overwrite: bool = False) -> Path:
+        """Write the page, one HTML file that needs no network; its name ends in .html or .htm.
 
-        An earlier page is replaced, another file is not: UsageError. Raises WriteError.
+        An earlier page is replaced, another file only with `overwrite`. Raises UsageError, WriteError.
         """
         path = Path(path)
-        try:
-            write_made(path, self.html().encode() + PAGE_MARK, PAGE_MARK)
-        except OSError as error:
-            raise WriteError(f"{path}: cannot be written: {error.strerror or error}") from error
-        return path
+        if path.suffix.lower() not in (".html", ".htm"):
+            raise UsageError(f"{path}: got {path.suffix or 'no extension'!r}, expected .html")
+        return write_made(path, self.html().encode(), overwrite=overwrite)
 
-    def save_pngs(self, folder: Path | str) -> list[Path]:
-        """Write pictures of every layer into a folder. Raises WriteError."""
-        return write_pngs(self, Path(folder))
+    def save_pngs(self, folder: Path | str, *, overwrite: bool = False) -> list[Path]:
+        """Write pictures of every layer into a folder; the same holds for each. Raises UsageError, WriteError."""
+        return write_pngs(self, Path(folder), overwrite=overwrite)
 
 
 def inspect_config(

@@ -22,8 +22,7 @@ from mediaconv.draw.inspect.sheets import envelope, from_gray
 from mediaconv.draw.inspect.sums import Kept
 from mediaconv.draw.scene.palette import LIGHT, rgb
 from mediaconv.draw.scene.shapes import text_width
-from mediaconv.errors import WriteError
-from mediaconv.filesystem import make_folders, write_made
+from mediaconv.filesystem import check_made, write_made
 
 PAGE = 1280
 """Width of a sheet of maps in pixels, as of the page."""
@@ -31,7 +30,6 @@ CELL = 320
 """Longest side of a map, where the page has room for it."""
 MAX_COLUMNS = 6
 GAP = 8
-PNG_MARK = "mediaconv inspect"
 DPI = 100
 LABEL, TITLE = 9.0, 10.5
 """Sizes of text in points."""
@@ -39,16 +37,20 @@ CHANNELS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 """Of the first channels' curves: colours of Okabe and Ito, yellow darkened to be seen on white."""
 
 
-def write_pngs(found: Findings, folder: Path) -> list[Path]:
-    """Write the pictures of every node into a folder, which is made. Raises WriteError."""
-    try:
-        make_folders(folder)
-        return [path for node in found.nodes for path in _of_node(found, node, folder)]
-    except OSError as error:
-        raise WriteError(f"{folder}: cannot be written: {error.strerror or error}") from error
+def write_pngs(found: Findings, folder: Path, *, overwrite: bool = False) -> list[Path]:
+    """Write the pictures of every node into a folder, which is made. Raises UsageError, WriteError."""
+    drawn = [(folder / name, draw) for node in found.nodes for name, draw in _drawings(found, node)]
+    for path, _ in drawn:
+        check_made(path, overwrite=overwrite)
+    for path, draw in drawn:
+        content = io.BytesIO()
+        draw().savefig(content, format="png", dpi=DPI, metadata={"Software": "mediaconv inspect"})
+        write_made(path, content.getvalue(), overwrite=overwrite)
+    return [path for path, _ in drawn]
 
 
-def _of_node(found: Findings, node: Node, folder: Path) -> list[Path]:
+def _drawings(found: Findings, node: Node) -> list[tuple[str, Callable[[], Any]]]:
+    """Names of a node's pictures, and what draws each."""
     stem = f"{node.id:02d}_{node.name}" + ("" if node.title == node.name else f"_{node.title}")
     stem = re.sub(r"[^\w.]+", "_", stem)
     drawings: dict[str, Callable[[], Any]] = {
@@ -66,15 +68,7 @@ def _of_node(found: Findings, node: Node, folder: Path) -> list[Path]:
         drawings["before_after"] = lambda: _side_by_side(
             found, [("before", source, 0), ("after", node, 0)], f"{_name(node)}: before and after"
         )
-    written = []
-    for kind, draw in drawings.items():
-        path = folder / f"{stem}_{kind}.png"
-        figure = draw()
-        content = io.BytesIO()
-        figure.savefig(content, format="png", dpi=DPI, metadata={"Software": PNG_MARK})
-        write_made(path, content.getvalue(), PNG_MARK.encode())
-        written.append(path)
-    return written
+    return [(f"{stem}_{kind}.png", draw) for kind, draw in drawings.items()]
 
 
 def _width(text: str, points: float, *, bold: bool = False) -> float:

@@ -10,8 +10,8 @@ from PIL import Image
 from mediaconv.draw.scene.raster import rasterize
 from mediaconv.draw.scene.shapes import Scene
 from mediaconv.draw.scene.svg import svg
-from mediaconv.errors import UsageError, WriteError
-from mediaconv.filesystem import make_folders, write_whole
+from mediaconv.errors import UsageError
+from mediaconv.filesystem import write_made
 
 FORMATS = (".svg", ".png")
 
@@ -31,25 +31,16 @@ class Figure:
         Image.fromarray(rasterize(self.scene, scale=scale)).save(target, "PNG")
         return target.getvalue()
 
-    def save(self, path: Path | str) -> Path:
-        """Write the file that the extension names, one of FORMATS. Raises UsageError, WriteError."""
+    def save(self, path: Path | str, *, overwrite: bool = False) -> Path:
+        """Write the file that the extension names, one of FORMATS.
+
+        overwrite: replace a file that this program did not make, too. Raises UsageError, WriteError.
+        """
         path = Path(path)
         if path.suffix.lower() not in FORMATS:
             raise UsageError(f"{path}: got {path.suffix!r}, expected one of {', '.join(FORMATS)}")
-        return write(path, self.svg().encode() if path.suffix.lower() == ".svg" else self.png())
+        data = self.svg().encode() if path.suffix.lower() == ".svg" else self.png()
+        return write_made(path, data, overwrite=overwrite)
 
     def _repr_svg_(self) -> str:
         return self.svg()
-
-
-def write(path: Path, data: bytes) -> Path:
-    """Write a whole file or none, through no link. The user has named it: one that is there is replaced.
-
-    Raises WriteError.
-    """
-    try:
-        make_folders(path.parent)
-        write_whole(path, data)
-    except OSError as error:
-        raise WriteError(f"{path}: cannot be written: {error.strerror or error}") from error
-    return path
