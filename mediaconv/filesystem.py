@@ -128,7 +128,7 @@ def check_made(path: Path, *, overwrite: bool = False) -> None:
 
 
 def write_made(path: Path, data: bytes, *, overwrite: bool = False) -> Path:
-    """Write a file that the user has named, with this program's mark; what may be replaced, `check_made` tells.
+    """Write a file that the user has named, with this program's mark, where `check_made` lets it.
 
     The suffix is one of the formats of `file_mark`. Raises UsageError, WriteError.
     """

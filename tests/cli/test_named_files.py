@@ -1,4 +1,4 @@
-"""Files that a command is told to write: an earlier product of its own is replaced, a user's file is refused."""
+"""Files that a command is told to write: its own earlier product is replaced, a user's file refused."""
 
 from __future__ import annotations
 

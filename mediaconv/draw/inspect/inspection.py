@@ -59,7 +59,7 @@ class Inspection(Findings):
         return write_made(path, self.html().encode(), overwrite=overwrite)
 
     def save_pngs(self, folder: Path | str, *, overwrite: bool = False) -> list[Path]:
-        """Write pictures of every layer into a folder; the same holds for each. Raises UsageError, WriteError."""
+        """Write pictures of every layer into a folder, by the same rule. Raises UsageError, WriteError."""
         return write_pngs(self, Path(folder), overwrite=overwrite)
 
 
