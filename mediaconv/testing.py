@@ -260,7 +260,7 @@ def _reads_of(module: nn.Module, x: Tensor, axis: int, outputs: Iterable[int]) -
 
 def check_causal_by_gradient(module: nn.Module, x: Tensor, axis: int) -> None:
     """Exactly zero gradient from every later input."""
-    stride = geometry(module, axis).stride
+    stride = geometry(module, axis).total_stride
     outputs = range(geometry(module, axis).output_length(x.shape[axis + 2]))
     for j, read in zip(outputs, _reads_of(module, x, axis, outputs), strict=True):
         later = read[math.floor(j * stride) + 1 :]
@@ -269,7 +269,7 @@ def check_causal_by_gradient(module: nn.Module, x: Tensor, axis: int) -> None:
 
 def check_causal_by_perturbation(module: nn.Module, x: Tensor, axis: int) -> None:
     """Other inputs after a time change no output up to it."""
-    stride, length = geometry(module, axis).stride, x.shape[axis + 2]
+    stride, length = geometry(module, axis).total_stride, x.shape[axis + 2]
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         whole = module(x)
@@ -285,7 +285,7 @@ def check_causal_by_perturbation(module: nn.Module, x: Tensor, axis: int) -> Non
 
 def enough(across: AxisMap) -> int:
     """A length of another axis at which some window lies wholly inside the input."""
-    return 4 if across.receptive_field == math.inf else int(across.receptive_field + 2 * across.grain)
+    return 4 if across.receptive_field == math.inf else int(across.receptive_field + 2 * across.input_period)
 
 
 def check_geometry(module: nn.Module, shape: Sequence[int], axis: int, *, exact: bool) -> None:
@@ -295,9 +295,9 @@ def check_geometry(module: nn.Module, shape: Sequence[int], axis: int, *, exact:
         require(g.receptive_field == math.inf, "an endless latency with a finite receptive field")
         return
     period = g.period
-    margin = int(max(g.look_back, g.receptive_field) + g.latency) + 2 * g.grain
-    first = math.ceil((margin + 1) / g.stride / period) * period
-    length = math.ceil((first + period) * g.stride) + margin + g.grain
+    margin = int(max(g.lookback, g.receptive_field) + g.latency) + 2 * g.input_period
+    first = math.ceil((margin + 1) / g.total_stride / period) * period
+    length = math.ceil((first + period) * g.total_stride) + margin + g.input_period
     others = [geometry(module, a) for a in range(len(shape) - 2)]
     if any(other.receptive_field == 0 for other in others):
         return  # along another axis it reads only what lies between spread inputs: nothing of any input
@@ -305,20 +305,19 @@ def check_geometry(module: nn.Module, shape: Sequence[int], axis: int, *, exact:
     sizes[axis + 2] = length
     x = torch.rand(sizes, dtype=torch.float64) + 0.1
     spans, ahead, behind = [], 0, 0
-    mirrored = (
-        math.ceil(g.look_back / g.stride) if g.reflects else 1
-    )  # outputs that a mirrored start may reach
+    # outputs that a mirrored start may reach
+    mirrored = math.ceil(g.lookback / g.total_stride) if g.reflects else 1
     looked_at = [*range(min(mirrored, first)), *range(first, first + period)]
     for j, read in zip(looked_at, _reads_of(module, x, axis, looked_at), strict=True):
         found = read.nonzero()[:, 0]
         if not len(found):
             continue
-        low, high, now = int(found[0]), int(found[-1]), math.floor(j * g.stride)
+        low, high, now = int(found[0]), int(found[-1]), math.floor(j * g.total_stride)
         ahead = max(ahead, high - now)
         if j >= first:
             spans.append(high - low + 1)
             behind = max(behind, now - low)
     measured = (max(spans, default=0), ahead, behind)
-    formula = (g.receptive_field, g.latency, g.look_back)
+    formula = (g.receptive_field, g.latency, g.lookback)
     kept = measured == formula if exact else all(m <= f for m, f in zip(measured, formula, strict=True))
     require(kept, f"receptive field, latency, look-back: measured {measured}, by formula {formula}")

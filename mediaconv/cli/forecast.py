@@ -82,7 +82,7 @@ def _told(lesson: Lesson) -> str:
     worse = standard.unknown > lesson.persistence
     return LESSON.format(
         train=TRAINING_YEARS, test=TEST_YEARS, surprise=lesson.surprise, persistence=lesson.persistence,
-        ahead=standard.look_ahead, times=max(2, round(causal.training / standard.training)),
+        ahead=standard.lookahead, times=max(2, round(causal.training / standard.training)),
         st=standard.training, ss=standard.seen, su=standard.unknown,
         ct=causal.training, cs=causal.seen, cu=causal.unknown,
         verdict=', more than by saying "as today"' if worse else "",

@@ -63,7 +63,7 @@ def _told(config: str, verdict: Verdict) -> str:
     if verdict.causal:
         lines = [f"{config}: causal: no output depends on a later input"]
     else:
-        lines = [f"{config}: not causal: looks ahead {_count(verdict.look_ahead, unit)}"]
+        lines = [f"{config}: not causal: looks ahead {_count(verdict.lookahead, unit)}"]
     stack = verdict.stack
     for method, steps in stack.by.items():
         shown = "nothing later is read" if not steps else f"reads {_count(steps, unit)} ahead"
@@ -78,7 +78,7 @@ def _told(config: str, verdict: Verdict) -> str:
         what = (
             "nothing written before a change differs"
             if found.causal
-            else (f"differs up to {_count(found.look_ahead, unit)} before a change")
+            else (f"differs up to {_count(found.lookahead, unit)} before a change")
         )
         where = f", cut from {found.input}" if found.input else ", of noise"
         lines.append(f"  file to file:  {what} ({len(found.changes)} changes{where})")
@@ -97,7 +97,7 @@ def _covered(stack: Proof, unit: str) -> str:
 
 
 def _leak(leak: Leak) -> str:
-    return f"{leak.layer}, {_count(leak.look_ahead, 'steps', end='the end')} of its own input"
+    return f"{leak.layer}, {_count(leak.lookahead, 'steps', end='the end')} of its own input"
 
 
 def _count(steps: int | None, unit: str, *, end: str = "the end of the file") -> str:

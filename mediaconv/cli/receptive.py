@@ -78,5 +78,5 @@ def _words(reach: Reach) -> str:
     numbers = {name: "all" if math.isinf(v) else str(int(v)) for name, v in vars(reach).items()}
     return (
         f"receptive field {numbers['receptive_field']}, look-ahead {numbers['latency']}, "
-        f"look-back {numbers['look_back']}"
+        f"look-back {numbers['lookback']}"
     )

@@ -92,7 +92,7 @@ def _compare_all(
 
 
 SIDE_KEYS = (
-    "causal", "look_ahead", "receptive_field", "receptive_field_back", "receptive_field_ahead",
+    "causal", "lookahead", "receptive_field", "receptive_field_back", "receptive_field_ahead",
     "latency_steps", "latency_ms", "latency_ms_range",
 )  # fmt: skip
 

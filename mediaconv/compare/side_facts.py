@@ -31,7 +31,7 @@ def side_row(
         "role": role,
         "note": "",
         "causal": verdict.causal,
-        "look_ahead": verdict.look_ahead,
+        "lookahead": verdict.lookahead,
         "unit": verdict.unit,
         "methods": verdict.stack.by,
         "leaks": verdict.leaks,
@@ -49,7 +49,7 @@ def reach_row(model: Computation, compared: Compared) -> dict[str, Any]:
     differ where the input's frames last unequally.
     """
     found = axis_map(model.module, compared.axis)
-    reads = (found.look_back, found.latency, found.receptive_field)
+    reads = (found.lookback, found.latency, found.receptive_field)
     back, ahead, both = (None if math.isinf(n) or model.needs_range else int(n) for n in reads)
     waits = None if ahead is None else compared.timeline.span_ms(ahead)
     return {
@@ -59,7 +59,7 @@ def reach_row(model: Computation, compared: Compared) -> dict[str, Any]:
         "latency_steps": ahead,
         "latency_ms": waits and waits[1],
         "latency_ms_range": waits,
-        "stride": found.stride,
+        "stride": found.total_stride,
     }
 
 
@@ -68,9 +68,9 @@ def verdict_text(verdict: Verdict, unit: str) -> str:
     if verdict.causal:
         along = "" if verdict.unit == unit else f" along {verdict.unit}"
         return f"Causal{along}: no output depends on a later input, by gradient and by perturbation."
-    if verdict.look_ahead is None:
+    if verdict.lookahead is None:
         return "Not causal: its outputs depend on the whole file, to its end."
-    steps = counted_steps(verdict.look_ahead, verdict.unit)
+    steps = counted_steps(verdict.lookahead, verdict.unit)
     return f"Not causal: its outputs depend on inputs up to {steps} later."
 
 

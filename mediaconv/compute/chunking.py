@@ -74,7 +74,7 @@ def _sides(module: nn.Module, info: SourceInfo) -> Iterator[_Side]:
             within = sum(m.out_channels for m in inner)
             yield _Side(float(within * math.prod(lengths)) * rate, within, 0.0)
         channels = output_channels(layer, channels)
-        rate /= float(following.stride)
+        rate /= float(following.total_stride)
         lengths = [axis_map(layer, axis + 1).output_length(n) for axis, n in enumerate(lengths)]
 
 

@@ -124,13 +124,13 @@ class LayerStream:
                 "nothing would be left; use padding: same or a larger input"
             )
         tiles = -(-self.width // k.TILE) * k.TILE
-        phase = tiles + (x.extent - 1) // x.step + 1
+        phase = tiles + (x.extent - 1) // x.stride + 1
         self.layer = k.Layer(
-            conv.in_channels, height, width, interleaved, t.step, y.step, x.step,
+            conv.in_channels, height, width, interleaved, t.stride, y.stride, x.stride,
             t.extent, y.extent, x.extent, y.left, x.left, self.width, phase,
         )  # fmt: skip
         self.taps, self.weights, self.groups = _arrange(conv, phase)
-        self.row_bytes = conv.in_channels * y.extent * x.step * phase * 4
+        self.row_bytes = conv.in_channels * y.extent * x.stride * phase * 4
         self.frames: np.ndarray | None = None
         """A ring of input frames, (capacity, height, channels*width); input i lies at i modulo capacity."""
         self.oldest = self.received = self.emitted = 0
@@ -156,28 +156,28 @@ class LayerStream:
         if last:
             return t.output_length(self.received) - self.emitted
         room = self.received + t.left + min(0, t.right) - t.extent
-        return max(0, (room // t.step + 1 if room >= 0 else 0) - self.emitted)
+        return max(0, (room // t.stride + 1 if room >= 0 else 0) - self.emitted)
 
     def source(self) -> tuple[np.ndarray, tuple[int, int], int]:
         """The ring, (place of the oldest frame held, frames held), and where the next output's window begins,
         counted from the oldest: it may lie before it or behind the newest."""
         if self.frames is None:
             raise RuntimeError("no frame was reserved")
-        first = self.emitted * self.time.step - self.time.left - self.oldest
+        first = self.emitted * self.time.stride - self.time.left - self.oldest
         place = self.oldest % max(1, len(self.frames))
         return self.frames, (place, self.received - self.oldest), first
 
     def advance(self, count: int) -> None:
         """Note that `count` outputs were computed and drop the inputs that no later one reads."""
         self.emitted += count
-        start = self.emitted * self.time.step - self.time.left
+        start = self.emitted * self.time.stride - self.time.left
         self.oldest = max(self.oldest, min(start, self.received))
 
     def lines(self) -> np.ndarray:
         """Scratch for one thread: as many frames deep as its cache holds."""
         t = self.time
-        deepest = (LINE_BYTES // self.row_bytes - t.extent) // t.step + 1
-        frames = (max(1, deepest) - 1) * t.step + t.extent
+        deepest = (LINE_BYTES // self.row_bytes - t.extent) // t.stride + 1
+        frames = (max(1, deepest) - 1) * t.stride + t.extent
         return np.zeros(frames * self.row_bytes // 4, np.float32)
 
 
@@ -189,7 +189,7 @@ def _arrange(conv: Convolution, phase: int) -> tuple[np.ndarray, np.ndarray, np.
     t, y, x = conv.windows
     kept = np.argwhere(np.any(conv.weight != 0, axis=0))
     column = kept[:, 3] * x.dilation
-    place = column % x.step * phase + column // x.step
+    place = column % x.stride * phase + column // x.stride
     taps = np.stack([kept[:, 1] * t.dilation, kept[:, 0], kept[:, 2] * y.dilation, place], axis=1)
     chosen = conv.weight[:, kept[:, 0], kept[:, 1], kept[:, 2], kept[:, 3]]
     flat: list[np.ndarray] = []

@@ -117,7 +117,7 @@ class Errors:
     cut off after today.
     """
 
-    look_ahead: int
+    lookahead: int
     training: float
     seen: float
     unknown: float

@@ -40,7 +40,7 @@ def _windows(axes: Any, lesson: Lesson) -> None:
     axes.set_title("Which days the forecast for day 6 reads", loc="left", fontweight="bold")
     rows = (("standard", lesson.standard, STANDARD, 1.0), ("causal", lesson.causal, CAUSAL, 0.0))
     for name, errors, colour, y in rows:
-        ahead = errors.look_ahead
+        ahead = errors.lookahead
         back = 8 - ahead
         for day in range(-2, 12):
             read = 5 - back <= day <= 5 + ahead

@@ -66,7 +66,7 @@ class Computation:
     @property
     def stride(self) -> Fraction:
         """Input steps an output step, along the stream axis."""
-        return axis_map(self.module).stride
+        return axis_map(self.module).total_stride
 
     @property
     def notes(self) -> list[str]:
@@ -95,7 +95,7 @@ class Computation:
                 f"an input of {' x '.join(str(n) for n in info.shape)} leaves no output; "
                 "the stack's kernels are larger than it: use padding: same"
             )
-        return OutputInfo(self.output_channels, shape, tuple(1 / m.stride for m in maps))
+        return OutputInfo(self.output_channels, shape, tuple(1 / m.total_stride for m in maps))
 
     def step(self, info: SourceInfo, format: SampleFormat) -> ComputeStep:
         """A fresh pass over one input."""

@@ -190,14 +190,14 @@ def prove(
     exact: whether other last bits of earlier outputs, as an FFT gives them, count as reading.
     overrides, keys: see `load_config`; of a module none.
 
-    Returns what was found: `causal`, `look_ahead` (steps of `unit`; None: to the end), `leaks`. Raises
+    Returns what was found: `causal`, `lookahead` (steps of `unit`; None: to the end), `leaks`. Raises
     UsageError where the model cannot be built or tried.
 
     >>> import mediaconv
     >>> from torch import nn
     >>> mediaconv.prove(nn.Sequential(nn.ConstantPad1d((4, 0), 0.0), nn.Conv1d(1, 8, 5))).causal
     True
-    >>> mediaconv.prove(nn.Conv1d(1, 8, 5, padding="same")).look_ahead
+    >>> mediaconv.prove(nn.Conv1d(1, 8, 5, padding="same")).lookahead
     2
     """
     from torch import nn

@@ -85,4 +85,4 @@ def iter_bound_layers(
                 inside = module.get_submodule(part)
                 yield from iter_bound_layers(inner, inside, prefix=f"{name}.{part}.", rate_hz=rate_hz)
         if rate_hz is not None:
-            rate_hz /= float(axis_map(module).stride)
+            rate_hz /= float(axis_map(module).total_stride)

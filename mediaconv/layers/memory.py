@@ -57,7 +57,7 @@ class Signal:
         along, *rest = (axis_map(module, axis) for axis in range(1 + len(self.across)))
         total = None if self.total is None else along.output_length(self.total)
         across = tuple(max(1, m.output_length(n)) for m, n in zip(rest, self.across, strict=True))
-        steps = max(1, math.ceil(self.steps / along.stride))
+        steps = max(1, math.ceil(self.steps / along.total_stride))
         return Signal(output_channels(module, self.channels), total, across, steps)
 
 

@@ -42,7 +42,7 @@ def bind(
     prelude = pipeline.prelude(info, config.read)
     rate = float(info.rate) if info.rate else None
     if prelude is not None and rate is not None:
-        rate /= float(axis_map(prelude).stride)
+        rate /= float(axis_map(prelude).total_stride)
     shape = info.shape
     if prelude is not None:
         maps = (axis_map(prelude, axis) for axis in range(len(shape)))

@@ -27,18 +27,18 @@ class AxisMap(ABC):
 
     @property
     @abstractmethod
-    def stride(self) -> Fraction:
+    def total_stride(self) -> Fraction:
         """Input steps an output step: 2 after a stride of 2, 1/2 after doubling."""
 
     @property
     def period(self) -> int:
         """Outputs after which the pattern of reads repeats itself, moved along."""
-        return self.stride.denominator
+        return self.total_stride.denominator
 
     @property
-    def grain(self) -> int:
+    def input_period(self) -> int:
         """Least number of inputs to move a signal by so that its outputs move along unchanged."""
-        return self.stride.numerator
+        return self.total_stride.numerator
 
     @abstractmethod
     def output_length(self, length: int) -> int:
@@ -65,7 +65,7 @@ class AxisMap(ABC):
 
     @property
     def latency(self) -> int | float:
-        """Inputs after an output's own time (output j stands at input floor(j * stride)) that it reads.
+        """Inputs after an output's own time (output j stands at input floor(j * total_stride)) that it reads.
 
         0 is causal; `WHOLE` where everything is read.
         """
@@ -77,13 +77,13 @@ class AxisMap(ABC):
     def _ahead_at_start(self) -> int:
         """The same of the outputs that read before the signal's beginning."""
         ahead = 0
-        for j in range(math.ceil(self.look_back / self.stride)):
+        for j in range(math.ceil(self.lookback / self.total_stride)):
             read = self.first_reads(np.array([j]))
-            ahead = max(ahead, int(read[-1]) - math.floor(j * self.stride)) if len(read) else ahead
+            ahead = max(ahead, int(read[-1]) - math.floor(j * self.total_stride)) if len(read) else ahead
         return ahead
 
     @property
-    def look_back(self) -> int | float:
+    def lookback(self) -> int | float:
         """Inputs before an output's own time that it reads."""
         return WHOLE if self.whole else max(0, -int(self._offsets()[0].min()))
 
@@ -113,7 +113,7 @@ class AxisMap(ABC):
             least, most = self.bounds()
             return np.array([math.ceil(least)]), np.array([math.floor(most + 1 - Fraction(1, self.period))])
         outputs = np.arange(self.period)
-        now = outputs * self.stride.numerator // self.stride.denominator
+        now = outputs * self.total_stride.numerator // self.total_stride.denominator
         if self.monotone:
             low, high = self.ends(outputs, outputs)
             return low - now, high - now
@@ -127,10 +127,10 @@ class AxisMap(ABC):
         return (int(read[0]), int(read[-1])) if len(read) else (0, -1)
 
     def bounds(self) -> tuple[Fraction, Fraction]:
-        """Of a monotone map: what output j reads lies between these numbers, counted from `j * stride`."""
+        """Of a monotone map: what output j reads lies between these, counted from `j * total_stride`."""
         outputs = range(self.period)
         low, high = self.ends(np.array(outputs), np.array(outputs))
-        times = [j * self.stride for j in outputs]
+        times = [j * self.total_stride for j in outputs]
         return (
             min(int(n) - t for n, t in zip(low, times, strict=True)),
             max(int(n) - t for n, t in zip(high, times, strict=True)),
@@ -148,7 +148,7 @@ class Window(AxisMap):
     """
 
     kernel: int
-    step: int = 1
+    stride: int = 1
     dilation: int = 1
     left: int = 0
     right: int = 0
@@ -161,22 +161,22 @@ class Window(AxisMap):
         return (self.kernel - 1) * self.dilation + 1
 
     @property
-    def stride(self) -> Fraction:
-        return Fraction(self.step)
+    def total_stride(self) -> Fraction:
+        return Fraction(self.stride)
 
     def output_length(self, length: int) -> int:
         room = length + self.left + self.right - self.extent
         if length == 0 or (room < 0 and not self.ceil):
             return 0
         if not self.ceil:
-            return room // self.step + 1
-        count = max(0, -(-room // self.step) + 1)
-        if count and (count - 1) * self.step >= length + self.left:
+            return room // self.stride + 1
+        count = max(0, -(-room // self.stride) + 1)
+        if count and (count - 1) * self.stride >= length + self.left:
             count -= 1
         return count
 
     def reads(self, outputs: np.ndarray) -> np.ndarray:
-        starts = outputs * self.step - self.left
+        starts = outputs * self.stride - self.left
         return union_of_windows(starts, self.kernel, self.dilation)
 
     @property
@@ -184,7 +184,7 @@ class Window(AxisMap):
         return True
 
     def ends(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return low * self.step - self.left, high * self.step - self.left + self.extent - 1
+        return low * self.stride - self.left, high * self.stride - self.left + self.extent - 1
 
     @property
     def reflects(self) -> bool:
@@ -196,14 +196,14 @@ class Window(AxisMap):
 
 @dataclass(frozen=True)
 class Transposed(AxisMap):
-    """A transposed window: input i adds to outputs `i*step + k*dilation - left`, k = 0 ... kernel-1.
+    """A transposed window: input i adds to outputs `i*stride + k*dilation - left`, k = 0 ... kernel-1.
 
-    left, right: outputs cut off at the ends of the full length `(n-1)*step + extent`; a negative `right`
+    left, right: outputs cut off at the ends of the full length `(n-1)*stride + extent`; a negative `right`
     appends outputs that read nothing (torch's `output_padding`).
     """
 
     kernel: int
-    step: int = 1
+    stride: int = 1
     dilation: int = 1
     left: int = 0
     right: int = 0
@@ -214,28 +214,28 @@ class Transposed(AxisMap):
         return (self.kernel - 1) * self.dilation + 1
 
     @property
-    def stride(self) -> Fraction:
-        return Fraction(1, self.step)
+    def total_stride(self) -> Fraction:
+        return Fraction(1, self.stride)
 
     @property
     def period(self) -> int:
-        return self.step
+        return self.stride
 
     def output_length(self, length: int) -> int:
         if length == 0:
             return 0
-        return max(0, (length - 1) * self.step + self.extent - self.left - self.right)
+        return max(0, (length - 1) * self.stride + self.extent - self.left - self.right)
 
     def reads(self, outputs: np.ndarray) -> np.ndarray:
         hit = (outputs + self.left)[:, None] - np.arange(self.kernel)[None, :] * self.dilation
-        return np.unique(hit[hit % self.step == 0] // self.step)
+        return np.unique(hit[hit % self.stride == 0] // self.stride)
 
     @property
     def monotone(self) -> bool:
-        return self.dilation == 1 and self.kernel >= self.step
+        return self.dilation == 1 and self.kernel >= self.stride
 
     def ends(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return -((self.kernel - 1 - low - self.left) // self.step), (high + self.left) // self.step
+        return -((self.kernel - 1 - low - self.left) // self.stride), (high + self.left) // self.stride
 
 
 @dataclass(frozen=True)
@@ -250,7 +250,7 @@ class Interpolated(AxisMap):
     causal: bool = False
 
     @property
-    def stride(self) -> Fraction:
+    def total_stride(self) -> Fraction:
         return Fraction(1, self.scale)
 
     def output_length(self, length: int) -> int:
@@ -283,12 +283,12 @@ class Whole(AxisMap):
     inner: AxisMap
 
     @property
-    def stride(self) -> Fraction:
-        return self.inner.stride
+    def total_stride(self) -> Fraction:
+        return self.inner.total_stride
 
     @property
-    def grain(self) -> int:
-        return self.inner.grain
+    def input_period(self) -> int:
+        return self.inner.input_period
 
     def output_length(self, length: int) -> int:
         return self.inner.output_length(length)
@@ -308,8 +308,8 @@ class Chain(AxisMap):
     maps: tuple[AxisMap, ...] = ()
 
     @property
-    def stride(self) -> Fraction:
-        return math.prod((m.stride for m in self.maps), start=Fraction(1))
+    def total_stride(self) -> Fraction:
+        return math.prod((m.total_stride for m in self.maps), start=Fraction(1))
 
     @property
     def period(self) -> int:
@@ -317,11 +317,11 @@ class Chain(AxisMap):
         return math.prod(m.period for m in self.maps)
 
     @property
-    def grain(self) -> int:
-        grain = 1
+    def input_period(self) -> int:
+        period = 1
         for m in reversed(self.maps):
-            grain = math.lcm(m.grain, (grain * m.stride).numerator)
-        return grain
+            period = math.lcm(m.input_period, (period * m.total_stride).numerator)
+        return period
 
     def output_length(self, length: int) -> int:
         for m in self.maps:
@@ -355,7 +355,7 @@ class Chain(AxisMap):
         low = high = Fraction(0)
         for m in reversed(self.maps):
             first, last = m.bounds()
-            low, high = low * m.stride + first, high * m.stride + last
+            low, high = low * m.total_stride + first, high * m.total_stride + last
         return low, high
 
     @property
@@ -379,7 +379,7 @@ class Parallel(AxisMap):
     maps: tuple[AxisMap, ...]
 
     def __post_init__(self) -> None:
-        strides = [m.stride for m in self.maps]
+        strides = [m.total_stride for m in self.maps]
         if len(set(strides)) > 1:
             raise ValueError(
                 f"branches with strides {', '.join(map(str, strides))} cannot be merged: "
@@ -387,16 +387,16 @@ class Parallel(AxisMap):
             )
 
     @property
-    def stride(self) -> Fraction:
-        return self.maps[0].stride
+    def total_stride(self) -> Fraction:
+        return self.maps[0].total_stride
 
     @property
     def period(self) -> int:
         return math.lcm(*(m.period for m in self.maps))
 
     @property
-    def grain(self) -> int:
-        return math.lcm(*(m.grain for m in self.maps))
+    def input_period(self) -> int:
+        return math.lcm(*(m.input_period for m in self.maps))
 
     def output_length(self, length: int) -> int:
         lengths = [m.output_length(length) for m in self.maps]

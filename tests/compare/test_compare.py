@@ -66,7 +66,7 @@ def test_film_is_proven_and_measured_both_ways(film):
     assert row["sides"]["causal"]["latency_steps"] == 0
     assert row["sides"]["causal"]["receptive_field_back"] == 8
     standard = row["sides"]["standard"]
-    assert (standard["causal"], standard["look_ahead"], standard["receptive_field"]) == (False, 4, 9)
+    assert (standard["causal"], standard["lookahead"], standard["receptive_field"]) == (False, 4, 9)
     assert standard["latency_ms"] == pytest.approx(4000 / 24)
     assert [event["step"] for event in row["events"]] == [20]
     assert "pre-echo standard" in told
@@ -222,8 +222,8 @@ def test_a_normalizer_that_reads_the_whole_file_is_not_causal(tmp_path, mediacon
     b = config("b.yaml", **keys, stack=stack)
     mediaconv("compare", a, b, "-o", "o")
     sides = strict(tmp_path / "o/compare.json")["files"][0]["sides"]
-    assert (sides["a"]["causal"], sides["a"]["look_ahead"], sides["a"]["latency_ms"]) == (False, None, None)
-    assert (sides["b"]["causal"], sides["b"]["look_ahead"], sides["b"]["latency_ms"]) == (True, 0, 0)
+    assert (sides["a"]["causal"], sides["a"]["lookahead"], sides["a"]["latency_ms"]) == (False, None, None)
+    assert (sides["b"]["causal"], sides["b"]["lookahead"], sides["b"]["latency_ms"]) == (True, 0, 0)
 
 
 def test_equal_configurations_differ_by_nothing(tmp_path, mediaconv, config):
@@ -248,7 +248,7 @@ def test_prove_is_usable_in_ci(tmp_path, mediaconv, config):
     assert json.loads(mediaconv("prove", path, "--json").stdout)["causal"] is True
     done = mediaconv("prove", path, "--json", "--set", "causal=false", code=1)
     told = json.loads(done.stdout)
-    assert (told["causal"], told["look_ahead"]) == (False, 2)
+    assert (told["causal"], told["lookahead"]) == (False, 2)
     done = mediaconv("prove", path, "--set", "causal=false", code=1)
     assert "looks ahead 2 samples" in done.stdout
     assert "stack[0].conv" in done.stdout
@@ -261,7 +261,7 @@ def test_the_shipped_causal_configurations_are_causal(root, mediaconv):
     assert {yaml.safe_load(path.read_text())["pipeline"] for path in shipped} == {"audio", "image", "video"}
     for path in shipped:
         told = json.loads(mediaconv("prove", path, "--no-files", "--json", cwd=root).stdout)
-        assert (told["causal"], told["look_ahead"]) == (True, 0), path.name
+        assert (told["causal"], told["lookahead"]) == (True, 0), path.name
 
 
 def test_along_columns_everything_is_found_along_columns(tmp_path, mediaconv, config):
@@ -277,4 +277,4 @@ def test_along_columns_everything_is_found_along_columns(tmp_path, mediaconv, co
         assert numbers["shift_steps"] == 6
         assert numbers["pre_echo_causal"] == 0 < numbers["pre_echo_standard"]
     assert row["sides"]["causal"]["receptive_field_back"] == 12
-    assert row["sides"]["standard"]["look_ahead"] == 6
+    assert row["sides"]["standard"]["lookahead"] == 6

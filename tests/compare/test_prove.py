@@ -38,7 +38,7 @@ CAUSAL = {
 def test_causal_layers_pass(name):
     found = proof(*CAUSAL[name]())
     assert found.causal
-    assert found.look_ahead == 0 == found.formula
+    assert found.lookahead == 0 == found.formula
     assert set(found.by.values()) == {0}
     assert found.leaks == []
 
@@ -66,7 +66,7 @@ def test_standard_layers_fail_by_what_the_formula_says(name):
     make, ahead = STANDARD[name]
     found = proof(make())
     assert not found.causal
-    assert found.look_ahead == ahead == found.formula
+    assert found.lookahead == ahead == found.formula
     assert found.agrees
 
 
@@ -78,8 +78,8 @@ def test_every_layer_that_looks_ahead_is_named_with_its_own_number():
         mnn.MaxPool1d(3, 1, 1),
     )
     found = proof(*layers, labels={"1": "stack[1].conv"})
-    assert found.look_ahead == 3
-    assert [(leak.layer, leak.look_ahead) for leak in found.leaks] == [
+    assert found.lookahead == 3
+    assert [(leak.layer, leak.lookahead) for leak in found.leaks] == [
         ("stack[1].conv (Conv1d)", 2),
         ("3 (MaxPool1d)", 1),
     ]
@@ -88,12 +88,12 @@ def test_every_layer_that_looks_ahead_is_named_with_its_own_number():
 def test_a_norm_over_time_reads_to_the_end():
     found = proof(mnn.CausalConv1d(2, 4, 3), mnn.InstanceNorm1d(4))
     assert not found.causal
-    assert found.look_ahead is None is found.formula
+    assert found.lookahead is None is found.formula
     assert [leak.layer for leak in found.leaks] == ["1 (InstanceNorm1d)"]
 
 
 def test_circular_padding_reads_to_the_end():
-    assert proof(mnn.Conv1d(2, 2, 3, padding="same", padding_mode="circular")).look_ahead is None
+    assert proof(mnn.Conv1d(2, 2, 3, padding="same", padding_mode="circular")).lookahead is None
 
 
 class Reflecting(nn.Module):
@@ -152,7 +152,7 @@ class Hidden(nn.Module):
 )
 def test_planted_leaks_are_found_and_named(module, ahead):
     found = proof(module)
-    assert found.look_ahead == ahead
+    assert found.lookahead == ahead
     assert [leak.layer for leak in found.leaks] == [type(module).__name__]
 
 
@@ -191,7 +191,7 @@ def test_leaks_that_show_themselves_seldom_are_found_and_named(name):
     make, ahead = LEAKS[name]
     planted = make()
     found = proof(mnn.CausalConv1d(2, 2, 3), planted, mnn.CausalConv1d(2, 2, 2))
-    assert found.look_ahead == ahead
+    assert found.lookahead == ahead
     assert [leak.layer for leak in found.leaks] == [f"1 ({type(planted).__name__})"]
 
 
@@ -224,7 +224,7 @@ class Block(nn.Module):
 
 def test_a_leak_inside_a_model_of_ones_own_is_named():
     found = prove(nn.Sequential(nn.Identity(), Block(nn.GroupNorm(2, 4))), channels=2, dims=1)
-    assert found.look_ahead is None
+    assert found.lookahead is None
     assert [leak.layer for leak in found.leaks] == ["1.body.norm (GroupNorm)"]
     assert prove(Block(nn.BatchNorm1d(4)), channels=2, dims=1).causal
 
@@ -254,7 +254,7 @@ class Folding(nn.Module):
 
 
 def test_a_length_that_the_module_takes_is_found():
-    assert prove(Folding(), channels=2, dims=1).look_ahead == 15
+    assert prove(Folding(), channels=2, dims=1).lookahead == 15
 
 
 class Pair(nn.Module):
@@ -271,7 +271,7 @@ def test_what_is_no_tensor_is_told():
 
 def test_a_layer_that_lies_is_measured():
     found = proof(mnn.CausalConv1d(2, 2, 3), Lying(2, 2, 3))
-    assert (found.look_ahead, found.formula, found.agrees) == (2, 0, False)
+    assert (found.lookahead, found.formula, found.agrees) == (2, 0, False)
     assert [leak.layer for leak in found.leaks] == ["1 (Lying)"]
     assert "reads more than it says" in found.notes[0]
 
@@ -311,29 +311,29 @@ def test_raster_order_is_reading_order(raster_type):
     assert found.causal
     leak = mnn.Conv2d(2, 2, (1, 5), padding="same")
     found = proof(leak, dims=2, order_axes=(0, 1), axis_names=("rows", "columns"))
-    assert (found.causal, found.look_ahead, found.unit) == (False, 2, "columns")
+    assert (found.causal, found.lookahead, found.unit) == (False, 2, "columns")
     found = proof(
         mnn.Conv2d(2, 2, (5, 3), padding="same"), dims=2, order_axes=(0, 1), axis_names=("rows", "columns")
     )
-    assert (found.look_ahead, found.unit, found.formula) == (2, "rows", 2)
+    assert (found.lookahead, found.unit, found.formula) == (2, "rows", 2)
 
 
 def test_time_along_columns():
     layer = mnn.CausalConv2d(2, 2, (3, 5), time_axis=1)
     assert proof(layer, dims=2, order_axes=(1,)).causal
-    assert proof(layer, dims=2, order_axes=(0,)).look_ahead == 1
+    assert proof(layer, dims=2, order_axes=(0,)).lookahead == 1
 
 
 def test_film():
     layers = (mnn.CausalConv3d(2, 3, 3, dilation=(2, 1, 1)), nn.ReLU())
     assert proof(*layers, dims=3).causal
     found = proof(*layers, mnn.Conv3d(3, 2, (3, 1, 1), padding="same"), dims=3)
-    assert (found.look_ahead, found.formula) == (1, 1)
+    assert (found.lookahead, found.formula) == (1, 1)
 
 
 def test_block_alignment_reads_its_block():
     found = proof(mnn.CausalConv1d(2, 2, 6, stride=3, alignment="block"))
-    assert found.look_ahead == 2 == found.formula
+    assert found.lookahead == 2 == found.formula
 
 
 def test_nothing_that_fits_is_said():
@@ -359,9 +359,9 @@ class Own(nn.Module):
 def test_torch_modules_have_a_formula_and_unknown_ones_need_none():
     layers = nn.Conv1d(2, 2, 3, padding=1), nn.ReLU()
     found = proof(nn.Sequential(*layers))
-    assert (found.look_ahead, found.formula, found.known) == (1, 1, True)
+    assert (found.lookahead, found.formula, found.known) == (1, 1, True)
     found = proof(Own(*layers))
-    assert (found.look_ahead, found.known) == (1, False)
+    assert (found.lookahead, found.known) == (1, False)
 
 
 STRIDES = [(8,), (16,), (50,), (60,), (480,), (2, 4, 5, 8), (2, 4, 5, 8, 2), (8, 8, 15), (3, 5, 64)]
@@ -375,14 +375,14 @@ def test_strides_of_codecs_are_judged(strides, container):
             yield from (nn.ConstantPad1d((left(s), 0), 0.0), nn.Conv1d(1, 1, s, stride=s), nn.ELU())
 
     found = proof(container(*layers(lambda s: s - 1)), channels=1)
-    assert (found.causal, found.look_ahead, found.formula) == (
+    assert (found.causal, found.lookahead, found.formula) == (
         True,
         0,
         0 if container is nn.Sequential else None,
     )
     found = proof(container(*layers(lambda s: s - 2)), channels=1)
     ahead = sum(math.prod(strides[:i]) for i in range(len(strides)))
-    assert (found.causal, found.look_ahead) == (False, ahead)
+    assert (found.causal, found.lookahead) == (False, ahead)
 
 
 NORMS = (
@@ -396,8 +396,8 @@ NORMS = (
 def test_weights_under_a_norm_are_judged_by_what_they_are(normed):
     conv = normed(nn.Conv1d(2, 2, 8, stride=8))
     found = proof(nn.Sequential(nn.ConstantPad1d((7, 0), 0.0), conv, nn.ELU()))
-    assert (found.look_ahead, found.formula) == (0, 0)
+    assert (found.lookahead, found.formula) == (0, 0)
     found = proof(nn.Sequential(conv, nn.ELU()))
-    assert (found.look_ahead, found.formula) == (7, 7)
+    assert (found.lookahead, found.formula) == (7, 7)
     assert [leak.layer for leak in found.leaks] == ["0 (Conv1d)"]
     assert hasattr(conv, "weight_g") or hasattr(conv, "parametrizations")

@@ -40,7 +40,7 @@ def judge(text, *overrides, files=True):
 def test_a_causal_sound_passes_in_its_stack_and_in_its_files(sound):
     found = judge(SOUND.format(input=sound))
     assert found.causal
-    assert found.look_ahead == 0
+    assert found.lookahead == 0
     assert found.files.causal
     assert found.files.input == "in.wav"
     assert len(found.files.changes) == 4
@@ -50,14 +50,14 @@ def test_a_causal_sound_passes_in_its_stack_and_in_its_files(sound):
 def test_a_standard_sound_fails_by_the_formula_in_both(sound):
     found = judge(SOUND.format(input=sound), "causal=false")
     assert not found.causal
-    assert found.look_ahead == found.formula == found.files.look_ahead == 4 + 1
+    assert found.lookahead == found.formula == found.files.lookahead == 4 + 1
     assert [leak.layer for leak in found.leaks] == ["stack[0].conv (Conv1d)", "stack[2].conv (Conv1d)"]
 
 
 def test_resampling_looks_ahead_and_is_named(sound):
     found = judge(SOUND.format(input=sound), "read.sample_rate=4000")
     assert not found.causal
-    assert found.look_ahead == found.formula > 0
+    assert found.lookahead == found.formula > 0
     assert [leak.layer for leak in found.leaks] == ["read.sample_rate (Resample)"]
     assert not found.files.causal
 
@@ -69,14 +69,14 @@ def test_a_norm_in_a_standard_file_with_causal_layers_is_named(sound):
         .replace("dilation: 2", "causal: true")
     )
     found = judge(text.replace("  - relu", "  - instance_norm"), "stack.2.conv.causal=true")
-    assert found.look_ahead is None
+    assert found.lookahead is None
     assert [leak.layer for leak in found.leaks] == ["stack[1].instance_norm (InstanceNorm1d)"]
     assert not found.files.causal
 
 
 def test_minmax_reads_the_whole_file_first(sound):
     found = judge(SOUND.format(input=sound), "causal=false", "normalize=minmax")
-    assert found.look_ahead is None
+    assert found.lookahead is None
     assert "normalize.minmax" in found.leaks[-1].layer
 
 
@@ -94,7 +94,7 @@ def test_residual_layers_are_named_by_their_place(sound):
     )
     found = judge(text, files=False)
     assert [leak.layer for leak in found.leaks] == ["stack[1].residual.layers[0].conv (Conv1d)"]
-    assert found.look_ahead == 1
+    assert found.lookahead == 1
 
 
 IMAGE = """
@@ -119,8 +119,8 @@ def test_images_are_causal_in_the_order_that_their_mode_means(causal):
 
 def test_a_standard_image_looks_ahead_by_rows():
     found = judge(IMAGE.format(causal="false"))
-    assert (found.causal, found.look_ahead, found.unit) == (False, 1, "rows")
-    assert found.files.look_ahead == 1
+    assert (found.causal, found.lookahead, found.unit) == (False, 1, "rows")
+    assert found.files.lookahead == 1
 
 
 def test_time_along_columns_is_judged_along_columns():
@@ -140,7 +140,7 @@ stack:
 """
     assert judge(text).causal
     found = judge(text, "causal=false")
-    assert found.look_ahead == found.files.look_ahead == 1
+    assert found.lookahead == found.files.lookahead == 1
     assert found.unit == "frames"
 
 
@@ -168,8 +168,8 @@ stack:
     assert found.files.causal
     assert found.files.input == "in.mp4"
     found = judge(text, "causal=false")
-    assert (found.look_ahead, len(found.leaks)) == (ahead, 1)
-    assert 0 < found.files.look_ahead <= np.ceil(10 / fps)
+    assert (found.lookahead, len(found.leaks)) == (ahead, 1)
+    assert 0 < found.files.lookahead <= np.ceil(10 / fps)
 
 
 @pytest.mark.parametrize(("size", "ahead"), [([24, 10], 3), ([24, 40], 0), ([24, 80], 1)])
@@ -181,7 +181,7 @@ def test_scaling_an_image_reads_rows_ahead_and_is_named(tmp_path, size, ahead):
     cv2.imwrite(str(tmp_path / "in.png"), picture)
     text = IMAGE.format(causal="pad").replace("nowhere", str(tmp_path / "in.png"))
     found = judge(text, f"read.size={size}")
-    assert (found.causal, found.look_ahead, found.unit) == (ahead == 0, ahead, "rows")
+    assert (found.causal, found.lookahead, found.unit) == (ahead == 0, ahead, "rows")
     assert [leak.layer for leak in found.leaks] == ["outside the stack: read.size"] * (ahead > 0)
     assert judge(IMAGE.format(causal="pad"), f"read.size={size}").causal
 
@@ -189,6 +189,6 @@ def test_scaling_an_image_reads_rows_ahead_and_is_named(tmp_path, size, ahead):
 def test_json_is_strict_and_says_what_matters_first(sound):
     found = judge(SOUND.format(input=sound), "causal=false", "normalize=minmax", files=False)
     told = json.loads(dumps(found.as_json()), parse_constant=lambda name: pytest.fail(name))
-    assert list(told)[:2] == ["causal", "look_ahead"]
+    assert list(told)[:2] == ["causal", "lookahead"]
     assert told["causal"] is False
-    assert told["look_ahead"] is None
+    assert told["lookahead"] is None

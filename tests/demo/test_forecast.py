@@ -28,7 +28,7 @@ def lesson(request):
 
 def test_the_standard_stack_looks_good_only_while_it_sees_the_answer(lesson):
     standard, causal = lesson.standard, lesson.causal
-    assert standard.look_ahead > 0 == causal.look_ahead
+    assert standard.lookahead > 0 == causal.lookahead
     assert standard.training < 0.3
     assert standard.seen < 0.3
     assert standard.unknown > 1.5 * lesson.persistence

@@ -227,8 +227,8 @@ def test_receptive(run, made, tmp_path):
         {
             "axis": "time",
             "stride": 1.0,
-            "formula": {"receptive_field": 7, "latency": 0, "look_back": 6},
-            "measured": {"receptive_field": 7, "latency": 0, "look_back": 6},
+            "formula": {"receptive_field": 7, "latency": 0, "lookback": 6},
+            "measured": {"receptive_field": 7, "latency": 0, "lookback": 6},
         }
     ]
 

@@ -21,7 +21,7 @@ def folded(channels):
 
 
 def numbers(reach):
-    return reach.receptive_field, reach.latency, reach.look_back
+    return reach.receptive_field, reach.latency, reach.lookback
 
 
 def test_a_wavenet_doubles_its_field_at_every_layer():

@@ -118,7 +118,7 @@ def test_geometry_goes_on_from_the_input():
     assert rows["0"].receptive_field == (5, 3, 3)
     assert rows["2.layers.0"].receptive_field == (7, 5, 5)
     assert rows["2.shortcut"].receptive_field == (5, 3, 3)
-    assert (rows["2"].latency, rows["2.layers.2"].look_ahead) == (1, 0)
+    assert (rows["2"].latency, rows["2.layers.2"].lookahead) == (1, 0)
     assert rows["4"].stride == (4, 2, 2)
     assert made.total.stride == (2, 1, 1)
 

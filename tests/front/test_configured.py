@@ -67,9 +67,9 @@ def test_two_files_are_compared_under_their_names(tmp_path, config):
 
 def test_a_configuration_is_proven_without_an_input(config):
     causal = mediaconv.prove(config, causal=True, files=False)
-    assert (causal.causal, causal.look_ahead, causal.unit) == (True, 0, "samples")
+    assert (causal.causal, causal.lookahead, causal.unit) == (True, 0, "samples")
     standard = mediaconv.prove(config)
-    assert (standard.causal, standard.look_ahead, standard.files.look_ahead) == (False, 2, 2)
+    assert (standard.causal, standard.lookahead, standard.files.lookahead) == (False, 2, 2)
 
 
 def test_a_module_is_proven_and_traced_without_a_configuration():

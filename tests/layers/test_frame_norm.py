@@ -79,5 +79,5 @@ def test_what_is_refused_is_named_and_prove_shows_its_leak(layer, tmp_path):
         load_config(path)
     verdict = prove_config(load_config(path, refuse_leaks=False), find("audio"), files=False)
     assert not verdict.causal
-    assert verdict.look_ahead is None
+    assert verdict.lookahead is None
     assert [leak.layer.split()[0] for leak in verdict.leaks] == [f"stack[1].{layer.split(':')[0]}"]

@@ -165,7 +165,7 @@ def test_what_has_no_taps_to_mask_looks_back_along_every_axis_in_raster_order(na
         for column in range(y.shape[3]):
             (gradient,) = torch.autograd.grad(y[:, :, row, column].sum(), x, retain_graph=True)
             read = gradient.abs().sum(dim=(0, 1)).nonzero().tolist()
-            stride = [axis_map(module, axis).stride for axis in range(2)]
+            stride = [axis_map(module, axis).total_stride for axis in range(2)]
             now = [int(row * stride[0]), int(column * stride[1])]
             assert all(position <= now for position in read)
 

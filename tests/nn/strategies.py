@@ -274,7 +274,7 @@ def block(draw: Draw, dims: int, c: int, causal: bool, depth: int) -> tuple[tn.M
         layers = [keeps_length(draw, dims, c, causal, 1) for _ in range(draw(st.integers(0, 2)))]
         if depth and draw(st.booleans()):
             inner, out = block(draw, dims, c, causal, depth - 1)
-            if nn.geometry(inner).stride == 1:
+            if nn.geometry(inner).total_stride == 1:
                 layers += [inner, point(dims, out, c, 1)]
         layers.append(keeps_length(draw, dims, c, causal, stride))
         paths.append(nn.Sequential(*layers))

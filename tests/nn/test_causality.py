@@ -44,7 +44,7 @@ def dependence(module: tn.Module, sizes: Sequence[int], channels: int) -> list[t
 
 def stands_at(module: tn.Module, output: Sequence[int]) -> tuple[int, ...]:
     """The input position at which an output stands."""
-    return tuple(math.floor(j * nn.geometry(module, a).stride) for a, j in enumerate(output))
+    return tuple(math.floor(j * nn.geometry(module, a).total_stride) for a, j in enumerate(output))
 
 
 def check(
@@ -70,7 +70,7 @@ def check(
 def allowed_of(module: tn.Module, axis: int) -> int:
     """What `alignment="block"` may read ahead."""
     block = getattr(module, "alignment", "") == "block"
-    return int(nn.geometry(module, axis).stride) - 1 if block else 0
+    return int(nn.geometry(module, axis).total_stride) - 1 if block else 0
 
 
 def cls(name: str, dims: int) -> type:

@@ -30,7 +30,7 @@ def by_sets(m: AxisMap) -> tuple[int, int, int]:
     for j in range(m.period):
         read = m.reads(np.array([j]))
         if len(read):
-            now = math.floor(j * m.stride)
+            now = math.floor(j * m.total_stride)
             spans.append((int(read[0]) - now, int(read[-1]) - now))
     spans = spans or [(0, -1)]
     back = max(0, max(-low for low, _ in spans))
@@ -46,14 +46,14 @@ def test_ends_are_those_of_the_sets(seed: int) -> None:
             m = Parallel((m, Chain((m, Window(3, 1, 2, 1, 3)))))
         if m.period > 200:
             continue
-        assert (m.receptive_field, m.latency, m.look_back) == by_sets(m), m
+        assert (m.receptive_field, m.latency, m.lookback) == by_sets(m), m
 
 
 def test_phases_without_number_are_bounded() -> None:
     up = Chain((Transposed(1000, 1000),) * 3)
     assert up.period == 10**9
-    assert (up.receptive_field, up.latency, up.look_back) == (1, 0, 0)
-    assert up.stride == Fraction(1, 10**9)
+    assert (up.receptive_field, up.latency, up.lookback) == (1, 0, 0)
+    assert up.total_stride == Fraction(1, 10**9)
     low, high = Chain((Window(3, 1, 1, 1, 1), Transposed(4, 2, 1, 1, 1))).bounds()
     assert (low, high) == (-2, Fraction(3, 2))  # -1 ... 1/2 of the transposed one, -1 ... 1 of the window
 

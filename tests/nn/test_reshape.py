@@ -70,7 +70,7 @@ def test_it_is_torchs_pixel_shuffle_and_its_reverse():
     for axis in (0, 1):
         for ours, known in ((there, PixelShuffle2d(3)), (back, PixelUnshuffle2d(3))):
             a, b = geometry(ours, axis), geometry(known, axis)
-            assert (a.stride, a.latency, a.look_back) == (b.stride, b.latency, b.look_back)
+            assert (a.total_stride, a.latency, a.lookback) == (b.total_stride, b.latency, b.lookback)
 
 
 def test_what_reads_ahead_is_found():

@@ -247,7 +247,7 @@ def test_known_torch_layers_stream_as_they_are() -> None:
         tn.Conv2d(1, 2, 3, padding=1), tn.Sequential(tn.ReLU(), nn.CausalConv2d(2, 2, 3), tn.MaxPool2d(2))
     )
     verify_contract(model, (2, 1, 7, 5), [1, 0, 3])
-    assert nn.geometry(model, axis=1).stride == nn.stream(model, axis=1).stride == 2
+    assert nn.geometry(model, axis=1).total_stride == nn.stream(model, axis=1).stride == 2
     assert [(name, ahead) for name, _, ahead in nn.noncausal_layers(model)] == [("0", 1), ("1.2", 1)]
 
 

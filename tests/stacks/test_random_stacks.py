@@ -98,12 +98,12 @@ def check_reads(seed: int, axis: int, layers: list) -> None:
     for j in range(middle, min(middle + found.period, y.shape[axis + 2])):
         (gradient,) = torch.autograd.grad(y.select(axis + 2, j).sum(), x, retain_graph=True)
         read = gradient.abs().sum(others).nonzero()[:, 0].tolist()
-        own = math.floor(j * found.stride)
+        own = math.floor(j * found.total_stride)
         if read:
             behind, ahead = max(behind, own - read[0]), max(ahead, read[-1] - own)
     tight = not any(word in str(layers) for word in CHANNELS_MOVED)
     relation = operator.eq if tight and 2 * (behind + ahead) < LONG[dims] else operator.le
-    assert relation(behind, found.look_back)
+    assert relation(behind, found.lookback)
     assert relation(ahead, found.latency)
 
 

@@ -45,21 +45,21 @@ class Step(Protocol):
 class Reach:
     """What must be known of a stack to cut a piece out of its input. Steps of the input, but `stride`."""
 
-    look_back: int
-    look_ahead: int
+    lookback: int
+    lookahead: int
     stride: Fraction
 
     @classmethod
     def of(cls, module: nn.Module, axis: int = 0) -> Reach:
         """From the formula; an unbounded side counts as `UNBOUNDED_REACH`."""
         found = axis_map(module, axis)
-        back, ahead = (UNBOUNDED_REACH if math.isinf(n) else int(n) for n in (found.look_back, found.latency))
-        return cls(back, ahead, found.stride)
+        back, ahead = (UNBOUNDED_REACH if math.isinf(n) else int(n) for n in (found.lookback, found.latency))
+        return cls(back, ahead, found.total_stride)
 
     @property
     def receptive_field(self) -> int:
         """Input steps from the first to the last that an output reads."""
-        return self.look_back + self.look_ahead + 1
+        return self.lookback + self.lookahead + 1
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ def piece_around(event: int, reaches: Sequence[Reach]) -> Piece:
     """The piece that all stacks' reactions to an event need; it starts where every stride has an output."""
     width = max(r.receptive_field for r in reaches)
     grid = math.lcm(*(r.stride.numerator for r in reaches))
-    start = max(0, event - width - max(r.look_back for r in reaches) - grid)
-    return Piece(start - start % grid, event, event + width + max(r.look_ahead for r in reaches) + grid)
+    start = max(0, event - width - max(r.lookback for r in reaches) - grid)
+    return Piece(start - start % grid, event, event + width + max(r.lookahead for r in reaches) + grid)
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ def time_axis(side: Side, pipeline: Pipeline) -> int:
 
 def unequal_strides(models: Sequence[Computation]) -> str | None:
     """Why outputs that step through the input unequally are not laid side by side; None where they do not."""
-    strides = [tuple(found.stride for found in model.maps) for model in models]
+    strides = [tuple(found.total_stride for found in model.maps) for model in models]
     if strides[0] == strides[1]:
         return None
     a, b = (" x ".join(map(str, each)) for each in strides)

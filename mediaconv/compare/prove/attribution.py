@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from mediaconv.compare.prove.trial import Setting, example, first_ahead, formula_of, measured
+from mediaconv.compare.prove.trial import ProbeShape, example, first_ahead, formula_of, measured
 from mediaconv.errors import UsageError
 from mediaconv.nn.streaming.protocol import Streamable, each_child, leaves
 from mediaconv.nn.summary.receptive_field import exact_copy
@@ -18,12 +18,12 @@ from mediaconv.nn.summary.receptive_field import exact_copy
 class Leak:
     """A layer whose outputs read later inputs.
 
-    layer: where it stands and what it is. look_ahead: in its own input steps; None: to the end.
+    layer: where it stands and what it is. lookahead: in its own input steps; None: to the end.
     formula: what it says of itself; None: to the end, or nothing.
     """
 
     layer: str
-    look_ahead: int | None
+    lookahead: int | None
     formula: int | None
 
 
@@ -34,14 +34,14 @@ Shapes = tuple[tuple[int, ...], tuple[int, ...]]
 """Of what went into a layer and of what came out."""
 
 
-def blame(module: nn.Module, setting: Setting, labels: Mapping[str, str]) -> list[Leak]:
+def blame(module: nn.Module, probed: ProbeShape, labels: Mapping[str, str]) -> list[Leak]:
     """Every layer that looks ahead when it is run alone; the module itself where none of its layers does."""
     seen: dict[str, Shapes] = {}
     copy = exact_copy(module)
     parts = list(_layers(copy))
     inner = {name: list(_inside(layer, name)) for name, layer in parts}
     watched = [*parts, *(part for found in inner.values() for part in found)]
-    x = example(copy, setting)  # before there are hooks, under which nothing is known of a layer
+    x = example(copy, probed)  # before there are hooks, under which nothing is known of a layer
     hooks = [layer.register_forward_hook(_remember(seen, name)) for name, layer in watched]
     try:
         with torch.no_grad():
@@ -52,15 +52,15 @@ def blame(module: nn.Module, setting: Setting, labels: Mapping[str, str]) -> lis
 
     def leak_of(name: str, layer: nn.Module) -> Leak | None:
         taken, _ = seen.get(name, ((), ()))
-        if len(taken) != setting.dims + 2:
+        if len(taken) != probed.dims + 2:
             return None
-        return _leak_of(layer, replace(setting, channels=taken[1]), _label(name, layer, labels))
+        return _leak_of(layer, replace(probed, channels=taken[1]), _label(name, layer, labels))
 
     def keeps_time(name: str) -> bool:
         """What shortens time may pad elsewhere: alone, its outputs stand at other times than in the model."""
         taken, given = seen.get(name, ((), ()))
-        place = setting.order_axes[0] + 2
-        return len(taken) == len(given) == setting.dims + 2 and given[place] >= taken[place]
+        place = probed.order_axes[0] + 2
+        return len(taken) == len(given) == probed.dims + 2 and given[place] >= taken[place]
 
     leaks: list[Leak] = []
     for name, layer in parts:
@@ -69,7 +69,7 @@ def blame(module: nn.Module, setting: Setting, labels: Mapping[str, str]) -> lis
             leaks += _innermost([part for part in inner[name] if keeps_time(part[0])], leak_of) or [leak]
     if leaks:
         return leaks
-    own = _leak_of(copy, setting, f"{type(module).__name__} as a whole: none of its layers alone")
+    own = _leak_of(copy, probed, f"{type(module).__name__} as a whole: none of its layers alone")
     return [own] if own is not None else []
 
 
@@ -118,12 +118,12 @@ def _remember(seen: dict[str, Shapes], name: str) -> Callable[..., None]:
     return hook
 
 
-def _leak_of(layer: nn.Module, setting: Setting, label: str) -> Leak | None:
-    reads = measured(layer, setting).reads
-    ahead, _ = first_ahead(reads, setting)
+def _leak_of(layer: nn.Module, probed: ProbeShape, label: str) -> Leak | None:
+    reads = measured(layer, probed).reads
+    ahead, _ = first_ahead(reads, probed)
     if ahead == 0:
         return None
-    formula, _ = formula_of(layer, setting, reads)
+    formula, _ = formula_of(layer, probed, reads)
     return Leak(label, ahead, formula)
 
 

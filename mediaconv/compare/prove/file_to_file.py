@@ -33,7 +33,7 @@ SHORTEST = {1: 4000, 2: 48, 3: 24}
 class FileProof:
     """What the written files say.
 
-    causal: nothing written before a change differs. look_ahead: the most steps before a change at which a
+    causal: nothing written before a change differs. lookahead: the most steps before a change at which a
     written value differs, along `axis`, the first of the order along which there are any.
     scale: steps of the file for one that the stack takes, where reading changes the rate or the size.
     changes: where the input was changed, in steps along the order's axes.
@@ -41,7 +41,7 @@ class FileProof:
     """
 
     causal: bool
-    look_ahead: int
+    lookahead: int
     axis: int
     scale: Fraction
     changes: tuple[tuple[int, ...], ...]
@@ -91,7 +91,7 @@ def prove_files(
     axis, found = next(((a, n) for a, n in steps if n), (order.axes[0], 0))
     return FileProof(
         causal=found <= 0,
-        look_ahead=max(0, found),
+        lookahead=max(0, found),
         axis=axis,
         scale=scale,
         changes=tuple(changes),

@@ -12,7 +12,7 @@ from torch import nn
 
 from mediaconv.compare.prove.attribution import Leak, blame
 from mediaconv.compare.prove.trial import (
-    Setting,
+    ProbeShape,
     all_known,
     first_ahead,
     formula_of,
@@ -31,7 +31,7 @@ class Proof:
     """What was measured of a module.
 
     causal: no output reads a later input, by either method.
-    look_ahead: steps after its own time that an output reads; None where it reads to the end.
+    lookahead: steps after its own time that an output reads; None where it reads to the end.
     unit: what a step is: the name of the axis along which it looks ahead.
     formula: the same by `mediaconv.nn.geometry`; None: to the end. known: whether there is a formula.
     by: look-ahead by each method alone.
@@ -42,7 +42,7 @@ class Proof:
     """
 
     causal: bool
-    look_ahead: int | None
+    lookahead: int | None
     unit: str
     formula: int | None
     known: bool
@@ -60,7 +60,7 @@ class Proof:
     @property
     def agrees(self) -> bool:
         """Whether the measured number is the formula's."""
-        return not self.known or self.look_ahead == self.formula
+        return not self.known or self.lookahead == self.formula
 
 
 def prove(
@@ -88,24 +88,24 @@ def prove(
     >>> from mediaconv.nn import CausalConv1d, Conv1d
     >>> prove(CausalConv1d(1, 1, 5), channels=1, dims=1).causal
     True
-    >>> prove(Conv1d(1, 1, 5, padding="same"), channels=1, dims=1).look_ahead
+    >>> prove(Conv1d(1, 1, 5, padding="same"), channels=1, dims=1).lookahead
     2
     """
     names = list(axis_names) or [f"axis {i}" for i in range(dims)]
-    setting = Setting(channels, dims, tuple(order_axes), exact)
+    probed = ProbeShape(channels, dims, tuple(order_axes), exact)
     with one_thread():
         module = exact_copy(module)
-        trial = measured(module, setting, seconds=seconds)
-        reads, structure = trial.reads, _by_structure(module, setting)
-        formula, known = formula_of(module, setting, reads)
-        ahead, axis = first_ahead(reads, setting)
-        leaks = blame(module, setting, labels or {}) if ahead != 0 else []
+        trial = measured(module, probed, seconds=seconds)
+        reads, structure = trial.reads, _by_structure(module, probed)
+        formula, known = formula_of(module, probed, reads)
+        ahead, axis = first_ahead(reads, probed)
+        leaks = blame(module, probed, labels or {}) if ahead != 0 else []
     if ahead != 0 and not leaks:  # too seldom for the short look at each layer
         leaks = [Leak(f"{type(module).__name__} as a whole", ahead, formula)]
     by = {method: leading(found) for method, found in reads.ahead.items()}
     proof = Proof(
         causal=ahead == 0,
-        look_ahead=ahead,
+        lookahead=ahead,
         unit=names[axis],
         formula=formula,
         known=known,
@@ -130,23 +130,23 @@ def prove(
     return proof
 
 
-def _by_structure(module: nn.Module, setting: Setting) -> bool:
+def _by_structure(module: nn.Module, probed: ProbeShape) -> bool:
     """Whether every layer is one whose reads are known, and none reads later in the order."""
     try:
         twin = module if streams(module) else to_streaming(module)
         if not all_known(twin):
             return False
-        if len(setting.order_axes) == 1:  # a layer that pads may make up for one that reads ahead
-            return axis_map(twin, setting.order_axes[0]).latency == 0
-        return all(_never_later(layer, setting) for _, layer in leaves(twin))
+        if len(probed.order_axes) == 1:  # a layer that pads may make up for one that reads ahead
+            return axis_map(twin, probed.order_axes[0]).latency == 0
+        return all(_never_later(layer, probed) for _, layer in leaves(twin))
     except (TypeError, ValueError):
         return False
 
 
-def _never_later(layer: nn.Module, setting: Setting) -> bool:
+def _never_later(layer: nn.Module, probed: ProbeShape) -> bool:
     """Whether a layer reads nothing later in reading order."""
     raster = getattr(layer, "mode", "") == "raster"
-    return raster or all(axis_map(layer, axis).latency == 0 for axis in setting.order_axes)
+    return raster or all(axis_map(layer, axis).latency == 0 for axis in probed.order_axes)
 
 
 def _notes(proof: Proof) -> list[str]:
@@ -154,8 +154,8 @@ def _notes(proof: Proof) -> list[str]:
     if proof.agrees:
         return []
     formula = "to the end" if proof.formula is None else str(proof.formula)
-    measured = "to the end" if proof.look_ahead is None else str(proof.look_ahead)
-    if proof.look_ahead is None or (proof.formula is not None and proof.look_ahead > proof.formula):
+    measured = "to the end" if proof.lookahead is None else str(proof.lookahead)
+    if proof.lookahead is None or (proof.formula is not None and proof.lookahead > proof.formula):
         return [f"measured {measured}, but the layers claim {formula}: a layer reads more than it says"]
     return [
         f"measured {measured}, the formula allows {formula}: the weights that would read further are zero, "

@@ -62,7 +62,7 @@ def one_thread() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Setting:
+class ProbeShape:
     """What is asked. exact: whether other last bits count as reading."""
 
     channels: int
@@ -71,17 +71,17 @@ class Setting:
     exact: bool = False
 
 
-def measured(module: nn.Module, setting: Setting, *, seconds: float = 0.5) -> Trial:
+def measured(module: nn.Module, probed: ProbeShape, *, seconds: float = 0.5) -> Trial:
     """Measure at a length that is enough by the formula; again where the first output reads to the end.
 
     Where nothing later was found every position is cut, at lengths that grow for so many seconds.
     """
-    rounding = Rounding(_in_float32(module), exact=setting.exact or all_known(module))
-    reads, shape, seams = _with_far(module, setting, rounding)
-    covered = Coverage(length=shape[1 + setting.order_axes[0]])
-    if first_ahead(reads, setting)[0] == 0:
-        order = _order(module, setting, shape)
-        axis, dims = 1 + setting.order_axes[0], setting.dims
+    rounding = Rounding(_in_float32(module), exact=probed.exact or all_known(module))
+    reads, shape, seams = _with_far(module, probed, rounding)
+    covered = Coverage(length=shape[1 + probed.order_axes[0]])
+    if first_ahead(reads, probed)[0] == 0:
+        order = _order(module, probed, shape)
+        axis, dims = 1 + probed.order_axes[0], probed.dims
         values = math.prod(shape) // shape[axis]
         lengths = [n for n in GROWING[dims] if n > shape[axis] and n * values <= MOST_GROWN]
         covered = cover(
@@ -120,84 +120,89 @@ def _in_float32(module: nn.Module) -> Function | None:
 
 
 def _with_far(
-    module: nn.Module, setting: Setting, rounding: Rounding
+    module: nn.Module, probed: ProbeShape, rounding: Rounding
 ) -> tuple[Reads, tuple[int, ...], tuple[int, ...]]:
-    reads, shape, seams = _at_length(module, setting, _length(module, setting), rounding)
+    reads, shape, seams = _at_length(module, probed, _length(module, probed), rounding)
     latest = reads.latest
     if reads.end and latest is not None and latest[0] > 0:
-        longer, shape, seams = _at_length(module, setting, 2 * shape[1 + setting.order_axes[0]], rounding)
+        longer, shape, seams = _at_length(module, probed, 2 * shape[1 + probed.order_axes[0]], rounding)
         longer.end = longer.end and longer.latest is not None and longer.latest[0] > latest[0]
         return longer, shape, seams
     reads.end = False
-    _far(module, setting, reads, shape, rounding)
+    _far(module, probed, reads, shape, rounding)
     return reads, shape, seams
 
 
-def _far(module: nn.Module, setting: Setting, reads: Reads, shape: Sequence[int], rounding: Rounding) -> None:
+def _far(
+    module: nn.Module, probed: ProbeShape, reads: Reads, shape: Sequence[int], rounding: Rounding
+) -> None:
     """Add what is read further ahead than the lengths tried so far."""
-    axis, length = setting.order_axes[0], FAR[setting.dims]
+    axis, length = probed.order_axes[0], FAR[probed.dims]
     known = known_map(module, axis)
-    if known is not None and known.latency == 0 and known.look_back > SHORT_ENOUGH:
+    if known is not None and known.latency == 0 and known.lookback > SHORT_ENOUGH:
         return
     if shape[1 + axis] >= length or math.prod(shape) // shape[1 + axis] * length > FAR_VALUES:
         return
     try:
-        sizes = _sizes(module, setting, length)
+        sizes = _sizes(module, probed, length)
     except UsageError:
         return
-    order = _order(module, setting, (setting.channels, *sizes))
-    glance(open_copy(module), _open(setting, sizes)[0], order, reads, rounding)
+    order = _order(module, probed, (probed.channels, *sizes))
+    glance(open_copy(module), _open(probed, sizes)[0], order, reads, rounding)
 
 
-def _order(module: nn.Module, setting: Setting, shape: Sequence[int]) -> Order:
-    strides = tuple(_stride(module, a, shape) for a in setting.order_axes)
-    return Order(setting.order_axes, strides, strides[0].denominator)
+def _order(module: nn.Module, probed: ProbeShape, shape: Sequence[int]) -> Order:
+    strides = tuple(_stride(module, a, shape) for a in probed.order_axes)
+    return Order(probed.order_axes, strides, strides[0].denominator)
 
 
-def _length(module: nn.Module, setting: Setting) -> int:
+def _length(module: nn.Module, probed: ProbeShape) -> int:
     """Steps of the order's first axis in which an output in the middle sees all that it reads."""
-    axis = setting.order_axes[0]
-    needed = SHORTEST[setting.dims]
+    axis = probed.order_axes[0]
+    needed = SHORTEST[probed.dims]
     found = known_map(module, axis)
     if found is None:
-        shape = (setting.channels, *_sizes(module, setting, needed))
+        shape = (probed.channels, *_sizes(module, probed, needed))
         return min(LONGEST, max(needed, 12 * math.ceil(measured_stride(exact_copy(module), axis, shape))))
-    if found.latency == 0 and found.look_back > SHORT_ENOUGH:
+    if found.latency == 0 and found.lookback > SHORT_ENOUGH:
         pass  # a long memory takes long to run, and hides nothing: no layer says that it reads ahead
     elif not found.whole:
-        period = math.ceil(found.period * found.stride)
-        sides = int(max(found.latency, found.look_back))
-        needed = max(needed, 2 * sides + 8 * math.ceil(found.stride) + 2 * period)
-    multiple = math.lcm(MULTIPLE, found.stride.numerator)
+        period = math.ceil(found.period * found.total_stride)
+        sides = int(max(found.latency, found.lookback))
+        needed = max(needed, 2 * sides + 8 * math.ceil(found.total_stride) + 2 * period)
+    multiple = math.lcm(MULTIPLE, found.total_stride.numerator)
     return min(LONGEST, -(-needed // multiple) * multiple)
 
 
 def _at_length(
-    module: nn.Module, setting: Setting, length: int, rounding: Rounding
+    module: nn.Module, probed: ProbeShape, length: int, rounding: Rounding
 ) -> tuple[Reads, tuple[int, ...], tuple[int, ...]]:
     """Measure the module as it is and with open weights, whole and in chunks."""
-    sizes = _sizes(module, setting, length)
-    length = sizes[setting.order_axes[0]]
-    order = _order(module, setting, (setting.channels, *sizes))
+    sizes = _sizes(module, probed, length)
+    length = sizes[probed.order_axes[0]]
+    order = _order(module, probed, (probed.channels, *sizes))
     seams = (length // 3, length // 3 + 1, length // 2, 3 * length // 4)
     found = Reads(ahead={"gradient": None, "perturbation": None})
-    trials = ((exact_copy(module), _as_it_is(setting, sizes)), (open_copy(module), _open(setting, sizes)))
+    trials = (
+        (exact_copy(module), _as_it_is(probed, sizes)),
+        (open_copy(module), _open(probed, sizes)),
+    )
     seconds_of(trials[0][0], trials[0][1][0])  # the first call takes longer
     slow = seconds_of(trials[0][0], trials[0][1][0]) > SLOW_SECONDS
     for twin, inputs in trials[:1] if slow else trials:
-        functions = [twin] if slow else _functions(twin, setting, seams)
+        functions = [twin] if slow else _functions(twin, probed, seams)
         part = measure(functions, inputs[:1] if slow else inputs, order, seams, rounding)
         found.end |= part.end
         for method, ahead in part.ahead.items():
             if ahead is not None:
                 found.note(method, ahead)
-    return found, (setting.channels, *sizes), seams
+    return found, (probed.channels, *sizes), seams
 
 
-def _functions(module: nn.Module, setting: Setting, seams: Sequence[int]) -> list[Function]:
+def _functions(module: nn.Module, probed: ProbeShape, seams: Sequence[int]) -> list[Function]:
     """The module called on the whole, and streamed in chunks where it streams."""
     functions: list[Function] = [module]
-    if setting.order_axes[0] == 0 and known_map(module, 0) is not None:
+    if probed.order_axes[0] == 0 and known_map(module, 0) is not None:
         twin = stream(module).module
         functions.append(lambda x: _streamed(twin, x, seams))
     return functions
@@ -210,50 +215,50 @@ def _streamed(module: nn.Module, x: Tensor, seams: Sequence[int]) -> Tensor:
     return torch.cat([*parts, running.flush()], 2)
 
 
-def _as_it_is(setting: Setting, sizes: Sequence[int]) -> list[Tensor]:
+def _as_it_is(probed: ProbeShape, sizes: Sequence[int]) -> list[Tensor]:
     """Inputs for the weights as they are: noise around zero, low and loud."""
     generator = torch.Generator().manual_seed(4)
-    shape = (1, setting.channels, *sizes)
+    shape = (1, probed.channels, *sizes)
     noise = torch.randn(shape, dtype=torch.float64, generator=generator)
     return [noise, LOUD * noise]
 
 
-def _open(setting: Setting, sizes: Sequence[int]) -> list[Tensor]:
+def _open(probed: ProbeShape, sizes: Sequence[int]) -> list[Tensor]:
     """Inputs for open weights: positive noise, and a ramp in which the latest is the largest."""
     generator = torch.Generator().manual_seed(5)
-    shape = (1, setting.channels, *sizes)
+    shape = (1, probed.channels, *sizes)
     noise = torch.rand(shape, dtype=torch.float64, generator=generator)
     view = [1] * len(shape)
     ramp = torch.zeros(view, dtype=torch.float64)
-    for axis in range(setting.dims):
+    for axis in range(probed.dims):
         view = [1] * len(shape)
         view[axis + 2] = sizes[axis]
-        weight = 1.0 if axis in setting.order_axes else 0.25
+        weight = 1.0 if axis in probed.order_axes else 0.25
         ramp = ramp + weight * torch.linspace(0, 1, sizes[axis], dtype=torch.float64).view(view)
     return [noise, ramp + 0.01 * noise / max(sizes) + 0.5]
 
 
-def _sizes(module: nn.Module, setting: Setting, length: int) -> tuple[int, ...]:
+def _sizes(module: nn.Module, probed: ProbeShape, length: int) -> tuple[int, ...]:
     """Lengths of all axes: the first of the order as asked or a little more, the others small.
 
     Raises UsageError where the module takes none.
     """
     copy = exact_copy(module)
     reason = ""
-    for side, steps in product(SIDES if setting.dims > 1 else SIDES[-1:], _lengths(length)):
-        sizes = tuple(steps if a == setting.order_axes[0] else side for a in range(setting.dims))
+    for side, steps in product(SIDES if probed.dims > 1 else SIDES[-1:], _lengths(length)):
+        sizes = tuple(steps if a == probed.order_axes[0] else side for a in range(probed.dims))
         try:
             with torch.no_grad():
-                y = copy(torch.zeros(1, setting.channels, *sizes, dtype=torch.float64))
+                y = copy(torch.zeros(1, probed.channels, *sizes, dtype=torch.float64))
         except (ValueError, RuntimeError) as error:
             reason = reason or f": {str(error).splitlines()[0]}"
             continue
-        if not isinstance(y, Tensor) or y.ndim != setting.dims + 2:
+        if not isinstance(y, Tensor) or y.ndim != probed.dims + 2:
             shape = f"a tensor of shape {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
-            raise UsageError(f"the stack returned {shape}, expected a tensor with {setting.dims + 2} axes")
-        if y.numel() and (setting.dims == 1 or min(y.shape[2:]) > 1 or side == SIDES[-1]):
+            raise UsageError(f"the stack returned {shape}, expected a tensor with {probed.dims + 2} axes")
+        if y.numel() and (probed.dims == 1 or min(y.shape[2:]) > 1 or side == SIDES[-1]):
             return sizes
-    tried = f"of {length} steps" + (f", up to {SIDES[-1]} pixels a side" if setting.dims > 1 else "")
+    tried = f"of {length} steps" + (f", up to {SIDES[-1]} pixels a side" if probed.dims > 1 else "")
     raise UsageError(f"no input was found that the stack takes, {tried}{reason}")
 
 
@@ -269,14 +274,14 @@ def _lengths(length: int) -> list[int]:
 def _stride(module: nn.Module, axis: int, shape: Sequence[int]) -> Fraction:
     """Input steps an output step; shape: of an input that the module takes, channels first."""
     known = known_map(module, axis)
-    return measured_stride(exact_copy(module), axis, shape) if known is None else known.stride
+    return measured_stride(exact_copy(module), axis, shape) if known is None else known.total_stride
 
 
-def formula_of(module: nn.Module, setting: Setting, reads: Reads) -> tuple[int | None, bool]:
+def formula_of(module: nn.Module, probed: ProbeShape, reads: Reads) -> tuple[int | None, bool]:
     """Look-ahead by the formula, and whether there is one: within a row, reading order has none."""
-    _, axis = first_ahead(reads, setting)
+    _, axis = first_ahead(reads, probed)
     found = known_map(module, axis)
-    if found is None or axis != setting.order_axes[0]:
+    if found is None or axis != probed.order_axes[0]:
         return None, False
     return None if math.isinf(found.latency) else int(found.latency), True
 
@@ -289,14 +294,14 @@ def known_map(module: nn.Module, axis: int) -> AxisMap | None:
         return None
 
 
-def first_ahead(reads: Reads, setting: Setting) -> tuple[int | None, int]:
+def first_ahead(reads: Reads, probed: ProbeShape) -> tuple[int | None, int]:
     """Steps ahead along the first axis of the order on which there are any, and that axis."""
-    first = setting.order_axes[0]
+    first = probed.order_axes[0]
     if reads.latest is None:
         return 0, first
     if reads.end:
         return None, first
-    for axis, steps in zip(setting.order_axes, reads.latest, strict=True):
+    for axis, steps in zip(probed.order_axes, reads.latest, strict=True):
         if steps > 0:
             return steps, axis
         if steps < 0:
@@ -304,10 +309,10 @@ def first_ahead(reads: Reads, setting: Setting) -> tuple[int | None, int]:
     return 0, first
 
 
-def example(module: nn.Module, setting: Setting) -> Tensor:
+def example(module: nn.Module, probed: ProbeShape) -> Tensor:
     """An input that the module takes: zeros. Raises UsageError where none was found."""
-    sizes = _sizes(module, setting, _length(module, setting))
-    return torch.zeros(1, setting.channels, *sizes, dtype=torch.float64)
+    sizes = _sizes(module, probed, _length(module, probed))
+    return torch.zeros(1, probed.channels, *sizes, dtype=torch.float64)
 
 
 def leading(ahead: tuple[int, ...] | None) -> int | None:

@@ -31,13 +31,13 @@ TRIED = 5
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer for a configuration. look_ahead: steps of `unit`; None: to the end of the file.
+    """The answer for a configuration. lookahead: steps of `unit`; None: to the end of the file.
 
     formula: what the geometry says of the stack, None: to the end, or unknown. leaks: who reads ahead.
     """
 
     causal: bool
-    look_ahead: int | None
+    lookahead: int | None
     unit: str
     formula: int | None
     stack: Proof
@@ -46,15 +46,15 @@ class Verdict:
     notes: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
-        """For programs: `causal` and `look_ahead` first."""
+        """For programs: `causal` and `lookahead` first."""
         return {
             "causal": self.causal,
-            "look_ahead": self.look_ahead,
+            "lookahead": self.lookahead,
             "unit": self.unit,
             "formula_look_ahead": self.formula,
-            "agrees": self.look_ahead == self.formula or not self.stack.known,
+            "agrees": self.lookahead == self.formula or not self.stack.known,
             "leaks": self.leaks,
-            "stack": {"causal": self.stack.causal, "look_ahead": self.stack.look_ahead, **self._methods()},
+            "stack": {"causal": self.stack.causal, "lookahead": self.stack.lookahead, **self._methods()},
             "files": self.files,
             "notes": self.notes,
         }
@@ -86,7 +86,7 @@ def prove_config(
     axes = order_axes(config, pipeline)
     found = None
     if files:
-        order = Order(axes, tuple(axis_map(model.module, a).stride for a in axes))
+        order = Order(axes, tuple(axis_map(model.module, a).total_stride for a in axes))
         reach = axis_map(model.module, axes[0]).receptive_field
         steps = 64 if math.isinf(reach) else int(reach)
         try:
@@ -189,24 +189,24 @@ def _labels(config: RunConfig, module: nn.Module, *, prelude: bool) -> dict[str,
 def _verdict(config: RunConfig, proof: Proof, files: FileProof | None, pipeline: Pipeline) -> Verdict:
     """Both findings together: the later look-ahead counts."""
     leaks, notes = list(proof.leaks), list(proof.notes)
-    look_ahead, formula, unit = proof.look_ahead, proof.formula, proof.unit
+    lookahead, formula, unit = proof.lookahead, proof.formula, proof.unit
     causal = proof.causal
     if config.normalize.name == "minmax":
-        causal, look_ahead = False, None
+        causal, lookahead = False, None
         formula = None
         leaks.append(Leak("normalize.minmax (reads the whole file first)", None, None))
-    if files is not None and look_ahead is not None and _further(files, proof, pipeline.step_units):
-        causal, look_ahead, unit = False, files.look_ahead, pipeline.step_units[files.axis]
-        leaks.append(Leak(f"outside the stack: {_suspects(config)}", files.look_ahead, None))
-    return Verdict(causal, look_ahead, unit, formula, proof, files, leaks, notes)
+    if files is not None and lookahead is not None and _further(files, proof, pipeline.step_units):
+        causal, lookahead, unit = False, files.lookahead, pipeline.step_units[files.axis]
+        leaks.append(Leak(f"outside the stack: {_suspects(config)}", files.lookahead, None))
+    return Verdict(causal, lookahead, unit, formula, proof, files, leaks, notes)
 
 
 def _further(files: FileProof, proof: Proof, names: Sequence[str]) -> bool:
     """Whether the files show more look-ahead than the stack has; what it has, reading may stretch."""
     if files.causal or proof.causal:
         return not files.causal
-    ahead = math.ceil((proof.look_ahead or 0) * files.scale)
-    return names[files.axis] == proof.unit and files.look_ahead > ahead
+    ahead = math.ceil((proof.lookahead or 0) * files.scale)
+    return names[files.axis] == proof.unit and files.lookahead > ahead
 
 
 def _suspects(config: RunConfig) -> str:

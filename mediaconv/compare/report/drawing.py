@@ -37,8 +37,8 @@ def rows_of(module: nn.Module, axis: int = 0) -> list[Row]:
         found = axis_map(layer, axis)
         maps.append(found)
         so_far: AxisMap = Chain(tuple(maps))
-        if found.receptive_field > 1 or found.stride != 1:
-            rows.append(Row(_short(layer), float(so_far.look_back), float(so_far.latency)))
+        if found.receptive_field > 1 or found.total_stride != 1:
+            rows.append(Row(_short(layer), float(so_far.lookback), float(so_far.latency)))
     return rows or [Row("pointwise layers", 0.0, 0.0)]
 
 

@@ -96,7 +96,7 @@ def page_data(
 
 def channel_rows(compared: Compared, sides: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The numbers of each channel, with the shift in milliseconds and both pre-echoes."""
-    stride = compared.models[sides[0]["name"]].maps[compared.axis].stride
+    stride = compared.models[sides[0]["name"]].maps[compared.axis].total_stride
     rows = []
     for i, numbers in enumerate(compared.channels):
         shift = numbers["shift_steps"]
@@ -152,7 +152,7 @@ def _side(
     model = compared.models[side["name"]]
     return {
         **{key: side[key] for key in ("name", "role", "label", "verdict", "facts", "reads")},
-        "stride": model.maps[axis].stride,
+        "stride": model.maps[axis].total_stride,
         "drawing": draw_stack(model.module, unit=unit, reach=max([1.0, *finite]), axis=axis),
     }
 

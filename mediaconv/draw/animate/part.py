@@ -86,5 +86,5 @@ def _axis_part(reach: AxisReach, start: int, dims: int) -> tuple[tuple[int, ...]
             return tuple(seen), outputs, ", only those that are read"
     place = seen.index(reach.now(start))
     first = max(0, min(place - most // 2, len(seen) - most))
-    outputs = range(start, start + max(1, min(wanted, most // (2 * reach.step))))
+    outputs = range(start, start + max(1, min(wanted, most // (2 * reach.stride))))
     return tuple(seen[first : first + most]), outputs, ", the kernel being wider than the picture"

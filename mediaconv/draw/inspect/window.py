@@ -27,8 +27,8 @@ class Port:
     """What is known at one place of a stack before anything is computed.
 
     stride: input steps a step here, along axis 0. back, ahead: input steps before and after its own time that
-    a value here depends on. grain: a first input that is a multiple of it makes steps here fall on whole
-    steps.
+    a value here depends on. input_period: a first input that is a multiple of it makes steps here fall on
+    whole steps.
     """
 
     channels: int
@@ -36,7 +36,7 @@ class Port:
     stride: Fraction = Fraction(1)
     back: float = 0.0
     ahead: float = 0.0
-    grain: int = 1
+    input_period: int = 1
 
     @property
     def values(self) -> int:
@@ -72,15 +72,15 @@ class Survey(Visitor[Port]):
         else:
             channels, lengths = output_channels(module, x.channels), list(x.lengths)
         along = axis_map(module, 0)
-        stride = x.stride * along.stride
+        stride = x.stride * along.total_stride
         step = float(x.stride)
         made = Port(
             channels,
             tuple(lengths),
             stride,
-            x.back + step * (along.look_back + (along.period > 1)),
+            x.back + step * (along.lookback + (along.period > 1)),
             x.ahead + step * (along.latency + (along.period > 1)),
-            math.lcm(x.grain, stride.numerator),
+            math.lcm(x.input_period, stride.numerator),
         )
         return self._kept(name, made)
 
@@ -93,7 +93,7 @@ class Survey(Visitor[Port]):
                 channels=channels,
                 back=max(p.back for p in parts),
                 ahead=max(p.ahead for p in parts),
-                grain=math.lcm(*(p.grain for p in parts)),
+                input_period=math.lcm(*(p.input_period for p in parts)),
             ),
         )
 
@@ -141,7 +141,7 @@ def choose_part(
     known = Survey(stack, channels, [max(steps, 1), *across]).all
     back, ahead = max(p.back for p in known), max(p.ahead for p in known)
     slow = max(p.stride for p in known)
-    grain = math.lcm(*(p.grain for p in known))
+    input_period = math.lcm(*(p.input_period for p in known))
     notes = []
     exact = math.isfinite(back + ahead)
     if not exact:
@@ -165,7 +165,8 @@ def choose_part(
     if needed(steps) > room:
         crop, shrunk = _cropped(stack, channels, steps + min(before, start) + after, across, room)
         notes += shrunk
-    first = max(0, (start - before) // grain * grain) if exact else start // grain * grain
+    first = max(0, start - before) if exact else start
+    first -= first % input_period
     return Part(first, start + steps + after, start, start + steps, crop, exact, tuple(notes))
 
 

@@ -130,7 +130,7 @@ def _sentence(name: str, reach: Reach | None) -> str:
         return "not measured: it would take too much memory"
     return (
         f"by {name}: receptive field {_count(reach.receptive_field)}, look-ahead {_count(reach.latency)}, "
-        f"look-back {_count(reach.look_back)}"
+        f"look-back {_count(reach.lookback)}"
     ).replace("by measured", "measured")
 
 

@@ -27,11 +27,11 @@ from mediaconv.nn.layers.reshape import Reshape
 from mediaconv.nn.layers.resize import _Upsample
 from mediaconv.nn.layers.transposed import _ConvTranspose
 from mediaconv.nn.streaming.protocol import axis_map, init_state
-from mediaconv.nn.streaming.window import Place, Windowed, pad
+from mediaconv.nn.streaming.window import Span, Windowed, pad
 
 DIM = 2
 """The stream axis of a tensor (N, C, T, ...)."""
-INSIDE = Place(0, 2**20, None)
+INSIDE = Span(0, 2**20, None)
 """Windows far from both ends of the signal."""
 UNKNOWN_LENGTH = 2**40
 """More than any signal has: its length while it goes on."""
@@ -122,7 +122,7 @@ class FixedWindow(FixedLayer):
         super().__init__()
         self.layer, self.window, self.before, self.apply_windows = layer, window, before, apply
         self.mode, self.fill = mode, fill
-        stride = int(window.stride)
+        stride = window.stride
         windows = before.count // stride
         ahead = max(0, window.extent - 1 - window.left, window.left if mode == "reflect" else 0)
         first = (before.first + before.count - 1 - ahead) // stride - windows + 1
@@ -136,7 +136,7 @@ class FixedWindow(FixedLayer):
 
     def _length(self, n: Tensor) -> Tensor:
         window, length = self.window, self.before.length(n)
-        stride, room = int(window.stride), length + window.left + window.right - window.extent
+        stride, room = window.stride, length + window.left + window.right - window.extent
         if not window.ceil:
             return torch.where((room >= 0) & (length > 0), room.div(stride, rounding_mode="floor") + 1, 0)
         count = (1 - (-room).div(stride, rounding_mode="floor")).clamp(min=0)
@@ -177,7 +177,7 @@ class FixedWindow(FixedLayer):
         window = self.window
         left, right = (window.left, window.right) if self.layer.count_include_pad else (0, 0)
         counted = ((position >= -left) & (position < length + right)).double()
-        taps = counted.narrow(0, self.begin, self.read).unfold(0, window.extent, int(window.stride))
+        taps = counted.narrow(0, self.begin, self.read).unfold(0, window.extent, window.stride)
         return window.kernel / taps[:, :: window.dilation].sum(1).clamp(min=1)
 
 
@@ -188,7 +188,7 @@ class FixedTransposed(FixedLayer):
         super().__init__()
         self.layer, self.before = layer, before
         m = layer.maps[0]
-        self.factor = int(1 / m.stride)
+        self.factor = m.stride
         self.kept = (m.extent - 1) // self.factor
         constant = m.extent - self.factor - m.left - m.right
 
@@ -287,7 +287,7 @@ def fix(module: nn.Module, before: Level, path: str = "") -> FixedLayer:
         return FixedBranches(names, paths, module.merge)
     if isinstance(module, _ConvTranspose):
         return FixedTransposed(module, before)
-    if isinstance(module, Resample) and axis_map(module).stride != 1:
+    if isinstance(module, Resample) and axis_map(module).total_stride != 1:
         return _resample(module, before)
     if isinstance(module, _Upsample) and module.windows[0].kernel > 1:
         return _upsample(module, before)
@@ -300,7 +300,7 @@ def fix(module: nn.Module, before: Level, path: str = "") -> FixedLayer:
     if isinstance(module, ChannelLayerNorm | RMSNorm):
         return FixedPointwise(_SpelledNorm(module), before, 1)
     if not init_state(module, 0).counts and not init_state(module, 0).children:
-        return FixedPointwise(module, before, int(1 / axis_map(module, 0).stride))
+        return FixedPointwise(module, before, int(1 / axis_map(module, 0).total_stride))
     raise ValueError(f"{where}: {type(module).__name__} has no step of fixed shape yet")
 
 
@@ -334,7 +334,7 @@ def _window(layer: Windowed, before: Level) -> FixedWindow:
     each = layer.outputs_of(INSIDE, 1)
 
     def length(n: Tensor) -> Tensor:
-        return before.length(n).div(int(window.stride), rounding_mode="floor") * each
+        return before.length(n).div(window.stride, rounding_mode="floor") * each
 
     return FixedWindow(
         layer,  # type: ignore[arg-type]
@@ -357,7 +357,7 @@ def _means(layer: _AvgPool, x: Tensor) -> Tensor:
 
 
 def _upsample(layer: _Upsample, before: Level) -> FixedWindow:
-    factor = int(1 / axis_map(layer).stride)
+    factor = int(1 / axis_map(layer).total_stride)
     causal = layer.windows[0].right == 0
     return FixedWindow(
         layer,
@@ -375,6 +375,6 @@ def _resample(layer: Resample, before: Level) -> FixedWindow:
     window, new = layer._window, layer._new
 
     def length(n: Tensor) -> Tensor:
-        return -(-before.length(n) * new).div(int(window.stride), rounding_mode="floor")
+        return -(-before.length(n) * new).div(window.stride, rounding_mode="floor")
 
     return FixedWindow(layer, window, before, layer._blocks, each=new, length=length)

@@ -64,7 +64,7 @@ class Step(nn.Module):
             state={name: tuple(value.shape) for name, value in self._state.items()},
             latency=int(found.latency),
             receptive_field=int(found.receptive_field),
-            stride=str(found.stride),
+            stride=str(found.total_stride),
         )
 
     def start(self) -> list[Tensor]:
@@ -96,8 +96,10 @@ def export_step(module: nn.Module, example: Tensor) -> Step:
     check_eval(module)
     found = geometry(module, 0)
     chunk = example.shape[2]
-    if not found.whole and (chunk < 1 or chunk % found.grain):
-        raise ValueError(f"chunk: got {chunk}, the strides of this stack need a multiple of {found.grain}")
+    if not found.whole and (chunk < 1 or chunk % found.input_period):
+        raise ValueError(
+            f"chunk: got {chunk}, the strides of this stack need a multiple of {found.input_period}"
+        )
     return Step(fix(module, Level(0, chunk, lambda n: n)), example, found)
 
 

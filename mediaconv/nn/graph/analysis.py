@@ -20,7 +20,7 @@ from mediaconv.nn.geometry import IDENTITY, AxisMap, Transposed
 from mediaconv.nn.graph.capture import Captured
 from mediaconv.nn.graph.layout import BATCH, STREAM, Along, Dims, LayoutError, find, refined
 from mediaconv.nn.graph.maps import GraphMap, MapNode
-from mediaconv.nn.graph.refusal import CaptureError, Place, RefusalError
+from mediaconv.nn.graph.refusal import CaptureError, Origin, RefusalError
 from mediaconv.nn.graph.steps import Align, Late, Local, Step
 from mediaconv.nn.graph.symbols import Size, depends, evaluate, expression, source
 
@@ -139,7 +139,7 @@ class Analysis:
                 self.values[node] = self._visit(node)
             except (RefusalError, LayoutError, ValueError) as problem:
                 unknown.add(node)
-                reasons.append(Place.of(node).told(str(problem)))
+                reasons.append(Origin.of(node).message(str(problem)))
         if reasons:
             raise CaptureError(list(dict.fromkeys(reasons)))
         return self._finish()
@@ -334,7 +334,7 @@ class Analysis:
 
     def note_whole(self) -> None:
         assert self.current is not None
-        self.note(Place.of(self.current).told("it needs the whole input: held to the end"))
+        self.note(Origin.of(self.current).message("it needs the whole input: held to the end"))
 
     def note(self, text: str) -> None:
         if self.causal:

@@ -31,7 +31,7 @@ class MapNode:
         whole: bool = False,
         length: Callable[[int, list[int]], int] | None = None,
     ) -> None:
-        strides = {source.stride * m.stride for source, m in sources} or {Fraction(1)}
+        strides = {source.stride * m.total_stride for source, m in sources} or {Fraction(1)}
         if len(strides) > 1:
             raise ValueError(f"paths with strides {', '.join(map(str, sorted(strides)))} meet here")
         self.sources, self.past, self.whole, self.length = sources, past, whole, length
@@ -57,20 +57,20 @@ class GraphMap(AxisMap):
         self._spans: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
-    def stride(self) -> Fraction:
+    def total_stride(self) -> Fraction:
         return self.output.stride
 
     @property
-    def grain(self) -> int:
-        grain = 1
+    def input_period(self) -> int:
+        period = 1
         for node in self.order:
             for source, m in node.sources:
-                grain = math.lcm(grain, (m.grain * source.stride).numerator)
-        return math.lcm(grain, self.stride.numerator)
+                period = math.lcm(period, (m.input_period * source.stride).numerator)
+        return math.lcm(period, self.total_stride.numerator)
 
     @property
     def period(self) -> int:
-        return max(1, int(self.grain / self.stride))
+        return max(1, int(self.input_period / self.total_stride))
 
     def output_length(self, length: int) -> int:
         lengths: dict[int, int] = {}
@@ -111,8 +111,8 @@ class GraphMap(AxisMap):
         return any(node.past for node in self.order)
 
     @property
-    def look_back(self) -> int | float:
-        return WHOLE if self.past else super().look_back
+    def lookback(self) -> int | float:
+        return WHOLE if self.past else super().lookback
 
     @property
     def receptive_field(self) -> int | float:
@@ -131,7 +131,7 @@ class Sized(AxisMap):
         self._length, self._stride = length, stride
 
     @property
-    def stride(self) -> Fraction:
+    def total_stride(self) -> Fraction:
         return self._stride
 
     def output_length(self, length: int) -> int:

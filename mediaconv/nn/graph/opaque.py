@@ -21,21 +21,21 @@ from mediaconv.nn.streaming.state import State
 
 
 class Reach(AxisMap):
-    """Output j reads inputs from `floor(j * stride) - look_back` to `floor(j * stride) + look_ahead`."""
+    """Output j reads inputs from `floor(j * stride) - lookback` to `floor(j * stride) + lookahead`."""
 
     def __init__(self, owner: Opaque) -> None:
         self.owner = owner
 
     @property
-    def stride(self) -> Fraction:
-        return self.owner.total_stride
+    def total_stride(self) -> Fraction:
+        return self.owner.input_steps
 
     def output_length(self, length: int) -> int:
         return self.owner.length_after(length)
 
     def reads(self, outputs: np.ndarray) -> np.ndarray:
-        now = outputs * self.stride.numerator // self.stride.denominator
-        offsets = np.arange(-self.owner.lookback, self.owner.lookahead + 1)
+        now = outputs * self.total_stride.numerator // self.total_stride.denominator
+        offsets = np.arange(-self.owner.back, self.owner.ahead + 1)
         return np.unique(now[:, None] + offsets)
 
 
@@ -52,7 +52,7 @@ class Opaque(TotalStride, nn.Module):
         self.module = module
         self.training = module.training
         self.dims, self.axis = example.ndim - 2, axis
-        self.lookback, self.lookahead, self.total_stride = lookback, lookahead, stride
+        self.back, self.ahead, self.input_steps = lookback, lookahead, stride
         self._lengths: dict[int, int] = {}
         self._shape = tuple(example.shape)
         self.channels = int(module(example[:1]).shape[1])
@@ -86,17 +86,17 @@ class Opaque(TotalStride, nn.Module):
 
     def cost(self, chunk: int) -> float:
         """Inputs computed for one that is new, in chunks of `chunk` steps."""
-        return (chunk + self.lookback + self.lookahead) / chunk
+        return (chunk + self.back + self.ahead) / chunk
 
     def init_state(self, axis: int) -> State:
         return State(start=0, received=0, emitted=0)
 
     def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:
-        dim, counts, stride = axis + 2, state.counts, self.total_stride
+        dim, counts, stride = axis + 2, state.counts, self.input_steps
         held = state.tensors.get("held")
         x = x if held is None else torch.cat([held, x], dim)
         counts["received"] = received = counts["start"] + x.shape[dim]
-        ready = math.floor((received - 1 - self.lookahead) / stride) + 1
+        ready = math.floor((received - 1 - self.ahead) / stride) + 1
         if last:
             ready = self.length_after(received)
         if ready > counts["emitted"]:
@@ -108,7 +108,7 @@ class Opaque(TotalStride, nn.Module):
             counts["emitted"] += y.shape[dim]
         else:
             y = None
-        oldest = max(0, math.floor(counts["emitted"] * stride) - self.lookback)
+        oldest = max(0, math.floor(counts["emitted"] * stride) - self.back)
         grid = stride.numerator
         cut = max(0, oldest // grid * grid - counts["start"])
         state.tensors["held"] = x.narrow(dim, cut, x.shape[dim] - cut).clone()

@@ -27,7 +27,7 @@ class RefusalError(ValueError):
 
 
 @dataclass(frozen=True)
-class Place:
+class Origin:
     """Where an operation comes from. path: of the module; line: file, line and source text."""
 
     operation: str
@@ -35,21 +35,21 @@ class Place:
     line: str
 
     @classmethod
-    def of(cls, node: fx.Node) -> Place:
+    def of(cls, node: fx.Node) -> Origin:
         stack = node.meta.get("nn_module_stack") or {}
         path, kind = "", ""
         for name, cls_name in stack.values():
             path = name.replace("L['self'].", "")
             kind = (cls_name if isinstance(cls_name, str) else cls_name.__name__).rsplit(".", 1)[-1]
         path = re.sub(r"^module\.?", "", path)
-        found = re.findall(
+        frames = re.findall(
             r'File "([^"]+)", line (\d+)[^\n]*\n\s*([^\n]+)', node.meta.get("stack_trace") or ""
         )
-        line = "{}:{}: {}".format(*found[-1]) if found else ""
+        line = "{}:{}: {}".format(*frames[-1]) if frames else ""
         target = getattr(node.target, "_opname", None) or getattr(node.target, "__name__", str(node.target))
         return cls(str(target), f"{path} ({kind})" if path else kind, line)
 
-    def told(self, reason: str) -> str:
+    def message(self, reason: str) -> str:
         """One line for the user."""
         where = f" in {self.path}" if self.path else ""
         source = f" at {self.line}" if self.line else ""

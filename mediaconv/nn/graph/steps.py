@@ -7,7 +7,7 @@ value that waits for the end).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -138,9 +138,7 @@ class Sliding(Buffered):
                 return
             x = self.empty(r)
         if r.last and self.right is not None:
-            window = Window(
-                window.kernel, window.step, window.dilation, window.left, int(r.call(self.right)), window.ceil
-            )
+            window = replace(window, right=int(r.call(self.right)))
         if not self.plain and "buffer" in state.tensors:
             state.tensors["buffer"] = self.load(state, "buffer")
         y = step_window(
@@ -155,9 +153,9 @@ class Sliding(Buffered):
         )
         if not self.plain:
             self.save(state, "buffer", state.tensors["buffer"], r)
-        if r.last and self.exact and state.counts["received"] % window.step:
+        if r.last and self.exact and state.counts["received"] % window.stride:
             raise ValueError(
-                f"{self.exact}: {state.counts['received']} positions, expected a multiple of {window.step}"
+                f"{self.exact}: {state.counts['received']} positions, expected a multiple of {window.stride}"
             )
         if y is not None and y.shape[self.along.dim]:
             e[self.out] = y

@@ -17,7 +17,7 @@ from mediaconv.nn.backends.convolution import convolve
 from mediaconv.nn.geometry import AxisMap, Whole, Window, per_axis, same_padding
 from mediaconv.nn.layers.masks import causal_mask, raster_mask
 from mediaconv.nn.streaming.state import State
-from mediaconv.nn.streaming.window import Place, Windowed, pad, step_whole
+from mediaconv.nn.streaming.window import Span, Windowed, pad, step_whole
 
 Ints = int | Sequence[int]
 Padding = str | int | Sequence[int | str]
@@ -87,8 +87,8 @@ class _Conv(Windowed, nn.modules.conv._ConvNd):
             state_dict = {**state_dict, key: incoming.masked_fill(~self._mask.to(incoming.device), 0)}
         super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[misc]
 
-    def apply_windows(self, x: Tensor, place: Place | None) -> Tensor:
-        skip = None if place is None else place.axis
+    def apply_windows(self, x: Tensor, span: Span | None) -> Tensor:
+        skip = None if span is None else span.axis
         padding = [0] * self.dims
         if skip is None or self.dims > 1:
             others = [(axis, w) for axis, w in enumerate(self.windows) if axis != skip]
@@ -98,7 +98,7 @@ class _Conv(Windowed, nn.modules.conv._ConvNd):
             else:
                 x = pad(x, self.windows, self.padding_mode, skip=skip)
         arguments = (self.bias, self.stride, padding, self.dilation, self.groups)
-        return convolve(x, self._used_weight(), *arguments, packs=place is not None)
+        return convolve(x, self._used_weight(), *arguments, packs=span is not None)
 
     def _wraps(self, axis: int) -> bool:
         window = self.windows[axis]

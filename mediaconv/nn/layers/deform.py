@@ -27,7 +27,7 @@ from mediaconv.nn.layers.conv import (
     standard_windows,
 )
 from mediaconv.nn.streaming.state import State
-from mediaconv.nn.streaming.window import Place, Windowed, pad_by, step_whole
+from mediaconv.nn.streaming.window import Span, Windowed, pad_by, step_whole
 
 Range = tuple[int, int] | None
 FAR = float(2**30)
@@ -57,7 +57,7 @@ class _Deform(Windowed, nn.modules.conv._ConvNd):
         if self.causal:
             causal_axes(time_axis, self.dims, padding)
             w = windows[time_axis]
-            windows[time_axis] = causal_window(w.kernel, w.step, w.dilation, mode="pad")
+            windows[time_axis] = causal_window(w.kernel, w.stride, w.dilation, mode="pad")
         self.taps = tuple(windows)
         self.ranges = self._offset_ranges(offset_range)
         self.windows = tuple(_widened(w, r) for w, r in zip(windows, self.ranges, strict=True))
@@ -110,9 +110,9 @@ class _Deform(Windowed, nn.modules.conv._ConvNd):
         y = step_whole(x, state, self.forward, axis=axis, last=last)
         return self.empty_output(x, axis) if y is None else y
 
-    def apply_windows(self, x: Tensor, place: Place | None) -> Tensor:
-        offsets, gains = self._offsets(x, place)
-        source = pad_by(x, self._margins(place))
+    def apply_windows(self, x: Tensor, span: Span | None) -> Tensor:
+        offsets, gains = self._offsets(x, span)
+        source = pad_by(x, self._margins(span))
         n, c, *lengths = source.shape
         per_group = c // self.offset_groups
         flat = source.reshape(n, self.offset_groups, per_group, -1)
@@ -129,33 +129,33 @@ class _Deform(Windowed, nn.modules.conv._ConvNd):
         y = y.reshape(n, self.out_channels, *offsets.shape[4:])
         return y if self.bias is None else y + self.bias.reshape(-1, *[1] * self.dims)
 
-    def _offsets(self, x: Tensor, place: Place | None) -> tuple[Tensor, Tensor | None]:
+    def _offsets(self, x: Tensor, span: Span | None) -> tuple[Tensor, Tensor | None]:
         """Offsets (N, groups, taps, dims, ...) and gains (N, groups, taps, ...) of every output.
 
         The gain of modulation is twice the sigmoid, so that an untrained layer is the plain convolution.
         """
-        if place is not None:
-            low, high = self._range(place.axis)
-            x = x.narrow(place.axis + 2, -low, x.shape[place.axis + 2] - high + low)
-        told = self.offset.apply_windows(x, place)  # type: ignore[operator]
-        n, channels, *lengths = told.shape
+        if span is not None:
+            low, high = self._range(span.axis)
+            x = x.narrow(span.axis + 2, -low, x.shape[span.axis + 2] - high + low)
+        predicted = self.offset.apply_windows(x, span)  # type: ignore[operator]
+        n, channels, *lengths = predicted.shape
         groups = self.offset_groups
         taps = channels // groups // (self.dims + self.modulation)
-        offsets = told[:, : groups * taps * self.dims].reshape(n, groups, taps, self.dims, *lengths)
+        offsets = predicted[:, : groups * taps * self.dims].reshape(n, groups, taps, self.dims, *lengths)
         if not self.modulation:
             return offsets, None
-        return offsets, 2 * torch.sigmoid(told[:, groups * taps * self.dims :]).reshape(
+        return offsets, 2 * torch.sigmoid(predicted[:, groups * taps * self.dims :]).reshape(
             n, groups, taps, *lengths
         )
 
     def _range(self, axis: int) -> tuple[int, int]:
         return self.ranges[axis] or (0, 0)
 
-    def _margins(self, place: Place | None) -> list[int]:
+    def _margins(self, span: Span | None) -> list[int]:
         """Zeros around the input, in torch's order: what windows reach, or one where nothing bounds them."""
         margins: list[int] = []
         for axis in reversed(range(self.dims)):
-            if place is not None and axis == place.axis:
+            if span is not None and axis == span.axis:
                 margins += (0, 0)
             elif self.ranges[axis] is None:
                 margins += (1, 1)
@@ -184,8 +184,8 @@ class _Deform(Windowed, nn.modules.conv._ConvNd):
         for choice in itertools.product(*corners):
             index = torch.zeros((), dtype=torch.long, device=flat.device)
             share = torch.ones((), dtype=flat.dtype, device=flat.device)
-            for (place, weight), size in zip(choice, padded, strict=True):
-                index = index * size + place
+            for (position, weight), size in zip(choice, padded, strict=True):
+                index = index * size + position
                 share = share * weight
             index = index.reshape(n, groups, 1, -1).expand(-1, -1, flat.shape[2], -1)
             value = flat.gather(3, index) * share.reshape(n, groups, 1, -1)
@@ -201,7 +201,7 @@ class _Deform(Windowed, nn.modules.conv._ConvNd):
         window = self.taps[axis]
         shape = [1] * offset.ndim
         shape[axis + 2] = -1
-        starts = torch.arange(offset.shape[axis + 2], device=offset.device) * window.step
+        starts = torch.arange(offset.shape[axis + 2], device=offset.device) * window.stride
         base = (starts + tap * window.dilation).reshape(shape)
         bounds = self.ranges[axis]
         if bounds is None:
@@ -209,7 +209,7 @@ class _Deform(Windowed, nn.modules.conv._ConvNd):
             offset = offset.clamp(-far, far)
             whole = offset.detach().floor()
             near = base - window.left + whole.long()
-            places = [near.clamp(-1, length) + 1, (near + 1).clamp(-1, length) + 1]
+            positions = [near.clamp(-1, length) + 1, (near + 1).clamp(-1, length) + 1]
         else:
             low, high = bounds
             if low == high:
@@ -218,9 +218,9 @@ class _Deform(Windowed, nn.modules.conv._ConvNd):
             # the last position belongs to the interval before it: nothing past the range is ever read
             whole = offset.detach().floor().clamp(low, high - 1)
             near = base - low + whole.long().clamp(low, high - 1)
-            places = [near, near + 1]
+            positions = [near, near + 1]
         fraction = offset - whole
-        return [(places[0], 1 - fraction), (places[1], fraction)]
+        return [(positions[0], 1 - fraction), (positions[1], fraction)]
 
 
 def _widened(window: Window, bounds: Range) -> Window:
@@ -228,7 +228,7 @@ def _widened(window: Window, bounds: Range) -> Window:
     if bounds is None or bounds == (0, 0):
         return window
     low, high = bounds
-    return Window(window.extent + high - low, window.step, 1, window.left - low, window.right + high)
+    return Window(window.extent + high - low, window.stride, 1, window.left - low, window.right + high)
 
 
 class _StandardDeform(_Deform):

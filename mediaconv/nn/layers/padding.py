@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mediaconv.nn.geometry import Window
 from mediaconv.nn.streaming.protocol import TotalStride
-from mediaconv.nn.streaming.window import Place, Windowed, pad
+from mediaconv.nn.streaming.window import Span, Windowed, pad
 
 MODES = ("zeros", "replicate", "reflect")
 
@@ -35,8 +35,8 @@ class Pad(Windowed, TotalStride, nn.Module):
             Window(1, left=left, right=right, mirrored=mode == "reflect") for left, right in pairs
         )
 
-    def apply_windows(self, x: Tensor, place: Place | None) -> Tensor:
-        y = pad(x, self.windows, self.padding_mode, self.fill, None if place is None else place.axis)
+    def apply_windows(self, x: Tensor, span: Span | None) -> Tensor:
+        y = pad(x, self.windows, self.padding_mode, self.fill, None if span is None else span.axis)
         return y.clone() if y is x else y  # a stream's buffer, which is not the caller's to change
 
     def extra_repr(self) -> str:

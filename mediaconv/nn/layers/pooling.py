@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from mediaconv.nn.geometry import per_axis
 from mediaconv.nn.layers.conv import Ints, Padding, causal_axes, causal_window, standard_windows
-from mediaconv.nn.streaming.window import Place, Windowed, pad
+from mediaconv.nn.streaming.window import Span, Windowed, pad
 
 
 class _Pool(Windowed, nn.Module):
@@ -35,18 +35,18 @@ class _Pool(Windowed, nn.Module):
         windows = list(self.windows)
         for axis in causal_axes(time_axis, self.dims, self.padding):
             w = windows[axis]
-            windows[axis] = causal_window(w.kernel, w.step, w.dilation, mode="pad")
+            windows[axis] = causal_window(w.kernel, w.stride, w.dilation, mode="pad")
         self.windows = tuple(windows)
 
     def _make_ceil(self, ceil_mode: bool) -> None:
         self.ceil_mode = ceil_mode
         self.windows = tuple(replace(w, ceil=ceil_mode) for w in self.windows)
 
-    def apply_windows(self, x: Tensor, place: Place | None) -> Tensor:
-        padded = pad(x, self.windows, value=self.fill, skip=None if place is None else place.axis)
-        return self._reduce(padded, x, place)
+    def apply_windows(self, x: Tensor, span: Span | None) -> Tensor:
+        padded = pad(x, self.windows, value=self.fill, skip=None if span is None else span.axis)
+        return self._reduce(padded, x, span)
 
-    def _reduce(self, padded: Tensor, x: Tensor, place: Place | None) -> Tensor:
+    def _reduce(self, padded: Tensor, x: Tensor, span: Span | None) -> Tensor:
         """All windows of a padded input; `x` is what it was before."""
         raise NotImplementedError
 
@@ -74,7 +74,7 @@ class _MaxPool(_Pool):
         self._configure(kernel_size, stride, padding, dilation)
         self._make_ceil(ceil_mode)
 
-    def _reduce(self, padded: Tensor, x: Tensor, place: Place | None) -> Tensor:
+    def _reduce(self, padded: Tensor, x: Tensor, span: Span | None) -> Tensor:
         pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[self.dims - 1]
         return pool(padded, self.kernel_size, self.stride, 0, self.dilation)
 
@@ -97,36 +97,36 @@ class _AvgPool(_Pool):
         self.count_include_pad = count_include_pad
         self.divisor_override = divisor_override
 
-    def _reduce(self, padded: Tensor, x: Tensor, place: Place | None) -> Tensor:
+    def _reduce(self, padded: Tensor, x: Tensor, span: Span | None) -> Tensor:
         if self.dims == 1:
             flat, kernel, stride = padded.unsqueeze(2), (1, *self.kernel_size), (1, *self.stride)
             total = F.avg_pool2d(flat, kernel, stride, divisor_override=1).squeeze(2)
         else:
             pool = F.avg_pool2d if self.dims == 2 else F.avg_pool3d
             total = pool(padded, self.kernel_size, self.stride, divisor_override=1)
-        return self.divided(total, x, place)
+        return self.divided(total, x, span)
 
-    def divided(self, total: Tensor, x: Tensor, place: Place | None) -> Tensor:
+    def divided(self, total: Tensor, x: Tensor, span: Span | None) -> Tensor:
         """Sums of windows over what each counts; `x` is the input before its padding."""
         if self.divisor_override is not None:
             return total / self.divisor_override
         divisor: Tensor | int = 1
         for axis in range(self.dims):
-            where = Place(axis, 0, x.shape[axis + 2]) if place is None or place.axis != axis else place
+            where = Span(axis, 0, x.shape[axis + 2]) if span is None or span.axis != axis else span
             divisor = divisor * self._counts(where, total.shape[axis + 2], x)
         return total / divisor
 
-    def _counts(self, place: Place, count: int, like: Tensor) -> Tensor | int:
+    def _counts(self, span: Span, count: int, like: Tensor) -> Tensor | int:
         """Inputs that each window counts along one axis: the kernel where no window reaches past an end."""
-        axis, first, length = place
+        axis, first, length = span
         window = self.windows[axis]
         low = -window.left if self.count_include_pad else 0
         high = None if length is None else length + (window.right if self.count_include_pad else 0)
-        begin = first * window.step - window.left
-        end = begin + (count - 1) * window.step + window.kernel
+        begin = first * window.stride - window.left
+        end = begin + (count - 1) * window.stride + window.kernel
         if begin >= low and (high is None or end <= high):
             return window.kernel
-        starts = begin + torch.arange(count, device=like.device) * window.step
+        starts = begin + torch.arange(count, device=like.device) * window.stride
         ends = starts + window.kernel if high is None else (starts + window.kernel).clamp(max=high)
         counts = (ends - starts.clamp(min=low)).clamp(min=1).to(like.dtype)
         return counts.reshape([-1 if d == axis else 1 for d in range(self.dims)])

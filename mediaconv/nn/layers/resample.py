@@ -28,19 +28,19 @@ class Resampled(AxisMap):
     new: int
 
     @property
-    def stride(self) -> Fraction:
-        return Fraction(self.window.step, self.new)
+    def total_stride(self) -> Fraction:
+        return Fraction(self.window.stride, self.new)
 
     @property
     def period(self) -> int:
         return self.new
 
     @property
-    def grain(self) -> int:
-        return self.window.step
+    def input_period(self) -> int:
+        return self.window.stride
 
     def output_length(self, length: int) -> int:
-        return -(-self.new * length // self.window.step)
+        return -(-self.new * length // self.window.stride)
 
     def reads(self, outputs: np.ndarray) -> np.ndarray:
         return self.window.reads(np.unique(outputs // self.new))

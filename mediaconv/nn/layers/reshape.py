@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from mediaconv.nn.geometry import IDENTITY, AxisMap, Window
 from mediaconv.nn.streaming.protocol import TotalStride
 from mediaconv.nn.streaming.state import State
-from mediaconv.nn.streaming.window import Place, Windowed
+from mediaconv.nn.streaming.window import Span, Windowed
 from mediaconv.pattern import Pattern, parse_pattern
 
 
@@ -34,7 +34,7 @@ class BlockMap(AxisMap):
     sources: tuple[tuple[int, ...], ...]
 
     @property
-    def stride(self) -> Fraction:
+    def total_stride(self) -> Fraction:
         return Fraction(self.inputs, len(self.sources))
 
     @property
@@ -42,7 +42,7 @@ class BlockMap(AxisMap):
         return len(self.sources)
 
     @property
-    def grain(self) -> int:
+    def input_period(self) -> int:
         return self.inputs
 
     def output_length(self, length: int) -> int:
@@ -50,8 +50,8 @@ class BlockMap(AxisMap):
         return length // self.inputs * len(self.sources)
 
     def reads(self, outputs: np.ndarray) -> np.ndarray:
-        block, place = np.divmod(outputs, len(self.sources))
-        return np.unique(block[:, None] * self.inputs + np.array(self.sources)[place])
+        block, phase = np.divmod(outputs, len(self.sources))
+        return np.unique(block[:, None] * self.inputs + np.array(self.sources)[phase])
 
 
 class Reshape(Windowed, TotalStride, nn.Module):
@@ -89,11 +89,11 @@ class Reshape(Windowed, TotalStride, nn.Module):
         self._check(x)
         return super().forward(x)
 
-    def apply_windows(self, x: Tensor, place: Place | None) -> Tensor:
+    def apply_windows(self, x: Tensor, span: Span | None) -> Tensor:
         return einops.rearrange(x, self._plain, **self._plain_sizes)
 
-    def outputs_of(self, place: Place, count: int) -> int:
-        return self._maps[place.axis].output_length(count * self.windows[place.axis].step)
+    def outputs_of(self, span: Span, count: int) -> int:
+        return self._maps[span.axis].output_length(count * self.windows[span.axis].stride)
 
     def axis_map(self, axis: int) -> AxisMap:
         return self._maps[axis]
@@ -120,7 +120,7 @@ class Reshape(Windowed, TotalStride, nn.Module):
                 self._check_length(axis, length)
 
     def _check_length(self, axis: int, length: int) -> None:
-        block = self.windows[axis].step
+        block = self.windows[axis].stride
         if length % block:
             group = " ".join(self.pattern.left[axis + 2])
             raise ValueError(
@@ -149,12 +149,12 @@ def _axis_map(pattern: Pattern, sizes: Mapping[str, int], axis: int) -> AxisMap:
     if before == after:
         return IDENTITY
     sources = []
-    for places in itertools.product(*(range(sizes[name]) for name in after)):
-        told = dict(zip(after, places, strict=True))
+    for positions in itertools.product(*(range(sizes[name]) for name in after)):
+        digit_of = dict(zip(after, positions, strict=True))
         read = [0]
         for name in before:
-            digits = [told[name]] if name in told else range(sizes[name])
-            read = [place * sizes[name] + digit for place in read for digit in digits]
+            digits = [digit_of[name]] if name in digit_of else range(sizes[name])
+            read = [start * sizes[name] + digit for start in read for digit in digits]
         sources.append(tuple(read))
     return BlockMap(pattern.block(axis), tuple(sources))
 

@@ -13,7 +13,7 @@ from mediaconv.nn.geometry import AxisMap, Interpolated, Transposed, Window, per
 from mediaconv.nn.layers.conv import Ints, causal_axes
 from mediaconv.nn.streaming.protocol import TotalStride
 from mediaconv.nn.streaming.state import State
-from mediaconv.nn.streaming.window import Place, Windowed, pad, window_state
+from mediaconv.nn.streaming.window import Span, Windowed, pad, window_state
 
 MODES = ("nearest", "linear")
 
@@ -43,38 +43,38 @@ class _Upsample(Windowed, TotalStride, nn.Module):
         self.check_axes(x)
         return self.apply_windows(x, None)
 
-    def apply_windows(self, x: Tensor, place: Place | None) -> Tensor:
+    def apply_windows(self, x: Tensor, span: Span | None) -> Tensor:
         if 0 in x.shape:
             return x.new_empty(self.output_shape(x.shape))
         if self.mode == "nearest":
             for axis, scale in enumerate(self.scale):
                 x = x if scale == 1 else x.repeat_interleave(scale, axis + 2)
             return x
-        skip = None if place is None else place.axis
+        skip = None if span is None else span.axis
         lengths = x.shape
         x = pad(x, self.windows, "replicate", skip=skip)
         for axis, scale in enumerate(self.scale):
             if scale > 1:
-                where = Place(axis, 0, lengths[axis + 2]) if place is None or axis != skip else place
+                where = Span(axis, 0, lengths[axis + 2]) if span is None or axis != skip else span
                 count = x.shape[axis + 2] - 1
                 x = interpolate(x, axis + 2, scale, causal=self._causal_axes[axis])
                 begin, end = self._ends(where, count)
                 x = x.narrow(axis + 2, begin, end - begin)
         return x
 
-    def _ends(self, place: Place, count: int) -> tuple[int, int]:
+    def _ends(self, span: Span, count: int) -> tuple[int, int]:
         """First and last output between the neighbours of `count` windows that lie in the signal.
 
         A standard layer's first outputs lie before its first input, and as many as make it up after its last.
         """
-        scale = self.scale[place.axis]
-        if self._causal_axes[place.axis]:
+        scale = self.scale[span.axis]
+        if self._causal_axes[span.axis]:
             return 0, count * scale
-        last = place.length is not None and place.first + count == place.length + 1
-        return (scale // 2 if place.first == 0 else 0), count * scale - (scale - scale // 2 if last else 0)
+        last = span.length is not None and span.first + count == span.length + 1
+        return (scale // 2 if span.first == 0 else 0), count * scale - (scale - scale // 2 if last else 0)
 
-    def outputs_of(self, place: Place, count: int) -> int:
-        begin, end = self._ends(place, count)
+    def outputs_of(self, span: Span, count: int) -> int:
+        begin, end = self._ends(span, count)
         return end - begin
 
     def axis_map(self, axis: int) -> AxisMap:

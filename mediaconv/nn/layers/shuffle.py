@@ -15,7 +15,7 @@ from mediaconv.nn.geometry import AxisMap, Transposed, Window, per_axis
 from mediaconv.nn.layers.conv import Ints, causal_axes
 from mediaconv.nn.streaming.protocol import Pointwise, TotalStride
 from mediaconv.nn.streaming.state import State
-from mediaconv.nn.streaming.window import Place, Windowed, pad
+from mediaconv.nn.streaming.window import Span, Windowed, pad
 
 
 class _Factors(nn.Module):
@@ -75,8 +75,8 @@ class _PixelUnshuffle(Windowed, TotalStride, _Factors):
             for axis, f in enumerate(self.factor)
         )
 
-    def apply_windows(self, x: Tensor, place: Place | None) -> Tensor:
-        x = pad(x, self.windows, skip=None if place is None else place.axis)
+    def apply_windows(self, x: Tensor, span: Span | None) -> Tensor:
+        x = pad(x, self.windows, skip=None if span is None else span.axis)
         lengths = [length // f * f for length, f in zip(x.shape[2:], self.factor, strict=True)]
         for axis, length in enumerate(lengths):
             x = x.narrow(axis + 2, 0, length)

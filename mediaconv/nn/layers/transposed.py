@@ -67,7 +67,7 @@ class _ConvTranspose(Streamable, nn.modules.conv._ConvNd):
         dim, m, counts = axis + 2, self.maps[axis], state.counts
         sums = self._add_chunk(x, state, axis)
         length = m.output_length(counts["received"])
-        end = m.left + length if last else min(counts["received"] * m.step, m.left + length)
+        end = m.left + length if last else min(counts["received"] * m.stride, m.left + length)
         if sums is None or 0 in sums.shape[:dim] + sums.shape[dim + 1 :]:
             state.tensors["sums"] = sums
             given = max(0, end - max(counts["begin"], m.left))
@@ -91,12 +91,12 @@ class _ConvTranspose(Streamable, nn.modules.conv._ConvNd):
         count = x.shape[dim]
         if count == 0:
             return waiting
-        gap = counts["received"] * m.step - counts["begin"]
+        gap = counts["received"] * m.stride - counts["begin"]
         counts["received"] += count
         if 0 in self.output_shape(x.shape)[2:dim] + self.output_shape(x.shape)[dim + 1 :]:
-            return self.empty_output(x, axis, max(0, counts["received"] * m.step - counts["begin"]))
+            return self.empty_output(x, axis, max(0, counts["received"] * m.stride - counts["begin"]))
         share = self._cut(x, None, skip=axis)
-        short = max(0, m.step - m.extent)
+        short = max(0, m.stride - m.extent)
         if gap > 0 or short:
             share = pad_by(share, self._along(axis, short, max(0, gap)))
         elif gap < 0:
@@ -218,7 +218,7 @@ class _CausalTranspose(_StandardTranspose):
         maps = list(self.maps)
         for axis in causal_axes(time_axis, self.dims, padding):
             m = maps[axis]
-            maps[axis] = Transposed(m.kernel, m.step, m.dilation, 0, m.extent - m.step)
+            maps[axis] = Transposed(m.kernel, m.stride, m.dilation, 0, m.extent - m.stride)
         self.maps = tuple(maps)
 
     def extra_repr(self) -> str:

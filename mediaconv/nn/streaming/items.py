@@ -17,14 +17,14 @@ from mediaconv.nn.streaming.state import State
 
 def item_indices(items: Sequence[int] | Tensor, batch: int) -> Tensor:
     """Sorted, unique indices of batch items from indices or a mask. Raises ValueError out of range."""
-    given = torch.as_tensor(items)
-    if given.dtype == torch.bool:
-        if given.shape != (batch,):
-            raise ValueError(f"items: got a mask of shape {tuple(given.shape)}, expected ({batch},)")
-        return given.nonzero()[:, 0]
-    if given.numel() and (int(given.min()) < 0 or int(given.max()) >= batch):
-        raise ValueError(f"items: got {given.tolist()}, expected indices from 0 to {batch - 1}")
-    return given.reshape(-1).long().unique()
+    indices = torch.as_tensor(items)
+    if indices.dtype == torch.bool:
+        if indices.shape != (batch,):
+            raise ValueError(f"items: got a mask of shape {tuple(indices.shape)}, expected ({batch},)")
+        return indices.nonzero()[:, 0]
+    if indices.numel() and (int(indices.min()) < 0 or int(indices.max()) >= batch):
+        raise ValueError(f"items: got {indices.tolist()}, expected indices from 0 to {batch - 1}")
+    return indices.reshape(-1).long().unique()
 
 
 def fresh_group(module: nn.Module, axis: int) -> State:
@@ -32,16 +32,16 @@ def fresh_group(module: nn.Module, axis: int) -> State:
     return State([init_state(module, axis)])
 
 
-def restart_items(module: nn.Module, state: State, chosen: Tensor, axis: int, place: int) -> None:
+def restart_items(module: nn.Module, state: State, chosen: Tensor, axis: int, output_start: int) -> None:
     """Move the chosen items into a group that begins anew.
 
-    place: the output, counted from the stream's begin, that becomes their first one. Outputs before it that
-    were not given yet are what the old input still gives when it is ended here.
-    Raises ValueError where outputs past `place` were given already.
+    output_start: the output, counted from the stream's begin, that becomes their first one. Outputs before
+    it that were not given yet are what the old input still gives when it is ended here.
+    Raises ValueError where outputs past `output_start` were given already.
     """
     like = state.tensors["like"]
-    owed = place - state.counts["emitted"]
-    if like is None or owed < 0:
+    pending = output_start - state.counts["emitted"]
+    if like is None or pending < 0:
         raise ValueError("items cannot be reset here: outputs of their new input would lie in the past")
     chosen = chosen.to(like.device)
     groups: list[State] = []
@@ -54,13 +54,13 @@ def restart_items(module: nn.Module, state: State, chosen: Tensor, axis: int, pl
             if len(part):
                 moved = group.select(part) if "items" in group.tensors else _with_items(group, items, part)
                 if ended:
-                    endings.append((items[part], _ending(module, moved, like[items[part]], axis, owed)))
+                    endings.append((items[part], _ending(module, moved, like[items[part]], axis, pending)))
                 else:
                     groups.append(moved)
     fresh = fresh_group(module, axis)
     order = torch.cat([items for items, _ in endings])
     fresh.tensors["items"] = order
-    if owed:
+    if pending:
         fresh.tensors["queue"] = torch.cat([ending for _, ending in endings])
     state.children = [*groups, fresh]
     state.counts["groups"] = len(state.children)
@@ -72,11 +72,11 @@ def _with_items(group: State, items: Tensor, part: Tensor) -> State:
     return moved
 
 
-def _ending(module: nn.Module, group: State, like: Tensor, axis: int, owed: int) -> Tensor:
-    """The next `owed` outputs of items whose input ends here; zero where it gives fewer."""
+def _ending(module: nn.Module, group: State, like: Tensor, axis: int, pending: int) -> Tensor:
+    """The next `pending` outputs of items whose input ends here; zero where it gives fewer."""
     rest = step(module, like, group.children[0], axis=axis, last=True)
     queue = group.tensors.get("queue")
-    return fit(rest if queue is None else torch.cat([queue, rest], axis + 2), axis + 2, owed)
+    return fit(rest if queue is None else torch.cat([queue, rest], axis + 2), axis + 2, pending)
 
 
 def fit(x: Tensor, dim: int, length: int) -> Tensor:

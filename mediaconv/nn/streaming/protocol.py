@@ -47,9 +47,9 @@ class Streamable:
         return self.axis_map(0).latency
 
     @property
-    def look_back(self) -> int | float:
+    def lookback(self) -> int | float:
         """Inputs before an output's own time that it reads, along the stream axis 0."""
-        return self.axis_map(0).look_back
+        return self.axis_map(0).lookback
 
     @property
     def receptive_field(self) -> int | float:
@@ -88,7 +88,7 @@ class TotalStride(Streamable):
     @property
     def stride(self) -> int | Fraction:
         """Input steps an output step along the stream axis 0: an int, or a Fraction below or between."""
-        return whole_number(self.axis_map(0).stride)
+        return whole_number(self.axis_map(0).total_stride)
 
 
 class Pointwise(TotalStride):

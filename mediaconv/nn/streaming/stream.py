@@ -52,9 +52,9 @@ class Stream:
         return self.map.latency
 
     @property
-    def look_back(self) -> int | float:
+    def lookback(self) -> int | float:
         """Inputs before an output's own time that it reads."""
-        return self.map.look_back
+        return self.map.lookback
 
     @property
     def receptive_field(self) -> int | float:
@@ -64,7 +64,7 @@ class Stream:
     @property
     def stride(self) -> int | Fraction:
         """Input steps an output step: an int, or a Fraction below or between."""
-        return whole_number(self.map.stride)
+        return whole_number(self.map.total_stride)
 
     def output_length(self, length: int) -> int:
         """Outputs in all for an input of `length` steps."""
@@ -102,7 +102,7 @@ class Stream:
             reset gives what a fresh stream gives; outputs before that which still waited are those of its
             old input, ended here (zero where the old input ended short of them).
         Raises ValueError for items out of range, or where the inputs received are no multiple of what the
-        strides need to begin anew (`geometry(module).grain`).
+        strides need to begin anew (`geometry(module).input_period`).
         """
         if items is None:
             self._held = self._fresh()
@@ -114,13 +114,13 @@ class Stream:
         position = self._state.counts["received"]
         if self._state.counts["flushed"]:
             raise ValueError("this stream was flushed: its input has ended; reset() begins another for all")
-        if position % self.map.grain:
+        if position % self.map.input_period:
             raise ValueError(
-                f"items can be reset at multiples of {self.map.grain} inputs (the strides' own grid); "
+                f"items can be reset at multiples of {self.map.input_period} inputs (the strides' own grid); "
                 f"{position} were received"
             )
         if position and len(chosen):
-            restart_items(self.module, self._state, chosen, self.axis, int(position / self.map.stride))
+            restart_items(self.module, self._state, chosen, self.axis, int(position / self.map.total_stride))
 
     def get_state(self) -> State:
         """A copy of the state, independent of what the stream does next."""

@@ -20,7 +20,7 @@ from mediaconv.nn.streaming.protocol import Streamable
 from mediaconv.nn.streaming.state import State
 
 
-class Place(NamedTuple):
+class Span(NamedTuple):
     """Where along the stream axis some windows lie.
 
     axis: the stream axis. first: index of the first window. length: inputs in all, None while not known.
@@ -38,15 +38,15 @@ class Windowed(Streamable):
     padding_mode: Any = "zeros"
     fill: float = 0.0
 
-    def apply_windows(self, x: Tensor, place: Place | None) -> Tensor:
+    def apply_windows(self, x: Tensor, span: Span | None) -> Tensor:
         """Outputs of all whole windows of `x`.
 
-        Pads every axis, except the stream axis of a `place`: there `x` holds whole windows already.
+        Pads every axis, except the stream axis of a `span`: there `x` holds whole windows already.
         """
         raise NotImplementedError
 
-    def outputs_of(self, place: Place, count: int) -> int:
-        """Outputs of `count` windows at a place: one each, unless the layer says otherwise."""
+    def outputs_of(self, span: Span, count: int) -> int:
+        """Outputs of `count` windows of a span: one each, unless the layer says otherwise."""
         return count
 
     def forward(self, x: Tensor) -> Tensor:
@@ -64,11 +64,11 @@ class Windowed(Streamable):
         windows, window, counts = self.windows, self.windows[axis], state.counts
 
         def apply(held: Tensor) -> Tensor:
-            place = Place(axis, counts["emitted"], counts["received"] if last else None)
+            span = Span(axis, counts["emitted"], counts["received"] if last else None)
             if len(windows) > 1 and vanishes(windows, held, axis):
-                count = (held.shape[axis + 2] - window.extent) // window.step + 1
-                return self.empty_output(held, axis, self.outputs_of(place, count))
-            return self.apply_windows(held, place)
+                count = (held.shape[axis + 2] - window.extent) // window.stride + 1
+                return self.empty_output(held, axis, self.outputs_of(span, count))
+            return self.apply_windows(held, span)
 
         mode, fill = self.padding_mode, self.fill
         y = step_window(x, state, window, apply, axis=axis, last=last, padding_mode=mode, padding_value=fill)
@@ -92,7 +92,7 @@ def step_window(
     begins (past its end where the stride is larger than the kernel). `apply` gets exactly the inputs of
     whole windows, must not pad along this axis and gives no view of them: a short buffer is kept as it is.
     """
-    dim, step, extent = axis + 2, window.step, window.extent
+    dim, stride, extent = axis + 2, window.stride, window.extent
     counts = state.counts
     counts["received"] += x.shape[dim]
     held = state.tensors.get("buffer")
@@ -109,18 +109,18 @@ def step_window(
     start, length = counts["start"], held.shape[dim]
     if last:
         count = window.output_length(counts["received"]) - counts["emitted"]
-        missing = start + (count - 1) * step + extent - length
+        missing = start + (count - 1) * stride + extent - length
         if count > 0 and missing > 0:
             held = _pad_end(held, missing, window, counts["received"], dim, padding_mode, padding_value)
             length = held.shape[dim]
     else:
         room = length + min(0, window.right) - start - extent
-        count = room // step + 1 if room >= 0 else 0
+        count = room // stride + 1 if room >= 0 else 0
     y = None
     if count > 0:
-        read = (count - 1) * step + extent
+        read = (count - 1) * stride + extent
         y = apply(held if read == length else held.narrow(dim, start, read))
-        start += count * step
+        start += count * stride
         counts["emitted"] += count
     cut = min(start, length)
     if padding_mode != "zeros":
@@ -206,7 +206,7 @@ def window_padding(window: Window, length: int) -> tuple[int, int]:
     """Padding left and right for all windows over `length` inputs; negative where inputs are not used."""
     if not window.ceil:
         return window.left, window.right
-    reach = (window.output_length(length) - 1) * window.step + window.extent
+    reach = (window.output_length(length) - 1) * window.stride + window.extent
     return window.left, reach - length - window.left
 
 

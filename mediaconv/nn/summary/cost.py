@@ -46,10 +46,10 @@ def state_values(layer: nn.Module, before: Sequence[int], after: Sequence[int]) 
         return math.prod(before)
     if isinstance(moved, Transposed):
         # Sums that the next input adds to, and outputs that are cut off if there is no next input.
-        kept = max(moved.extent, moved.step) - min(moved.step, moved.extent - moved.right)
+        kept = max(moved.extent, moved.stride) - min(moved.stride, moved.extent - moved.right)
         return kept * math.prod((after[0], *after[2:]))
     # A layer that reads nothing of the latest inputs (a mask under dilation) still keeps them.
-    kept = max(int(moved.receptive_field) - 1, int(moved.look_back))
+    kept = max(int(moved.receptive_field) - 1, int(moved.lookback))
     return max(0, kept) * math.prod((before[0], *before[2:]))
 
 
@@ -61,6 +61,6 @@ def queue_values(paths: Sequence[AxisMap], after: Sequence[Sequence[int]], lengt
     latest = min(max(path.latency for path in paths), length)
     total = 0
     for path, shape in zip(paths, after, strict=True):
-        ahead = math.ceil((latest - min(path.latency, latest)) / path.stride)
+        ahead = math.ceil((latest - min(path.latency, latest)) / path.total_stride)
         total += min(ahead, shape[1]) * math.prod((shape[0], *shape[2:]))
     return total

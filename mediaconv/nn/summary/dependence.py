@@ -62,7 +62,7 @@ def noncausal_layers(module: nn.Module, axis: int = 0) -> list[tuple[str, nn.Mod
     found = []
     for name, layer in leaves(_streaming(module)):
         ahead = axis_map(layer, axis).latency
-        allowed = axis_map(layer, axis).stride - 1 if getattr(layer, "alignment", "") == "block" else 0
+        allowed = axis_map(layer, axis).total_stride - 1 if getattr(layer, "alignment", "") == "block" else 0
         if ahead > allowed:
             found.append((name, layer, ahead))
     return found

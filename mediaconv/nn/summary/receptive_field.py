@@ -35,7 +35,7 @@ class Reach:
 
     receptive_field: Number
     latency: Number
-    look_back: Number
+    lookback: Number
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def receptive(stack: nn.Module, *, axes: Sequence[str], channels: int) -> list[C
 
 
 def _numbers(reach: Reach) -> tuple[Number, Number, Number]:
-    return reach.receptive_field, reach.latency, reach.look_back
+    return reach.receptive_field, reach.latency, reach.lookback
 
 
 def _opened(stack: nn.Module) -> nn.Sequential:
@@ -172,20 +172,20 @@ def _without_pointwise(module: nn.Module) -> None:
 
 def _cone(stack: nn.Sequential, axis: int, axes: Sequence[str], channels: int) -> Cone:
     whole = Chain(tuple(axis_map(layer, axis) for layer in stack))
-    formula = Reach(whole.receptive_field, whole.latency, whole.look_back)
+    formula = Reach(whole.receptive_field, whole.latency, whole.lookback)
     first, length = (0, _blocks(8, whole)) if whole.whole else _middle(whole)
     sizes = [length if a == axis else _enough(stack, a) for a in range(len(axes))]
     found: list[set[int]] = [set() for _ in range(len(stack) + 1)]
     if _unfolded(stack, channels, sizes) > _MAX_BYTES:
         levels = _levels(stack, axis, first, found)
-        return Cone(axes[axis], formula, None, float(whole.stride), first, levels)
+        return Cone(axes[axis], formula, None, float(whole.total_stride), first, levels)
     spans: list[tuple[int, int, int]] = []
     for output in range(first, first + (1 if whole.whole else whole.period)):
         read = _reads(stack, _inputs([1, channels, *sizes], axis), axis, output)
         if output == first:
             found = read
         if read[0]:
-            spans.append((min(read[0]), max(read[0]), math.floor(output * whole.stride)))
+            spans.append((min(read[0]), max(read[0]), math.floor(output * whole.total_stride)))
     if whole.whole and found[0] == set(range(length)):
         measured = Reach(math.inf, math.inf, math.inf)
     else:
@@ -194,8 +194,9 @@ def _cone(stack: nn.Sequential, axis: int, axes: Sequence[str], channels: int) -
             max((high - now for _, high, now in spans), default=0),
             max((now - low for low, _, now in spans), default=0),
         )
-        measured = Reach(measured.receptive_field, max(0, measured.latency), max(0, measured.look_back))
-    return Cone(axes[axis], formula, measured, float(whole.stride), first, _levels(stack, axis, first, found))
+        measured = Reach(measured.receptive_field, max(0, measured.latency), max(0, measured.lookback))
+    levels = _levels(stack, axis, first, found)
+    return Cone(axes[axis], formula, measured, float(whole.total_stride), first, levels)
 
 
 def _unfolded(stack: nn.Sequential, channels: int, sizes: Sequence[int]) -> int:
@@ -219,7 +220,7 @@ def _levels(stack: nn.Sequential, axis: int, output: int, found: Sequence[set[in
             continue
         above = Chain(tuple(maps[place:]))
         formula = () if above.whole else tuple(int(i) for i in above.reads(torch.tensor([output]).numpy()))
-        stride = float(Chain(tuple(maps[:place])).stride)
+        stride = float(Chain(tuple(maps[:place])).total_stride)
         below = maps[place - 1] if place else None
         levels.append(Level(names[place], tuple(sorted(read)), formula, stride, below))
     return tuple(levels)
@@ -227,21 +228,21 @@ def _levels(stack: nn.Sequential, axis: int, output: int, found: Sequence[set[in
 
 def _middle(whole: AxisMap) -> tuple[int, int]:
     """An output whose reads lie inside the input, and the input's length."""
-    margin = int(max(whole.look_back, whole.receptive_field) + whole.latency) + 2 * whole.grain
-    first = math.ceil((margin + 1) / whole.stride / whole.period) * whole.period
-    length = math.ceil((first + whole.period) * whole.stride) + margin + whole.grain
+    margin = int(max(whole.lookback, whole.receptive_field) + whole.latency) + 2 * whole.input_period
+    first = math.ceil((margin + 1) / whole.total_stride / whole.period) * whole.period
+    length = math.ceil((first + whole.period) * whole.total_stride) + margin + whole.input_period
     return first, _blocks(length, whole)
 
 
 def _enough(stack: nn.Sequential, axis: int) -> int:
     """A length of another axis at which some window lies inside the input."""
     across = Chain(tuple(axis_map(layer, axis) for layer in stack))
-    return _blocks(8 if across.whole else int(across.receptive_field + 2 * across.grain), across)
+    return _blocks(8 if across.whole else int(across.receptive_field + 2 * across.input_period), across)
 
 
 def _blocks(length: int, whole: AxisMap) -> int:
     """The next length of whole blocks, which a reshape takes alone."""
-    return -(-length // whole.grain) * whole.grain
+    return -(-length // whole.input_period) * whole.input_period
 
 
 def _inputs(shape: Sequence[int], axis: int) -> list[Tensor]:

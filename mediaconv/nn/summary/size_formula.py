@@ -43,9 +43,9 @@ def _axis(name: str, moved: AxisMap, length: int, out: int) -> list[str]:
         return _window(name, moved, length, out)
     if isinstance(moved, Transposed):
         return _transposed(name, moved, length, out)
-    if moved.stride == 1 and out == length:
+    if moved.total_stride == 1 and out == length:
         return [f"{name}: {length} in, {out} out; the size does not change"]
-    return [f"{name}: {length} in, {out} out; {moved.stride} input steps an output step"]
+    return [f"{name}: {length} in, {out} out; {moved.total_stride} input steps an output step"]
 
 
 def _window(name: str, w: Window, length: int, out: int) -> list[str]:
@@ -54,14 +54,14 @@ def _window(name: str, w: Window, length: int, out: int) -> list[str]:
         f"{name}: {rounding}((length + padding left + padding right "
         "- dilation * (kernel - 1) - 1) / stride) + 1",
         f"{' ' * len(name)}  = {rounding}(({length} + {_signed(w.left)} + {_signed(w.right)} "
-        f"- {w.dilation} * ({w.kernel} - 1) - 1) / {w.step}) + 1 = {out}",
+        f"- {w.dilation} * ({w.kernel} - 1) - 1) / {w.stride}) + 1 = {out}",
     ]
 
 
 def _transposed(name: str, t: Transposed, length: int, out: int) -> list[str]:
     return [
         f"{name}: (length - 1) * stride + dilation * (kernel - 1) + 1 - cut left - cut right",
-        f"{' ' * len(name)}  = ({length} - 1) * {t.step} + {t.dilation} * ({t.kernel} - 1) + 1 - "
+        f"{' ' * len(name)}  = ({length} - 1) * {t.stride} + {t.dilation} * ({t.kernel} - 1) + 1 - "
         f"{_signed(t.left)} - {_signed(t.right)} = {out}",
     ]
 

@@ -28,7 +28,7 @@ class AxisReach:
     """
 
     kernel: int
-    step: int
+    stride: int
     dilation: int
     left: int
     right: int
@@ -38,17 +38,15 @@ class AxisReach:
 
     def now(self, j: int) -> int:
         """The input at which output j stands."""
-        return j // self.step if self.transposed else j * self.step
+        return j // self.stride if self.transposed else j * self.stride
 
     def taps(self, j: int) -> list[tuple[int, int]]:
         """Tap and input position of all that output j reads; padding included, for a convolution."""
         if not self.transposed:
-            start = j * self.step - self.left
+            start = j * self.stride - self.left
             return [(k, start + k * self.dilation) for k in range(self.kernel)]
-        hits = [(k, j + self.left - k * self.dilation) for k in range(self.kernel)]
-        return [
-            (k, i // self.step) for k, i in hits if i % self.step == 0 and 0 <= i // self.step < self.length
-        ]
+        hits = ((k, divmod(j + self.left - k * self.dilation, self.stride)) for k in range(self.kernel))
+        return [(k, i) for k, (i, rest) in hits if rest == 0 and 0 <= i < self.length]
 
     def region(self, outputs: range) -> tuple[int, int]:
         """First and last+1 input position that these outputs read or stand at."""
@@ -87,7 +85,7 @@ def _reach(
     if not isinstance(window, Window | Transposed):
         raise TypeError(f"{type(window).__name__} is no sliding window")
     left, right = window.left + before * window.dilation, window.right + after * window.dilation
-    return AxisReach(kernel, window.step, window.dilation, left, right, length, outputs, transposed)
+    return AxisReach(kernel, window.stride, window.dilation, left, right, length, outputs, transposed)
 
 
 def padded_source(source: int, length: int, mode: str) -> int | None:

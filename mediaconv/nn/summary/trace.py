@@ -32,7 +32,7 @@ class Row:
     name: of the module in the stack. depth: how many layers it lies inside of.
     receptive_field, stride: per axis, from the stack's input to this layer's output.
     latency: steps of the stack's input after an output's own time that it waits for, along axis 0.
-    look_ahead: the layer's own, in steps of its input. parameters, multiply_adds: of the layer alone.
+    lookahead: the layer's own, in steps of its input. parameters, multiply_adds: of the layer alone.
     moves: what a reshape does to each axis, in words; empty for any other layer.
     state_bytes, activation_bytes: (estimated, measured); measured is None where it would be too much to run.
     """
@@ -47,7 +47,7 @@ class Row:
     receptive_field: tuple[Number, ...]
     stride: tuple[Fraction, ...]
     latency: Number
-    look_ahead: Number
+    lookahead: Number
     state_bytes: tuple[int, int | None]
     activation_bytes: tuple[int, int | None]
     moves: tuple[str, ...]
@@ -115,7 +115,7 @@ def trace(stack: nn.Module, shape: Sequence[int], *, axes: Sequence[str] | None 
         layer="",
         parameters=sum(p.numel() for p in stack.parameters()),
         multiply_adds=cost,
-        look_ahead=total.latency,
+        lookahead=total.latency,
         state_bytes=_sums([row.state_bytes for row in rows]),
         activation_bytes=_sums([row.activation_bytes for row in proper]),
     )
@@ -154,9 +154,9 @@ def _walk(
         parameters=0 if parts else sum(p.numel() for p in module.parameters()),
         multiply_adds=0 if parts else multiply_adds(module, before, after),
         receptive_field=tuple(m.receptive_field for m in so_far),
-        stride=tuple(m.stride for m in so_far),
+        stride=tuple(m.total_stride for m in so_far),
         latency=so_far[0].latency,
-        look_ahead=own[0].latency,
+        lookahead=own[0].latency,
         state_bytes=(_BYTES * _state(module, parts, before, after), None),
         activation_bytes=(_BYTES * math.prod(after), None),
         moves=module.describe(axes) if isinstance(module, mnn.Reshape) else (),

@@ -59,7 +59,7 @@ def _row_json(row: Row, axes: Sequence[str]) -> dict[str, Any]:
         "receptive_field": [_finite(n) for n in row.receptive_field],
         "stride": [int(s) if s.denominator == 1 else float(s) for s in row.stride],
         "latency": _finite(row.latency),
-        "look_ahead": _finite(row.look_ahead),
+        "lookahead": _finite(row.lookahead),
         "state_bytes": {"estimated": row.state_bytes[0], "measured": row.state_bytes[1]},
         "activation_bytes": {"estimated": row.activation_bytes[0], "measured": row.activation_bytes[1]},
     }
@@ -193,7 +193,7 @@ def _cells(row: Row) -> list[str]:
         "×".join(_count(n) for n in row.receptive_field),
         "×".join(_fraction(s) for s in row.stride),
         _count(row.latency),
-        _count(row.look_ahead),
+        _count(row.lookahead),
         _memory(row.state_bytes),
         _memory(row.activation_bytes),
     ]

@@ -33,7 +33,7 @@ def onnx_keeps(case: Case, seed: int, folder: Path) -> None:
     if found.whole:
         return
     frame = tuple(n + case.shortest for n in FRAME[case.dims])
-    example = torch.zeros(1, case.channels, 2 * found.grain + case.shortest * found.grain, *frame)
+    example = torch.zeros(1, case.channels, (2 + case.shortest) * found.input_period, *frame)
     try:
         with torch.no_grad():
             whole = module(example)

@@ -21,7 +21,7 @@ def check(case: Case, seed: int, chunks: int, length: int) -> None:
     seeded(case, seed)
     module, found = case.module.double().eval(), geometry(case.module)
     frame = tuple(n + case.shortest for n in FRAME[case.dims])
-    chunk = chunks * (1 if found.whole else found.grain)
+    chunk = chunks * (1 if found.whole else found.input_period)
     example = torch.zeros(1, case.channels, chunk, *frame, dtype=torch.float64)
     if found.whole:
         with pytest.raises(ValueError, match="reads the whole input"):

@@ -125,7 +125,7 @@ def test_what_reads_a_window_keeps_the_contract(name: str) -> None:
 @pytest.mark.parametrize("name", PAST)
 def test_what_reads_all_the_past_streams_at_once(name: str) -> None:
     graph = captured(PAST[name])
-    assert graph.look_back == graph.receptive_field == torch.inf
+    assert graph.lookback == graph.receptive_field == torch.inf
     assert graph.latency <= 1
     verify_contract(graph, (2, 4, 24), PLAN, measure="no")
 

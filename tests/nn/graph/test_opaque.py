@@ -36,7 +36,8 @@ def test_the_reach_is_measured_and_the_stream_is_exact(layers: list[nn.Module], 
     torch.manual_seed(0)
     example = torch.randn(2, 2, 48, dtype=torch.float64)
     made = opaque(Hidden(*layers).double(), example=example)
-    assert (made.lookback, made.lookahead, made.total_stride) == reach
+    along = made.axis_map(0)
+    assert (along.lookback, along.latency, along.total_stride) == reach
     assert made.cost(6) == (6 + reach[0] + reach[1]) / 6
     verify_contract(made, (2, 2, 41), [1, 0, 7, 2, 11], measure="no")
 
