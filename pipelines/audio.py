@@ -24,6 +24,7 @@ from mediaconv.media.sinks import (
     check_tensor_format,
     merged_view,
 )
+from mediaconv.media.streams import StreamChoice
 from mediaconv.media.suffixes import SOUND_FILM_SUFFIXES
 from mediaconv.pipeline import Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
 
@@ -45,6 +46,16 @@ class AudioRead(Options):
     duration_seconds: float | None = Field(
         None, gt=0, strict=True, description="how much to read; default: to the end"
     )
+    stream: StreamChoice = Field(
+        None, description="which sound of several: its number from 0, or its language; default: as players do"
+    )
+    holes: Literal["silence", "close"] = Field(
+        "silence",
+        description="silence: holes in the times of the sound are filled, overlaps left out; close: neither",
+    )
+    late_start: Literal["drop", "keep"] = Field(
+        "drop", description="keep: silence before sound that begins after its file, whose film comes first"
+    )
 
 
 class AudioWrite(Options):
@@ -55,7 +66,8 @@ class AudioWrite(Options):
     )
     bit_depth: Literal[16, 24, 32, "float"] | None = Field(
         None,
-        description="of a stored sample; default: the source's, at least 16; floats have 32 bits",
+        description="of a stored sample; default: the source's, at least 16; floats have 32 bits, 64 with "
+        "`precision: float64`",
     )
     layout: Literal["channels", "tensor"] = Field("channels", description="a file per channel, or raw values")
 
@@ -90,6 +102,9 @@ class AudioPipeline(Pipeline):
             mono=options.channels == "mono",
             start_seconds=options.start_seconds,
             duration_seconds=options.duration_seconds,
+            stream=options.stream,
+            holes=options.holes,
+            keep_late_start=options.late_start == "keep",
             limits=limits,
         )
 
@@ -110,14 +125,14 @@ class AudioPipeline(Pipeline):
 
     def create(self, folder: Path, source: SourceInfo, output: OutputInfo, options: AudioWrite) -> Sink:  # type: ignore[override]
         if options.layout == "tensor":
-            return TensorSink(folder, options.format or "npy")
+            return TensorSink(folder, options.format or "npy", float_bits=output.float_bits)
         exact = (source.rate or Fraction(1)) * output.ratio[0]
         rate_hz = max(1, round(exact))
         notes = [] if rate_hz == exact else [f"sample rate {float(exact):g} Hz rounded to {rate_hz} Hz"]
         suffix = options.format or "wav"
         return FileSink(
             folder,
-            format := stored_format(source, options),
+            format := stored_format(source, options, output.float_bits),
             channel_views(output.channels, suffix),
             lambda path: AudioWriter(path, rate_hz=rate_hz, format=format),
             notes=lambda: notes,
@@ -149,19 +164,19 @@ class AudioPipeline(Pipeline):
 
     def write_lossless(self, folder: Path, data: np.ndarray, info: SourceInfo) -> Path:
         path = folder / "input.wav"
-        format = SampleFormat(32, floating=True)
+        format = SampleFormat(64 if data.dtype == np.float64 else 32, floating=True)
         with AudioWriter(
             path, rate_hz=round(info.rate or 1), format=format, channels=data.shape[1]
         ) as writer:
-            writer.write(data.astype(np.float32))
+            writer.write(data.astype(format.dtype))
         return path
 
 
-def stored_format(source: SourceInfo, options: AudioWrite) -> SampleFormat:
-    """At least the source's bits, in steps that the format has."""
+def stored_format(source: SourceInfo, options: AudioWrite, float_bits: int = 32) -> SampleFormat:
+    """At least the source's bits, in steps that the format has; float_bits: of what is computed."""
     flac = options.format == "flac"
     if options.bit_depth == "float" or (options.bit_depth is None and source.floating and not flac):
-        return SampleFormat(32, floating=True)
+        return SampleFormat(float_bits, floating=True)
     bits = options.bit_depth or (24 if source.floating else max(16, source.bit_depth))
     most = 24 if flac else 32
     return SampleFormat(min(most, next(b for b in (16, 24, 32) if b >= min(int(bits), 32))), signed=True)

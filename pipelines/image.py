@@ -151,7 +151,7 @@ class ImagePipeline(Pipeline):
 
     def create(self, folder: Path, source: SourceInfo, output: OutputInfo, options: ImageWrite) -> Sink:  # type: ignore[override]
         if options.layout == "tensor":
-            return TensorSink(folder, options.format or "npy")
+            return TensorSink(folder, options.format or "npy", float_bits=output.float_bits)
         suffix = options.format or "png"
         stored = options.bit_depth or (16 if source.bit_depth > 8 and suffix in _DEEP else 8)
         if options.layout == "grid":

@@ -179,7 +179,7 @@ class VideoPipeline(Pipeline):
 
     def create(self, folder: Path, source: VideoInfo, output: OutputInfo, options: VideoWrite) -> Sink:  # type: ignore[override]
         if options.layout == "tensor":
-            return TensorSink(folder, options.format or "npy")
+            return TensorSink(folder, options.format or "npy", float_bits=output.float_bits)
         return _FilmSink(folder, _video_info(source), output, options)
 
     def typical_input(self) -> SourceInfo:

@@ -1,8 +1,8 @@
 """The end of the compute step: a stack's output in float32, normalized and rounded to stored samples.
 
 On a CPU one compiled pass over values in the cache does all of it, the same bits wherever in a chunk a value
-lies (torch's own sigmoid is not: it ends a block with another loop). On a GPU torch does the same steps one
-by one, in place. Nothing is convolved here.
+lies (torch's own sigmoid is not: it ends a block with another loop). On a GPU, and in float64, torch does the
+same steps one by one, in place. Nothing is convolved here.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ class Finisher:
         self._above = high * sample_format.factor + 0.5
 
     def __call__(self, values: Tensor) -> np.ndarray:
-        """Stored samples (C, n, ...) of float32 values (C, n, ...), which may be overwritten.
+        """Stored samples (C, n, ...) of float32 or float64 values (C, n, ...), which may be overwritten.
 
         Raises ComputeError for NaN and infinity.
         """
         if values.numel() == 0:
             return np.empty(tuple(values.shape), self._format.dtype)
-        if values.device.type != "cuda":
+        if values.device.type != "cuda" and values.dtype == torch.float32:
             return self._compiled(values.contiguous().cpu().numpy())
         low, high = torch.aminmax(values)
         if not (math.isfinite(low.item()) and math.isfinite(high.item())):
             raise ComputeError(NOT_FINITE)
         values = self._normalizer(values)
         if self._format.floating:
-            return values.contiguous().cpu().numpy()
+            return values.contiguous().cpu().numpy().astype(self._format.dtype, copy=False)
         return self._rounded(
             values.contiguous() if values.device.type == "cuda" else values.contiguous().cpu()
         )

@@ -28,7 +28,12 @@ from mediaconv.pipeline import SourceInfo
 
 __all__ = ["ComputeStep", "TorchStep", "choose_chunk", "make_step", "pick_device"]
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+PRECISIONS = {
+    "float32": torch.float32,
+    "float64": torch.float64,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
 CONVOLUTIONS = (F.conv2d, F.conv3d)
 
 
@@ -53,7 +58,7 @@ class ComputeStep(Protocol):
 
 
 class TorchStep:
-    """Any stack on any device, streamed by mediaconv.nn; output normalized in float32."""
+    """Any stack on any device, streamed by mediaconv.nn; output normalized in float32, or in float64."""
 
     def __init__(
         self,
@@ -92,7 +97,8 @@ class TorchStep:
         native = raw if raw.dtype.isnative else raw.astype(raw.dtype.newbyteorder("="))
         if not native.flags.writeable or any(stride < 0 for stride in native.strides):
             native = native.copy()
-        x = torch.from_numpy(native).to(self._device).to(torch.float32, copy=True)
+        wide = torch.float64 if self._dtype == torch.float64 else torch.float32
+        x = torch.from_numpy(native).to(self._device).to(wide, copy=True)
         if self._scale != 1.0:
             x.div_(self._scale)
         x = x.to(self._dtype).movedim(-1, 0).unsqueeze(0)
@@ -181,8 +187,8 @@ def _prepared(module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn
 
 
 def _values(y: Tensor) -> Tensor:
-    """(1, C, n, ...) in any type to (C, n, ...) in float32 that may be overwritten."""
-    y = y[0].float()
+    """(1, C, n, ...) in any type to (C, n, ...) in float32, or float64 as it is, that may be overwritten."""
+    y = y[0] if y.dtype == torch.float64 else y[0].float()
     shared = any(step == 0 and size > 1 for step, size in zip(y.stride(), y.shape, strict=True))
     return y.clone() if shared else y
 

@@ -130,8 +130,9 @@ class RunConfig(Section):
     device: Annotated[
         str, Rule(_check_device, {"type": "string", "pattern": r"^(auto|cpu|mps|cuda(:[0-9]+)?)$"})
     ] = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps")
-    precision: Literal["float32", "bfloat16", "float16"] = Field(
-        default="float32", description="of the computation"
+    precision: Literal["float32", "float64", "bfloat16", "float16"] = Field(
+        default="float32",
+        description="of the computation; float64: of weights, samples and outputs that are floats too",
     )
     chunk: Annotated[int | str, integer_or("auto", 1)] = Field(
         default="auto", description="auto, or a number of samples, rows or frames"

@@ -59,6 +59,11 @@ class Computation:
         self._precision = precision
 
     @property
+    def floats(self) -> SampleFormat:
+        """How values that are not rounded are handed on: in float64 where that is computed, else float32."""
+        return SampleFormat(64 if self._precision == "float64" else 32, floating=True)
+
+    @property
     def maps(self) -> tuple[AxisMap, ...]:
         """What outputs read, per axis."""
         return tuple(axis_map(self.module, axis) for axis in range(self._dims))
@@ -95,7 +100,8 @@ class Computation:
                 f"an input of {' x '.join(str(n) for n in info.shape)} leaves no output; "
                 "the stack's kernels are larger than it: use padding: same"
             )
-        return OutputInfo(self.output_channels, shape, tuple(1 / m.total_stride for m in maps))
+        ratio = tuple(1 / m.total_stride for m in maps)
+        return OutputInfo(self.output_channels, shape, ratio, self.floats.bits)
 
     def step(self, info: SourceInfo, format: SampleFormat) -> ComputeStep:
         """A fresh pass over one input."""
@@ -107,7 +113,8 @@ class Computation:
         if not isinstance(normalizer, MinMax):
             raise TypeError(f"{normalizer.name} needs no first pass")
         normalizer.reset()
-        plain = self._step(source.info, make_normalizer("none", signal_range=normalizer.signal_range), FLOATS)
+        unchanged = make_normalizer("none", signal_range=normalizer.signal_range)
+        plain = self._step(source.info, unchanged, self.floats)
         run_conversion(
             source, [Branch(plain, _RangeObserver(normalizer))], chunk_size=self.chunk_size(source.info)
         )
@@ -143,11 +150,12 @@ class _RangeObserver:
 
 
 class ArraySink(Sink):
-    """Keeps the normalized values in memory: float32 (C', ...)."""
+    """Keeps the normalized values in memory: (C', ...), in `format`."""
 
     format = FLOATS
 
-    def __init__(self) -> None:
+    def __init__(self, format: SampleFormat | None = None) -> None:
+        self.format = format or self.format
         self._parts: list[np.ndarray] = []
 
     def write(self, samples: np.ndarray, times: Times) -> None:
@@ -162,7 +170,7 @@ class ArraySink(Sink):
     @property
     def values(self) -> np.ndarray:
         """All that was written."""
-        return np.concatenate(self._parts, axis=1) if self._parts else np.empty((0, 0), np.float32)
+        return np.concatenate(self._parts, axis=1) if self._parts else np.empty((0, 0), self.format.dtype)
 
 
 class Computations:

@@ -114,7 +114,8 @@ def convert(
         taken as they are.
     output: the folder of the files that this one input becomes (`channel_0.mp4`, ...), new or empty. Without
         it, values come back: of a file or an array all of them, as float32 (C', n', ...) in the kind of the
-        input (numpy, torch); of an iterator, arrays as soon as they are complete.
+        input (numpy, torch), or as float64 with `precision="float64"`; of an iterator, arrays as soon as they
+        are complete.
     overwrite: take a folder that is not empty too: files of the same names are replaced, others stay.
     pipeline: the kind of media (audio, image, video or a plug-in); by default by the file's extension or the
         number of axes. rate: of an array or iterator: samples or frames a second.
@@ -267,20 +268,18 @@ def _written(
 def _values(source: Source, reopen: Callable[[], Source], computations: Computations) -> np.ndarray:
     from mediaconv.engine.computation import ArraySink
 
-    sink = ArraySink()
     with _usage_errors():
         computation, _ = computations.prepare(source.info, reopen)
+        sink = ArraySink(computation.floats)
         computation.write(source, sink)
     return sink.values
 
 
 def _streamed(source: Source, computations: Computations) -> Iterator[np.ndarray]:
     """Outputs chunk by chunk, computed when they are asked for."""
-    from mediaconv.engine.computation import FLOATS
-
     with _usage_errors():
         computation, _ = computations.prepare(source.info, _read_once)
-    step = computation.step(source.info, FLOATS)
+    step = computation.step(source.info, computation.floats)
     for chunk in source.chunks(0):
         values = step.push(chunk.data)
         if values.size:

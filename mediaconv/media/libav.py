@@ -9,7 +9,6 @@ from typing import Any
 
 import av
 import av.logging
-from av.format import Flags
 
 from mediaconv.errors import ReadError
 from mediaconv.media.files import describe, one_line, read_head
@@ -21,6 +20,9 @@ av.logging.set_libav_level(av.logging.PANIC)
 # Demuxers of lists of other files, of text and of devices: the file alone is the input.
 NOT_MEDIA = frozenset({"concat", "hls", "dash", "imf", "tty", "lavfi", "sdp", "rtsp", "sap", "ffmetadata"})
 
+UNSIGNED = {".mlp": "mlp", ".thd": "truehd", ".dts": "dts"}
+"""Demuxers of streams that no signature begins, by suffix: tried where the content tells nothing."""
+
 
 def open_container(path: Path) -> Any:
     """Open a sound or film file, told by its content. Raises ReadError; the caller closes it.
@@ -30,10 +32,12 @@ def open_container(path: Path) -> Any:
     head = read_head(path)
     check_complete(path, head)
     try:
-        # by descriptor, because by name FFmpeg goes by some suffixes; it keeps a copy
-        with open(path, "rb", buffering=0) as file:
-            options = {"fd": str(file.fileno()), "protocol_whitelist": "fd"}
-            container: Any = av.open("fd:", metadata_errors="replace", container_options=options)
+        try:
+            container = _opened(path, None)
+        except av.error.InvalidDataError:
+            if path.suffix.lower() not in UNSIGNED:
+                raise
+            container = _opened(path, UNSIGNED[path.suffix.lower()])
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise ReadError(
             f"{path}: no sound or film that can be read ({one_line(error)}; {describe(head)})"
@@ -42,6 +46,13 @@ def open_container(path: Path) -> Any:
         container.close()
         raise ReadError(f"{path}: no sound or film: {describe(head)}")
     return container
+
+
+def _opened(path: Path, format: str | None) -> Any:
+    """By descriptor, because by name FFmpeg goes by some suffixes; it keeps a copy."""
+    with open(path, "rb", buffering=0) as file:
+        options = {"fd": str(file.fileno()), "protocol_whitelist": "fd"}
+        return av.open("fd:", format=format, metadata_errors="replace", container_options=options)
 
 
 def packets(path: Path, container: Any, stream: Any) -> Iterator[Any]:
@@ -55,12 +66,9 @@ def packets(path: Path, container: Any, stream: Any) -> Iterator[Any]:
         raise ReadError(f"{path}: the file is cut off within its last frame; copy or download it again")
 
 
-def clock_origin(container: Any, *, windowed: bool) -> Fraction:
-    """The time of the file that counts as zero, in seconds.
+def clock_origin(container: Any) -> Fraction:
+    """The time of the file that counts as zero, in seconds: its start, or 0 where it starts before.
 
-    Times are kept as the file states them, except where its clock starts anywhere (MPEG streams) or where
-    reading starts at a given second: then they count from the file's start.
+    What lies before 0 is an encoder's delay, which players leave out.
     """
-    if windowed or container.format.flags & Flags.ts_discont.value:
-        return Fraction(container.start_time or 0, av.time_base)
-    return Fraction(0)
+    return max(Fraction(0), Fraction(container.start_time or 0, av.time_base))

@@ -14,10 +14,10 @@ import numpy as np
 class SampleFormat:
     """How a file stores a sample.
 
-    bits: of a stored integer; 32 for float.
+    bits: of a stored integer, or of a float: 32 or 64.
     signed: sound: a value v in [-1, 1] is stored as round(v * 2**(bits-1)), at most 2**(bits-1) - 1;
         otherwise pictures: v in [0, 1] is stored as round(v * (2**bits - 1)).
-    floating: values are stored as float32, unrounded and unclipped.
+    floating: values are stored as float32 or float64, unrounded and unclipped.
 
     >>> SampleFormat(8).quantize(np.array([0.0, 0.5, 1.0], np.float32))
     array([  0, 128, 255], dtype=uint8)
@@ -31,7 +31,7 @@ class SampleFormat:
     def dtype(self) -> np.dtype:
         """Numpy type that holds a stored sample: the smallest of 8, 16, 32 bits."""
         if self.floating:
-            return np.dtype(np.float32)
+            return np.dtype(f"float{self.bits}")
         width = 8 if self.bits <= 8 else 16 if self.bits <= 16 else 32
         return np.dtype(f"{'int' if self.signed else 'uint'}{width}")
 
@@ -53,7 +53,7 @@ class SampleFormat:
     def quantize(self, values: np.ndarray) -> np.ndarray:
         """Values in the signal's range to stored samples; what lies outside is clipped."""
         if self.floating:
-            return np.asarray(values, np.float32)
+            return np.asarray(values, self.dtype)
         scaled = np.rint(np.asarray(values, np.float64) * self.factor)
         return np.clip(scaled, self.low, self.high).astype(self.dtype)
 

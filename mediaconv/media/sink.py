@@ -16,17 +16,21 @@ from mediaconv.media.samples import SampleFormat
 @dataclass(frozen=True)
 class OutputInfo:
     """What the stack makes of an input: channels, and per axis the length (None: not known before the
-    end) and the output steps for one input step (1/2 after a stride of 2)."""
+    end) and the output steps for one input step (1/2 after a stride of 2).
+
+    float_bits: of a computed value: 32, or 64 with `precision: float64`.
+    """
 
     channels: int
     shape: tuple[int | None, ...]
     ratio: tuple[Fraction, ...]
+    float_bits: int = 32
 
 
 class Sink(ABC):
     """The files that one input's output becomes, written in the folder it was made with.
 
-    format: what `write` wants: the engine quantizes to it (float32 as it is for a tensor).
+    format: what `write` wants: the engine quantizes to it (floats as they are for a tensor).
     """
 
     format: SampleFormat

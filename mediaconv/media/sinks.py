@@ -96,14 +96,16 @@ class FileSink(Sink):
 
 
 class TensorSink(Sink):
-    """The normalized values before quantization, float32 (C, ...), as one `tensor.npy` or `.safetensors`."""
+    """The normalized values before quantization, (C, ...), as one `tensor.npy` or `.safetensors`.
 
-    format = SampleFormat(32, floating=True)
+    float_bits: of a value, 32 or 64.
+    """
 
-    def __init__(self, folder: Path, suffix: str) -> None:
+    def __init__(self, folder: Path, suffix: str, *, float_bits: int = 32) -> None:
+        self.format = SampleFormat(float_bits, floating=True)
         self._final = folder / f"tensor.{suffix}"
         self._part = part_path(self._final)
-        self._writer = TensorWriter(self._part)
+        self._writer = TensorWriter(self._part, float_bits=float_bits)
 
     def write(self, samples: np.ndarray, times: Times) -> None:
         self._writer.write(samples)

@@ -32,6 +32,8 @@ AUDIO_SUFFIXES = frozenset(
         ".ac3",
         ".eac3",
         ".dts",
+        ".thd",
+        ".mlp",
         ".wma",
         ".mka",
         ".amr",

@@ -25,7 +25,8 @@ def build_stack(
     rate_hz: float | None = None,
     shape: tuple[int | None, ...] | None = None,
 ) -> mnn.Sequential:
-    """The stack of a configuration for inputs of `channels`, in evaluation mode, float32, on the CPU.
+    """The stack of a configuration for inputs of `channels`, in evaluation mode, on the CPU, in float32,
+    or in float64 where the configuration says so.
 
     rate_hz: steps of the stream axis a second, for kernels given in Hz.
     shape: length of the input along each axis, where it is known, to tell what the stack will hold.
@@ -43,6 +44,8 @@ def _built(config: RunConfig, pipeline: Pipeline, signal: Signal, rate_hz: float
     budget = MemoryBudget() if limit is None else MemoryBudget(limit)
     stack = build_sequence(config.stack, BuildContext(signal, file, budget))
     budget.add_outputs(signal.after(stack))
+    if config.precision == "float64":  # before numbers are written, which would be rounded
+        stack.double()
     seed_parameters(stack, config.seed)
     bound_layers = iter_bound_layers(config.stack, stack, rate_hz=rate_hz)
     for (path, spec), bound in zip(walk(config.stack), bound_layers, strict=True):

@@ -42,7 +42,7 @@ TOP = [  # a line beside a right file, and what is said of it at line 5
     ("device: cdua", "device: got 'cdua', expected auto, cpu, cuda, cuda:N or mps (did you mean 'cuda'?)"),
     ("device: gpu", "(did you mean 'cuda'?)"),
     ("device: cuda:x", "device: got 'cuda:x', expected auto"),
-    ("precision: float8", "precision: got 'float8', expected 'float32', 'bfloat16' or 'float16' (did you"),
+    ("precision: float8", "precision: got 'float8', expected 'float32', 'float64', 'bfloat16' or 'float16'"),
     ("chunk: 0", "chunk: got 0, expected auto or an integer >= 1"),
     ("chunk: atuo", "chunk: got 'atuo', expected auto or an integer >= 1 (did you mean 'auto'?)"),
     ("causal: 'true'", "{raster: B}; write it without quotes"),

@@ -16,23 +16,28 @@ import numpy as np
 
 from mediaconv.errors import ReadError
 from mediaconv.media.audio.sound_clock import SoundClock, silence
+from mediaconv.media.audio.speakers import WAV_ORDER, are_speakers
 from mediaconv.media.files import one_line
 from mediaconv.media.integrity.extent import Extent
-from mediaconv.media.libav import open_container, packets
+from mediaconv.media.libav import clock_origin, open_container, packets
+from mediaconv.media.streams import choice_notes, choose_stream
 
-WAV_ORDER = (
-    *("FL", "FR", "FC", "LFE", "BL", "BR", "FLC", "FRC", "BC", "SL", "SR", "TC"),
-    *("TFL", "TFC", "TFR", "TBL", "TBC", "TBR"),
-)
-"""Speakers by the bits of a WAV file's channel mask."""
 SCALES = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63, "flt": 1.0, "dbl": 1.0}
 DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 BITS = {"u8": 8, "s16": 16, "s32": 32, "s64": 64, "flt": 16, "dbl": 16}
-FLOAT_PCM = ("pcm_f32", "pcm_f64", "pcm_f16", "pcm_f24")
+FLOAT_PCM = {"pcm_f16": 32, "pcm_f24": 32, "pcm_f32": 32, "pcm_f64": 64}
+LOSSLESS = frozenset({"wavpack", "als"})
+"""Codecs that store floats as they are, beside integers."""
+LATE = Fraction(1, 100)
+"""Seconds: a shorter delay of the sound is a container's rounding, and is not told."""
 
 
 class LibavDecoder:
-    """The best sound stream of a file; see `mediaconv.media.audio.reader.Decoder`.
+    """One sound stream of a file; see `mediaconv.media.audio.reader.Decoder`.
+
+    stream: its number among the sound streams or its language; None: the best one. holes: "silence" or
+    "close", what becomes of holes and overlaps in its times. keep_late_start: silence comes before sound that
+    begins after the file does.
 
     bit_depth: of what the decoder gives: 32 for 24-bit ALAC. Channels are in WAV's order. The number of
     samples is known only at the end: containers state it with the encoder's padding.
@@ -41,16 +46,21 @@ class LibavDecoder:
     samples: int | None = None
     layout: tuple[str, ...] = ()
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        stream: int | str | None = None,
+        holes: str = "silence",
+        keep_late_start: bool = False,
+    ) -> None:
         self._path = path
+        self._keep_late_start = keep_late_start
         self._container = open_container(path)
         try:
-            self._stream = self._container.streams.best("audio")
-            if self._stream is None:
-                what = (
-                    "a sound stream that cannot be decoded" if self._container.streams.audio else "no sound"
-                )
-                raise ReadError(f"{path}: the file holds {what}")
+            best = self._container.streams.best("audio")
+            self._stream = choose_stream(path, self._container, "audio", stream, best)
+            self._chosen = [] if stream is not None else choice_notes(self._container, "audio", self._stream)
             self._stream.thread_type = "AUTO"
             self._extent = Extent(self._container, self._stream)
             self._frames = self._decoded()
@@ -68,21 +78,22 @@ class LibavDecoder:
         if are_speakers(names):
             self._order = sorted(range(len(names)), key=lambda k: WAV_ORDER.index(names[k]))
         self.layout = tuple(names[k] for k in self._order)
-        self._clock = SoundClock(self.rate_hz)
+        self._clock = SoundClock(self.rate_hz, close=holes == "close")
+        self._late_samples = self._late(first)
         name = self._stream.codec_context.name
-        self.floating = name.startswith(FLOAT_PCM)
-        stored = re.match(r"pcm_[su](\d+)", name)
         kind = first.format.name.removesuffix("p")
-        self.bit_depth = 32 if self.floating else int(stored[1]) if stored else BITS[kind]
+        stored = re.match(r"pcm_[su](\d+)", name)
+        self.floating = name.startswith(tuple(FLOAT_PCM)) or (name in LOSSLESS and kind == "flt")
+        integer_bits = int(stored[1]) if stored else BITS[kind]
+        self.bit_depth = FLOAT_PCM.get(name[:7], 32) if self.floating else integer_bits
 
     def blocks(self, first: int) -> Iterator[np.ndarray]:
         """See `Decoder.blocks`. Decodes from the start: seeking in lossy sound is not exact to the sample.
 
         `first` counts from the file's start, as of its film: before the sound begins there is silence.
-        Holes in the times are filled with silence.
         """
         skip = first
-        late = True
+        late = self._late_samples if first or self._keep_late_start else 0
         for frame in self._frames:
             if frame.sample_rate != self.rate_hz or len(frame.layout.channels) != self.channels:
                 raise ReadError(
@@ -92,10 +103,8 @@ class LibavDecoder:
             block = _samples(frame)
             if self._order:
                 block = block[:, self._order]
-            hole = self._clock.hole(_seconds(frame), len(block))
-            if late:
-                late = False
-                hole = self._late(frame) if first else 0
+            hole = self._clock.hole(_seconds(frame), len(block)) + late
+            late = 0
             block = block[max(0, -hole) :]
             for part in (*silence(hole, self.channels), block):
                 skipped = min(skip, len(part))
@@ -105,7 +114,12 @@ class LibavDecoder:
 
     def notes(self) -> list[str]:
         """See `Decoder.notes`."""
-        return self._extent.notes() + self._clock.notes()
+        late = Fraction(self._late_samples, self.rate_hz)
+        told = []
+        if late > LATE:
+            kept = "silence comes before it" if self._keep_late_start else "read.late_start: keep keeps that"
+            told = [f"the sound begins {float(late):.3f} s after the file; {kept}"]
+        return self._chosen + told + self._extent.notes() + self._clock.notes()
 
     def close(self) -> None:
         """Release the file. May be called twice."""
@@ -116,7 +130,7 @@ class LibavDecoder:
         begin = _seconds(frame)
         if begin is None or self._container.start_time is None:
             return 0
-        return max(0, round((begin - Fraction(self._container.start_time, av.time_base)) * self.rate_hz))
+        return max(0, round((begin - clock_origin(self._container)) * self.rate_hz))
 
     def _decoded(self) -> Iterator[av.AudioFrame]:
         try:
@@ -130,17 +144,12 @@ class LibavDecoder:
         self._extent.finish()
 
 
-def are_speakers(names: list[str]) -> bool:
-    """Whether each channel is a speaker of WAV's."""
-    return len(names) > 1 and len(set(names)) == len(names) and set(names) <= set(WAV_ORDER)
-
-
 def _seconds(frame: Any) -> Fraction | None:
     return None if frame.pts is None else frame.pts * Fraction(frame.time_base)
 
 
 def _samples(frame: av.AudioFrame) -> np.ndarray:
-    """Shape: (n, C), float32."""
+    """Shape: (n, C): float32, or float64 where samples have more bits than that holds."""
     kind = frame.format.name.removesuffix("p")
     count = len(frame.layout.channels)
     planar = frame.format.is_planar
@@ -148,7 +157,8 @@ def _samples(frame: av.AudioFrame) -> np.ndarray:
     length = frame.samples * (1 if planar else count)
     parts = [np.frombuffer(plane, DTYPES[kind])[:length] for plane in planes]
     data = np.stack(parts, axis=1) if planar else parts[0].reshape(-1, count)
-    if kind == "flt":
-        return data.astype(np.float32)
+    if kind in ("flt", "dbl"):
+        return np.array(data)  # a copy: the frame's memory is used again
     values = data.astype(np.float64) - (SCALES["u8"] if kind == "u8" else 0.0)
-    return (values / SCALES[kind]).astype(np.float32)
+    values /= SCALES[kind]
+    return values if kind in ("s32", "s64") else values.astype(np.float32)

@@ -17,6 +17,7 @@ import numpy as np
 from mediaconv.errors import ReadError
 from mediaconv.media.audio.libav_decoder import LibavDecoder
 from mediaconv.media.audio.sndfile_decoder import SndfileDecoder
+from mediaconv.media.audio.wav_decoder import WavDecoder
 from mediaconv.media.audio.writer import AudioWriter
 from mediaconv.media.files import read_head
 from mediaconv.media.integrity.completeness import check_complete
@@ -50,7 +51,7 @@ class AudioInfo(SourceInfo):
 
 
 class Decoder(Protocol):
-    """What the reader needs of a library: sound as float32 blocks from a given sample on."""
+    """What the reader needs of a library: sound in blocks of floats from a given sample on."""
 
     rate_hz: int
     channels: int
@@ -60,7 +61,7 @@ class Decoder(Protocol):
     layout: tuple[str, ...]
 
     def blocks(self, first: int) -> Iterator[np.ndarray]:
-        """Blocks of any length, shape (n, C), from sample `first` to the end. Raises ReadError."""
+        """Blocks from sample `first` to the end: (n, C), any n, float32 or float64. Raises ReadError."""
 
     def notes(self) -> list[str]:
         """What a user should know of what was decoded."""
@@ -73,6 +74,8 @@ class AudioReader(Source):
     """One sound file, or the best sound stream of a film, opened.
 
     mono: the mean of all channels. start_seconds, duration_seconds: the window read, to the nearest sample.
+    stream: which sound of several, by its number from 0 or its language. holes: "silence" or "close".
+    keep_late_start: silence comes before sound that begins after the film of its file.
 
     Raises ReadError, on opening and while reading.
     """
@@ -86,6 +89,9 @@ class AudioReader(Source):
         mono: bool = False,
         start_seconds: float = 0.0,
         duration_seconds: float | None = None,
+        stream: int | str | None = None,
+        holes: str = "silence",
+        keep_late_start: bool = False,
         limits: Limits | None = None,
     ) -> None:
         self._path = Path(path)
@@ -101,7 +107,10 @@ class AudioReader(Source):
         stated = _stated_channels(head)
         if stated:
             self._check_channels(stated, limits)
-        self._decoder: Decoder = SndfileDecoder.open(self._path) or LibavDecoder(self._path)
+        alone = None if stream else WavDecoder.open(self._path, head) or SndfileDecoder.open(self._path)
+        self._decoder: Decoder = alone or LibavDecoder(
+            self._path, stream=stream, holes=holes, keep_late_start=keep_late_start
+        )
         try:
             self._check_channels(self._decoder.channels, limits)
             self._set_window(start_seconds, duration_seconds)
@@ -122,7 +131,8 @@ class AudioReader(Source):
     def chunks(self, size: int) -> Iterator[Chunk]:
         """Chunks of `size` samples, the last one shorter. May be called once.
 
-        Shape: (n, C), float32 in [-1, 1]; files that store floats may go beyond.
+        Shape: (n, C), in [-1, 1]; files that store floats may go beyond. float32, or float64 where that would
+        round.
         """
         held: list[np.ndarray] = []
         count = total = 0
@@ -176,7 +186,7 @@ class AudioReader(Source):
             self._check_finite(block[:left], position)
             position += len(block)
             if self._mono and block.shape[1] > 1:
-                block = block.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+                block = block.mean(axis=1, keepdims=True, dtype=np.float64)
             if left is not None:
                 block = block[:left]
                 left -= len(block)

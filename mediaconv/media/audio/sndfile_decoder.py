@@ -10,25 +10,17 @@ import numpy as np
 import soundfile
 
 from mediaconv.errors import ReadError
-from mediaconv.media.files import one_line
+from mediaconv.media.audio.speakers import OGG_LAYOUT, OGG_ORDER, WAV_ORDER
+from mediaconv.media.audio.wav_decoder import read_format
+from mediaconv.media.files import one_line, read_head
 from mediaconv.media.integrity.ogg import links
 
 BLOCK_VALUES = 1 << 16
 BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "FLOAT": 32, "DOUBLE": 64}
 BITS |= {"ALAC_16": 16, "ALAC_20": 20, "ALAC_24": 24, "ALAC_32": 32, "DWVW_12": 12, "DWVW_24": 24}
 LOSSY_BITS = 16
-OGG_ORDER = {3: (0, 2, 1), 5: (0, 2, 1, 3, 4), 6: (0, 2, 1, 5, 3, 4), 7: (0, 2, 1, 6, 5, 3, 4)}
-OGG_ORDER |= {8: (0, 2, 1, 7, 5, 6, 3, 4)}
-"""Of Vorbis and Opus, whose third channel is no centre: WAV's order by their own."""
-OGG_LAYOUT = {
-    2: "FL FR",
-    3: "FL FR FC",
-    4: "FL FR BL BR",
-    5: "FL FR FC BL BR",
-    6: "FL FR FC LFE BL BR",
-    7: "FL FR FC LFE BC SL SR",
-    8: "FL FR FC LFE BL BR SL SR",
-}
+WIDE = frozenset({"PCM_32", "DOUBLE", "ALAC_32"})
+"""Samples that float32 would round."""
 
 
 class SndfileDecoder:
@@ -49,9 +41,10 @@ class SndfileDecoder:
         self.samples: int | None = sum(int(f.frames) for f in files)
         self.bit_depth = BITS.get(file.subtype, LOSSY_BITS)
         self.floating = file.subtype in ("FLOAT", "DOUBLE")
+        self._dtype = "float64" if file.subtype in WIDE else "float32"
         third = file.subtype in ("VORBIS", "OPUS")
         self._order = list(OGG_ORDER.get(self.channels, ())) if third else []
-        self.layout = tuple(OGG_LAYOUT.get(self.channels, "").split()) if third else ()
+        self.layout = self._layout(third or (file.format == "FLAC" and self.channels > 2))
 
     @classmethod
     def open(cls, path: Path) -> SndfileDecoder | None:
@@ -68,13 +61,22 @@ class SndfileDecoder:
                     files.append(soundfile.SoundFile(os.open(path, os.O_RDONLY), closefd=True))
                 else:
                     files.append(soundfile.SoundFile(PartOfFile(path, start, end)))
-            if any(_is_left_to_libav(file) for file in files):
+            if any(_is_left_to_libav(file, path) for file in files):
                 raise soundfile.LibsndfileError(0)
         except soundfile.LibsndfileError:
             for file in files:
                 file.close()
             return None
         return cls(path, files)
+
+    def _layout(self, by_count: bool) -> tuple[str, ...]:
+        """By the number of channels in Vorbis, Opus and FLAC, by the mask in WAV."""
+        if by_count:
+            return tuple(OGG_LAYOUT.get(self.channels, "").split())
+        format = read_format(read_head(self._path))
+        mask = 0 if format is None else format.mask
+        speakers = tuple(name for bit, name in enumerate(WAV_ORDER) if mask >> bit & 1)
+        return speakers if len(speakers) == self.channels > 1 else ()
 
     def blocks(self, first: int) -> Iterator[np.ndarray]:
         """See `Decoder.blocks`. Integers are scaled by 2**(bits-1)."""
@@ -87,7 +89,7 @@ class SndfileDecoder:
                 if first:
                     file.seek(first)
                     first = 0
-                while len(block := file.read(size, dtype="float32", always_2d=True)):
+                while len(block := file.read(size, dtype=self._dtype, always_2d=True)):
                     yield block[:, self._order] if self._order else block
         except soundfile.LibsndfileError as error:
             raise ReadError(f"{self._path}: damaged: decoding stopped ({one_line(error)})") from error
@@ -102,10 +104,12 @@ class SndfileDecoder:
             file.close()
 
 
-def _is_left_to_libav(file: soundfile.SoundFile) -> bool:
+def _is_left_to_libav(file: soundfile.SoundFile, path: Path) -> bool:
     """What libsndfile ends by an estimate of the length, or gives in an order of channels of its own."""
     estimated = file.format == "FLAC" and not 0 < file.frames < 2**62
-    return file.subtype.startswith("MPEG") or estimated or (file.subtype[:4] == "ALAC" and file.channels > 2)
+    placed = file.format == "CAF" and b"chan" in read_head(path)
+    own_order = file.channels > 2 and (file.subtype[:4] == "ALAC" or placed)
+    return file.subtype.startswith("MPEG") or estimated or own_order
 
 
 class PartOfFile:

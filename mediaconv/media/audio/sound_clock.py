@@ -18,12 +18,14 @@ ROUNDING = Fraction(1, 400)
 """Seconds: containers that count milliseconds round both ends of a frame."""
 SILENT_BLOCK = 1 << 16
 TOLD = 3
+CLOCK_JUMPS = "the sound's clock jumps, which was passed over"
 
 
 class SoundClock:
-    """Follows one stream's frames."""
+    """Follows one stream's frames. close: holes and overlaps are passed over, not mended."""
 
-    def __init__(self, rate_hz: int) -> None:
+    def __init__(self, rate_hz: int, *, close: bool = False) -> None:
+        self._close = close
         self._rate = rate_hz
         self._origin: Fraction | None = None
         self._given = 0
@@ -52,7 +54,7 @@ class SoundClock:
 
     def _mend(self, begin: Fraction, step: Fraction, samples: int) -> int:
         at = self._given / self._rate
-        if not -LONGEST_OVERLAP <= step <= LONGEST_FILLED:
+        if self._close or not -LONGEST_OVERLAP <= step <= LONGEST_FILLED:
             self._closed.append((at, float(step)))
             self._origin = begin - Fraction(self._given, self._rate)
             return 0
@@ -66,7 +68,8 @@ class SoundClock:
         if self._filled:
             notes.append(f"holes in the sound are silence, overlaps left out: {_listed(self._filled)}")
         if self._closed:
-            notes.append(f"the sound's clock jumps, which was passed over: {_listed(self._closed)}")
+            how = "holes in the sound are closed, overlaps kept" if self._close else CLOCK_JUMPS
+            notes.append(f"{how}: {_listed(self._closed)}")
         return notes
 
 

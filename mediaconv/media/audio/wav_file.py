@@ -56,7 +56,7 @@ class WavFile:
     def write(self, samples: np.ndarray) -> None:
         """Shape: (n, C), in the format's type; 24-bit samples in the low bits of int32."""
         if self._format.floating:
-            data = samples.astype("<f4").tobytes()
+            data = samples.astype(f"<f{self._format.bits // 8}").tobytes()
         elif self._format.bits == 24:
             data = samples.astype("<i4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
         else:

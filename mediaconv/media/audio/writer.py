@@ -35,7 +35,7 @@ class AudioWriter:
     """One sound file; samples are appended, `close` completes it.
 
     path: its suffix (.wav, .flac) chooses the format. format: of the samples: signed integers of 16, 24 (in
-    the low bits of int32) or 32 bits, or float32; FLAC holds 16 and 24 bits.
+    the low bits of int32) or 32 bits, or floats of 32 or 64; FLAC holds 16 and 24 bits.
 
     Raises WriteError.
     """

@@ -21,22 +21,23 @@ from mediaconv.errors import ReadError, WriteError, nearest
 from mediaconv.media.files import one_line, read_head
 
 TENSOR_NAME = "output"
-STORED = np.dtype("<f4")
 SAFETENSORS_ALIGNMENT = 8
 COPY_BYTES = 1 << 20
 
 
 class TensorWriter:
-    """One tensor file of float32; chunks are appended along axis 1, `close` completes it.
+    """One tensor file of floats; chunks are appended along axis 1, `close` completes it.
 
     path: its suffix (.npy, .safetensors) chooses the format; in the latter the tensor's name is "output".
+    float_bits: of a value, 32 or 64.
     Until `close` the chunks lie in `.NAME.part` beside it, which needs as much space again.
 
     Raises WriteError.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, float_bits: int = 32) -> None:
         self._path = Path(path)
+        self._stored = np.dtype(f"<f{float_bits // 8}")
         suffix = self._path.suffix.lower()
         if suffix not in HEADERS:
             raise WriteError(
@@ -65,7 +66,7 @@ class TensorWriter:
             self.abort()
 
     def write(self, chunk: np.ndarray) -> None:
-        """Append along axis 1. Shape: (C, n, ...), stored as float32; all but n as in the first chunk."""
+        """Append along axis 1. Shape: (C, n, ...), stored as floats; all but n as in the first chunk."""
         outer = (chunk.shape[0], *chunk.shape[2:])
         if self._outer is None:
             self._outer = outer
@@ -75,7 +76,7 @@ class TensorWriter:
                 f"(C, n, ...) with all but n as before: {self._outer}"
             )
         try:
-            self._spool.write(np.ascontiguousarray(chunk, STORED).data)
+            self._spool.write(np.ascontiguousarray(chunk, self._stored).data)
         except OSError as error:
             raise self._failure(error) from error
         self._lengths.append(chunk.shape[1])
@@ -89,7 +90,7 @@ class TensorWriter:
                 raise WriteError(f"{self._path}: no chunk was written")
             with open(self._path, "wb") as target:
                 shape = (self._outer[0], sum(self._lengths), *self._outer[1:])
-                target.write(self._header(shape))
+                target.write(self._header(shape, self._stored))
                 self._join(self._spool, target)
         except OSError as error:
             raise self._failure(error) from error
@@ -113,7 +114,7 @@ class TensorWriter:
         if self._outer is None:
             return
         channels = self._outer[0]
-        step_bytes = STORED.itemsize * int(np.prod(self._outer[1:], dtype=np.int64))
+        step_bytes = self._stored.itemsize * int(np.prod(self._outer[1:], dtype=np.int64))
         for channel in range(channels):
             offset = 0
             for length in self._lengths:
@@ -150,22 +151,23 @@ def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
         size -= len(part)
 
 
-def _npy_header(shape: tuple[int, ...]) -> bytes:
+def _npy_header(shape: tuple[int, ...], stored: np.dtype) -> bytes:
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(
-        buffer, {"descr": STORED.str, "fortran_order": False, "shape": shape}
+        buffer, {"descr": stored.str, "fortran_order": False, "shape": shape}
     )
     return buffer.getvalue()
 
 
-def _safetensors_header(shape: tuple[int, ...]) -> bytes:
-    size = STORED.itemsize * int(np.prod(shape, dtype=np.int64))
-    text = json.dumps({TENSOR_NAME: {"dtype": "F32", "shape": shape, "data_offsets": [0, size]}}).encode()
+def _safetensors_header(shape: tuple[int, ...], stored: np.dtype) -> bytes:
+    size = stored.itemsize * int(np.prod(shape, dtype=np.int64))
+    entry = {"dtype": f"F{8 * stored.itemsize}", "shape": shape, "data_offsets": [0, size]}
+    text = json.dumps({TENSOR_NAME: entry}).encode()
     text += b" " * (-len(text) % SAFETENSORS_ALIGNMENT)
     return struct.pack("<Q", len(text)) + text
 
 
-HEADERS: dict[str, Callable[[tuple[int, ...]], bytes]] = {
+HEADERS: dict[str, Callable[[tuple[int, ...], np.dtype], bytes]] = {
     ".npy": _npy_header,
     ".safetensors": _safetensors_header,
 }

@@ -151,7 +151,7 @@ class VideoReader(Source):
                 "a start of 0 or more and a duration above 0"
             )
         first = Fraction(self._container.start_time or 0, av.time_base)
-        self._origin = clock_origin(self._container, windowed=start_seconds > 0)
+        self._origin = clock_origin(self._container)
         self._start = Fraction(start_seconds).limit_denominator(10**9)
         self._end = None
         if duration_seconds is not None:
@@ -226,10 +226,22 @@ class VideoReader(Source):
         """Frames of the window at their times, counted from the window's start."""
         step = 1 / self._source_rate
         timed = timeline.rising(self._decoded(), step=step)
+        if not self._start:
+            timed = self._from_first(timed)
         timed = timeline.between(timed, start=self._start, end=self._end) if self._windowed() else timed
         if self._fps is None:
             return timed
         return timeline.at_rate(timed, rate=self._fps, last_duration=step)
+
+    def _from_first(
+        self, timed: Iterator[tuple[Fraction, av.VideoFrame]]
+    ) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+        """The same, where the file's start that the container tells is not before its first frame."""
+        late = Fraction(0)
+        for index, (time, frame) in enumerate(timed):
+            if index == 0:
+                late = min(self._origin, max(Fraction(0), -time))
+            yield time + late, frame
 
     def _decoded(self) -> Iterator[tuple[Fraction | None, av.VideoFrame]]:
         for time, frame in self._from_key_frame() if self._start else self._from_here():

@@ -57,7 +57,7 @@ class SoundCopy:
             source.close()
             return None, f"{path.name} has no sound to copy"
         start = Fraction(start_seconds).limit_denominator(10**9)
-        origin = clock_origin(source, windowed=start > 0)
+        origin = clock_origin(source)
         end = None
         if duration_seconds is not None:
             first = Fraction(source.start_time or 0, av.time_base)

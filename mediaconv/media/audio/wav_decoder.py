@@ -1,0 +1,125 @@
+"""Decoding what no library reads of WAV: integers in more bytes than needed or of over 32 bits, floats of 16.
+
+A sample of 24 bits in 4 bytes stands in the upper ones, as the format's specification says. Writes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from mediaconv.errors import ReadError
+
+PCM, IEEE_FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
+BLOCK_VALUES = 1 << 16
+LARGEST_INTEGER_BYTES = 8
+
+
+@dataclass(frozen=True)
+class WavFormat:
+    """The `fmt ` chunk. tag: PCM or IEEE_FLOAT, of extensible files that of the subformat. bits: as stated;
+    valid_bits: those in use. width: bytes of a stored sample. mask: speakers, a bit each; 0: not told."""
+
+    tag: int
+    channels: int
+    rate_hz: int
+    width: int
+    bits: int
+    valid_bits: int
+    mask: int
+
+
+def read_format(head: bytes) -> WavFormat | None:
+    """Of the first bytes of a WAV file; None where they hold none that is whole."""
+    if head[:4] not in (b"RIFF", b"RF64") or head[8:12] != b"WAVE":
+        return None
+    at = head.find(b"fmt ", 12)
+    if at < 0 or at + 24 > len(head):
+        return None
+    length = int.from_bytes(head[at + 4 : at + 8], "little")
+    tag, channels, rate, _, align, bits = struct.unpack_from("<HHIIHH", head, at + 8)
+    valid, mask = bits, 0
+    if tag == EXTENSIBLE and length >= 40 and at + 48 <= len(head):
+        valid, mask, tag = struct.unpack_from("<HIH", head, at + 26)
+    if not channels or align % channels:
+        return None
+    return WavFormat(tag, channels, rate, align // channels, bits, valid or bits, mask)
+
+
+class WavDecoder:
+    """A WAV file of such samples; see `mediaconv.media.audio.reader.Decoder`."""
+
+    def __init__(self, path: Path, format: WavFormat) -> None:
+        self._path = path
+        self._format = format
+        self._file = open(path, "rb")  # noqa: SIM115 - lives as long as this
+        self._start, size = _data_chunk(self._file, os.fstat(self._file.fileno()).st_size)
+        self.rate_hz = format.rate_hz
+        self.channels = format.channels
+        self.samples: int | None = size // (format.width * format.channels)
+        self.floating = format.tag == IEEE_FLOAT
+        self.bit_depth = 32 if self.floating else min(64, format.valid_bits)
+        self.layout: tuple[str, ...] = ()
+
+    @classmethod
+    def open(cls, path: Path, head: bytes) -> WavDecoder | None:
+        """None where libraries read the file."""
+        format = read_format(head)
+        if format is None or not _is_odd(format) or format.rate_hz < 1:
+            return None
+        return cls(path, format)
+
+    def blocks(self, first: int) -> Iterator[np.ndarray]:
+        """See `Decoder.blocks`."""
+        frame = self._format.width * self.channels
+        left = (self.samples or 0) - first
+        self._file.seek(self._start + first * frame)
+        while left > 0:
+            count = min(left, max(1, BLOCK_VALUES // self.channels))
+            data = self._file.read(count * frame)
+            if len(data) < count * frame:
+                raise ReadError(f"{self._path}: cut off or damaged: {left} samples are missing")
+            yield self._values(data).reshape(-1, self.channels)
+            left -= count
+
+    def notes(self) -> list[str]:
+        """See `Decoder.notes`."""
+        return []
+
+    def close(self) -> None:
+        """Release the file. May be called twice."""
+        self._file.close()
+
+    def _values(self, data: bytes) -> np.ndarray:
+        if self.floating:
+            return np.frombuffer(data, "<f2").astype(np.float32)
+        stored = np.frombuffer(data, np.uint8).reshape(-1, self._format.width)
+        wide = np.zeros((len(stored), LARGEST_INTEGER_BYTES), np.uint8)
+        wide[:, LARGEST_INTEGER_BYTES - self._format.width :] = stored  # to the upper bytes
+        return wide.view("<i8")[:, 0] / 2.0**63
+
+
+def _is_odd(format: WavFormat) -> bool:
+    if format.tag == IEEE_FLOAT:
+        return format.bits == 16 and format.width == 2
+    wider = format.width > (format.bits + 7) // 8 > 0
+    odd = format.width > 1 if wider else format.width > 4
+    return format.tag == PCM and odd and format.width <= LARGEST_INTEGER_BYTES
+
+
+def _data_chunk(file: BinaryIO, size: int) -> tuple[int, int]:
+    """Where the samples begin, and how many bytes they are."""
+    offset = 12
+    while offset + 8 <= size:
+        file.seek(offset)
+        name, length = struct.unpack("<4sI", file.read(8))
+        if name == b"data":
+            return offset + 8, min(length, size - offset - 8)
+        offset += 8 + length + length % 2
+    return size, 0

@@ -1,0 +1,88 @@
+"""Which of several streams of sound or pictures is read: by number, by language, or as players choose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from mediaconv.errors import ReadError
+
+WORDS = {"audio": "sound", "video": "pictures"}
+UNKNOWN_LANGUAGE = "und"
+
+
+def _check_wish(value: Any) -> Any:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    raise ValueError("expected the number of a stream, from 0, or a language as the file has it, such as eng")
+
+
+StreamChoice = Annotated[int | str | None, BeforeValidator(_check_wish)]
+"""The type of a `stream` option: a number among the streams of one kind, a language, or None."""
+
+
+def choose_stream(path: Path, container: Any, kind: str, wish: int | str | None, best: Any) -> Any:
+    """A stream of `kind` ("audio", "video") that can be decoded.
+
+    wish: its number among those of its kind, its language, or None: `best`. Raises ReadError.
+    """
+    streams = list(getattr(container.streams, kind))
+    if not streams:
+        raise ReadError(f"{path}: the file holds no {WORDS[kind]}")
+    if wish is None:
+        decodable = [stream for stream in streams if stream.codec_context is not None]
+        chosen = best if best in decodable else next(iter(decodable), streams[0])
+    elif isinstance(wish, int):
+        if wish >= len(streams):
+            raise ReadError(f"{path}: stream: got {wish}, the file's {WORDS[kind]}: {described(streams)}")
+        chosen = streams[wish]
+    else:
+        spoken = [s for s in streams if (language_of(s) or UNKNOWN_LANGUAGE).lower() == wish.lower()]
+        if not spoken:
+            raise ReadError(f"{path}: stream: got {wish!r}, the file's {WORDS[kind]}: {described(streams)}")
+        chosen = spoken[0]
+    if chosen.codec_context is None:
+        raise ReadError(
+            f"{path}: no decoder for its {WORDS[kind]} here: stream {streams.index(chosen)} is of a "
+            "codec that FFmpeg does not know; convert the file with a program that does"
+        )
+    return chosen
+
+
+def choice_notes(container: Any, kind: str, chosen: Any) -> list[str]:
+    """That one of several streams was read, and which ones there are."""
+    streams = [s for s in getattr(container.streams, kind) if not is_cover(s)]
+    if len(streams) < 2 or chosen not in streams:
+        return []
+    number = list(getattr(container.streams, kind)).index(chosen)
+    every = described(list(getattr(container.streams, kind)))
+    return [f"{WORDS[kind]}: stream {number} of {every} was read; choose by read.stream"]
+
+
+def described(streams: list[Any]) -> str:
+    """The streams with their numbers, languages and codecs: "0 (eng, aac), 1 (fra, aac)"."""
+    parts = []
+    for number, stream in enumerate(streams):
+        context = stream.codec_context
+        size = f"{context.width}x{context.height}" if context is not None and stream.type == "video" else ""
+        name = "unknown codec" if context is None else context.name
+        facts = [fact for fact in (language_of(stream), name, size) if fact]
+        parts.append(f"{number} ({', '.join(facts)})")
+    return ", ".join(parts)
+
+
+def language_of(stream: Any) -> str:
+    """As the file names it; empty where it does not."""
+    told = [value for key, value in stream.metadata.items() if key.lower() == "language"]
+    return "" if not told or told[0] == UNKNOWN_LANGUAGE else str(told[0])
+
+
+def is_cover(stream: Any) -> bool:
+    """A picture that a sound file shows, not a film."""
+    from av.stream import Disposition
+
+    return bool(stream.disposition & Disposition.attached_pic)
