@@ -106,5 +106,5 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     """
     if len(name) > _LONGEST_NAME:
         return ""
-    found = difflib.get_close_matches(name.lower(), list(allowed), n=1, cutoff=0.6)
-    return f" (did you mean {found[0]!r}?)" if found else ""
+    matches = difflib.get_close_matches(name.lower(), list(allowed), n=1, cutoff=0.6)
+    return f" (did you mean {matches[0]!r}?)" if matches else ""

@@ -34,15 +34,15 @@ def is_marked(file: BinaryIO) -> bool:
     """Whether an open file bears the mark and is as it was written."""
     size = file.seek(0, 2)
     start = file.seek(max(0, size - TAIL_BYTES))
-    found = _MARK.search(file.read(TAIL_BYTES))
-    if found is None:
+    mark = _MARK.search(file.read(TAIL_BYTES))
+    if mark is None:
         return False
     file.seek(0)
-    digest, rest = hashlib.sha256(), start + found.start()
+    digest, rest = hashlib.sha256(), start + mark.start()
     while rest and (part := file.read(min(rest, 1 << 20))):
         digest.update(part)
         rest -= len(part)
-    return digest.hexdigest().encode() == found[1]
+    return digest.hexdigest().encode() == mark[1]
 
 
 def _mark(before: bytes) -> bytes:
@@ -50,11 +50,11 @@ def _mark(before: bytes) -> bytes:
 
 
 def _comment(opening: bytes, closing: bytes) -> Callable[[bytes], bytes]:
-    def place(data: bytes) -> bytes:
+    def with_mark(data: bytes) -> bytes:
         before = data + opening
         return before + _mark(before) + closing
 
-    return place
+    return with_mark
 
 
 def _png(data: bytes) -> bytes:

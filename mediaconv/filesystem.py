@@ -213,9 +213,9 @@ def bears_mark(name: str) -> bool:
     (False, False, False)
     """
     raw = os.fsencode(name)
-    found = _TEMPORARY.fullmatch(raw)
-    if found is None:
+    match = _TEMPORARY.fullmatch(raw)
+    if match is None:
         return False
-    if found[3] is None:  # as version 0.1.0 made them: the name's own digits
-        return hashlib.sha256(found[1]).hexdigest()[:8].encode() == found[2]
-    return hashlib.sha256(raw[: found.start(3)]).hexdigest()[:8].encode() == found[3]
+    if match[3] is None:  # as version 0.1.0 made them: the name's own digits
+        return hashlib.sha256(match[1]).hexdigest()[:8].encode() == match[2]
+    return hashlib.sha256(raw[: match.start(3)]).hexdigest()[:8].encode() == match[3]

@@ -40,7 +40,7 @@ class Pattern:
         """Number of axes after the channels."""
         return len(self.left) - 2
 
-    def place(self, name: str) -> int:
+    def entry_of(self, name: str) -> int:
         """The entry on the right that holds a name."""
         return next(i for i, entry in enumerate(self.right) if name in entry)
 
@@ -59,9 +59,9 @@ class Pattern:
         known = math.prod(self.sizes.get(name, 1) for name in group)
         unknown = [name for name in group if name not in self.sizes]
         if channels % known or (not unknown and channels != known):
-            told = " x ".join(f"{name} {self.sizes[name]}" for name in group if name in self.sizes) or "1"
+            stated = " x ".join(f"{name} {self.sizes[name]}" for name in group if name in self.sizes) or "1"
             wanted = f"a multiple of {known}" if unknown else str(known)
-            raise ValueError(f"pattern {self.text!r}: got {channels} channels, expected {wanted} ({told})")
+            raise ValueError(f"pattern {self.text!r}: got {channels} channels, expected {wanted} ({stated})")
         return {**self.sizes, **dict.fromkeys(unknown, channels // known)}
 
 
@@ -88,7 +88,7 @@ def parse_pattern(text: str, sizes: Mapping[str, int] | None = None, axes: Seque
 
 
 def _entries(side: str) -> tuple[Entry, ...]:
-    found = []
+    entries = []
     for match in _TOKEN.finditer(side):
         group, single = match["group"], match["single"]
         if group is None and single is None:
@@ -98,8 +98,8 @@ def _entries(side: str) -> tuple[Entry, ...]:
             if name != "1" and not _NAME.fullmatch(name):
                 hint = ": name every axis" if "..." in name else ""
                 raise ValueError(f"got {name!r}, expected names such as c, h2 or kernel_size, or 1{hint}")
-        found.append(tuple(name for name in names if name != "1"))
-    return tuple(found)
+        entries.append(tuple(name for name in names if name != "1"))
+    return tuple(entries)
 
 
 def _check_names(left: tuple[Entry, ...], right: tuple[Entry, ...]) -> None:
@@ -131,8 +131,8 @@ def _merging(left: tuple[Entry, ...], right: tuple[Entry, ...]) -> str:
     """Why entries are missing: axes in one group, or none at all."""
     whole = [part[0] for part in left[2:] if part]
     for entry in right:
-        if len(found := [name for name in entry if name in whole]) > 1:
-            first, second = found[:2]
+        if len(streamed := [name for name in entry if name in whole]) > 1:
+            first, second = streamed[:2]
             return (
                 f"{first} and {second} cannot be merged in a stream: keep both, and move a part of fixed "
                 f"size, as 'n c ({first} k) {second} -> n (c k) {first} {second}' does"
@@ -177,12 +177,12 @@ def _check_axis(pattern: Pattern, entry: int, axes: Sequence[str]) -> None:
         raise ValueError(f"sizes: the length of {label} is the file's: give {group[0]} none")
     (long,) = unsized
     rest = [name for name in group if name != long]
-    place = pattern.place(long)
+    index = pattern.entry_of(long)
     part = rest[0] if rest else "k"
     move = f"only a part of fixed size can move, as {part} of ({long} {part}) with sizes {{{part}: 2}}"
-    if place != entry:
-        into = _label(pattern, place, axes)
-        what = "its length is the file's" if place == 1 else "axes cannot be swapped or merged in a stream"
+    if index != entry:
+        into = _label(pattern, index, axes)
+        what = "its length is the file's" if index == 1 else "axes cannot be swapped or merged in a stream"
         all_of = "" if label == long else f", all of {label},"
         raise ValueError(f"{long}{all_of} moves into {into}: {what}; {move}")
     for side in (group, pattern.right[entry]):

@@ -132,5 +132,5 @@ def for_file(path: Path | str) -> Pipeline:
         return taking[0]
     if not taking:
         raise UsageError(f"input: no pipeline takes {path.name}; give pipeline: {', '.join(names())}")
-    found = ", ".join(pipeline.name for pipeline in taking)
-    raise UsageError(f"input: {path.name} may be of several pipelines; give pipeline: {found}")
+    candidates = ", ".join(pipeline.name for pipeline in taking)
+    raise UsageError(f"input: {path.name} may be of several pipelines; give pipeline: {candidates}")

@@ -156,8 +156,9 @@ def close(ours: Tensor, whole: Tensor, tolerance: float | None, what: str) -> No
 def check_shapes(module: nn.Module, x: Tensor, whole: Tensor, axis: int) -> None:
     """Output lengths by formula, along every axis."""
     for a, length in enumerate(x.shape[2:]):
-        told = geometry(module, a).output_length(length)
-        require(told == whole.shape[a + 2], f"axis {a}: {whole.shape[a + 2]} outputs, by formula {told}")
+        formula = geometry(module, a).output_length(length)
+        outputs = whole.shape[a + 2]
+        require(formula == outputs, f"axis {a}: {outputs} outputs, by formula {formula}")
 
 
 def run(s: Stream, chunks: Sequence[Tensor]) -> Tensor:
@@ -170,13 +171,13 @@ def check_chunks(
 ) -> None:
     """Joined outputs equal the whole; every output that needs nothing more is given at once."""
     s = stream(module, axis=axis)
-    outputs, received, given = [], 0, 0
+    outputs, received, emitted = [], 0, 0
     before = [chunk.clone() for chunk in chunks]
     for chunk in chunks:
         outputs.append(s.push(chunk))
         received += chunk.shape[axis + 2]
-        given += outputs[-1].shape[axis + 2]
-        require(given >= due(s, received), f"{given} outputs after {received} inputs: they are late")
+        emitted += outputs[-1].shape[axis + 2]
+        require(emitted >= due(s, received), f"{emitted} outputs after {received} inputs: they are late")
     outputs.append(s.flush())
     close(torch.cat(outputs, axis + 2), whole, tolerance, "chunks")
     require(all(map(torch.equal, before, chunks)), "a chunk was changed in place")
@@ -309,10 +310,10 @@ def check_geometry(module: nn.Module, shape: Sequence[int], axis: int, *, exact:
     mirrored = math.ceil(g.lookback / g.total_stride) if g.reflects else 1
     looked_at = [*range(min(mirrored, first)), *range(first, first + period)]
     for j, read in zip(looked_at, _reads_of(module, x, axis, looked_at), strict=True):
-        found = read.nonzero()[:, 0]
-        if not len(found):
+        positions = read.nonzero()[:, 0]
+        if not len(positions):
             continue
-        low, high, now = int(found[0]), int(found[-1]), math.floor(j * g.total_stride)
+        low, high, now = int(positions[0]), int(positions[-1]), math.floor(j * g.total_stride)
         ahead = max(ahead, high - now)
         if j >= first:
             spans.append(high - low + 1)

@@ -102,7 +102,7 @@ def animate(
     from mediaconv.errors import UsageError
     from mediaconv.filesystem import check_made
 
-    if sum(given is not None for given in (config, kind, gallery)) != 1:
+    if sum(choice is not None for choice in (config, kind, gallery)) != 1:
         raise UsageError("animate: give a CONFIG, or --kind for a layer of your own, or --gallery DIR")
     _refuse_others(
         context, "--gallery" if gallery is not None else "--kind" if kind is not None else "CONFIG"

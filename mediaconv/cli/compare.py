@@ -55,7 +55,7 @@ def compare(
     )
     console = Console(quiet=quiet or json)
 
-    def told(comparison: Comparison, row: Mapping[str, Any]) -> None:
+    def observe(comparison: Comparison, row: Mapping[str, Any]) -> None:
         if "reason" in row:
             Console(stderr=True).print(
                 f"{row['input']}: {row['stage']}: {row['reason']}", markup=False, soft_wrap=True
@@ -66,7 +66,7 @@ def compare(
         if row["mismatch"]:
             console.print(f"{row['input']}: {row['mismatch']}", markup=False, soft_wrap=True)
 
-    result = run_comparison(first, second, told=told)
+    result = run_comparison(first, second, observe=observe)
     for side in result.sides:
         console.print(
             f"{side['label']}: {side['verdict']} ({side['facts'][0]})", markup=False, highlight=False

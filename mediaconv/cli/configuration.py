@@ -49,15 +49,15 @@ def _check(config: str, *, overrides: list[str], input: str | None, output: str 
     from mediaconv.run.jobs.rehearsal import rehearse
 
     try:
-        found = rehearse(checked)
+        rehearsed = rehearse(checked)
     except UsageError as error:
         raise UsageError(
             "\n".join(_placed(line, checked, config) for line in str(error).splitlines())
         ) from error
     layers = f"{len(checked.stack)} layer{'s' if len(checked.stack) > 1 else ''}"
-    channels = ", {} -> {} channels".format(*found.channels) if found.channels else ""
+    channels = ", {} -> {} channels".format(*rehearsed.channels) if rehearsed.channels else ""
     print(f"{config}: valid ({checked.pipeline}, {layers}{channels})")
-    for text in found.unchecked:
+    for text in rehearsed.unchecked:
         print(f"{config}: not checked: {text}")
 
 

@@ -57,10 +57,10 @@ def _input_info(config: RunConfig, pipeline: Pipeline, path: Path | None) -> Sou
 
     if path is None:
         try:
-            found = find_inputs(config, pipeline).inputs
+            inputs = find_inputs(config, pipeline).inputs
         except OSError:
-            found = []
-        path = Path(found[0]) if found else None
+            inputs = []
+        path = Path(inputs[0]) if inputs else None
     if path is None:
         return pipeline.typical_input()
     with pipeline.open(path, config.read, config.limits) as source:
@@ -74,11 +74,11 @@ def _frame(pipeline: Pipeline, info: SourceInfo, size: str | None) -> list[int]:
     lengths = [int(n or 1) for n in info.shape[1:]]
     if size is None:
         return lengths
-    given = [int(n) for n in reversed(size.lower().split("x"))] if re.fullmatch(r"\d+(x\d+)?", size) else []
-    if len(given) != len(lengths) or 0 in given:
+    sizes = [int(n) for n in reversed(size.lower().split("x"))] if re.fullmatch(r"\d+(x\d+)?", size) else []
+    if len(sizes) != len(lengths) or 0 in sizes:
         expected = " x ".join(reversed(pipeline.axes[1:])) or "none: sound has no frames"
         raise UsageError(f"size: got {size!r}, expected {expected}")
-    return given
+    return sizes
 
 
 def _write(

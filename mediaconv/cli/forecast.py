@@ -70,12 +70,12 @@ def forecast(
     if json:
         print(_as_json(lesson, seed, picture))
     elif not quiet:
-        print(_told(lesson))
+        print(_text(lesson))
         print(f"\nThe picture: {picture}")
     return 0
 
 
-def _told(lesson: Lesson) -> str:
+def _text(lesson: Lesson) -> str:
     from mediaconv.demo.forecast import TEST_YEARS, TRAINING_YEARS
 
     standard, causal = lesson.standard, lesson.causal

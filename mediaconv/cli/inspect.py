@@ -58,19 +58,19 @@ def inspect(
                 f"input: {checked.input} holds nothing for {checked.pipeline}; give --input FILE"
             )
         paths = inputs[:1]
-    found = inspect_config(checked, paths, start=start, steps=frames)
+    inspection = inspect_config(checked, paths, start=start, steps=frames)
     written = []
     if page is not None:
-        written.append(str(found.save(page, overwrite=overwrite)))
+        written.append(str(inspection.save(page, overwrite=overwrite)))
     if png is not None:
-        written.append(f"{len(found.save_pngs(png, overwrite=overwrite))} pictures in {png}")
+        written.append(f"{len(inspection.save_pngs(png, overwrite=overwrite))} pictures in {png}")
     if quiet:
         return
-    flags = sum(len({flag.channel for flag in node.stats.flags}) for node in found.nodes)
-    layers = len(found.nodes) - 1
+    flags = sum(len({flag.channel for flag in node.stats.flags}) for node in inspection.nodes)
+    layers = len(inspection.nodes) - 1
     print(
         f"{', '.join(written)}: {layers} layer{'s' * (layers != 1)}, "
         f"{flags} channel{'s' * (flags != 1)} pointed out"
     )
-    for note in found.notes:
+    for note in inspection.notes:
         print(f"note: {note}")

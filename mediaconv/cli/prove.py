@@ -53,11 +53,11 @@ def prove(
     if json:
         print(dumps(verdict.as_json()))
     elif not quiet:
-        print(_told(config, verdict))
+        print(_text(config, verdict))
     return 0 if verdict.causal else 1
 
 
-def _told(config: str, verdict: Verdict) -> str:
+def _text(config: str, verdict: Verdict) -> str:
     """The answer and how it was found, a line each."""
     unit = verdict.unit
     if verdict.causal:
@@ -73,15 +73,15 @@ def _told(config: str, verdict: Verdict) -> str:
     if stack.known:
         agrees = "agrees" if stack.agrees else "differs"
         lines.append(f"  by the formula: {_count(stack.formula, unit)}: {agrees}")
-    found = verdict.files
-    if found is not None:
+    files = verdict.files
+    if files is not None:
         what = (
             "nothing written before a change differs"
-            if found.causal
-            else (f"differs up to {_count(found.lookahead, unit)} before a change")
+            if files.causal
+            else (f"differs up to {_count(files.lookahead, unit)} before a change")
         )
-        where = f", cut from {found.input}" if found.input else ", of noise"
-        lines.append(f"  file to file:  {what} ({len(found.changes)} changes{where})")
+        where = f", cut from {files.input}" if files.input else ", of noise"
+        lines.append(f"  file to file:  {what} ({len(files.changes)} changes{where})")
     lines += [f"  looks ahead:   {_leak(leak)}" for leak in verdict.leaks]
     lines += [f"  note: {note}" for note in verdict.notes]
     return "\n".join(lines)

@@ -65,7 +65,7 @@ def run(
     """
     from mediaconv.config import load_config
 
-    given = {
+    stated = {
         "include": include or None,
         "exclude": exclude or None,
         "workers": workers,
@@ -74,7 +74,7 @@ def run(
         "timeout_seconds": timeout_seconds,
         "max_failures": max_failures,
     }
-    options = {key: value for key, value in given.items() if value is not None}
+    options = {key: value for key, value in stated.items() if value is not None}
     resolved = load_config(Path(config), overrides=set or [], options=options, input=input, output=output)
 
     from mediaconv.front import run as run_folder
@@ -101,9 +101,9 @@ def _dry_run(config: Any, again: dict[str, bool], *, json: bool, quiet: bool) ->
     from mediaconv.run.runner import Selection
 
     with placing(config):
-        found = forecast(config, Selection(**again))
+        plan = forecast(config, Selection(**again))
     if json:
-        print(jsonlib.dumps(found.as_json(), indent=2))
+        print(jsonlib.dumps(plan.as_json(), indent=2))
     elif not quiet:
-        print("\n".join(found.lines()))
+        print("\n".join(plan.lines()))
     return 0

@@ -20,6 +20,6 @@ def status(
     from mediaconv.run.resume.status import read_status
 
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    found = read_status(output)
-    print(jsonlib.dumps(found.as_json(), indent=2) if json else "\n".join(found.lines()))
+    report = read_status(output)
+    print(jsonlib.dumps(report.as_json(), indent=2) if json else "\n".join(report.lines()))
     return 0

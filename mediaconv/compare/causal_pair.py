@@ -62,11 +62,11 @@ def _check_reads(first: RunConfig, second: RunConfig, names: tuple[str, str]) ->
     reads = [config.read.model_dump(mode="json", exclude={"sample_rate"}) for config in (first, second)]
     different = sorted(key for key in reads[0] if reads[0][key] != reads[1].get(key))
     if different:
-        told = " and ".join(
+        differing = " and ".join(
             f"{name} has {', '.join(f'{key}: {json.dumps(read[key])}' for key in different)}"
             for name, read in zip(names, reads, strict=True)
         )
-        raise UsageError(f"compare: under `read`, {told}; both must read the input alike")
+        raise UsageError(f"compare: under `read`, {differing}; both must read the input alike")
 
 
 def _content(config: RunConfig) -> dict[str, Any]:

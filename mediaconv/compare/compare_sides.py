@@ -32,7 +32,7 @@ def compare_sides(
     sides: Sequence[Side],
     pipeline: Pipeline,
     *,
-    told: Callable[[Comparison, Mapping[str, Any]], None] | None = None,
+    observe: Callable[[Comparison, Mapping[str, Any]], None] | None = None,
 ) -> Comparison:
     """Compare two configurations over the inputs of the first and write everything under its output.
 
@@ -45,8 +45,8 @@ def compare_sides(
     computations = [Computations(side.config, pipeline) for side in sides]
     names = [side.name for side in sides]
     unit = pipeline.step_units[time_axis(sides[0], pipeline)]
-    found = columns(pipeline.metrics, names, unit, timed=pipeline.typical_input().rate is not None)
-    result = Comparison(output, pipeline.name, found, inputs=len(jobs))
+    shown_columns = columns(pipeline.metrics, names, unit, timed=pipeline.typical_input().rate is not None)
+    result = Comparison(output, pipeline.name, shown_columns, inputs=len(jobs))
     with ExitStack() as stack:
         try:
             locked = stack.enter_context(open_output(config.output, write=True))
@@ -57,7 +57,9 @@ def compare_sides(
             own.refuse_others([*tables, *(job.target for job in jobs)])
         except OSError as error:
             raise UsageError(f"output: cannot write in {output}: {error.strerror or error}") from error
-        _compare_all(result, jobs, sides, pipeline, computations, own, told or (lambda comparison, row: None))
+        _compare_all(
+            result, jobs, sides, pipeline, computations, own, observe or (lambda comparison, row: None)
+        )
     return result
 
 
@@ -68,7 +70,7 @@ def _compare_all(
     pipeline: Pipeline,
     computations: Sequence[Computations],
     own: OwnFiles,
-    told: Callable[[Comparison, Mapping[str, Any]], None],
+    observe: Callable[[Comparison, Mapping[str, Any]], None],
 ) -> None:
     config, output = sides[0].config, result.output
     verdicts: dict[int, Verdict] = {}
@@ -80,14 +82,14 @@ def _compare_all(
             result.unfit += failure.unfit
             reason = config.placed(failure.reason) if failure.unfit else failure.reason
             result.failures.append({"input": job.name, "stage": failure.stage, "reason": reason})
-            told(result, result.failures[-1])
+            observe(result, result.failures[-1])
             continue
         rows = [side_row(s, r, compared, pipeline, verdicts) for s, r in zip(sides, ROLES, strict=True)]
         result.sides = result.sides or rows
         page = output / REPORT if len(jobs) == 1 else job.target / REPORT
         write_page(page, compared, rows, pipeline, job.target, result.columns, own.write)
         result.files.append(file_row(job, compared, rows, page, output))
-        told(result, result.files[-1])
+        observe(result, result.files[-1])
     write_tables(result, len(jobs), own)
 
 
@@ -143,8 +145,8 @@ def write_tables(result: Comparison, inputs: int, own: OwnFiles) -> None:
     own.write(result.output / CHANNELS_CSV, csv_text(result.rows, keys))
     if inputs == 1:
         return
-    found = summary(result.rows, result.columns)
-    names = list(next(iter(found.values()), {}))
-    rows = [{"metric": key, **numbers} for key, numbers in found.items()]
+    summaries = summary(result.rows, result.columns)
+    names = list(next(iter(summaries.values()), {}))
+    rows = [{"metric": key, **numbers} for key, numbers in summaries.items()]
     own.write(result.output / SUMMARY_CSV, csv_text(rows, ["metric", *names]))
     write_index(result.output / REPORT, result, own.write)

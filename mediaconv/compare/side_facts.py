@@ -48,8 +48,8 @@ def reach_row(model: Computation, compared: Compared) -> dict[str, Any]:
     `latency_ms` is the longest that an output waits, `latency_ms_range` the shortest and the longest: they
     differ where the input's frames last unequally.
     """
-    found = axis_map(model.module, compared.axis)
-    reads = (found.lookback, found.latency, found.receptive_field)
+    along = axis_map(model.module, compared.axis)
+    reads = (along.lookback, along.latency, along.receptive_field)
     back, ahead, both = (None if math.isinf(n) or model.needs_range else int(n) for n in reads)
     waits = None if ahead is None else compared.timeline.span_ms(ahead)
     return {
@@ -59,7 +59,7 @@ def reach_row(model: Computation, compared: Compared) -> dict[str, Any]:
         "latency_steps": ahead,
         "latency_ms": waits and waits[1],
         "latency_ms_range": waits,
-        "stride": found.total_stride,
+        "stride": along.total_stride,
     }
 
 
@@ -81,10 +81,10 @@ def facts(verdict: Verdict, reach: Mapping[str, Any], unit: str) -> list[str]:
         latency = "latency: the whole file"
     else:
         latency = f"latency {counted_steps(steps, unit)}" + (f", {in_words(waits)}" if waits else "")
-    found = [latency, reads_text(reach, unit)]
+    sentences = [latency, reads_text(reach, unit)]
     if verdict.leaks:
-        found.append("looking ahead: " + ", ".join(leak.layer for leak in verdict.leaks[:4]))
-    return found
+        sentences.append("looking ahead: " + ", ".join(leak.layer for leak in verdict.leaks[:4]))
+    return sentences
 
 
 def reads_text(reach: Mapping[str, Any], unit: str) -> str:

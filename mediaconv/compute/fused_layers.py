@@ -164,8 +164,8 @@ class LayerStream:
         if self.frames is None:
             raise RuntimeError("no frame was reserved")
         first = self.emitted * self.time.stride - self.time.left - self.oldest
-        place = self.oldest % max(1, len(self.frames))
-        return self.frames, (place, self.received - self.oldest), first
+        slot = self.oldest % max(1, len(self.frames))
+        return self.frames, (slot, self.received - self.oldest), first
 
     def advance(self, count: int) -> None:
         """Note that `count` outputs were computed and drop the inputs that no later one reads."""
@@ -189,8 +189,8 @@ def _arrange(conv: Convolution, phase: int) -> tuple[np.ndarray, np.ndarray, np.
     t, y, x = conv.windows
     kept = np.argwhere(np.any(conv.weight != 0, axis=0))
     column = kept[:, 3] * x.dilation
-    place = column % x.stride * phase + column // x.stride
-    taps = np.stack([kept[:, 1] * t.dilation, kept[:, 0], kept[:, 2] * y.dilation, place], axis=1)
+    line_column = column % x.stride * phase + column // x.stride
+    taps = np.stack([kept[:, 1] * t.dilation, kept[:, 0], kept[:, 2] * y.dilation, line_column], axis=1)
     chosen = conv.weight[:, kept[:, 0], kept[:, 1], kept[:, 2], kept[:, 3]]
     flat: list[np.ndarray] = []
     groups, start = [], 0

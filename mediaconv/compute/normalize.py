@@ -207,8 +207,8 @@ def make_normalizer(
     if kind is None:
         hint = nearest(name, NORMALIZERS)
         raise ConfigError(f"normalize: got {name!r}, expected one of {', '.join(NORMALIZERS)}{hint}")
-    given = {key: value for key, value in (options or {}).items() if value is not None}
-    for key, value in given.items():
+    stated = {key: value for key, value in (options or {}).items() if value is not None}
+    for key, value in stated.items():
         if key not in kind.options:
             allowed = ", ".join(kind.options) or "no options"
             raise ConfigError(
@@ -216,4 +216,4 @@ def make_normalizer(
             )
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise ConfigError(f"normalize.{name}.{key}: got {value!r}, expected a finite number")
-    return kind(signal_range, **{k: float(v) for k, v in given.items()})
+    return kind(signal_range, **{k: float(v) for k, v in stated.items()})

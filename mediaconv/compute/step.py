@@ -84,12 +84,12 @@ class TorchStep:
 
     def push(self, raw: np.ndarray) -> np.ndarray:
         """See ComputeStep."""
-        with torch.inference_mode(), _exact(self._device), _told():
+        with torch.inference_mode(), _exact(self._device), _as_compute_errors():
             return self._finish(_values(self._stream.push(self._input(raw))))
 
     def flush(self) -> np.ndarray:
         """See ComputeStep."""
-        with torch.inference_mode(), _exact(self._device), _told():
+        with torch.inference_mode(), _exact(self._device), _as_compute_errors():
             return self._finish(_values(self._stream.flush()))
 
     def _input(self, raw: np.ndarray) -> Tensor:
@@ -227,7 +227,7 @@ def _exact(device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _as_compute_errors() -> Iterator[None]:
     """Errors of torch and of the stack's layers as ComputeError, in their first line."""
     try:
         yield

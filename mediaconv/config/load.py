@@ -108,10 +108,10 @@ def _lay_option(document: Document, key: str, words: str | Sequence[str]) -> Non
     """What follows `--max-failures` is YAML, as the value of the key is; the words of several are texts."""
     name = f"--{key.replace('.', '-').replace('_', '-')}"
     if isinstance(words, str):
-        override(document, f"{key}={words}", place=f"{name} {one_line(words)}")
+        override(document, f"{key}={words}", source=f"{name} {one_line(words)}")
     else:
-        place = " ".join(f"{name} {one_line(word)}" for word in words)
-        set_value(document, key.split("."), list(words), place)
+        source = " ".join(f"{name} {one_line(word)}" for word in words)
+        set_value(document, key.split("."), list(words), source)
 
 
 def _read(path: Path) -> str:
@@ -141,8 +141,8 @@ def _checked(document: Document, *, refuse_leaks: bool) -> RunConfig:
         context = replace(validation_context_of(document.value), refuse_leaks=refuse_leaks)
         config = RunConfig.model_validate(document.value, context=context)
     except ValidationError as error:
-        found = [p for p in problems_of(error) if p.location not in unread]
-        problems += [p for p in found if not (p.missing and document.cut and len(p.location) == 1)]
+        of_checks = [p for p in problems_of(error) if p.location not in unread]
+        problems += [p for p in of_checks if not (p.missing and document.cut and len(p.location) == 1)]
     except RecursionError:
         raise ConfigError(f"{document.source_location(())}: layers nested too deeply") from None
     if not problems:
@@ -162,8 +162,8 @@ def _order(line: tuple[str, str]) -> tuple[str, int]:
 def _placed(document: Document, problem: Problem) -> tuple[str, str]:
     """Where a problem stands, and its text with the key as the user wrote it."""
     location = _as_written(document.value, problem)
-    place = document.source_location(location[:-1] if problem.missing else location)
-    return place, f"{render(location)}: {problem.text}" if location else problem.text
+    line = document.source_location(location[:-1] if problem.missing else location)
+    return line, f"{render(location)}: {problem.text}" if location else problem.text
 
 
 def _as_written(value: Any, problem: Problem) -> Location:

@@ -10,7 +10,7 @@ from mediaconv.config.problems import Location, Problem, one_line, shown
 from mediaconv.errors import ConfigError
 
 
-def override(document: Document, option: str, *, place: str = "") -> None:
+def override(document: Document, option: str, *, source: str = "") -> None:
     """Lay one `key.path=value` over a document. Raises ConfigError naming the option.
 
     place: what the user wrote instead of `--set OPTION`.
@@ -18,42 +18,42 @@ def override(document: Document, option: str, *, place: str = "") -> None:
     The value is YAML. List items go by number; mappings that are missing are made, and a bare name
     (`- relu`) becomes the mapping it stands for when a key below it is set.
     """
-    place = place or f"--set {one_line(option)}"
+    source = source or f"--set {one_line(option)}"
     path, sign, text = option.partition("=")
     parts = [part.strip() for part in re.sub(r"\[(-?\d+)\]", r".\1", path).split(".")]
     if not sign or not all(parts):
-        raise ConfigError(f"{place}: got {shown(option)}, expected key.path=value, such as seed=1")
+        raise ConfigError(f"{source}: got {shown(option)}, expected key.path=value, such as seed=1")
     if text.lstrip().startswith("*"):
         text = f"'{text.strip()}'"  # a pattern: there is nothing that an alias could stand for
-    given = read_document(text, name=place, numbered=False)
-    set_value(document, parts, given.value, place)
+    parsed = read_document(text, name=source, numbered=False)
+    set_value(document, parts, parsed.value, source)
     prefix = _locate(document.value, parts)
-    document.problems += [Problem((*prefix, *p.location), p.text) for p in given.problems]
+    document.problems += [Problem((*prefix, *p.location), p.text) for p in parsed.problems]
 
 
-def set_value(document: Document, parts: list[str], value: Any, place: str) -> None:
+def set_value(document: Document, parts: list[str], value: Any, source: str) -> None:
     """Put `value` at a path, noting `place` as where it and all below it stand."""
     if not isinstance(document.value, dict):
         document.value = {}
     holder: Any = document.value
     location: Location = ()
     for i, part in enumerate(parts):
-        key = _key(holder, part, location, place)
+        key = _key(holder, part, location, source)
         location = (*location, key)
         if i == len(parts) - 1:
             holder[key] = value
             break
         if isinstance(holder, dict) and key not in holder:
-            document.sources[location] = place
+            document.sources[location] = source
         holder[key] = _opened(holder.get(key) if isinstance(holder, dict) else holder[key], parts[i + 1])
         if not isinstance(holder[key], dict | list):
             above = one_line(".".join(parts[: i + 1]))
             said = f"{above} is {shown(holder[key])}, which has no keys; set it whole: {above}=VALUE"
-            raise ConfigError(f"{place}: {said}")
+            raise ConfigError(f"{source}: {said}")
         holder = holder[key]
     for known in [known for known in document.sources if known[: len(location)] == location]:
         del document.sources[known]
-    document.sources[location] = place
+    document.sources[location] = source
     document.problems = [p for p in document.problems if p.location[: len(location)] != location]
 
 
@@ -64,14 +64,14 @@ def _opened(value: Any, key: str) -> Any:
     return {value: {}} if isinstance(value, str) and value == key else value
 
 
-def _key(holder: Any, part: str, location: Location, place: str) -> str | int:
+def _key(holder: Any, part: str, location: Location, source: str) -> str | int:
     if isinstance(holder, dict):
         return part
     if re.fullmatch(r"\d{1,9}", part) and int(part) < len(holder):
         return int(part)
     numbers = "0" if len(holder) == 1 else f"a number from 0 to {len(holder) - 1}"
     allowed = numbers if holder else "nothing: the list is empty"
-    raise ConfigError(f"{place}: {'.'.join(map(str, location))}: got {part!r}, expected {allowed}")
+    raise ConfigError(f"{source}: {'.'.join(map(str, location))}: got {part!r}, expected {allowed}")
 
 
 def _locate(value: Any, parts: list[str]) -> Location:

@@ -21,9 +21,9 @@ def parse_plugin_options(model: type[M], value: Any) -> M:
     if not isinstance(value, Mapping | model):
         raise wrong(value, f"a mapping with keys of {listed(model.model_fields)}")
     try:
-        found = model.model_validate(value)
-        _refuse_truth_as_number(found, value)
-        return found
+        options = model.model_validate(value)
+        _refuse_truth_as_number(options, value)
+        return options
     except ValidationError as error:
         raise failure(_merged(problems_of(error, keys=tuple(model.model_fields)), value)) from None
     except Exception as error:
@@ -31,12 +31,12 @@ def parse_plugin_options(model: type[M], value: Any) -> M:
         raise failure([Problem((), f"cannot be checked: {type(error).__name__}: {error}")]) from error
 
 
-def _refuse_truth_as_number(found: BaseModel, value: Any) -> None:
+def _refuse_truth_as_number(options: BaseModel, value: Any) -> None:
     """pydantic takes true for 1 where a number is wanted; nobody means that."""
-    given = value if isinstance(value, Mapping) else {}
-    taken = {key: getattr(found, key, None) for key, item in given.items() if isinstance(item, bool)}
+    stated = value if isinstance(value, Mapping) else {}
+    taken = {key: getattr(options, key, None) for key, item in stated.items() if isinstance(item, bool)}
     problems = [
-        Problem((key,), f"got {shown(given[key])}, expected a number")
+        Problem((key,), f"got {shown(stated[key])}, expected a number")
         for key, item in taken.items()
         if not isinstance(item, bool) and isinstance(item, Number)
     ]
@@ -50,8 +50,8 @@ def _merged(problems: list[Problem], value: Any) -> list[Problem]:
     choices: dict[Location, dict[str, None]] = {}
     for problem in problems:
         known = _known_part(problem.location, value)
-        key, told, reason = problem.text.partition(": ")
-        if not problem.location and told and key in value:  # a check of the whole that says of which key
+        key, before, reason = problem.text.partition(": ")
+        if not problem.location and before and key in value:  # a check of the whole that says of which key
             kept.append(Problem((key,), reason))
             continue
         rest = problem.location[len(known) :]

@@ -74,10 +74,10 @@ def _options(which: Literal["read_options", "write_options"]) -> Rule:
     """A mapping checked by the pipeline's own model."""
 
     def check(value: Any, context: ValidationContext | None) -> BaseModel:
-        given = {} if value is None else value
+        options = {} if value is None else value
         if context is None or context.pipeline is None:
             return _Unknown()
-        return parse_plugin_options(getattr(context.pipeline, which), given)
+        return parse_plugin_options(getattr(context.pipeline, which), options)
 
     return Rule(check, {"type": ["object", "null"]})
 
@@ -200,9 +200,9 @@ class RunConfig(Section):
 
     def standing_at(self, sources: SourceLocations) -> RunConfig:
         """The same configuration, its keys standing there."""
-        found = self.model_copy()
-        found._sources = sources
-        return found
+        copy = self.model_copy()
+        copy._sources = sources
+        return copy
 
     def placed(self, message: str) -> str:
         """What was found wrong after the configuration was read, with the file and line of its key."""
@@ -235,16 +235,16 @@ def render(path: tuple[str | int, ...]) -> str:
 
 def validation_context_of(value: Mapping[str, Any]) -> ValidationContext:
     """What an unchecked file says of its pipeline and causality; what is wrong there is left out here."""
-    found = None
+    pipeline = None
     if isinstance(value.get("pipeline"), str):
         try:
-            found = pipelines.find(value["pipeline"])
+            pipeline = pipelines.find(value["pipeline"])
         except Exception:
             # reported by the check of the key itself, which loads it again
-            found = None
+            pipeline = None
     causal = value.get("causal", False)
     try:
         check_causal(causal, None)
     except ValidationError:
         causal = False
-    return ValidationContext.of(found, causal=causal, time_axis=1 if value.get("time_axis") == 1 else 0)
+    return ValidationContext.of(pipeline, causal=causal, time_axis=1 if value.get("time_axis") == 1 else 0)

@@ -88,13 +88,13 @@ def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
 def _of_pipeline(name: str) -> dict[str, Any]:
     """What `read` and `write` take under one pipeline."""
     try:
-        found = pipelines.find(name)
+        pipeline = pipelines.find(name)
     except Exception:
         # a plug-in that cannot be loaded has no say in the schema; running it tells why
         return {}
     options = {
-        "read": _nullable(_object(found.read_options)),
-        "write": _nullable(_object(found.write_options)),
+        "read": _nullable(_object(pipeline.read_options)),
+        "write": _nullable(_object(pipeline.write_options)),
     }
     named = {"properties": {"pipeline": {"const": name}}, "required": ["pipeline"]}
     return {"if": named, "then": {"properties": options}}

@@ -40,8 +40,8 @@ class SourceLocations:
         return "\n".join(self._line(line) for line in message.splitlines())
 
     def _line(self, line: str) -> str:
-        found = _KEY.match(line)
-        parts = [int(part) if part.isdigit() else part for part in _PART.findall(found[0])] if found else []
+        match = _KEY.match(line)
+        parts = [int(part) if part.isdigit() else part for part in _PART.findall(match[0])] if match else []
         if not parts or parts[0] not in self.keys:
             return line
         source = self._source(parts)

@@ -79,14 +79,14 @@ def number(*, above: float | None = None, low: float | None = None, high: float 
     words = " and ".join(["a number " + limits[0], *limits[1:]]) if limits else "a number"
 
     def check(value: Any, context: ValidationContext | None) -> float:
-        found = as_number(value)
-        if found is None:
+        number = as_number(value)
+        if number is None:
             raise wrong(value, words)
-        if (above is not None and found <= above) or (low is not None and found < low):
+        if (above is not None and number <= above) or (low is not None and number < low):
             raise wrong(value, words)
-        if high is not None and found > high:
+        if high is not None and number > high:
             raise wrong(value, words)
-        return found
+        return number
 
     keys = (("exclusiveMinimum", above), ("minimum", low), ("maximum", high))
     return Rule(check, {"type": "number", **{key: limit for key, limit in keys if limit is not None}})
@@ -97,10 +97,10 @@ def as_number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        found = float(value)
+        number = float(value)
     except (ValueError, OverflowError):
         return None
-    return found if math.isfinite(found) else None
+    return number if math.isfinite(number) else None
 
 
 def per_axis_of(item: Rule, words: str, *, single: type | tuple[type, ...] = int) -> Rule:

@@ -76,16 +76,16 @@ def _days(axes: Any, lesson: Lesson) -> None:
     """Some weeks of a new year: the truth and three forecasts."""
     shown = slice(FIRST_DAY, FIRST_DAY + DAYS)
     days = np.arange(DAYS)
-    told = lesson.predictions
+    predictions = lesson.predictions
     lines = (
         (lesson.truth, "what came", {"color": TRUTH, "lw": 2.4}),
         (
-            told["standard, future seen"],
+            predictions["standard, future seen"],
             "standard, answer in sight",
             {"color": STANDARD, "lw": 1.2, "ls": (0, (2, 1.5))},
         ),
-        (told["standard, future unknown"], "standard, future unknown", {"color": STANDARD, "lw": 1.7}),
-        (told["causal, future unknown"], "causal, future unknown", {"color": CAUSAL, "lw": 1.7}),
+        (predictions["standard, future unknown"], "standard, future unknown", {"color": STANDARD, "lw": 1.7}),
+        (predictions["causal, future unknown"], "causal, future unknown", {"color": CAUSAL, "lw": 1.7}),
     )
     for values, label, how in lines:
         axes.plot(days, values[shown], label=label, **how)
@@ -100,22 +100,22 @@ def _days(axes: Any, lesson: Lesson) -> None:
 def _bars(axes: Any, lesson: Lesson) -> None:
     """Errors of both stacks: in training, on new years, and with the future cut off."""
     names = ("in training", "new years, whole series", "new years, future unknown")
-    places = np.arange(len(names))
+    heights = np.arange(len(names))
     for shift, name, errors, colour in (
         (0.19, "standard", lesson.standard, STANDARD),
         (-0.19, "causal", lesson.causal, CAUSAL),
     ):
         values = _three(errors)
-        axes.barh(places[::-1] + shift, values, height=0.34, color=colour, label=name)
-        for place, value in zip(places[::-1] + shift, values, strict=True):
-            axes.text(value + 0.04, place, f"{value:.2f} °C", va="center", fontsize=9, bbox=PLATE, zorder=3)
+        axes.barh(heights[::-1] + shift, values, height=0.34, color=colour, label=name)
+        for height, value in zip(heights[::-1] + shift, values, strict=True):
+            axes.text(value + 0.04, height, f"{value:.2f} °C", va="center", fontsize=9, bbox=PLATE, zorder=3)
     axes.axvline(lesson.persistence, color=TRUTH, ls="--", lw=1)
     axes.axvline(lesson.surprise, color=TRUTH, ls=":", lw=1)
     axes.text(lesson.persistence, 2.5, " “as today”", fontsize=8, color=TRUTH, ha="left", va="bottom")
     axes.text(
         lesson.surprise, 2.5, "the day's own surprise ", fontsize=8, color=TRUTH, ha="right", va="bottom"
     )
-    axes.set_yticks(places[::-1], names)
+    axes.set_yticks(heights[::-1], names)
     axes.set_title("Mean error (root mean square)", loc="left", fontweight="bold", pad=16)
     axes.set(xlabel="°C", ylim=(-0.5, 2.5))
     axes.set_xlim(0, max(*_three(lesson.standard), lesson.persistence) * 1.18)

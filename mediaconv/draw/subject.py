@@ -99,15 +99,15 @@ def layer_named(stack: nn.Module, name: str | None) -> tuple[str, nn.Module]:
 
     Raises UsageError listing those there are.
     """
-    found = [(path, module) for path, module in leaves(stack) if slides(module)]
-    if not found:
+    sliding = [(path, module) for path, module in leaves(stack) if slides(module)]
+    if not sliding:
         raise UsageError("stack: no layer of it can be drawn sliding; that is conv and conv_transpose")
     if name is None:
-        return found[0]
-    for path, module in found:
+        return sliding[0]
+    for path, module in sliding:
         if path == name or path.startswith(f"{name}."):
             return path, module
-    there = ", ".join(f"{path} ({type(module).__name__})" for path, module in found)
+    there = ", ".join(f"{path} ({type(module).__name__})" for path, module in sliding)
     raise UsageError(f"layer: got {name!r}; these can be drawn: {there}")
 
 

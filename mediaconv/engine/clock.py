@@ -32,10 +32,10 @@ class OutputClock:
 
     def take(self, count: int) -> list[Fraction]:
         """Times of the next `count` outputs, in seconds."""
-        found = [self._at((self._emitted + j) * self._stride) for j in range(count)]
+        times = [self._at((self._emitted + j) * self._stride) for j in range(count)]
         self._emitted += count
         self._forget(math.floor(self._emitted * self._stride) - 1)
-        return found
+        return times
 
     def _at(self, position: Fraction) -> Fraction:
         index = math.floor(position)

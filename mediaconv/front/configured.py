@@ -60,12 +60,12 @@ def _resolved(
     text, values = ("{}", config) if isinstance(config, Mapping) else (dump_config(config), {})
     try:
         values = {**values, **keys}
-        found = parse_config(
+        parsed = parse_config(
             text, name="config", overrides=overrides, values=values, refuse_leaks=refuse_leaks
         )
     except ConfigError as error:  # what was given has no lines to name
         raise ConfigError(re.sub(r"^(config:\d+|argument \w+): ", "", str(error), flags=re.M)) from None
-    return found.standing_at(type(found.sources)())
+    return parsed.standing_at(type(parsed.sources)())
 
 
 def load_stack(
@@ -130,13 +130,13 @@ def compare(
     other: Config | None = None,
     *,
     overrides: Sequence[str] = (),
-    told: Callable[[Comparison, Mapping[str, Any]], None] | None = None,
+    observe: Callable[[Comparison, Mapping[str, Any]], None] | None = None,
     **keys: Any,
 ) -> Comparison:
     """Run two configurations over the same inputs, and measure and report what differs.
 
     other: the second configuration; without it, `config` is compared causally and in standard form.
-    told: called with the comparison and the row of each input when it is done, or with its failure.
+    observe: called with the comparison and the row of each input when it is done, or with its failure.
     overrides, keys: see `load_config`; of both configurations. Both outputs, their difference,
         report.html, compare.json and CSV are written under `output`; where it is not given and `config` is
         no RunConfig, beside the first one's own output, in a folder whose name ends with -compare.
@@ -168,7 +168,7 @@ def compare(
         second = load_config(other, overrides=overrides, **wanted)
         second = second.model_copy(update=shared)
         sides = pair(first, second, (_name(config, "first"), _name(other, "second")))
-    return compare_sides(sides, find(first.pipeline), told=told)
+    return compare_sides(sides, find(first.pipeline), observe=observe)
 
 
 def prove(
@@ -208,9 +208,9 @@ def prove(
 
         if keys or overrides:
             raise UsageError(f"prove: {', '.join(keys) or 'overrides'} belongs to a configuration")
-        found = first_convolution(model)
+        first = first_convolution(model)
         return prove_module(
-            model, channels=channels or found.channels, dims=found.dims, seconds=seconds, exact=exact
+            model, channels=channels or first.channels, dims=first.dims, seconds=seconds, exact=exact
         )
     from mediaconv.compare.prove.verdict import prove_config
     from mediaconv.pipeline import find

@@ -28,12 +28,12 @@ class Activation(LayerSpec):
     """The class in torch.nn."""
 
     def problems(self, context: ValidationContext) -> list[Problem]:
-        found = super().problems(context)
+        problems = super().problems(context)
         for low, high, words, in_order in _ORDERED:
             if hasattr(self, low) and not in_order(getattr(self, low), getattr(self, high)):
                 text = f"got {getattr(self, high):g}, expected {words} {low}, {getattr(self, low):g}"
-                found.append(Problem((high,), text))
-        return found
+                problems.append(Problem((high,), text))
+        return problems
 
     def build(self, context: BuildContext) -> nn.Module:
         from torch import nn

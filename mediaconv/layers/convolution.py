@@ -53,8 +53,8 @@ class ConvKeys(CausalLayer):
     """The weight's axis of output channels in torch's shape."""
 
     def problems(self, context: ValidationContext) -> list[Problem]:
-        found = super().problems(context) + self._numbers() + self._channels()
-        found += self._required() + self._alignment(context)
+        problems = super().problems(context) + self._numbers() + self._channels()
+        problems += self._required() + self._alignment(context)
         how = self.causality(context)
         raster = how.mode == "raster"
         if how and self.padding_mode in ("reflect", "circular", *(["replicate"] if raster else [])):
@@ -63,29 +63,29 @@ class ConvKeys(CausalLayer):
             if self.padding_mode == "replicate":
                 reason = "above the first row it copies that row, of which raster would read later columns"
             text = f"got {self.padding_mode}, expected {expected}: {reason}"
-            found.append(Problem(("padding_mode",), text))
-        return found + causal_padding_problems(self.padding, how, self.causal_axes(context), context)
+            problems.append(Problem(("padding_mode",), text))
+        return problems + causal_padding_problems(self.padding, how, self.causal_axes(context), context)
 
     def _numbers(self) -> list[Problem]:
         """Inline numbers state the channels and the kernel: here these are filled in, or compared."""
         if self.weight is None:
             return []
-        found = []
+        problems = []
         if self.init is not None:
-            found.append(Problem(("init",), "is given beside weight: give one of them"))
+            problems.append(Problem(("init",), "is given beside weight: give one of them"))
         shape = shape_of(self.weight)
         channels = list(shape[:2])
         channels[1] *= self.groups
         out, into = channels[self.out_axis], channels[1 - self.out_axis]
-        for key, told in (("out_channels", out), ("in_channels", into), ("kernel_size", shape[2:])):
-            given = getattr(self, key)
-            if given is None:
-                self._resolve(key, told)
-            elif given != told and not (isinstance(told, tuple) and set(told) == {given}):
-                text = f"got {shown(given)}, but the numbers of weight say {shown(told)}"
-                found.append(Problem((key,), text))
+        for key, stored in (("out_channels", out), ("in_channels", into), ("kernel_size", shape[2:])):
+            stated = getattr(self, key)
+            if stated is None:
+                self._resolve(key, stored)
+            elif stated != stored and not (isinstance(stored, tuple) and set(stored) == {stated}):
+                text = f"got {shown(stated)}, but the numbers of weight say {shown(stored)}"
+                problems.append(Problem((key,), text))
         self._resolve_bias()
-        return found
+        return problems
 
     def _resolve_bias(self) -> None:
         """A weight that is stated stands alone: a random bias is added only where one is asked for."""
@@ -93,15 +93,16 @@ class ConvKeys(CausalLayer):
             self._resolve("bias", False)
 
     def _channels(self) -> list[Problem]:
-        found = []
+        problems = []
         for key in ("in_channels", "out_channels"):
-            given = getattr(self, key)
-            if given is not None and given % self.groups:
-                found.append(Problem(("groups",), f"got {self.groups}, expected a divisor of {key}, {given}"))
+            channels = getattr(self, key)
+            if channels is not None and channels % self.groups:
+                text = f"got {self.groups}, expected a divisor of {key}, {channels}"
+                problems.append(Problem(("groups",), text))
         if isinstance(self.bias, tuple) and self.out_channels not in (None, len(self.bias)):
             count = f"one per output channel, {self.out_channels}"
-            found.append(Problem(("bias",), f"got {len(self.bias)} numbers, expected {count}"))
-        return found
+            problems.append(Problem(("bias",), f"got {len(self.bias)} numbers, expected {count}"))
+        return problems
 
     def _required(self, unless: str = "weight") -> list[Problem]:
         return [
@@ -179,16 +180,16 @@ class Conv(ConvKeys):
     kernel: KernelField | None = Field(default=None, description="a well-known kernel by name")
 
     def problems(self, context: ValidationContext) -> list[Problem]:
-        found = super().problems(context)
+        problems = super().problems(context)
         if self.kernel is None:
-            return found
+            return problems
         self._resolve_bias()
         beside = f"is given beside kernel {self.kernel.name}: give one of them"
-        found += [Problem((key,), beside) for key in ("weight", "init") if getattr(self, key) is not None]
+        problems += [Problem((key,), beside) for key in ("weight", "init") if getattr(self, key) is not None]
         for problem in self.kernel.problems(context):
-            place = (self.kernel.name, *problem.location) if problem.location else ()
-            found.append(Problem(("kernel", *place), problem.text))
-        return found
+            location = (self.kernel.name, *problem.location) if problem.location else ()
+            problems.append(Problem(("kernel", *location), problem.text))
+        return problems
 
     def _required(self, unless: str = "kernel or weight") -> list[Problem]:
         return super()._required(unless) if self.kernel is None else []

@@ -34,12 +34,12 @@ class DeformConv(ConvKeys):
     )
 
     def problems(self, context: ValidationContext) -> list[Problem]:
-        found = super().problems(context)
+        problems = super().problems(context)
         how = self.causality(context)
         if how.mode in ("mask", "raster"):
             text = f"got {how.mode}, expected pad or false: taps that move cannot be masked by their place"
-            found.append(Problem(("causal",) if self.causal is not None else (), text))
-        return found
+            problems.append(Problem(("causal",) if self.causal is not None else (), text))
+        return problems
 
     def weight_count(self, context: BuildContext) -> int:
         """The kernel's, and those of the convolution that finds its offsets."""

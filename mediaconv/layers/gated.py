@@ -26,11 +26,11 @@ class Gated(ConvKeys):
         return [] if bare else super()._required(unless)
 
     def problems(self, context: ValidationContext) -> list[Problem]:
-        found = super().problems(context)
+        problems = super().problems(context)
         if self.weight is not None:
             text = "is given: the two convolutions of a gate take their numbers from weights or init"
-            return [*found, Problem(("weight",), text)]
-        return found
+            return [*problems, Problem(("weight",), text)]
+        return problems
 
     def build(self, context: BuildContext) -> nn.Module:
         from mediaconv import nn as streaming

@@ -70,14 +70,14 @@ class LayerSpec(Named):
     @model_validator(mode="after")
     def _fits(self, info: ValidationInfo) -> Any:
         context = info.context if isinstance(info.context, ValidationContext) else ValidationContext()
-        found = self.problems(context)
+        problems = self.problems(context)
         if context.dims and context.dims not in self.dims:
             fitting = " or ".join(f"{d}D" for d in self.dims)
-            found.append(
+            problems.append(
                 Problem((), f"got {self.name}, which exists in {fitting}; this pipeline's is {context.dims}D")
             )
-        if found:
-            raise failure(found)
+        if problems:
+            raise failure(problems)
         return self
 
     def problems(self, context: ValidationContext) -> list[Problem]:

@@ -29,9 +29,9 @@ class _Pool(CausalLayer):
     ceil_mode: Flag = Field(default=False, description="keep a last window that is not whole")
 
     def problems(self, context: ValidationContext) -> list[Problem]:
-        found = super().problems(context)
+        problems = super().problems(context)
         how, axes = self.causality(context), self.causal_axes(context)
-        return found + causal_padding_problems(self.padding, how, axes, context, raster_valid=True)
+        return problems + causal_padding_problems(self.padding, how, axes, context, raster_valid=True)
 
     def build(self, context: BuildContext) -> nn.Module:
         arguments = {key: value for key, value in dict(self).items() if key not in CausalLayer.model_fields}

@@ -44,13 +44,13 @@ class Reshape(LayerSpec):
             key, words = ("sizes", text) if not before else ("pattern", str(error))
             return [Problem((key,) if key in self.model_fields_set else (), words)]
         reason = f"it reads later positions of a block, which causal {context.causal.mode} forbids"
-        found = []
+        problems = []
         for axis in context.causal_axes:
             if axis < pattern.dims and pattern.looks_ahead(axis):
                 group = f"({' '.join(pattern.left[axis + 2])}) along {context.axes[axis]}"
                 text = f"takes {group} apart: {reason}; use a conv with that kernel_size and stride"
-                found.append(Problem(("pattern",), text))
-        return found
+                problems.append(Problem(("pattern",), text))
+        return problems
 
     def build(self, context: BuildContext) -> nn.Module:
         from mediaconv import nn as streaming

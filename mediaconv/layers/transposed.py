@@ -28,11 +28,11 @@ class ConvTranspose(ConvKeys):
     output_padding: Paddings = Field(default=0, description="added to the length at the end, per axis")
 
     def problems(self, context: ValidationContext) -> list[Problem]:
-        found = super().problems(context)
+        problems = super().problems(context)
         if self.padding_mode == "replicate" or (self.padding_mode != "zeros" and not self.causality(context)):
             text = f"got {self.padding_mode}, expected zeros: a transposed layer has no other"
-            found.append(Problem(("padding_mode",), text))
-        return found
+            problems.append(Problem(("padding_mode",), text))
+        return problems
 
     def build(self, context: BuildContext) -> nn.Module:
         arguments = self.arguments(context) | {"output_padding": self.output_padding}

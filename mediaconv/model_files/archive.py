@@ -15,7 +15,7 @@ MAX_ENTRIES = 1_000_000
 def check_regular(path: Path, what: str) -> int:
     """The size in bytes of a file that is there and no folder, device or pipe. Raises UsageError."""
     try:
-        found = path.stat()
+        stat_result = path.stat()
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
         raise UsageError(
@@ -23,9 +23,9 @@ def check_regular(path: Path, what: str) -> int:
         ) from None
     except ValueError as error:
         raise UsageError(f"{what}: {str(path)!r}: is no path: {error}") from None
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(stat_result.st_mode):
         raise UsageError(f"{what}: {path}: is no file")
-    return found.st_size
+    return stat_result.st_size
 
 
 def check_archive(path: Path, what: str) -> list[str] | None:

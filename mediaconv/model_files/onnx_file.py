@@ -84,8 +84,8 @@ def external_files(path: Path) -> list[Path]:
         return []
     folder = path.resolve().parent
     entries = [e for t in model.graph.initializer for e in t.external_data if e.key == "location"]
-    found = {folder / e.value for e in entries if e.value and not Path(e.value).is_absolute()}
-    return sorted(f for f in found if f.is_file() and f.resolve().is_relative_to(folder))
+    files = {folder / e.value for e in entries if e.value and not Path(e.value).is_absolute()}
+    return sorted(f for f in files if f.is_file() and f.resolve().is_relative_to(folder))
 
 
 class _Reader:
@@ -147,10 +147,10 @@ class _Reader:
             if kind not in OPERATORS and kind != "Constant":
                 unknown[kind] = unknown.get(kind, 0) + 1
         if unknown:
-            told = ", ".join(
+            unread = ", ".join(
                 f"{kind} ({count} times)" if count > 1 else kind for kind, count in unknown.items()
             )
-            raise UsageError(f"model: {self.path}: operators that are not read: {told}")
+            raise UsageError(f"model: {self.path}: operators that are not read: {unread}")
         return [
             Node(
                 p.op_type, p.name, list(p.input), list(p.output),

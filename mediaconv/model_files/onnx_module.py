@@ -110,9 +110,9 @@ class OnnxModule(nn.Module):
     ) -> Iterable[Any]:
         """What a node gives. `find` gives a value, or a pair of a constant's tensor and its numbers."""
         operator = OPERATORS[node.kind]
-        found = [find(name) if name else None for name in node.inputs]
-        arrays = [v[1] if isinstance(v, tuple) else v for v in found]
-        pairs = list(zip(found, arrays, strict=True))
+        values = [find(name) if name else None for name in node.inputs]
+        arrays = [v[1] if isinstance(v, tuple) else v for v in values]
+        pairs = list(zip(values, arrays, strict=True))
         if operator.on_shapes and all(v is None or isinstance(a, np.ndarray) for v, a in pairs):
             values = arrays
         else:

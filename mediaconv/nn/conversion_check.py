@@ -114,16 +114,16 @@ def _shapes(twin: nn.Module) -> Iterator[tuple[int, ...]]:
 
 def _length(twin: nn.Module, axis: int, factor: int) -> int:
     """Steps along an axis that give some outputs, in whole blocks of the strides."""
-    found = axis_map(twin, axis)
+    along = axis_map(twin, axis)
     wanted = factor * (OUTPUTS if axis == 0 else OUTPUTS // 3)
-    length = math.lcm(found.input_period, 2 if found.input_period < OUTPUTS else 1)
+    length = math.lcm(along.input_period, 2 if along.input_period < OUTPUTS else 1)
     while length < MOST_STEPS:
         try:
-            if found.output_length(length) >= wanted and length >= wanted:
+            if along.output_length(length) >= wanted and length >= wanted:
                 break
         except ValueError:  # branches that a longer input may bring together
             pass
-        length += max(1, length // (2 * found.input_period)) * found.input_period
+        length += max(1, length // (2 * along.input_period)) * along.input_period
     return length
 
 

@@ -117,8 +117,8 @@ class AxisMap(ABC):
         if self.monotone:
             low, high = self.ends(outputs, outputs)
             return low - now, high - now
-        found = [(*self._ends_of(j), int(now[j])) for j in range(self.period)]
-        pairs = np.array([(low - at, high - at) for low, high, at in found if low <= high] or [(0, -1)])
+        reads = [(*self._ends_of(j), int(now[j])) for j in range(self.period)]
+        pairs = np.array([(low - at, high - at) for low, high, at in reads if low <= high] or [(0, -1)])
         return pairs[:, 0], pairs[:, 1]
 
     def _ends_of(self, output: int) -> tuple[int, int]:
@@ -260,9 +260,9 @@ class Interpolated(AxisMap):
         if self.causal:
             now, phase = outputs // self.scale, outputs % self.scale
             return np.union1d(now, now[phase < self.scale - 1] - 1)
-        place = 2 * outputs + 1 - self.scale
-        first = place // (2 * self.scale)
-        return np.union1d(first, first[place % (2 * self.scale) > 0] + 1)
+        doubled = 2 * outputs + 1 - self.scale
+        first = doubled // (2 * self.scale)
+        return np.union1d(first, first[doubled % (2 * self.scale) > 0] + 1)
 
     @property
     def monotone(self) -> bool:

@@ -55,14 +55,14 @@ def survey_run(config: RunConfig, selection: Selection = RESUME, *, looking: boo
     """
     pipeline = find(config.pipeline)
     with gc_paused(), open_output(config.output, write=False) as output:
-        found = discover(config, pipeline)
-        jobs = make_plan(config, pipeline, found=found, folder=output.folder)
+        listing = discover(config, pipeline)
+        jobs = make_plan(config, pipeline, listing=listing, folder=output.folder)
         rows = read_manifest(output.folder)
         surveyed = _surveyed(jobs, rows, output, run_identity(config), selection)
         if not looking:
             check_run_yaml(output.folder, rows)
             surveyed = _cleared(surveyed, rows, output)
-    return replace(surveyed, inputs=found)
+    return replace(surveyed, inputs=listing)
 
 
 def run_folder(
@@ -84,15 +84,15 @@ def run_folder(
         run = _Run(config, reporter or QuietReporter())
         stack.enter_context(ends_promptly(run.clear))
         with gc_paused():  # what is known of many thousand files stays until the end
-            found = _begun(config, selection, run, stack)
-        executor, workers = select_executor(config, len(found.todo), make)
+            surveyed = _begun(config, selection, run, stack)
+        executor, workers = select_executor(config, len(surveyed.todo), make)
         stack.callback(run.reporter.close)
         caution = ""
         if isinstance(executor, SerialExecutor):
             run.notes_begun, caution = True, CAUTION
             executor.suspects = {name for name, row in run.manifest.rows.items() if row.status == BEGUN}
-        run.reporter.begin(len(found.todo), len(found.skipped), workers, caution=caution)
-        run.all([job for job, _ in found.todo], executor)
+        run.reporter.begin(len(surveyed.todo), len(surveyed.skipped), workers, caution=caution)
+        run.all([job for job, _ in surveyed.todo], executor)
     run.summary.seconds = time.monotonic() - began
     return run.summary
 
@@ -101,7 +101,7 @@ def _begun(config: RunConfig, selection: Selection, run: _Run, stack: ExitStack)
     """Open the output folder for `run`, take away what killed runs left there, and see what is to be done."""
     pipeline = find(config.pipeline)
     inputs = discover(config, pipeline)
-    jobs = make_plan(config, pipeline, found=inputs)
+    jobs = make_plan(config, pipeline, listing=inputs)
     identity = run_identity(config)
     try:
         output = run.output = stack.enter_context(open_output(config.output, write=True))
@@ -112,8 +112,8 @@ def _begun(config: RunConfig, selection: Selection, run: _Run, stack: ExitStack)
             output.remove(path)
         if output.folder != Path(config.output):
             jobs = [replace(job, target=output.folder / job.name) for job in jobs]
-        found = _cleared(_surveyed(jobs, rows, output, identity, selection), rows, output)
-        todo = {job.name for job, _ in found.todo}
+        surveyed = _cleared(_surveyed(jobs, rows, output, identity, selection), rows, output)
+        todo = {job.name for job, _ in surveyed.todo}
         remove_unclaimed(output.claimed - todo, rows, output)
         output.unsettled &= todo
         output.claim(sorted(todo))
@@ -123,14 +123,16 @@ def _begun(config: RunConfig, selection: Selection, run: _Run, stack: ExitStack)
         kind = WriteError if error.errno in DISK_FULL else UsageError
         raise kind(f"output: cannot write in {config.output}: {error.strerror or error}") from error
     stack.callback(output.send)
-    run.begin(manifest, identity, replace(found, inputs=inputs))
-    return found
+    run.begin(manifest, identity, replace(surveyed, inputs=inputs))
+    return surveyed
 
 
-def _cleared(found: Survey, rows: Rows, output: Output) -> Survey:
+def _cleared(surveyed: Survey, rows: Rows, output: Output) -> Survey:
     """The survey with what each job may replace. Raises UsageError where something else is in the way."""
-    jobs = with_replacements([job for job, _ in found.todo], rows, output.claimed, output, output.folder)
-    return replace(found, todo=[(job, reason) for job, (_, reason) in zip(jobs, found.todo, strict=True)])
+    jobs = with_replacements([job for job, _ in surveyed.todo], rows, output.claimed, output, output.folder)
+    return replace(
+        surveyed, todo=[(job, reason) for job, (_, reason) in zip(jobs, surveyed.todo, strict=True)]
+    )
 
 
 def _surveyed(
@@ -147,8 +149,8 @@ def _surveyed(
 
 def _verified(file: OutputFile, job: Job) -> dict[str, Any]:
     """What a row says of an output beside its path; on other storage it gets a time of the store's."""
-    found = {"bytes": file.bytes, "sha256": file.sha256}
-    return found if job.target_url else {**found, "time": file.time}
+    identity = {"bytes": file.bytes, "sha256": file.sha256}
+    return identity if job.target_url else {**identity, "time": file.time}
 
 
 def _write_config(config: RunConfig, output: Path) -> None:
@@ -177,12 +179,12 @@ class _Run:
         self._versions = versions()
         self._current: dict[int, Job] = {}
 
-    def begin(self, manifest: Manifest, identity: dict[str, str], found: Survey) -> None:
+    def begin(self, manifest: Manifest, identity: dict[str, str], surveyed: Survey) -> None:
         """Count what is skipped; rows of files that were only touched get the new time."""
         self.manifest, self.identity = manifest, identity
-        self.summary.skipped = len(found.skipped)
-        self.summary.notes += [(entry.path, entry.reason) for entry in found.inputs.left_out if entry.lost]
-        for row in found.renewed:
+        self.summary.skipped = len(surveyed.skipped)
+        self.summary.notes += [(entry.path, entry.reason) for entry in surveyed.inputs.left_out if entry.lost]
+        for row in surveyed.renewed:
             self.manifest.add(row)
 
     def all(self, jobs: Sequence[Job], executor: Executor) -> None:
@@ -224,7 +226,7 @@ class _Run:
             identity=dict(self.identity),
             versions=self._versions,
             attempts=outcome.attempts,
-            place=outcome.place,
+            place=outcome.worker,
         )
         result = outcome.result
         if result is None:

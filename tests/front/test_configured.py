@@ -56,7 +56,7 @@ def test_two_files_are_compared_under_their_names(tmp_path, config):
         other,
         input=tmp_path / "in",
         output=tmp_path / "out",
-        told=lambda comparison, row: heard.append(row["input"]),
+        observe=lambda comparison, row: heard.append(row["input"]),
     )
     assert [side["name"] for side in found.sides] == ["a", "b"]
     assert [side["latency_steps"] for side in found.sides] == [2, 1]

@@ -54,7 +54,7 @@ def test_memory_to_memory(memory: Any, plain: tuple[Path, dict[str, str]], tmp_p
     assert unfinished(tmp_path / "back") == []
     assert (run(*where).skipped, run(*where, executor="auto").files) == (COUNT, 0)
     assert len(read_status(where[1]).done) == COUNT
-    assert forecast(parsed(*where, seed=1)).found.todo[0][1] == "configuration changed"
+    assert forecast(parsed(*where, seed=1)).survey.todo[0][1] == "configuration changed"
 
 
 def test_memory_resumes_what_is_missing_and_changed(memory: Any, plain: tuple[Path, dict[str, str]]) -> None:

@@ -92,16 +92,16 @@ class EventFinder:
             energy[0] = energy[1]
         z = robust_z(rises(energy))
         z[0] = 0.0
-        found = np.flatnonzero(z > THRESHOLD)
+        loud = np.flatnonzero(z > THRESHOLD)
         chosen: list[int] = []
-        for hop in found[np.argsort(-energy[found], kind="stable")]:
+        for hop in loud[np.argsort(-energy[loud], kind="stable")]:
             if len(chosen) < most and all(abs(int(hop) - other) >= self._gap for other in chosen):
                 chosen.append(int(hop))
         events = []
         for strongest in sorted(chosen):
-            near = found[(found <= strongest) & (found > strongest - self._gap)]
+            near = loud[(loud <= strongest) & (loud > strongest - self._gap)]
             hop = int(near[energy[near] >= START * energy[strongest]][0])
-            if hop - 1 in found:  # a change that begins at the end of a hop
+            if hop - 1 in loud:  # a change that begins at the end of a hop
                 hop -= 1
             events.append(Event(hop * self._hop + int(onset[hop]), float(z[hop]), float(energy[strongest])))
         return events

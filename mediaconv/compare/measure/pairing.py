@@ -89,11 +89,11 @@ class ChannelNumbers:
             a, b = (np.concatenate(parts).swapaxes(0, 1) for parts in zip(*self._held, strict=True))
             self._held = []
             self._follow(a, b)
-        found = self._shift.result()
+        shift = self._shift.result()
         return {
             **self._metrics.result(),
-            "shift_steps": found.steps if found else None,
-            "shift_correlation": found.correlation if found else None,
+            "shift_steps": shift.steps if shift else None,
+            "shift_correlation": shift.correlation if shift else None,
         }
 
     def curves(self) -> dict[str, dict[str, list[float] | int]]:

@@ -52,9 +52,9 @@ class Reach:
     @classmethod
     def of(cls, module: nn.Module, axis: int = 0) -> Reach:
         """From the formula; an unbounded side counts as `UNBOUNDED_REACH`."""
-        found = axis_map(module, axis)
-        back, ahead = (UNBOUNDED_REACH if math.isinf(n) else int(n) for n in (found.lookback, found.latency))
-        return cls(back, ahead, found.total_stride)
+        along = axis_map(module, axis)
+        back, ahead = (UNBOUNDED_REACH if math.isinf(n) else int(n) for n in (along.lookback, along.latency))
+        return cls(back, ahead, along.total_stride)
 
     @property
     def receptive_field(self) -> int:

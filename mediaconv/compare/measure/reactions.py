@@ -29,9 +29,9 @@ class Reactions:
 
     def pre_echo(self, side: str, channel: int) -> float | None:
         """Energy before all events relative to that after them, of a channel; None without events."""
-        found = self.of.get(side, [])
-        before = sum(float(r.before[channel]) for r in found)
-        after = sum(float(r.after[channel]) for r in found)
+        reactions = self.of.get(side, [])
+        before = sum(float(r.before[channel]) for r in reactions)
+        after = sum(float(r.after[channel]) for r in reactions)
         return pre_echo(before, after)
 
     def rows(self, side: str, channel: int) -> list[dict[str, Any]]:
@@ -53,11 +53,11 @@ class Reactions:
 def peaks(offsets: np.ndarray, values: np.ndarray) -> list[tuple[int, float]]:
     """A curve of at most `CURVE` points: of each stretch the largest value, so that none is lost."""
     group = -(-len(offsets) // CURVE) or 1
-    found = []
+    largest = []
     for i in range(0, len(offsets), group):
         best = i + int(np.argmax(values[i : i + group]))
-        found.append((int(offsets[best]), float(values[best])))
-    return found
+        largest.append((int(offsets[best]), float(values[best])))
+    return largest
 
 
 def measure_reactions(
@@ -78,7 +78,7 @@ def measure_reactions(
     reaches = [Reach.of(model.module, axis) for model in models]
     width = max(r.receptive_field for r in reaches)
     pieces = [piece_around(event.step, reaches) for event in events]
-    found: dict[str, list[Reaction]] = {side.name: [] for side in sides}
+    reactions: dict[str, list[Reaction]] = {side.name: [] for side in sides}
     with pipeline.open(job.input, sides[0].config.read, sides[0].config.limits) as source:
         size = min(model.chunk_size(source.info) for model in models)
         chunks: Iterable[Chunk] = source.chunks(size)
@@ -89,8 +89,8 @@ def measure_reactions(
             for side, model, reach in zip(sides, models, reaches, strict=True):
                 make = partial(model.step, source.info, FLOATS)
                 options = {"width": width, "chunk": size, "axis": axis}
-                found[side.name].append(reaction(make, part, piece, stride=reach.stride, **options))
-    return Reactions(found)
+                reactions[side.name].append(reaction(make, part, piece, stride=reach.stride, **options))
+    return Reactions(reactions)
 
 
 def cut(chunks: Iterable[Chunk], pieces: Sequence[Piece]) -> Iterator[tuple[Piece, np.ndarray]]:

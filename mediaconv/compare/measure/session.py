@@ -115,7 +115,7 @@ def time_axis(side: Side, pipeline: Pipeline) -> int:
 
 def unequal_strides(models: Sequence[Computation]) -> str | None:
     """Why outputs that step through the input unequally are not laid side by side; None where they do not."""
-    strides = [tuple(found.total_stride for found in model.maps) for model in models]
+    strides = [tuple(along.total_stride for along in model.maps) for model in models]
     if strides[0] == strides[1]:
         return None
     a, b = (" x ".join(map(str, each)) for each in strides)
@@ -263,9 +263,9 @@ class _Session:
         """The course of either output by channel; past the last channel of one, that one's again."""
         if self.axis:
             return []
-        found = {"a": self._alone[0], "b": self._alone[1]}
-        most = max(map(len, found.values()))
-        return [{key: c[min(i, len(c) - 1)].result() for key, c in found.items() if c} for i in range(most)]
+        curves = {"a": self._alone[0], "b": self._alone[1]}
+        most = max(map(len, curves.values()))
+        return [{key: c[min(i, len(c) - 1)].result() for key, c in curves.items() if c} for i in range(most)]
 
     def result(self, name: str, versions: dict[str, SideFiles], reactions: Reactions) -> Compared:
         """What was found."""

@@ -34,13 +34,13 @@ Shapes = tuple[tuple[int, ...], tuple[int, ...]]
 """Of what went into a layer and of what came out."""
 
 
-def blame(module: nn.Module, probed: ProbeShape, labels: Mapping[str, str]) -> list[Leak]:
+def leaking_layers(module: nn.Module, probed: ProbeShape, labels: Mapping[str, str]) -> list[Leak]:
     """Every layer that looks ahead when it is run alone; the module itself where none of its layers does."""
     seen: dict[str, Shapes] = {}
     copy = exact_copy(module)
     parts = list(_layers(copy))
     inner = {name: list(_inside(layer, name)) for name, layer in parts}
-    watched = [*parts, *(part for found in inner.values() for part in found)]
+    watched = [*parts, *(part for parts_of in inner.values() for part in parts_of)]
     x = example(copy, probed)  # before there are hooks, under which nothing is known of a layer
     hooks = [layer.register_forward_hook(_remember(seen, name)) for name, layer in watched]
     try:
@@ -58,9 +58,9 @@ def blame(module: nn.Module, probed: ProbeShape, labels: Mapping[str, str]) -> l
 
     def keeps_time(name: str) -> bool:
         """What shortens time may pad elsewhere: alone, its outputs stand at other times than in the model."""
-        taken, given = seen.get(name, ((), ()))
-        place = probed.order_axes[0] + 2
-        return len(taken) == len(given) == probed.dims + 2 and given[place] >= taken[place]
+        taken, returned = seen.get(name, ((), ()))
+        dim = probed.order_axes[0] + 2
+        return len(taken) == len(returned) == probed.dims + 2 and returned[dim] >= taken[dim]
 
     leaks: list[Leak] = []
     for name, layer in parts:
@@ -77,17 +77,17 @@ def _innermost(
     parts: Sequence[tuple[str, nn.Module]], leak_of: Callable[[str, nn.Module], Leak | None]
 ) -> list[Leak]:
     """The leaks of the smallest parts that look ahead when they are run alone."""
-    found: dict[str, Leak] = {}
+    leaks: dict[str, Leak] = {}
     for name, layer in reversed(parts):  # what is inside a part comes after it
-        if any(deeper.startswith(f"{name}.") for deeper in found):
+        if any(deeper.startswith(f"{name}.") for deeper in leaks):
             continue
         try:
             leak = leak_of(name, layer)
         except (UsageError, RuntimeError, ValueError):  # it may want more than a tensor, or a fixed size
             continue
         if leak is not None:
-            found[name] = leak
-    return list(found.values())[::-1]
+            leaks[name] = leak
+    return list(leaks.values())[::-1]
 
 
 def _layers(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
@@ -128,5 +128,5 @@ def _leak_of(layer: nn.Module, probed: ProbeShape, label: str) -> Leak | None:
 
 
 def _label(name: str, layer: nn.Module, labels: Mapping[str, str]) -> str:
-    place = labels.get(name, name)
-    return f"{place} ({type(layer).__name__})" if place else type(layer).__name__
+    label = labels.get(name, name)
+    return f"{label} ({type(layer).__name__})" if label else type(layer).__name__

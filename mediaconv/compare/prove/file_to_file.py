@@ -88,10 +88,10 @@ def prove_files(
             if ahead is not None and (worst is None or ahead > worst):
                 worst = ahead
     steps = zip(order.axes, worst or (), strict=False)
-    axis, found = next(((a, n) for a, n in steps if n), (order.axes[0], 0))
+    axis, most = next(((a, n) for a, n in steps if n), (order.axes[0], 0))
     return FileProof(
-        causal=found <= 0,
-        lookahead=max(0, found),
+        causal=most <= 0,
+        lookahead=max(0, most),
         axis=axis,
         scale=scale,
         changes=tuple(changes),
@@ -215,8 +215,8 @@ def _ahead(
         return (max(1, change[0]), *change[1:])
     differs = (base != other) & ~(np.isnan(base) & np.isnan(other))
     others = tuple(a for a in range(base.ndim) if a - 1 not in order.axes)
-    found = np.argwhere(differs.any(axis=others))
-    if not len(found):
+    changed = np.argwhere(differs.any(axis=others))
+    if not len(changed):
         return None
-    first = order.time([int(v) for v in found[0]])
+    first = order.time([int(v) for v in changed[0]])
     return tuple(c - f for c, f in zip(change, first, strict=True))

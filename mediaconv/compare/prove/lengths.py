@@ -60,8 +60,8 @@ def _jump(count: Callable[[int], int | None], start: int, outputs: int) -> int |
     low, high = start, 2 * start
     while high - low > 1:
         middle = (low + high) // 2
-        found = count(middle)
-        if found is None:
+        counted = count(middle)
+        if counted is None:
             return None
-        low, high = (low, middle) if found >= outputs else (middle, high)
+        low, high = (low, middle) if counted >= outputs else (middle, high)
     return high

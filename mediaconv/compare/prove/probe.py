@@ -78,7 +78,7 @@ class Reads:
         """The later of the two methods' findings; None where no output reads anything."""
         return max((a for a in self.ahead.values() if a is not None), default=None)
 
-    def found(self, order: Order) -> bool:
+    def complete(self, order: Order) -> bool:
         """Whether anything later is read."""
         return self.latest is not None and self.latest > (0,) * len(order.axes)
 
@@ -118,7 +118,7 @@ def measure(
         )
         changes = CHANGES if most > FEWEST else CHANGES[2:3]
         by_perturbation(function, x, order, reads, _matter(sizes, seams, period, most), rounding, changes)
-    if reads.found(order):
+    if reads.complete(order):
         return reads
     length = inputs[0].shape[order.axes[0] + 2]
     if len(order.axes) == 1 and length <= min(EVERY, affordable(functions[0], inputs[0])):
@@ -128,7 +128,7 @@ def measure(
         for x in inputs:
             sources = ((s,) for s in range(length))
             by_perturbation(functions[0], x, order, reads, sources, rounding, CHANGES[2:3])
-    for function, x in tried if not reads.found(order) else ():
+    for function, x in tried if not reads.complete(order) else ():
         by_cutting(function, x, order, reads)
     return reads
 
@@ -208,15 +208,15 @@ def by_perturbation(
         for size, from_on in changes:
             other = _change(x, order.axes, source, size, from_on)
             changed = function(other)
-            found = read_along(rounding.differs(changed, base, changed), order.axes).nonzero()
+            changed_at = read_along(rounding.differs(changed, base, changed), order.axes).nonzero()
             early = math.ceil(source[0] / order.strides[0])
-            if len(found) and int(found[0][0]) < early:
+            if len(changed_at) and int(changed_at[0][0]) < early:
                 dim = order.axes[0] + 2
                 part = partial(torch.narrow, dim=dim, start=0, length=min(early, changed.shape[dim]))
                 if rounding.explains(part(changed), part(base), changed, part, other, x):
-                    found = read_along(rounding.differs(changed, base, changed), order.axes).nonzero()
-            if len(found):
-                first = order.time([int(v) for v in found[0]])
+                    changed_at = read_along(rounding.differs(changed, base, changed), order.axes).nonzero()
+            if len(changed_at):
+                first = order.time([int(v) for v in changed_at[0]])
                 reads.note("perturbation", tuple(s - f for s, f in zip(source, first, strict=True)))
                 reads.end |= source == end and not any(first)
 
@@ -237,9 +237,9 @@ def by_cutting(function: Function, x: Tensor, order: Order, reads: Reads) -> Non
         if whole.shape != kept.shape:
             return
         differs = (whole - kept).abs() > ROUNDING * float(whole.abs().max()) if count else whole != kept
-        found = read_along(differs, order.axes).nonzero()
-        if len(found):
-            first = order.time([int(v) for v in found[0]])
+        changed_at = read_along(differs, order.axes).nonzero()
+        if len(changed_at):
+            first = order.time([int(v) for v in changed_at[0]])
             reads.note("perturbation", (cut - first[0], *(0 for _ in first[1:])))
             reads.end |= first[0] == 0
         return
@@ -269,10 +269,12 @@ def _axis_positions(size: int, seams: Sequence[int], period: int) -> list[int]:
     return sorted(j for j in wanted if 0 <= j < size)
 
 
-def _few(found: list[int]) -> list[int]:
+def _few(positions: list[int]) -> list[int]:
     """First, second, two in the middle, last but one and last."""
-    middle = len(found) // 2
-    return sorted({found[i] for i in (0, 1, middle, middle + 1, -2, -1) if -len(found) <= i < len(found)})
+    middle = len(positions) // 2
+    return sorted(
+        {positions[i] for i in (0, 1, middle, middle + 1, -2, -1) if -len(positions) <= i < len(positions)}
+    )
 
 
 def _at(y: Tensor, axes: Sequence[int], output: Sequence[int]) -> Tensor:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from mediaconv.compare.prove.attribution import Leak, blame
+from mediaconv.compare.prove.attribution import Leak, leaking_layers
 from mediaconv.compare.prove.trial import (
     ProbeShape,
     all_known,
@@ -99,10 +99,10 @@ def prove(
         reads, structure = trial.reads, _by_structure(module, probed)
         formula, known = formula_of(module, probed, reads)
         ahead, axis = first_ahead(reads, probed)
-        leaks = blame(module, probed, labels or {}) if ahead != 0 else []
+        leaks = leaking_layers(module, probed, labels or {}) if ahead != 0 else []
     if ahead != 0 and not leaks:  # too seldom for the short look at each layer
         leaks = [Leak(f"{type(module).__name__} as a whole", ahead, formula)]
-    by = {method: leading(found) for method, found in reads.ahead.items()}
+    by = {method: leading(aheads) for method, aheads in reads.ahead.items()}
     proof = Proof(
         causal=ahead == 0,
         lookahead=ahead,

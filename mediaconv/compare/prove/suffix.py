@@ -77,7 +77,7 @@ def cover(
     tried = count
     for base, fill in itertools.product(_bases(shape), FILLS):
         tried = min(tried, sweep.run(base, fill, cuts, until))
-        if reads.found(order):
+        if reads.complete(order):
             return done
         if time.monotonic() > until:
             break
@@ -93,7 +93,7 @@ def cover(
         base, count = next(_bases(longer)), count // shape[axis] * length
         for fill in QUICK:
             sweep.run(base, fill, [count * i // COARSE for i in range(1, COARSE)], until)
-            if reads.found(order) or time.monotonic() > until:
+            if reads.complete(order) or time.monotonic() > until:
                 return done
         done.length = length
         count = count // length * shape[axis]
@@ -103,7 +103,7 @@ def cover(
         tried = len(cuts)
         for fill in QUICK:
             tried = min(tried, sweep.run(base, fill, cuts, until))
-            if reads.found(order):
+            if reads.complete(order):
                 return done
         if tried > done.positions:
             done.positions, done.steps = tried, length
@@ -146,7 +146,7 @@ class _Sweep:
             for row, cut, y in zip(range(len(part)), part, self._outputs(x, whole), strict=True):
                 if self._early(y[None], whole, cut, sizes) is not None:
                     self._look(base, x[row : row + 1], cut, sizes)
-                    if self._reads.found(self._order):
+                    if self._reads.complete(self._order):
                         return tried + row + 1
             tried += len(part)
         return tried
@@ -187,10 +187,10 @@ class _Sweep:
     def _early(self, y: Tensor, whole: Tensor, cut: int, sizes: Sequence[int]) -> tuple[int, ...] | None:
         """Time of the first output before the cut that differs."""
         before, expected = self._before(y, cut, sizes), self._before(whole, cut, sizes)
-        found = self._rounding.differs(before, expected, y).flatten(1).any(1).nonzero()
-        if not len(found):
+        differing = self._rounding.differs(before, expected, y).flatten(1).any(1).nonzero()
+        if not len(differing):
             return None
-        index = int(found[0, 0])
+        index = int(differing[0, 0])
         output: list[int] = []
         for axis in reversed(self._order.axes):
             output.insert(0, index % y.shape[axis + 2])

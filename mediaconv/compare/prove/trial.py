@@ -160,17 +160,17 @@ def _length(module: nn.Module, probed: ProbeShape) -> int:
     """Steps of the order's first axis in which an output in the middle sees all that it reads."""
     axis = probed.order_axes[0]
     needed = SHORTEST[probed.dims]
-    found = known_map(module, axis)
-    if found is None:
+    known = known_map(module, axis)
+    if known is None:
         shape = (probed.channels, *_sizes(module, probed, needed))
         return min(LONGEST, max(needed, 12 * math.ceil(measured_stride(exact_copy(module), axis, shape))))
-    if found.latency == 0 and found.lookback > SHORT_ENOUGH:
+    if known.latency == 0 and known.lookback > SHORT_ENOUGH:
         pass  # a long memory takes long to run, and hides nothing: no layer says that it reads ahead
-    elif not found.whole:
-        period = math.ceil(found.period * found.total_stride)
-        sides = int(max(found.latency, found.lookback))
-        needed = max(needed, 2 * sides + 8 * math.ceil(found.total_stride) + 2 * period)
-    multiple = math.lcm(MULTIPLE, found.total_stride.numerator)
+    elif not known.whole:
+        period = math.ceil(known.period * known.total_stride)
+        sides = int(max(known.latency, known.lookback))
+        needed = max(needed, 2 * sides + 8 * math.ceil(known.total_stride) + 2 * period)
+    multiple = math.lcm(MULTIPLE, known.total_stride.numerator)
     return min(LONGEST, -(-needed // multiple) * multiple)
 
 
@@ -182,7 +182,7 @@ def _at_length(
     length = sizes[probed.order_axes[0]]
     order = _order(module, probed, (probed.channels, *sizes))
     seams = (length // 3, length // 3 + 1, length // 2, 3 * length // 4)
-    found = Reads(ahead={"gradient": None, "perturbation": None})
+    reads = Reads(ahead={"gradient": None, "perturbation": None})
     trials = (
         (exact_copy(module), _as_it_is(probed, sizes)),
         (open_copy(module), _open(probed, sizes)),
@@ -192,11 +192,11 @@ def _at_length(
     for twin, inputs in trials[:1] if slow else trials:
         functions = [twin] if slow else _functions(twin, probed, seams)
         part = measure(functions, inputs[:1] if slow else inputs, order, seams, rounding)
-        found.end |= part.end
+        reads.end |= part.end
         for method, ahead in part.ahead.items():
             if ahead is not None:
-                found.note(method, ahead)
-    return found, (probed.channels, *sizes), seams
+                reads.note(method, ahead)
+    return reads, (probed.channels, *sizes), seams
 
 
 def _functions(module: nn.Module, probed: ProbeShape, seams: Sequence[int]) -> list[Function]:
@@ -280,10 +280,10 @@ def _stride(module: nn.Module, axis: int, shape: Sequence[int]) -> Fraction:
 def formula_of(module: nn.Module, probed: ProbeShape, reads: Reads) -> tuple[int | None, bool]:
     """Look-ahead by the formula, and whether there is one: within a row, reading order has none."""
     _, axis = first_ahead(reads, probed)
-    found = known_map(module, axis)
-    if found is None or axis != probed.order_axes[0]:
+    known = known_map(module, axis)
+    if known is None or axis != probed.order_axes[0]:
         return None, False
-    return None if math.isinf(found.latency) else int(found.latency), True
+    return None if math.isinf(known.latency) else int(known.latency), True
 
 
 def known_map(module: nn.Module, axis: int) -> AxisMap | None:

@@ -84,17 +84,19 @@ def prove_config(
     model = computation_of(config, pipeline, info)
     proof = prove_model(model, config, pipeline, info, seconds=seconds, exact=exact)
     axes = order_axes(config, pipeline)
-    found = None
+    files_proof = None
     if files:
         order = Order(axes, tuple(axis_map(model.module, a).total_stride for a in axes))
         reach = axis_map(model.module, axes[0]).receptive_field
         steps = 64 if math.isinf(reach) else int(reach)
         try:
-            found = prove_files(config, pipeline, order, source=source, channels=info.channels, reach=steps)
+            files_proof = prove_files(
+                config, pipeline, order, source=source, channels=info.channels, reach=steps
+            )
         except MediaError as error:
             raise UsageError(f"file to file could not be tried: {error.stage}: {error}") from error
-    verdict = _verdict(config, proof, found, pipeline)
-    if files and found is None:
+    verdict = _verdict(config, proof, files_proof, pipeline)
+    if files and files_proof is None:
         verdict.notes.append(
             f"file to file was not tried: no lossless {pipeline.name} input can be written here"
         )
@@ -177,10 +179,10 @@ def first_input(config: RunConfig, pipeline: Pipeline) -> tuple[Path | None, Sou
 
 def _labels(config: RunConfig, module: nn.Module, *, prelude: bool) -> dict[str, str]:
     """What each layer is called in the configuration, by its path in the module."""
-    places = {id(spec): f"{render(path)}.{spec.name}" for path, spec in walk(config.stack)}
+    paths = {id(spec): f"{render(path)}.{spec.name}" for path, spec in walk(config.stack)}
     stack, prefix = (list(module.children())[1], "1.") if prelude else (module, "")
     bound_layers = iter_bound_layers(config.stack, stack, prefix=prefix)
-    labels = {bound.name: places[id(bound.spec)] for bound in bound_layers}
+    labels = {bound.name: paths[id(bound.spec)] for bound in bound_layers}
     if prelude:
         labels["0"] = "read.sample_rate" if getattr(config.read, "sample_rate", None) else "read"
     return labels

@@ -34,10 +34,10 @@ def rows_of(module: nn.Module, axis: int = 0) -> list[Row]:
         flat.extend(child if isinstance(child, nn.Sequential) else [child])
     rows, maps = [], []
     for layer in flat:
-        found = axis_map(layer, axis)
-        maps.append(found)
+        along = axis_map(layer, axis)
+        maps.append(along)
         so_far: AxisMap = Chain(tuple(maps))
-        if found.receptive_field > 1 or found.total_stride != 1:
+        if along.receptive_field > 1 or along.total_stride != 1:
             rows.append(Row(_short(layer), float(so_far.lookback), float(so_far.latency)))
     return rows or [Row("pointwise layers", 0.0, 0.0)]
 
@@ -130,10 +130,10 @@ def _text(x: float, y: float, text: str, *, anchor: str = "start", quiet: bool =
 
 def _count(text: str, x: float, y: float, inside: bool, side: int) -> str:
     """A number at a bar's end: in it where there is room."""
-    place = x - 7 * side if inside else x + 6 * side
+    left = x - 7 * side if inside else x + 6 * side
     anchor = "start" if (side < 0) == inside else "end"
     colour = ' style="fill:var(--card)"' if inside else ""
-    return f'<text x="{place:.1f}" y="{y + 4}" text-anchor="{anchor}"{colour}>{text}</text>'
+    return f'<text x="{left:.1f}" y="{y + 4}" text-anchor="{anchor}"{colour}>{text}</text>'
 
 
 def _steps(n: float) -> str:

@@ -59,11 +59,11 @@ def _mean(rows: list[dict[str, Any]], column: Column) -> float | None:
 
 def _summary(result: Comparison) -> str:
     """Mean and quantiles of every number over all channels of all files."""
-    found = summary(result.rows, result.columns)
+    summaries = summary(result.rows, result.columns)
     rows = []
-    for name in next(iter(found.values()), {}):
+    for name in next(iter(summaries.values()), {}):
         cells = "".join(
-            f"<td>{found[c.key][name] if name == 'count' else shown(found[c.key][name], c)}</td>"
+            f"<td>{summaries[c.key][name] if name == 'count' else shown(summaries[c.key][name], c)}</td>"
             for c in result.columns
         )
         rows.append(f"<tr><td>{name}</td>{cells}</tr>")
@@ -83,10 +83,10 @@ def _failures(result: Comparison) -> str:
     return _card("Failed", f'<div class="scroll"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>')
 
 
-def _table(first: list[str], found: list[Column], rows: list[str]) -> str:
+def _table(first: list[str], columns: list[Column], rows: list[str]) -> str:
     heads = "".join(f"<th>{html.escape(name)}</th>" for name in first)
     heads += "".join(
-        f'<th title="{html.escape(c.help, quote=True)}">{html.escape(c.label)}</th>' for c in found
+        f'<th title="{html.escape(c.help, quote=True)}">{html.escape(c.label)}</th>' for c in columns
     )
     head, body = f"<thead><tr>{heads}</tr></thead>", f"<tbody>{''.join(rows)}</tbody>"
     return f'<div class="scroll"><table>{head}{body}</table></div>'

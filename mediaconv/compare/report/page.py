@@ -34,11 +34,11 @@ def write_page(
     sides: Sequence[Mapping[str, Any]],
     pipeline: Pipeline,
     target: Path,
-    found: Sequence[Column],
+    columns: Sequence[Column],
     write: Callable[[Path, str], None],
 ) -> None:
     """Write the page of one input. sides: their rows of `side_rows`. target: where its media lie."""
-    content = page_data(compared, sides, pipeline, target, found, MediaLinks(path))
+    content = page_data(compared, sides, pipeline, target, columns, MediaLinks(path))
     text = render_page(
         package="mediaconv.compare.report",
         parts=PARTS,
@@ -55,7 +55,7 @@ def page_data(
     sides: Sequence[Mapping[str, Any]],
     pipeline: Pipeline,
     target: Path,
-    found: Sequence[Column],
+    columns: Sequence[Column],
     links: MediaLinks,
 ) -> dict[str, Any]:
     """Everything the page shows, as JSON knows it."""
@@ -83,12 +83,12 @@ def page_data(
         "sides": [_side(side, compared, many, sides) for side in sides],
         "versions": versions,
         "channels": channel_rows(compared, sides),
-        "columns": found,
+        "columns": columns,
         "curves": compared.curves,
         "input_curve": compared.input_curve,
         "events": _events(compared, sides),
         "mismatch": compared.mismatch,
-        "legend": " ".join(f"{c.label}: {c.help}." for c in found if not c.percent),
+        "legend": " ".join(f"{c.label}: {c.help}." for c in columns if not c.percent),
         "reading": f"Layer by layer, the {many} of the input that one output has read; both to one scale.",
         "footer": _footer(compared),
     }

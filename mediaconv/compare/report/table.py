@@ -33,7 +33,7 @@ def columns(metrics: Sequence[str], sides: Sequence[str], unit: str, *, timed: b
     sides: names of both; the second is the metrics' reference.
     timed: whether steps have a time, so that shifts have one.
     """
-    found = [
+    shown_columns = [
         Column(
             "mean_difference", "mean difference", "mean absolute difference; the range is 1 wide, of sound 2"
         ),
@@ -49,8 +49,8 @@ def columns(metrics: Sequence[str], sides: Sequence[str], unit: str, *, timed: b
         "ssim": ssim,
         "ssim_frames": ssim,
     }
-    found += [known[name] for name in metrics]
-    found += [
+    shown_columns += [known[name] for name in metrics]
+    shown_columns += [
         Column(
             "shift_steps", f"best shift, {unit}", f"{sides[0]} is most like {sides[1]} moved so far later"
         ),
@@ -58,8 +58,8 @@ def columns(metrics: Sequence[str], sides: Sequence[str], unit: str, *, timed: b
     ]
     for side in sides:
         words = f"energy of the reaction of {side} before events, relative to that after them"
-        found.append(Column(f"pre_echo_{side}", f"pre-echo {side}", words, percent=True))
-    return found if timed else [c for c in found if c.key != "shift_ms"]
+        shown_columns.append(Column(f"pre_echo_{side}", f"pre-echo {side}", words, percent=True))
+    return shown_columns if timed else [c for c in shown_columns if c.key != "shift_ms"]
 
 
 def shown(value: float | None, column: Column) -> str:
@@ -77,7 +77,7 @@ def shown(value: float | None, column: Column) -> str:
     return f"{value:.3g}" if abs(value) < 1e-3 else f"{value:.4g}"
 
 
-def terminal_table(title: str, rows: Sequence[Mapping[str, Any]], found: Sequence[Column]) -> Any:
+def terminal_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> Any:
     """Tables for rich's console: a row a number, a column a channel, `ACROSS` channels side by side."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Group
@@ -90,7 +90,7 @@ def terminal_table(title: str, rows: Sequence[Mapping[str, Any]], found: Sequenc
         table.add_column("channel", no_wrap=True)
         for row in part:
             table.add_column(str(row["channel"]), justify="right", no_wrap=True)
-        for column in found:
+        for column in columns:
             table.add_row(column.label, *(shown(row.get(column.key), column) for row in part))
         tables.append(table)
     return Group(*tables)
@@ -119,11 +119,11 @@ def _inert(cell: Any) -> Any:
 
 
 def summary(
-    rows: Sequence[Mapping[str, Any]], found: Sequence[Column]
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]
 ) -> dict[str, dict[str, float | int | None]]:
     """Of each column: how many numbers there are, their mean, least, greatest and quantiles."""
     out: dict[str, dict[str, float | int | None]] = {}
-    for column in found:
+    for column in columns:
         values = np.array([row[column.key] for row in rows if row.get(column.key) is not None], float)
         if not len(values):
             out[column.key] = {"count": 0, "mean": None, "min": None, "max": None}

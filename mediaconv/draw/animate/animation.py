@@ -87,7 +87,7 @@ class Animation:
         sheet = Scene(
             max(scene.width, scene.height * self.aspect), max(scene.height, scene.width / self.aspect)
         )
-        sheet.place(scene, (sheet.width - scene.width) / 2, (sheet.height - scene.height) / 2)
+        sheet.add(scene, (sheet.width - scene.width) / 2, (sheet.height - scene.height) / 2)
         return sheet
 
     def images(self) -> Iterator[np.ndarray]:

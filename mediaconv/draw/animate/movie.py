@@ -69,8 +69,8 @@ def _palette(codes: Sequence[np.ndarray], colours: Mapping[str, str]) -> tuple[n
     for n, code in enumerate(codes):
         occurs[code] = True
         if n % -(-len(codes) // 8) == 0:
-            found, times = np.unique(code, return_counts=True)
-            counts[found] += times
+            values, times = np.unique(code, return_counts=True)
+            counts[values] += times
     occurring = np.flatnonzero(occurs)
     exact = sorted({int.from_bytes(bytes(rgb(c)), "big") for c in colours.values()})
     exact = [c for c in exact if occurs[c]]

@@ -84,7 +84,7 @@ def _axis_part(reach: AxisReach, start: int, dims: int) -> tuple[tuple[int, ...]
         seen = reach.touched(outputs)
         if len(seen) <= most:
             return tuple(seen), outputs, ", only those that are read"
-    place = seen.index(reach.now(start))
-    first = max(0, min(place - most // 2, len(seen) - most))
+    index = seen.index(reach.now(start))
+    first = max(0, min(index - most // 2, len(seen) - most))
     outputs = range(start, start + max(1, min(wanted, most // (2 * reach.stride))))
     return tuple(seen[first : first + most]), outputs, ", the kernel being wider than the picture"

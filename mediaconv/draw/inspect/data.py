@@ -19,40 +19,40 @@ from mediaconv.draw.inspect.weights import Kernels
 WORDS = {1: "sample", 2: "image", 3: "frame"}
 
 
-def page_data(found: Findings) -> dict[str, Any]:
+def page_data(findings: Findings) -> dict[str, Any]:
     """Everything that the page shows."""
     return {
-        "axes": found.axes,
-        "axisNames": list(found.pipeline.axes),
-        "word": WORDS[found.axes],
-        "files": [_file(found, i) for i in range(len(found.clips))],
-        "outline": [list(entry) for entry in found.outline],
-        "nodes": [_node(found, node) for node in found.nodes],
-        "notes": list(found.notes),
+        "axes": findings.axes,
+        "axisNames": list(findings.pipeline.axes),
+        "word": WORDS[findings.axes],
+        "files": [_file(findings, i) for i in range(len(findings.clips))],
+        "outline": [list(entry) for entry in findings.outline],
+        "nodes": [_node(findings, node) for node in findings.nodes],
+        "notes": list(findings.notes),
     }
 
 
-def tick_label(found: Findings, file: int, tick: Fraction) -> str:
+def tick_label(findings: Findings, file: int, tick: Fraction) -> str:
     """A step of a file in words: `frame 12 · 0.400 s`."""
-    clip = found.clips[file]
+    clip = findings.clips[file]
     number = f"{int(tick)}" if tick.denominator == 1 else f"{float(tick):.2f}".rstrip("0")
     index = math.floor(tick) - clip.first
     seconds = "" if clip.seconds is None else f" · {clip.seconds[index]:.3f} s"
-    return f"{WORDS[found.axes]} {number}{seconds}"
+    return f"{WORDS[findings.axes]} {number}{seconds}"
 
 
-def _file(found: Findings, i: int) -> dict[str, Any]:
-    clip = found.clips[i]
+def _file(findings: Findings, i: int) -> dict[str, Any]:
+    clip = findings.clips[i]
     return {
         "name": clip.name,
         "start": clip.start,
         "stop": clip.stop,
-        "rate": found.rate,
-        "ticks": [tick_label(found, i, t) for t in found.ticks[i]] if found.axes == 3 else [],
+        "rate": findings.rate,
+        "ticks": [tick_label(findings, i, t) for t in findings.ticks[i]] if findings.axes == 3 else [],
     }
 
 
-def _node(found: Findings, node: Node) -> dict[str, Any]:
+def _node(findings: Findings, node: Node) -> dict[str, Any]:
     stats = node.stats
     return {
         "id": node.id,
@@ -65,10 +65,10 @@ def _node(found: Findings, node: Node) -> dict[str, Any]:
         "lengths": list(node.lengths),
         "stride": float(node.stride),
         "parameters": node.parameters,
-        "gray": found.is_picture(node),
-        "colour": found.is_colour(node),
+        "gray": findings.is_picture(node),
+        "colour": findings.is_colour(node),
         "ranges": [[short(a), short(b)] for a, b in node.ranges],
-        "sheets": [_sheet(found, node, i) for i in range(len(node.sheets))],
+        "sheets": [_sheet(findings, node, i) for i in range(len(node.sheets))],
         "stats": {
             "values": stats.values,
             "notFinite": stats.not_finite,
@@ -91,11 +91,11 @@ def _node(found: Findings, node: Node) -> dict[str, Any]:
     }
 
 
-def _sheet(found: Findings, node: Node, i: int) -> dict[str, Any]:
+def _sheet(findings: Findings, node: Node, i: int) -> dict[str, Any]:
     """One file's sheet; `at`: the column of every tick."""
     sheet, steps = node.sheets[i], node.steps[i]
     made = packed(sheet)
-    made["at"] = [_column(steps, math.floor(tick / node.stride)) for tick in found.ticks[i]]
+    made["at"] = [_column(steps, math.floor(tick / node.stride)) for tick in findings.ticks[i]]
     made["lengths"] = list(node.sizes[i])
     if len(node.lengths) == 1:
         made["samples"] = node.sizes[i][0]

@@ -13,16 +13,16 @@ BODY = """<div class="controls" id="controls"></div>
 <div class="columns"><nav id="nav" aria-label="Layers"></nav><main id="page"></main></div>"""
 
 
-def page(found: Findings, *, title: str) -> str:
+def page(findings: Findings, *, title: str) -> str:
     """The page of an inspection."""
-    layers = len(found.config.stack)
+    layers = len(findings.config.stack)
     return render_page(
         package="mediaconv.draw.inspect",
         parts=PARTS,
         title=title,
-        heading=", ".join(clip.name for clip in found.clips),
-        eyebrow=f"Inside the stack · {found.pipeline.name} · {layers} layer{'s' * (layers != 1)}",
+        heading=", ".join(clip.name for clip in findings.clips),
+        eyebrow=f"Inside the stack · {findings.pipeline.name} · {layers} layer{'s' * (layers != 1)}",
         body=BODY,
-        data=page_data(found),
+        data=page_data(findings),
         colours=(LIGHT, DARK),
     )

@@ -37,9 +37,9 @@ CHANNELS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 """Of the first channels' curves: colours of Okabe and Ito, yellow darkened to be seen on white."""
 
 
-def write_pngs(found: Findings, folder: Path, *, overwrite: bool = False) -> list[Path]:
+def write_pngs(findings: Findings, folder: Path, *, overwrite: bool = False) -> list[Path]:
     """Write the pictures of every node into a folder, which is made. Raises UsageError, WriteError."""
-    drawn = [(folder / name, draw) for node in found.nodes for name, draw in _drawings(found, node)]
+    drawn = [(folder / name, draw) for node in findings.nodes for name, draw in _drawings(findings, node)]
     for path, _ in drawn:
         check_made(path, overwrite=overwrite)
     for path, draw in drawn:
@@ -49,12 +49,12 @@ def write_pngs(found: Findings, folder: Path, *, overwrite: bool = False) -> lis
     return [path for path, _ in drawn]
 
 
-def _drawings(found: Findings, node: Node) -> list[tuple[str, Callable[[], Any]]]:
+def _drawings(findings: Findings, node: Node) -> list[tuple[str, Callable[[], Any]]]:
     """Names of a node's pictures, and what draws each."""
     stem = f"{node.id:02d}_{node.name}" + ("" if node.title == node.name else f"_{node.title}")
     stem = re.sub(r"[^\w.]+", "_", stem)
     drawings: dict[str, Callable[[], Any]] = {
-        "maps": lambda: _maps(found, node),
+        "maps": lambda: _maps(findings, node),
         "values": lambda: _values(node),
     }
     if node.kernels is not None:
@@ -62,11 +62,11 @@ def _drawings(found: Findings, node: Node) -> list[tuple[str, Callable[[], Any]]
     if node.sums:
         drawings["sums"] = lambda: _sums(node)
     if node.paths:
-        drawings["paths"] = lambda: _paths(found, node)
-    source = None if node.source is None else found.nodes[node.source]
+        drawings["paths"] = lambda: _paths(findings, node)
+    source = None if node.source is None else findings.nodes[node.source]
     if source is not None and node.kind == "layer" and source.lengths != node.lengths:
         drawings["before_after"] = lambda: _side_by_side(
-            found, [("before", source, 0), ("after", node, 0)], f"{_name(node)}: before and after"
+            findings, [("before", source, 0), ("after", node, 0)], f"{_name(node)}: before and after"
         )
     return [(f"{stem}_{kind}.png", draw) for kind, draw in drawings.items()]
 
@@ -171,57 +171,61 @@ def _values_of(node: Node, file: int, channel: int, column: int = 0) -> np.ndarr
     return from_gray(sheet.tile(channel, column), low, high)
 
 
-def _places(found: Findings, node: Node) -> list[tuple[int, int, str]]:
+def _marked_steps(findings: Findings, node: Node) -> list[tuple[int, int, str]]:
     """File, column of its sheet and label of the pictures drawn, evenly chosen where there are many."""
     every = []
     for file, steps in enumerate(node.sheets):
-        who = found.clips[file].name[:18] if len(node.sheets) > 1 else ""
+        who = findings.clips[file].name[:18] if len(node.sheets) > 1 else ""
         for column in range(steps.columns):
             when = ""
-            if found.axes == 3:
+            if findings.axes == 3:
                 tick = max(
-                    (t for t in found.ticks[file] if math.floor(t / node.stride) >= node.steps[file][column]),
+                    (
+                        t
+                        for t in findings.ticks[file]
+                        if math.floor(t / node.stride) >= node.steps[file][column]
+                    ),
                     default=None,
                     key=lambda t: -t,
                 )
-                when = tick_label(found, file, found.ticks[file][-1] if tick is None else tick).split(" · ")[
-                    0
-                ]
+                when = tick_label(findings, file, findings.ticks[file][-1] if tick is None else tick).split(
+                    " · "
+                )[0]
             every.append((file, column, " ".join(filter(None, [who, when]))))
     count = min(len(every), MAX_COLUMNS)
     return [every[i * len(every) // count] for i in range(count)]
 
 
-def _maps(found: Findings, node: Node) -> Any:
+def _maps(findings: Findings, node: Node) -> Any:
     title = f"{_name(node)}: maps, {node.channels} × {' × '.join(map(str, node.lengths))}"
     flagged = {f.channel: f.kind for f in reversed(node.stats.flags)}
     labels = [f"{c}" + (f" {flagged[c]}" if c in flagged else "") for c in range(node.shown)]
     if len(node.lengths) == 1:
         rows = [
-            (f"{clip.name[:9]} {labels[c]}" if len(found.clips) > 1 else labels[c], _values_of(node, i, c))
-            for i, clip in enumerate(found.clips)
+            (f"{clip.name[:9]} {labels[c]}" if len(findings.clips) > 1 else labels[c], _values_of(node, i, c))
+            for i, clip in enumerate(findings.clips)
             for c in range(node.shown)
         ]
         return _curves(rows, title)
-    places = _places(found, node)
-    gray = found.is_picture(node)
-    if len(places) == 1:
-        file, column, _ = places[0]
+    marked = _marked_steps(findings, node)
+    gray = findings.is_picture(node)
+    if len(marked) == 1:
+        file, column, _ = marked[0]
         tiles = [_picture(node, file, c, column, gray=gray) for c in range(node.shown)]
         names = [f"channel {label}" for label in labels]
-        if found.is_colour(node):
+        if findings.is_colour(node):
             tiles, names = [_in_colours(node, file, column), *tiles], ["in colours", *names]
         across = min(len(tiles), max(1, (PAGE - 40) // (max(t.shape[1] for t in tiles) + GAP)))
         return _mosaic([tiles[i : i + across] for i in range(0, len(tiles), across)], [], names, title)
-    side = min(CELL, (PAGE - 100) // len(places) - GAP)
+    side = min(CELL, (PAGE - 100) // len(marked) - GAP)
     cells = [
-        [_picture(node, file, c, column, side, gray=gray) for file, column, _ in places]
+        [_picture(node, file, c, column, side, gray=gray) for file, column, _ in marked]
         for c in range(node.shown)
     ]
-    if found.is_colour(node):
-        cells.insert(0, [_in_colours(node, file, column, side) for file, column, _ in places])
+    if findings.is_colour(node):
+        cells.insert(0, [_in_colours(node, file, column, side) for file, column, _ in marked])
         labels.insert(0, "in colours")
-    return _mosaic(cells, labels, [label for *_, label in places], title)
+    return _mosaic(cells, labels, [label for *_, label in marked], title)
 
 
 def _in_colours(node: Node, file: int, column: int, longest: int = CELL) -> np.ndarray:
@@ -329,20 +333,20 @@ def _sums(node: Node) -> Any:
     return _mosaic(cells, [f"out {o}" for o in plan.outputs], columns, title)
 
 
-def _paths(found: Findings, node: Node) -> Any:
-    of = [(label.split(" (")[0], found.nodes[id]) for label, id in node.paths]
+def _paths(findings: Findings, node: Node) -> Any:
+    of = [(label.split(" (")[0], findings.nodes[id]) for label, id in node.paths]
     result = {"add": "sum", "mul": "product", "concat": "concatenation"}[node.merge]
     title = f"{_name(node)}: the paths and their {result}"
     if node.merge == "concat":
         shown = [(label, n, c) for label, n in of for c in range(min(n.shown, 4))]
-        return _side_by_side(found, shown, title)
+        return _side_by_side(findings, shown, title)
     return _side_by_side(
-        found, [*((label, n, 0) for label, n in of), (result, node, 0)], title, together=True
+        findings, [*((label, n, 0) for label, n in of), (result, node, 0)], title, together=True
     )
 
 
 def _side_by_side(
-    found: Findings, what: Sequence[tuple[str, Node, int]], title: str, together: bool = False
+    findings: Findings, what: Sequence[tuple[str, Node, int]], title: str, together: bool = False
 ) -> Any:
     """Maps of several nodes in the first file's middle; pictures at one scale, a pixel as large in each."""
     if len(what[0][1].lengths) == 1:
@@ -354,5 +358,5 @@ def _side_by_side(
     cells = []
     for _, n, c in what:
         longest = max(4, round(CELL * max(n.lengths[-2:]) / largest))
-        cells.append(_picture(n, 0, c, n.sheets[0].columns // 2, longest, most, found.is_picture(n)))
+        cells.append(_picture(n, 0, c, n.sheets[0].columns // 2, longest, most, findings.is_picture(n)))
     return _mosaic([cells], [""], [f"{label}, channel {c}" for label, _, c in what], title)

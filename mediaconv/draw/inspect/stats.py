@@ -157,26 +157,26 @@ def _histogram(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     bins = len(edges) - 1
     low = values.dtype.type(edges[0])
     scale = values.dtype.type(bins / (edges[-1] - edges[0]))
-    place = ((values - low) * scale).astype(np.int32)
-    return np.bincount(np.minimum(place, bins - 1), minlength=bins)
+    bin_of = ((values - low) * scale).astype(np.int32)
+    return np.bincount(np.minimum(bin_of, bins - 1), minlength=bins)
 
 
 def _flags(channel: int, values: np.ndarray, total: int, ends: Sequence[End]) -> list[Flag]:
     """What is wrong with one channel; `values` are the finite ones of `total`."""
-    found = []
+    flags = []
     if values.size < total:
-        found.append(Flag(channel, "not finite", f"{total - values.size} of {total} values are no numbers"))
+        flags.append(Flag(channel, "not finite", f"{total - values.size} of {total} values are no numbers"))
     if values.size < 2:
-        return found
+        return flags
     low, high = float(values.min()), float(values.max())
     if high - low <= ROUNDING * max(abs(low), abs(high)):
-        found.append(Flag(channel, "dead", f"{low:.4g} everywhere"))
+        flags.append(Flag(channel, "dead", f"{low:.4g} everywhere"))
         ends = [end for end in ends if end.near or end.value]  # zero everywhere behind a ReLU is told already
     for end in ends:
         share = float(np.count_nonzero(np.abs(values - end.value) <= end.near)) / values.size
         if share > SHARE:
-            found.append(Flag(channel, "saturated", f"{_percent(share)} of the values at {end.value:.4g}"))
-    return found
+            flags.append(Flag(channel, "saturated", f"{_percent(share)} of the values at {end.value:.4g}"))
+    return flags
 
 
 def _percent(share: float) -> str:

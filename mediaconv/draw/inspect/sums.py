@@ -148,12 +148,12 @@ def _each_share(module: nn.Module, x: Tensor, plan: Plan) -> Iterator[Tensor]:
     one.out_channels = groups * len(member)  # type: ignore[assignment]
     for c in range(split.shape[inner]):
         if hasattr(module, "offset"):  # where its taps read depends on all input channels
-            given, source = torch.zeros_like(split), x
-            given.select(inner, c).copy_(split.select(inner, c))
+            alone, source = torch.zeros_like(split), x
+            alone.select(inner, c).copy_(split.select(inner, c))
         else:
-            given, source = split.narrow(inner, c, 1), channels[:, :, c]
+            alone, source = split.narrow(inner, c, 1), channels[:, :, c]
             one.in_channels = groups  # type: ignore[assignment]
-        parameters = {"weight": given.flatten(0, 1)} | ({} if silent is None else {"bias": silent})
+        parameters = {"weight": alone.flatten(0, 1)} | ({} if silent is None else {"bias": silent})
         yield functional_call(one, parameters, (source,))[0, : len(plan.outputs)]
 
 

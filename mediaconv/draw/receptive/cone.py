@@ -49,13 +49,13 @@ def _panel(scene: Scene, cone: Cone, left: float) -> None:
     mark = start + (now - low + 0.5) * unit
     scene.line((mark, top + 70), (mark, bottom + 22), ink="now", width=1.4, dashed=True)
     cells = high - low + 1 <= _MOST_CELLS
-    for place, level in enumerate(levels):
-        y = bottom - place * _LEVEL
+    for index, level in enumerate(levels):
+        y = bottom - index * _LEVEL
         scene.text(left - 18, y, level.name, 12.0, anchor="end", ink="ink")
-        if place and cells:
-            _threads(scene, level, levels[place - 1], x, y)
-    for place, level in enumerate(levels):
-        _level(scene, level, x, bottom - place * _LEVEL, unit, cells)
+        if index and cells:
+            _threads(scene, level, levels[index - 1], x, y)
+    for index, level in enumerate(levels):
+        _level(scene, level, x, bottom - index * _LEVEL, unit, cells)
     scene.text(mark, bottom + 34, "now", 12.0, ink="now", bold=True)
     for edge in {low, high}:
         offset = edge - now

@@ -73,11 +73,11 @@ class Moment:
 
     def output_look(self, channel: int, position: Position, order: dict[tuple[int, Position], int]) -> Look:
         """The output cell at a position; `order` tells when each output fills in."""
-        place = order[(channel, position)]
-        if place > self.index:
+        rank = order[(channel, position)]
+        if rank > self.index:
             return Look("empty")
         value = number(float(self.sliding.output[(channel, *position)]))
-        return Look("current" if place == self.index else "output", value)
+        return Look("current" if rank == self.index else "output", value)
 
 
 def tap_role(tap: Tap) -> str:
@@ -125,19 +125,19 @@ _GAP = 0.35
 
 def offsets(positions: Sequence[int]) -> dict[int, float]:
     """Where each position stands, in cells: side by side, with a gap where positions are left out."""
-    places: dict[int, float] = {}
-    place, before = 0.0, None
+    columns: dict[int, float] = {}
+    column, before = 0.0, None
     for position in positions:
         if before is not None:
-            place += 1 if position == before + 1 else 1 + _GAP
-        places[position] = place
+            column += 1 if position == before + 1 else 1 + _GAP
+        columns[position] = column
         before = position
-    return places
+    return columns
 
 
-def extent(places: dict[int, float]) -> float:
+def extent(columns: dict[int, float]) -> float:
     """Cells from the first position to the end of the last."""
-    return max(places.values()) + 1
+    return max(columns.values()) + 1
 
 
 def marked(positions: Sequence[int], room: float, size: float) -> list[int]:

@@ -37,11 +37,11 @@ class Panel1d:
         self._columns = offsets(positions)
         if sliding.transposed:
             # More outputs than inputs: both rows begin at the left.
-            self._places = {j: float(n) for n, j in enumerate(sliding.shown[0])}
+            self._output_columns = {j: float(n) for n, j in enumerate(sliding.shown[0])}
         else:
             nows = [(j, sliding.axes[0].now(j)) for j in sliding.shown[0]]
-            self._places = {j: self._columns[now] for j, now in nows if now in self._columns}
-        columns = max(extent(self._columns), extent(self._places))
+            self._output_columns = {j: self._columns[now] for j, now in nows if now in self._columns}
+        columns = max(extent(self._columns), extent(self._output_columns))
         longest = max(widest(values, 10.5) for values in (sliding.input, sliding.output, sliding.weight)) + 8
         self.cell = max(_CELL[0], min(_CELL[1], max(_WIDTH / columns, longest)))
         self.row = max(30.0, min(44.0, self.cell))
@@ -73,7 +73,7 @@ class Panel1d:
         return wrapped(terms(moment), 15.0, self.width - _LABEL - 8, bold=True)
 
     def _output_x(self, j: int) -> float:
-        return _LABEL + self._places[j] * self.cell
+        return _LABEL + self._output_columns[j] * self.cell
 
     def _x(self, position: int) -> float:
         return _LABEL + self._columns[position] * self.cell
@@ -129,6 +129,6 @@ class Panel1d:
             top = self.outputs_top + row * (self.row + 8)
             name = "output" if len(self.sliding.output) == 1 else f"output {channel}"
             scene.text(_LABEL - 12, top + self.row / 2, name, 14.0, anchor="end", bold=True)
-            for j in self._places:
+            for j in self._output_columns:
                 corners = box_corners(self._output_x(j) + 1, top, self.cell - 2, self.row)
                 draw_cell(scene, corners, moment.output_look(channel, (j,), self.order), self.output_size)

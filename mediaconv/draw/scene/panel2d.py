@@ -34,22 +34,22 @@ class _Board:
         self.rows, self.columns = offsets(rows), offsets(columns)
         self.height, self.width = extent(self.rows), extent(self.columns)
 
-    def __contains__(self, place: Position) -> bool:
-        return place[0] in self.rows and place[1] in self.columns
+    def __contains__(self, position: Position) -> bool:
+        return position[0] in self.rows and position[1] in self.columns
 
-    def places(self) -> Iterator[Position]:
+    def positions(self) -> Iterator[Position]:
         return itertools.product(self.rows, self.columns)
 
-    def corners(self, x: float, y: float, cell: float, place: Position) -> tuple:
+    def corners(self, x: float, y: float, cell: float, position: Position) -> tuple:
         """Corners of a cell of the board that lies at (x, y)."""
-        left, top = x + self.columns[place[1]] * cell, y + self.rows[place[0]] * cell
+        left, top = x + self.columns[position[1]] * cell, y + self.rows[position[0]] * cell
         return box_corners(left + 0.75, top + 0.75, cell - 1.5, cell - 1.5)
 
     def marks(self, scene: Scene, x: float, y: float, cell: float) -> None:
         """The numbers of rows and columns."""
-        for row, place in self.rows.items():
+        for row, offset in self.rows.items():
             text = str(row).replace("-", "−")
-            scene.text(x - 8, y + (place + 0.5) * cell, text, 11.0, ink="soft", anchor="end")
+            scene.text(x - 8, y + (offset + 0.5) * cell, text, 11.0, ink="soft", anchor="end")
         for column in marked(list(self.columns), cell, 11.0):
             text = str(column).replace("-", "−")
             scene.text(x + (self.columns[column] + 0.5) * cell, y - 10, text, 11.0, ink="soft")
@@ -117,9 +117,9 @@ class Panel2d:
         board.marks(scene, self.input_x, top, self.cell)
         name = "input" if len(self.sliding.input) == 1 else f"input {channel}"
         scene.text(self.input_x, top - 28, name, 14.0, anchor="start", bold=True)
-        for place in board.places():
-            corners = board.corners(self.input_x, top, self.cell, place)
-            draw_cell(scene, corners, moment.input_look(channel, place), self.size)
+        for position in board.positions():
+            corners = board.corners(self.input_x, top, self.cell, position)
+            draw_cell(scene, corners, moment.input_look(channel, position), self.size)
         if moment.step.now in board:
             corners = board.corners(self.input_x, top, self.cell, moment.step.now)
             scene.polygon(corners, edge="now", width=2.6)
@@ -135,6 +135,6 @@ class Panel2d:
         board.marks(scene, self.output_x, top, self.cell)
         name = "output" if len(self.sliding.output) == 1 else f"output {channel}"
         scene.text(self.output_x, top - 28, name, 14.0, anchor="start", bold=True)
-        for place in board.places():
-            look = moment.output_look(channel, place, self.order)
-            draw_cell(scene, board.corners(self.output_x, top, self.cell, place), look, self.output_size)
+        for position in board.positions():
+            look = moment.output_look(channel, position, self.order)
+            draw_cell(scene, board.corners(self.output_x, top, self.cell, position), look, self.output_size)

@@ -36,9 +36,9 @@ class _Sheet:
     def point(self, x: float, top: float, row: float, column: float) -> Point:
         return x + column * self.cell + row * _ROW[0], top + row * _ROW[1]
 
-    def corners(self, x: float, top: float, place: Position) -> tuple[Point, ...]:
+    def corners(self, x: float, top: float, position: Position) -> tuple[Point, ...]:
         """Corners of the cell at (row, column) of a sheet whose far left corner is at (x, top)."""
-        row, column = self.rows[place[0]], self.columns[place[1]]
+        row, column = self.rows[position[0]], self.columns[position[1]]
         ends = ((row, column), (row, column + 1), (row + 1, column + 1), (row + 1, column))
         return tuple(self.point(x, top, *end) for end in ends)
 
@@ -123,9 +123,9 @@ class Panel3d:
             top = self._top(floor, sheet)
             sheet.label(scene, x, top, f"now t = {t}" if t == now[0] else f"t = {t}", t == now[0])
             sheet.slab(scene, x, top)
-            for place in itertools.product(sheet.rows, sheet.columns):
-                look = moment.input_look(channel, (t, *place))
-                draw_cell(scene, sheet.corners(x, top, place), look, self.size)
+            for position in itertools.product(sheet.rows, sheet.columns):
+                look = moment.input_look(channel, (t, *position))
+                draw_cell(scene, sheet.corners(x, top, position), look, self.size)
             if t == now[0] and now[1] in sheet.rows and now[2] in sheet.columns:
                 scene.polygon(sheet.corners(x, top, now[1:]), edge="now", width=2.6)
             taps = plane_taps(moment, channel, t)
@@ -139,9 +139,9 @@ class Panel3d:
             top = self._top(floor, sheet)
             sheet.label(scene, x, top, f"t = {j}", j == moment.step.position[0])
             sheet.slab(scene, x, top)
-            for place in itertools.product(sheet.rows, sheet.columns):
-                look = moment.output_look(moment.step.channel, (j, *place), self.order)
-                draw_cell(scene, sheet.corners(x, top, place), look, self.output_size)
+            for position in itertools.product(sheet.rows, sheet.columns):
+                look = moment.output_look(moment.step.channel, (j, *position), self.order)
+                draw_cell(scene, sheet.corners(x, top, position), look, self.output_size)
 
     def _middle(self, floor: int) -> float:
         return _TOP + (floor + 0.5) * self.pitch - _SPACE / 2

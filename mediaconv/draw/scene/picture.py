@@ -31,7 +31,7 @@ class Picture:
         positions = _positions(self.slidings)
         self.panels = [_PANELS[s.dims](s, positions) for s in self.slidings]
         self._chosen = [s.frames(budget) for s in self.slidings]
-        self._places = [{o: i for i, o in enumerate(s.outputs())} for s in self.slidings]
+        self._ranks = [{o: i for i, o in enumerate(s.outputs())} for s in self.slidings]
         self.frames = max(len(c) for c in self._chosen)
         stacked = self.slidings[0].dims < 3
         self._columns = 1 if stacked else len(self.panels)
@@ -63,8 +63,8 @@ class Picture:
                     ink="ink" if n == 0 else "soft",
                 )
             chosen = self._chosen[i][min(index, len(self._chosen[i]) - 1)]
-            moment = Moment(sliding, sliding.step(*chosen), self._places[i][chosen])
-            scene.place(self.panels[i].draw(moment), x, y + self._head_height)
+            moment = Moment(sliding, sliding.step(*chosen), self._ranks[i][chosen])
+            scene.add(self.panels[i].draw(moment), x, y + self._head_height)
         self._legend(scene)
         for n, line in enumerate(self._note_lines):
             y = self.height - 12 - (len(self._note_lines) - 1 - n) * 18
@@ -97,13 +97,13 @@ class Picture:
 
     def _roles(self) -> list[str]:
         """Roles that occur in any frame, in the legend's order."""
-        found = {"input", "output", "current"}
+        roles = {"input", "output", "current"}
         for sliding, panel, chosen in zip(self.slidings, self.panels, self._chosen, strict=True):
             ends = [chosen[0], chosen[-1], chosen[len(chosen) // 2], chosen[len(chosen) // 4]]
             scenes = [panel.draw(Moment(sliding, sliding.step(*c), 0)) for c in ends]
             fills = {getattr(shape, "fill", None) for scene in scenes for shape in scene.shapes}
-            found |= {role for role in LEGEND if role in fills}
-        return [role for role in LEGEND if role in found]
+            roles |= {role for role in LEGEND if role in fills}
+        return [role for role in LEGEND if role in roles]
 
     def _legend(self, scene: Scene) -> None:
         for n, row in enumerate(self._rows):

@@ -55,11 +55,11 @@ def grids_of(sliding: Sliding, *, zoom: float = 1.0) -> Grids | None:
 
 def plane_taps(moment: Moment, channel: int, frame: int | None) -> dict[tuple[int, int], Tap]:
     """The taps of one input channel (and in 3D one frame's input position) by kernel row and column."""
-    found = {}
+    taps = {}
     for tap in moment.step.taps:
         if tap.channel == channel and (frame is None or tap.source[0] == frame):
-            found[(tap.index[-2], tap.index[-1])] = tap
-    return found
+            taps[(tap.index[-2], tap.index[-1])] = tap
+    return taps
 
 
 def draw_grids(scene: Scene, x: float, y: float, grids: Grids, taps: dict[tuple[int, int], Tap]) -> None:
@@ -81,8 +81,8 @@ def draw_grids(scene: Scene, x: float, y: float, grids: Grids, taps: dict[tuple[
         elif grids.products:
             draw_cell(scene, box_corners(left + 2 * pitch, *at), Look("masked"), grids.size)
     signs = ["×", "="] if grids.products else ["×"]
-    for place, sign in enumerate(signs, start=1):
-        scene.text(x + place * pitch - _SIGN / 2, middle, sign, 15.0, ink="soft")
+    for index, sign in enumerate(signs, start=1):
+        scene.text(x + index * pitch - _SIGN / 2, middle, sign, 15.0, ink="soft")
     end = x + (len(signs) + 1) * pitch
     scene.text(end - _SIGN / 2, middle, "→", 14.0, ink="soft")
     if all(tap.masked for tap in taps.values()):
@@ -101,8 +101,8 @@ def draw_captions(scene: Scene, x: float, y: float, grids: Grids) -> None:
     """What the grids are, above them."""
     names = ["values", "weights", "products"] if grids.products else ["values", "weights"]
     pitch = grids.grid_width + _SIGN
-    for place, name in enumerate(names):
-        scene.text(x + place * pitch + grids.grid_width / 2, y, name, CAPTION, ink="soft")
+    for index, name in enumerate(names):
+        scene.text(x + index * pitch + grids.grid_width / 2, y, name, CAPTION, ink="soft")
     scene.text(x + len(names) * pitch + 2, y, "sum", CAPTION, ink="soft", anchor="start")
 
 

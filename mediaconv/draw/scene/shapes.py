@@ -71,7 +71,7 @@ class Scene:
     def text(self, x: float, y: float, text: str, size: float, **style: object) -> None:
         self.shapes.append(Text(x, y, text, size, **style))  # type: ignore[arg-type]
 
-    def place(self, other: Scene, x: float, y: float) -> None:
+    def add(self, other: Scene, x: float, y: float) -> None:
         """Draw another scene with its corner at (x, y)."""
         self.shapes.extend(moved(shape, x, y) for shape in other.shapes)
 

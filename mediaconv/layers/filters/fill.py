@@ -99,8 +99,8 @@ def kernel_size(kernel: Kernel, dims: int) -> tuple[int, ...]:
 
 def check_dims(kernel: Kernel, dims: int) -> None:
     """Raise UsageError where a kernel, or its axis, does not exist in so many dimensions."""
-    if found := kernel.problems(ValidationContext(axes=AXES_OF[dims])):
-        lines = [".".join(["kernel", kernel.name, *map(str, p.location)]) + f": {p.text}" for p in found]
+    if problems := kernel.problems(ValidationContext(axes=AXES_OF[dims])):
+        lines = [".".join(["kernel", kernel.name, *map(str, p.location)]) + f": {p.text}" for p in problems]
         raise UsageError("\n".join(lines).replace("this pipeline's is", "this is"))
 
 

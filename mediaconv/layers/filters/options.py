@@ -74,13 +74,13 @@ class _Derivative(Kernel):
     axis: Axis | None = Field(default=None, description="x, y or t (time); default x, of sound t")
 
     def problems(self, context: ValidationContext) -> list[Problem]:
-        found = super().problems(context)
+        problems = super().problems(context)
         allowed = AXES_OF.get(context.dims or 0, ())
         if allowed and self.axis is not None and self.axis not in allowed:
-            found.append(
+            problems.append(
                 Problem(("axis",), f"got {shown(self.axis)}, expected {' or '.join(sorted(allowed))}")
             )
-        return found
+        return problems
 
 
 class Sobel(_Derivative):

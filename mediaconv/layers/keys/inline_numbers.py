@@ -36,10 +36,10 @@ def _words(rank: int | None) -> str:
 def _nested(value: Any, location: Location) -> tuple[Any, tuple[int, ...]]:
     """Numbers in tuples, and how many there are at each depth."""
     if not isinstance(value, list | tuple):
-        found = as_number(value)
-        if found is None:
+        number = as_number(value)
+        if number is None:
             raise wrong(value, "a number", location=location)
-        return found, ()
+        return number, ()
     items = [_nested(item, (*location, i)) for i, item in enumerate(value)]
     shapes = {shape for _, shape in items}
     if len(shapes) > 1:

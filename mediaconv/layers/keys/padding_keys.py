@@ -44,8 +44,8 @@ def causal_padding_problems(
     raster_valid: whether `valid` may stand under raster, where it means nothing for a causal axis.
     """
     for axis in axes:
-        given = padding if isinstance(padding, int | str) else padding[axis]
-        if isinstance(given, int) or (how.mode == "raster" and given != "same" and not raster_valid):
+        amount = padding if isinstance(padding, int | str) else padding[axis]
+        if isinstance(amount, int) or (how.mode == "raster" and amount != "same" and not raster_valid):
             where = context.axes[axis] if context.axes else f"axis {axis}"
             reason = f"causal {how.mode} pads it as the kernel says"
             return [Problem(("padding",), f"got {shown(padding)}, expected same along {where}: {reason}")]

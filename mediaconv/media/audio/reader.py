@@ -125,8 +125,8 @@ class AudioReader(Source):
     def notes(self) -> list[str]:
         """What a user should know of what was read, after reading."""
         layout = self.info.layout
-        told = [f"channels: {' '.join(layout)}"] if len(layout) > 2 else []
-        return told + self._decoder.notes()
+        layout_note = [f"channels: {' '.join(layout)}"] if len(layout) > 2 else []
+        return layout_note + self._decoder.notes()
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         """Chunks of `size` samples, the last one shorter. May be called once.

@@ -28,7 +28,7 @@ class SoundClock:
         self._close = close
         self._rate = rate_hz
         self._origin: Fraction | None = None
-        self._given = 0
+        self._samples = 0
         self._end: Fraction | None = None
         self._filled: list[tuple[float, float]] = []
         self._closed: list[tuple[float, float]] = []
@@ -49,17 +49,17 @@ class SoundClock:
             self._end = begin + length
         elif self._end is not None:
             self._end += length
-        self._given += samples + hole
+        self._samples += samples + hole
         return hole
 
     def _mend(self, begin: Fraction, step: Fraction, samples: int) -> int:
-        at = self._given / self._rate
+        at = self._samples / self._rate
         if self._close or not -LONGEST_OVERLAP <= step <= LONGEST_FILLED:
             self._closed.append((at, float(step)))
-            self._origin = begin - Fraction(self._given, self._rate)
+            self._origin = begin - Fraction(self._samples, self._rate)
             return 0
         self._filled.append((at, float(step)))
-        exact = round((begin - (self._origin or Fraction(0))) * self._rate) - self._given
+        exact = round((begin - (self._origin or Fraction(0))) * self._rate) - self._samples
         return max(exact if exact * step > 0 else round(step * self._rate), -samples)
 
     def notes(self) -> list[str]:

@@ -166,8 +166,8 @@ def _gif(file: BinaryIO, head: bytes, size: int) -> int | None:
     file.seek(13 + _color_table(head[10]) if len(head) > 10 else 0)
     while (kind := file.read(1)) != b"\x3b":
         if kind == b"\x2c":  # an image: place, size, perhaps a colour table, then its data
-            place = file.read(9)
-            file.seek(_color_table(place[8]) + 1 if len(place) == 9 else 0, os.SEEK_CUR)
+            descriptor = file.read(9)
+            file.seek(_color_table(descriptor[8]) + 1 if len(descriptor) == 9 else 0, os.SEEK_CUR)
         elif kind == b"\x21":
             file.seek(1, os.SEEK_CUR)
         else:  # the end of the file, or no block

@@ -58,9 +58,9 @@ def _stated_end(container: Any, stream: Any) -> Fraction | None:
     if stream.duration:
         return ((stream.start_time or 0) + stream.duration) * Fraction(stream.time_base)
     for key, value in stream.metadata.items():
-        told = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", value) if key.upper() == "DURATION" else None
-        if told:
-            return 3600 * int(told[1]) + 60 * int(told[2]) + Fraction(told[3])
+        time = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", value) if key.upper() == "DURATION" else None
+        if time:
+            return 3600 * int(time[1]) + 60 * int(time[2]) + Fraction(time[3])
     others = len(container.streams.video) + len(container.streams.audio) - 1
     if container.duration and not others:
         return Fraction((container.start_time or 0) + container.duration, av.time_base)

@@ -65,10 +65,10 @@ def check_mxf(file: BinaryIO, head: bytes, size: int) -> int | None:
 
 def check_y4m(file: BinaryIO, head: bytes, size: int) -> int | None:
     """Frames of one size, each after a line."""
-    line, found, _ = head.partition(b"\n")
+    line, newline, _ = head.partition(b"\n")
     fields = {word[:1]: word[1:] for word in line.decode("latin-1").split()[1:] if word[:1] != "X"}
     kind = re.match(r"(mono|\d{3})(.*)", fields.get("C", "420"))
-    if not found or kind is None or kind[1] not in Y4M_PLANES:
+    if not newline or kind is None or kind[1] not in Y4M_PLANES:
         return None
     if not (fields.get("W", "").isdigit() and fields.get("H", "").isdigit()):
         return None

@@ -38,7 +38,7 @@ def check_mp3(file: BinaryIO, head: bytes, size: int) -> int | None:
     """
     start = 0
     if head.startswith(b"ID3") and len(head) > 10:
-        start = 10 + sum((byte & 0x7F) << 7 * (3 - place) for place, byte in enumerate(head[6:10]))
+        start = 10 + sum((byte & 0x7F) << 7 * (3 - field) for field, byte in enumerate(head[6:10]))
     file.seek(start)
     frame = file.read(256)
     mark = max(frame.find(b"Xing"), frame.find(b"Info"))
@@ -47,8 +47,8 @@ def check_mp3(file: BinaryIO, head: bytes, size: int) -> int | None:
     flags = frame[mark + 7]
     if not flags & XING_HAS_BYTES:
         return None
-    place = mark + (12 if flags & XING_HAS_FRAMES else 8)
-    stated = start + int.from_bytes(frame[place : place + 4], "big")
+    field = mark + (12 if flags & XING_HAS_FRAMES else 8)
+    stated = start + int.from_bytes(frame[field : field + 4], "big")
     return stated if stated > size and _mp3_ends_within_a_frame(file, start, size) else None
 
 

@@ -83,9 +83,9 @@ def ints(value: np.ndarray | Sequence[int] | None) -> list[Any]:
     return [v if isinstance(v, torch.SymInt) else int(v) for v in np.asarray(value).reshape(-1).tolist()]
 
 
-def axes_of(node: Node, given: np.ndarray | None, rank: int) -> list[int] | None:
+def axes_of(node: Node, operand: np.ndarray | None, rank: int) -> list[int] | None:
     """Axes of an input or, in older opsets, of the attribute, counted from the front; None where unstated."""
-    axes = ints(given) if given is not None else node.get("axes")
+    axes = ints(operand) if operand is not None else node.get("axes")
     return None if axes is None else [int(a) % rank for a in axes]
 
 

@@ -49,7 +49,7 @@ class Step(nn.Module):
     order are `info.state`, and `start()` is the state before the first step.
     """
 
-    def __init__(self, layer: FixedLayer, example: Tensor, found: AxisMap) -> None:
+    def __init__(self, layer: FixedLayer, example: Tensor, along: AxisMap) -> None:
         super().__init__()
         self.layer = layer
         counter = torch.zeros((), dtype=torch.int64, device=example.device)
@@ -62,9 +62,9 @@ class Step(nn.Module):
             skip=-layer.out.first,
             shape=tuple(example.shape),
             state={name: tuple(value.shape) for name, value in self._state.items()},
-            latency=int(found.latency),
-            receptive_field=int(found.receptive_field),
-            stride=str(found.total_stride),
+            latency=int(along.latency),
+            receptive_field=int(along.receptive_field),
+            stride=str(along.total_stride),
         )
 
     def start(self) -> list[Tensor]:
@@ -94,13 +94,13 @@ def export_step(module: nn.Module, example: Tensor) -> Step:
     """
     module = to_streaming(module)
     check_eval(module)
-    found = geometry(module, 0)
+    along = geometry(module, 0)
     chunk = example.shape[2]
-    if not found.whole and (chunk < 1 or chunk % found.input_period):
+    if not along.whole and (chunk < 1 or chunk % along.input_period):
         raise ValueError(
-            f"chunk: got {chunk}, the strides of this stack need a multiple of {found.input_period}"
+            f"chunk: got {chunk}, the strides of this stack need a multiple of {along.input_period}"
         )
-    return Step(fix(module, Level(0, chunk, lambda n: n)), example, found)
+    return Step(fix(module, Level(0, chunk, lambda n: n)), example, along)
 
 
 def run_step(step: Any, info: StepInfo, start: list[Tensor], x: Tensor, output_length: int) -> Tensor:

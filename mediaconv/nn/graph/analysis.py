@@ -150,8 +150,8 @@ class Analysis:
         if node.op != "call_function":
             raise RefusalError(f"a node of kind {node.op} is not known")
         if node.target is operator.getitem:
-            found, at = self.values[node.all_input_nodes[0]], node.args[1]
-            return found[at] if isinstance(found, list) else self._late(node)  # type: ignore[index]
+            results, at = self.values[node.all_input_nodes[0]], node.args[1]
+            return results[at] if isinstance(results, list) else self._late(node)  # type: ignore[index]
         value = node.meta.get("val")
         if not isinstance(value, Tensor | list | tuple):
             return None  # a size, or a check of the export's own: sizes are read from the metadata
@@ -168,17 +168,17 @@ class Analysis:
 
     def _ruled(self, node: fx.Node) -> Any:
         target = node.target
-        found = RULES.get(target) or RULES.get(getattr(target, "overloadpacket", None))
-        if found is None and torch.Tag.pointwise in getattr(target, "tags", ()):
-            found = RULES["pointwise"]
-        if found is None:
+        rule = RULES.get(target) or RULES.get(getattr(target, "overloadpacket", None))
+        if rule is None and torch.Tag.pointwise in getattr(target, "tags", ()):
+            rule = RULES["pointwise"]
+        if rule is None:
             raise RefusalError(
                 "how it depends on the stream axis is not known: register_converter for its module, or "
                 "opaque(module, lookback, lookahead, stride) where its window is known"
             )
-        if torch.Tag.nondeterministic_seeded in getattr(target, "tags", ()) and found is RULES["pointwise"]:
+        if torch.Tag.nondeterministic_seeded in getattr(target, "tags", ()) and rule is RULES["pointwise"]:
             raise RefusalError("it is random: call .eval() first, where it is dropout")
-        return found(self, node, named_arguments(node))
+        return rule(self, node, named_arguments(node))
 
     def _placeholder(self, node: fx.Node) -> Value | None:
         if node is self.captured.x:
@@ -270,22 +270,22 @@ class Analysis:
         return self.sized_dims(node.meta["val"])
 
     def value(self, node: Any) -> Value:
-        found = self.values.get(node) if isinstance(node, fx.Node) else None
-        if not isinstance(found, Value):
+        value = self.values.get(node) if isinstance(node, fx.Node) else None
+        if not isinstance(value, Value):
             raise RefusalError("it takes something other than one tensor here")
-        return found
+        return value
 
     def arguments_depend(self, node: fx.Node) -> bool:
         """Whether a size among the arguments depends on the stream's length."""
-        found = []
+        depends = []
 
         def look(n: fx.Node) -> None:
             value = n.meta.get("val")
             if not isinstance(value, Tensor | list | tuple) and value is not None:
-                found.append(self.streams(value))
+                depends.append(self.streams(value))
 
         fx.map_arg((node.args, node.kwargs), look)
-        return any(found)
+        return any(depends)
 
     def refine(self, v: Value, factor: int) -> Value:
         """The same tensor seen as a stream `factor` times as fine."""
@@ -297,9 +297,9 @@ class Analysis:
     def sole(self, v: Value) -> Value:
         """The value with nothing but the stream in its dimension. Raises LayoutError where it cannot be."""
         factors = v.dims[v.dim]  # type: ignore[index]
-        place = factors.index(STREAM)
+        index = factors.index(STREAM)
         v = self.refine(v, Along.of(v.dims).inner)
-        if place:
+        if index:
             raise LayoutError("other axes are folded into the stream axis")
         return v
 
@@ -381,9 +381,9 @@ class Analysis:
         if isinstance(argument, fx.Node):
             if argument in values:
                 return f"e[{values[argument].slot}]"
-            found = self.values.get(argument)
-            if isinstance(found, Value):
-                return f"e[{found.slot}]"
+            value = self.values.get(argument)
+            if isinstance(value, Value):
+                return f"e[{value.slot}]"
             return self.size_code(argument.meta["val"])
         if isinstance(argument, list | tuple):
             return f"[{', '.join(self.code(a, values) for a in argument)}]"
@@ -399,10 +399,10 @@ class Analysis:
         size = self.captured.sizes[self.stream_dim]
         first = size.value(self.shape[self.stream_dim]) * size.factor + size.offset
         lengths = range(first, first + _PROBED_LENGTHS * size.factor, size.factor)
-        found = [int(function((), self.batch, length, None)) for length in lengths]
-        if max(found) - min(found) > _PROBED_LENGTHS // 2:
+        amounts = [int(function((), self.batch, length, None)) for length in lengths]
+        if max(amounts) - min(amounts) > _PROBED_LENGTHS // 2:
             raise RefusalError("it pads or cuts by an amount that grows with the input's length")
-        return min(found), max(found), function
+        return min(amounts), max(amounts), function
 
     def size_code(self, value: Any) -> str:
         """Source of a size, with N the batch and T the input's length."""
@@ -438,8 +438,8 @@ class Analysis:
         for a, argument in zip(node.args, schema, strict=False):
             text = changes.pop(argument.name, None) or self.code(a, values)
             parts.append(f"{argument.name}={text}" if argument.kwarg_only else text)
-        given = {**{k: self.code(v, values) for k, v in node.kwargs.items()}, **changes}
-        parts += (f"{k}={v}" for k, v in given.items())
+        keywords = {**{k: self.code(v, values) for k, v in node.kwargs.items()}, **changes}
+        parts += (f"{k}={v}" for k, v in keywords.items())
         return f"{self.name(node.target)}({', '.join(parts)})"
 
     def function(self, code: str, arguments: str = "e, N, T, D") -> Any:
@@ -503,19 +503,19 @@ class Analysis:
 
 def slots_read(step: Step) -> Sequence[int]:
     """Slots that a step reads: those named in its fields and in its generated functions."""
-    found: list[int] = []
+    slots: list[int] = []
     for name, value in vars(step).items():
         if name in ("ins",):
-            found += (slot for slot, _ in value)
+            slots += (slot for slot, _ in value)
         elif name in ("waits", "needs", "before", "after", "uses"):
-            found += value
+            slots += value
         elif name in ("x", "guard"):
-            found.append(value)
+            slots.append(value)
         elif name == "weights":
-            found += value.values()
+            slots += value.values()
         else:
-            found += getattr(value, "slots_read", ())
-    return found
+            slots += getattr(value, "slots_read", ())
+    return slots
 
 
 def named_arguments(node: fx.Node) -> dict[str, Any]:

@@ -140,8 +140,8 @@ class StreamingGraph(TotalStride, nn.Module):
         """The steps along an axis, for a shape and type; made once for each."""
         rest = (*shape[1 : axis + 2], *shape[axis + 3 :])
         key = (axis, rest, dtype)
-        found = self._programs.get(key)
-        if found is None:
+        program = self._programs.get(key)
+        if program is None:
             captured = self._captured.get(dtype)
             if captured is None:
                 example = self._example.to(dtype)
@@ -155,9 +155,9 @@ class StreamingGraph(TotalStride, nn.Module):
                     raise ValueError(
                         f"axis {d - 2}: got {full[d]}, the module was captured for {size.size} alone"
                     )
-            found = Analysis(captured, full, axis, causal=self._causal).run()
-            self._programs[key] = found
-        return found
+            program = Analysis(captured, full, axis, causal=self._causal).run()
+            self._programs[key] = program
+        return program
 
     # --- streaming -----------------------------------------------------------------------------------------
 

@@ -42,11 +42,11 @@ def refined(dims: Dims, factor: int) -> Dims:
     if at is None:
         raise LayoutError("there is no stream axis")
     factors = dims[at]
-    place = factors.index(STREAM)
-    if whole_factors(factors[place + 1 :]) % factor or BATCH in factors[place + 1 :]:
+    index = factors.index(STREAM)
+    if whole_factors(factors[index + 1 :]) % factor or BATCH in factors[index + 1 :]:
         raise LayoutError(f"the stream cannot become {factor} times as fine")
-    rest = whole_factors(factors[place + 1 :]) // factor
-    kept = (*factors[: place + 1], *((rest,) if rest > 1 else ()))
+    rest = whole_factors(factors[index + 1 :]) // factor
+    kept = (*factors[: index + 1], *((rest,) if rest > 1 else ()))
     return (*dims[:at], kept, *dims[at + 1 :])
 
 
@@ -114,8 +114,8 @@ class Along:
         dim = find(dims, STREAM)
         if dim is None:
             raise LayoutError("there is no stream axis")
-        place = dims[dim].index(STREAM)
-        before, after = dims[dim][:place], dims[dim][place + 1 :]
+        index = dims[dim].index(STREAM)
+        before, after = dims[dim][:index], dims[dim][index + 1 :]
         if BATCH in after:
             raise LayoutError("the batch varies faster than the stream")
         return cls(dims, dim, whole_factors(before), BATCH in before, whole_factors(after))

@@ -89,17 +89,17 @@ class GraphMap(AxisMap):
 
     def reads(self, outputs: np.ndarray) -> np.ndarray:
         wanted: dict[int, list[np.ndarray]] = {id(self.output): [outputs]}
-        found = np.array([], dtype=np.int64)
+        positions = np.array([], dtype=np.int64)
         for node in reversed(self.order):
             sets = wanted.pop(id(node), None)
             if not sets:
                 continue
             union = sets[0] if len(sets) == 1 else np.unique(np.concatenate(sets))
             if not node.sources and node.length is None:
-                found = np.union1d(found, union)
+                positions = np.union1d(positions, union)
             for source, m in node.sources:
                 wanted.setdefault(id(source), []).append(union if m is IDENTITY else m.reads(union))
-        return found
+        return positions
 
     @property
     def whole(self) -> bool:

@@ -310,12 +310,12 @@ def interpolate(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     if a.get("align_corners"):
         raise RefusalError("align_corners=True depends on the whole length")
     axis = x.dim - 2  # type: ignore[operator]
-    given = a.get("scale_factors")
-    if given is not None and given[axis] != scales[axis]:
-        raise RefusalError(f"it resizes the stream axis by {given[axis]:.4g}: expected a whole factor")
+    factors = a.get("scale_factors")
+    if factors is not None and factors[axis] != scales[axis]:
+        raise RefusalError(f"it resizes the stream axis by {factors[axis]:.4g}: expected a whole factor")
     scale = scales[axis]
     if nearest:
-        return _nearest(an, node, x, value, scale, given is None)
+        return _nearest(an, node, x, value, scale, factors is None)
     if "bicubic" in str(node.target) or "_aa" in str(node.target):
         raise RefusalError("bicubic and antialiased interpolation are not known along the stream")
     if 0 in scales:
@@ -326,7 +326,7 @@ def interpolate(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
         else getattr(resize, f"Upsample{n}d")(tuple(scales), "linear")
     )
     y = layered(an, node, x, layer)
-    return y if given is not None else bounded(an, node, y, value.shape[x.dim], scale)
+    return y if factors is not None else bounded(an, node, y, value.shape[x.dim], scale)
 
 
 def _nearest(an: Analysis, node: fx.Node, x: Value, value: Tensor, scale: int, sized: bool) -> Value:

@@ -251,8 +251,8 @@ class Held(Buffered):
         if r.last:
             parts = [self.load(state, name) for name in state.tensors]
             state.tensors.clear()
-            found = [p for p in parts if p is not None]
-            r.e[self.out] = self.along.join(found, r.batch) if found else None
+            arrived = [p for p in parts if p is not None]
+            r.e[self.out] = self.along.join(arrived, r.batch) if arrived else None
 
 
 @dataclass

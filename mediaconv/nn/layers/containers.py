@@ -109,8 +109,8 @@ class Branches(TotalStride, nn.Module):
         if self.merge == "concat":
             shapes = [shape[:1] + shape[2:] for shape in shapes]
         if shapes.count(shapes[0]) != len(shapes):
-            found = ", ".join(str(tuple(part.shape)) for part in parts)
-            raise ValueError(f"branches give shapes {found}, which {self.merge} cannot merge")
+            unequal = ", ".join(str(tuple(part.shape)) for part in parts)
+            raise ValueError(f"branches give shapes {unequal}, which {self.merge} cannot merge")
         return MERGES[self.merge](parts)
 
     def axis_map(self, axis: int) -> AxisMap:

@@ -111,11 +111,11 @@ class Resample(TotalStride, nn.Module):
     def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:
         if self._orig == self._new:
             return x
-        given = state.counts["emitted"] * self._new
+        emitted = state.counts["emitted"] * self._new
         y = step_window(x, state, self._window, self._blocks, axis=axis, last=last)
         if y is None:
             return x.new_empty((*x.shape[:2], 0))
-        return y.narrow(2, 0, self._map.output_length(state.counts["received"]) - given) if last else y
+        return y.narrow(2, 0, self._map.output_length(state.counts["received"]) - emitted) if last else y
 
     def extra_repr(self) -> str:
         return f"{self.orig_hz} Hz to {self.new_hz} Hz"

@@ -183,7 +183,7 @@ def _line(pattern: Pattern, sizes: Mapping[str, int], entry: int, labels: Sequen
         text += f" -> {' x '.join(str(sizes[name]) for name in before)}"
     for name in before:
         if name not in after:
-            text += f", {name} = {sizes[name]} moved into {labels[pattern.place(name)]}"
+            text += f", {name} = {sizes[name]} moved into {labels[pattern.entry_of(name)]}"
     for name in after:
         if name not in before:
             source = next(i for i, part in enumerate(pattern.left) if name in part)

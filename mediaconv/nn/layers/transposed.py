@@ -70,9 +70,9 @@ class _ConvTranspose(Streamable, nn.modules.conv._ConvNd):
         end = m.left + length if last else min(counts["received"] * m.stride, m.left + length)
         if sums is None or 0 in sums.shape[:dim] + sums.shape[dim + 1 :]:
             state.tensors["sums"] = sums
-            given = max(0, end - max(counts["begin"], m.left))
+            complete = max(0, end - max(counts["begin"], m.left))
             counts["begin"] = max(counts["begin"], end)
-            return self.empty_output(x, axis, given)
+            return self.empty_output(x, axis, complete)
         begin = min(max(counts["begin"], m.left), counts["begin"] + sums.shape[dim])
         ready = max(0, end - begin)
         skipped = begin - counts["begin"]

@@ -32,9 +32,10 @@ def multiply_adds(layer: nn.Module, before: Sequence[int], after: Sequence[int])
         layer, mnn.DeformConv2d | mnn.DeformConv3d | mnn.CausalDeformConv2d | mnn.CausalDeformConv3d
     ):
         offset = layer.offset
-        places = math.prod(after[1:])
-        told = multiply_adds(offset, before, (int(offset.out_channels), *after[1:]))  # type: ignore[arg-type]
-        return told + layer.out_channels * places * each * math.prod(int(k) for k in layer.kernel_size)
+        positions = math.prod(after[1:])
+        predicting = multiply_adds(offset, before, (int(offset.out_channels), *after[1:]))  # type: ignore[arg-type]
+        taps = math.prod(int(k) for k in layer.kernel_size)
+        return predicting + layer.out_channels * positions * each * taps
     taps = math.prod(w.kernel for w in layer.windows)  # type: ignore[union-attr]
     return math.prod(after) * each * taps
 

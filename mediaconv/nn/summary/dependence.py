@@ -59,13 +59,13 @@ def noncausal_layers(module: nn.Module, axis: int = 0) -> list[tuple[str, nn.Mod
     `math.inf` is a layer that needs the whole input (a norm over time). What `alignment="block"` reads,
     up to stride-1 inputs, was asked for and is not listed.
     """
-    found = []
+    layers = []
     for name, layer in leaves(_streaming(module)):
         ahead = axis_map(layer, axis).latency
         allowed = axis_map(layer, axis).total_stride - 1 if getattr(layer, "alignment", "") == "block" else 0
         if ahead > allowed:
-            found.append((name, layer, ahead))
-    return found
+            layers.append((name, layer, ahead))
+    return layers
 
 
 def check_eval(module: nn.Module) -> None:

@@ -45,7 +45,7 @@ def measure(stack: nn.Module, shape: Sequence[int], cost: int, largest: int) -> 
 
 
 def _activations(stack: nn.Module, named: Sequence[tuple[str, nn.Module]], x: Tensor) -> dict[str, int]:
-    found: dict[str, int] = {}
+    bytes_of: dict[str, int] = {}
 
     uses: dict[nn.Module, list[str]] = {}
     for name, module in named:
@@ -55,7 +55,7 @@ def _activations(stack: nn.Module, named: Sequence[tuple[str, nn.Module]], x: Te
         call = itertools.cycle(names)  # a module that stands twice is called in the order of its names
 
         def note(module: nn.Module, args: tuple, output: Tensor) -> None:
-            found[next(call)] = output.numel() * output.element_size()
+            bytes_of[next(call)] = output.numel() * output.element_size()
 
         return note
 
@@ -65,22 +65,22 @@ def _activations(stack: nn.Module, named: Sequence[tuple[str, nn.Module]], x: Te
     finally:
         for handle in handles:
             handle.remove()
-    return found
+    return bytes_of
 
 
 def _states(stack: nn.Module, names: Sequence[str], x: Tensor) -> dict[str, int]:
     """The most that each layer's state held after any chunk: one that fills the stream, then single steps."""
     held = init_state(stack, 0)
     field = axis_map(stack, 0).receptive_field
-    found = dict.fromkeys(names, 0)
+    bytes_of = dict.fromkeys(names, 0)
     length = x.shape[2]
     fill = length if math.isinf(field) else int(field)
     start = max(0, min(fill, length - _STEPS))
     for begin, end in [(0, start), *((i, i + 1) for i in range(start, min(length, start + _STEPS)))]:
         step(stack, x[:, :, begin:end], held, axis=0, last=False)
         for name, count in _state_bytes(stack, held, ""):
-            found[name] = max(found[name], count)
-    return found
+            bytes_of[name] = max(bytes_of[name], count)
+    return bytes_of
 
 
 def _named(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:

@@ -175,18 +175,18 @@ def _cone(stack: nn.Sequential, axis: int, axes: Sequence[str], channels: int) -
     formula = Reach(whole.receptive_field, whole.latency, whole.lookback)
     first, length = (0, _blocks(8, whole)) if whole.whole else _middle(whole)
     sizes = [length if a == axis else _enough(stack, a) for a in range(len(axes))]
-    found: list[set[int]] = [set() for _ in range(len(stack) + 1)]
+    reads: list[set[int]] = [set() for _ in range(len(stack) + 1)]
     if _unfolded(stack, channels, sizes) > _MAX_BYTES:
-        levels = _levels(stack, axis, first, found)
+        levels = _levels(stack, axis, first, reads)
         return Cone(axes[axis], formula, None, float(whole.total_stride), first, levels)
     spans: list[tuple[int, int, int]] = []
     for output in range(first, first + (1 if whole.whole else whole.period)):
         read = _reads(stack, _inputs([1, channels, *sizes], axis), axis, output)
         if output == first:
-            found = read
+            reads = read
         if read[0]:
             spans.append((min(read[0]), max(read[0]), math.floor(output * whole.total_stride)))
-    if whole.whole and found[0] == set(range(length)):
+    if whole.whole and reads[0] == set(range(length)):
         measured = Reach(math.inf, math.inf, math.inf)
     else:
         measured = Reach(
@@ -195,7 +195,7 @@ def _cone(stack: nn.Sequential, axis: int, axes: Sequence[str], channels: int) -
             max((now - low for low, _, now in spans), default=0),
         )
         measured = Reach(measured.receptive_field, max(0, measured.latency), max(0, measured.lookback))
-    levels = _levels(stack, axis, first, found)
+    levels = _levels(stack, axis, first, reads)
     return Cone(axes[axis], formula, measured, float(whole.total_stride), first, levels)
 
 
@@ -211,18 +211,18 @@ def _unfolded(stack: nn.Sequential, channels: int, sizes: Sequence[int]) -> int:
     return largest
 
 
-def _levels(stack: nn.Sequential, axis: int, output: int, found: Sequence[set[int]]) -> tuple[Level, ...]:
+def _levels(stack: nn.Sequential, axis: int, output: int, reads: Sequence[set[int]]) -> tuple[Level, ...]:
     names = ["input", *(f"{name} {type(layer).__name__}" for name, layer in each_child(stack))]
     maps = [axis_map(layer, axis) for layer in stack]
     levels = []
-    for place, read in enumerate(found):
-        if place and isinstance(stack[place - 1], nn.Identity):
+    for index, read in enumerate(reads):
+        if index and isinstance(stack[index - 1], nn.Identity):
             continue
-        above = Chain(tuple(maps[place:]))
+        above = Chain(tuple(maps[index:]))
         formula = () if above.whole else tuple(int(i) for i in above.reads(torch.tensor([output]).numpy()))
-        stride = float(Chain(tuple(maps[:place])).total_stride)
-        below = maps[place - 1] if place else None
-        levels.append(Level(names[place], tuple(sorted(read)), formula, stride, below))
+        stride = float(Chain(tuple(maps[:index])).total_stride)
+        below = maps[index - 1] if index else None
+        levels.append(Level(names[index], tuple(sorted(read)), formula, stride, below))
     return tuple(levels)
 
 
@@ -258,13 +258,13 @@ def _inputs(shape: Sequence[int], axis: int) -> list[Tensor]:
 
 def _reads(stack: nn.Sequential, inputs: Sequence[Tensor], axis: int, output: int) -> list[set[int]]:
     """Positions along the axis, at every level, that the output depends on for any of the inputs."""
-    found: list[set[int]] = [set() for _ in range(len(stack) + 1)]
+    reads: list[set[int]] = [set() for _ in range(len(stack) + 1)]
     for x in inputs:
         held = [x.clone().requires_grad_()]
         for layer in stack:
             held.append(layer(held[-1]))
         target = held[-1].select(axis + 2, output)
-        for level, read in zip(found, read_positions(target, held[:-1], [axis]), strict=False):
+        for level, read in zip(reads, read_positions(target, held[:-1], [axis]), strict=False):
             level |= set(read[:, 0].tolist())
-        found[-1].add(output)
-    return found
+        reads[-1].add(output)
+    return reads

@@ -68,14 +68,14 @@ def reaches(
 ) -> tuple[AxisReach, ...]:
     """The axes of a layer. The layer's windows are cropped to what a mask leaves; here they are whole."""
     transposed = bool(getattr(layer, "transposed", False))
-    found = []
+    along = []
     for axis, (length, count) in enumerate(zip(lengths, outputs, strict=True)):
         others = [d for d in range(mask.ndim) if d != axis]
         kept = (mask.any(dim=others) if others else mask).nonzero()[:, 0]
         kernel = int(layer.kernel_size[axis])  # type: ignore[index]
         before, after = int(kept[0]), kernel - 1 - int(kept[-1])
-        found.append(_reach(layer.axis_map(axis), kernel, before, after, length, count, transposed))  # type: ignore[operator]
-    return tuple(found)
+        along.append(_reach(layer.axis_map(axis), kernel, before, after, length, count, transposed))  # type: ignore[operator]
+    return tuple(along)
 
 
 def _reach(

@@ -78,15 +78,15 @@ def trace_text(made: Trace, *, width: int | None = None) -> str:
     cells = [_cells(row) for row in (*made.rows, made.total)]
     columns, most = _fitting(cells, width)
     table = Table(box=box.SIMPLE_HEAD, title=_caption(made), title_justify="left", pad_edge=False)
-    for place in columns:
-        justify: Literal["left", "right"] = "left" if place < _LEFT else "right"
+    for column in columns:
+        justify: Literal["left", "right"] = "left" if column < _LEFT else "right"
         table.add_column(
-            _HEAD[place], justify=justify, no_wrap=True, overflow="ellipsis", max_width=most.get(place)
+            _HEAD[column], justify=justify, no_wrap=True, overflow="ellipsis", max_width=most.get(column)
         )
     for row in cells[:-1]:
-        table.add_row(*(Text(row[place]) for place in columns))
+        table.add_row(*(Text(row[column]) for column in columns))
     table.add_section()
-    table.add_row(*(Text(cells[-1][place]) for place in columns))
+    table.add_row(*(Text(cells[-1][column]) for column in columns))
     console = Console(width=width or 400, color_system=None, force_terminal=False)
     with console.capture() as captured:
         console.print(table)
@@ -157,9 +157,9 @@ def _default_shape(module: nn.Module) -> list[int]:
 
     sides = {1: [64], 2: [32, 32], 3: [8, 32, 32]}
     layers = [layer for _, layer in leaves(module)]
-    told = [getattr(layer, name) for layer in layers for name in _CHANNELS if hasattr(layer, name)]
+    stated = [getattr(layer, name) for layer in layers for name in _CHANNELS if hasattr(layer, name)]
     dims = [n for layer in layers if isinstance(n := getattr(layer, "dims", None), int)]
-    return [told[0] if told else 1, *sides[dims[0] if dims else 1]]
+    return [stated[0] if stated else 1, *sides[dims[0] if dims else 1]]
 
 
 def _caption(made: Trace) -> str:

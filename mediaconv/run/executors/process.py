@@ -229,7 +229,7 @@ class _Pool:
             outcome.failure,
             outcome.seconds,
             attempts=self._begun[outcome.job.name],
-            place=f"process {worker.process.pid}",
+            worker=f"process {worker.process.pid}",
         )
 
     def _lost(self, worker: _Worker) -> Iterator[Outcome]:

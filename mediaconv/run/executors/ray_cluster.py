@@ -178,11 +178,11 @@ def run_in_task(make: bytes, timeout: float | None, threads: int, job: Job) -> O
     if timeout is not None:
         executor = ProcessExecutor(pickle.loads(make), workers=1, timeout_seconds=timeout, threads=threads)
         (outcome,) = executor.run([job], _NullWatch())
-        return replace(outcome, place=node)
+        return replace(outcome, worker=node)
     if make not in _PERFORMS:
         _PERFORMS[make] = pickle.loads(make)()
         set_threads(threads)
-    return replace(_PERFORMS[make](job, _NullWatch().ignored), place=node)
+    return replace(_PERFORMS[make](job, _NullWatch().ignored), worker=node)
 
 
 class _NullWatch:

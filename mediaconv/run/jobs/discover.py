@@ -64,29 +64,29 @@ def discover(config: RunConfig, pipeline: Pipeline) -> Found:
 
 def find_inputs(config: RunConfig, pipeline: Pipeline) -> Found:
     """The same on this machine: a file, a folder in depth, or a glob."""
-    given = Path(config.input)
-    if given.is_file():
-        return Found(given.parent, [given])
+    path = Path(config.input)
+    if path.is_file():
+        return Found(path.parent, [path])
     search = _Search(Path(config.output))
-    if given.is_dir():
-        root, files = given, search.folder(str(given))
+    if path.is_dir():
+        root, files = path, search.folder(str(path))
     elif glob.has_magic(config.input):
         root = fixed_part(config.input)
         files = search.glob(config.input, root)
     else:
-        raise UsageError(f"input: {given} does not exist (paths are taken from {Path.cwd()})")
-    found = Found(root, [Path(file) for file in sorted(files)])
-    return _taken(found, list(search.left_out.values()), config, pipeline)
+        raise UsageError(f"input: {path} does not exist (paths are taken from {Path.cwd()})")
+    listing = Found(root, [Path(file) for file in sorted(files)])
+    return _taken(listing, list(search.left_out.values()), config, pipeline)
 
 
 def _find_remote(config: RunConfig, pipeline: Pipeline) -> Found:
     root, names = list_files(config.input)
-    places = {KEPT[0]: set[str](), KEPT[1]: set[str]()}
+    folders_with = {KEPT[0]: set[str](), KEPT[1]: set[str]()}
     for name in names:
         folder, _, base = name.rpartition("/")
-        if base in places and folder:
-            places[base].add(folder)
-    outputs = {f"{folder}/": OTHER_OUTPUTS for folder in set.intersection(*places.values())}
+        if base in folders_with and folder:
+            folders_with[base].add(folder)
+    outputs = {f"{folder}/": OTHER_OUTPUTS for folder in set.intersection(*folders_with.values())}
     if own := path_below(root, config.output):
         outputs[f"{own}/"] = OWN_OUTPUTS
     files, left_out = [], {}
@@ -119,14 +119,14 @@ def lies_within(path: Path, folder: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
-def _taken(found: Found, left_out: list[LeftOut], config: RunConfig, pipeline: Pipeline) -> Found:
+def _taken(listing: Found, left_out: list[LeftOut], config: RunConfig, pipeline: Pipeline) -> Found:
     """What patterns and the pipeline take of the files that were found, and why not the others."""
-    before = f"{found.url}/" if found.url else ""
-    files = found.inputs
+    before = f"{listing.url}/" if listing.url else ""
+    files = listing.inputs
     if config.include or config.exclude:
         chosen = []
         for file in files:
-            reason = _refusal(str(file)[found.skip :], config.include, config.exclude)
+            reason = _refusal(str(file)[listing.skip :], config.include, config.exclude)
             if reason is None:
                 chosen.append(file)
             else:
@@ -139,7 +139,7 @@ def _taken(found: Found, left_out: list[LeftOut], config: RunConfig, pipeline: P
         reason = f"no input of the pipeline {pipeline.name}"
         left_out += [LeftOut(f"{before}{f}", reason) for f in files if not _is_part(f, taken, kinds)]
     left_out.sort(key=lambda entry: entry.path)
-    return replace(found, inputs=inputs, folders=folders, left_out=left_out)
+    return replace(listing, inputs=inputs, folders=folders, left_out=left_out)
 
 
 def _is_part(file: Path, taken: Collection[Path], kinds: Collection[str]) -> bool:
@@ -249,10 +249,10 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def _inode(path: str | Path) -> tuple[int, int] | None:
     """What a folder is, whatever links lead to it; None where there is none."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _may_be_file(path: str | Path) -> bool:

@@ -33,7 +33,7 @@ class Forecast:
         None where no input could be tried. basis: what the estimate comes from.
     """
 
-    found: Survey
+    survey: Survey
     output: str
     workers: int
     seconds: float | None
@@ -45,11 +45,11 @@ class Forecast:
         return {
             "output": self.output,
             "run": [
-                {**_told(job, reason), "replaces": list(job.replaces)} for job, reason in self.found.todo
+                {**_as_row(job, reason), "replaces": list(job.replaces)} for job, reason in self.survey.todo
             ],
-            "skip": [_told(job, reason) for job, reason in self._skipped()],
+            "skip": [_as_row(job, reason) for job, reason in self._skipped()],
             "left_out": [
-                {"input": entry.path, "reason": entry.reason} for entry in self.found.inputs.left_out
+                {"input": entry.path, "reason": entry.reason} for entry in self.survey.inputs.left_out
             ],
             "workers": self.workers,
             "estimate": {"seconds": self.seconds, "bytes": self.bytes, "basis": self.basis},
@@ -57,28 +57,28 @@ class Forecast:
 
     def lines(self) -> list[str]:
         """For people."""
-        found = [
+        lines = [
             f"{job.origin} -> {job.destination}/  ({reason}{_replaced(job)})"
-            for job, reason in self.found.todo
+            for job, reason in self.survey.todo
         ]
         skipped = self._skipped()
-        found += _grouped("skipped", [(job.origin, reason) for job, reason in skipped])
-        found += _grouped("left out", [(entry.path, entry.reason) for entry in self.found.inputs.left_out])
-        total = f"{counted(len(self.found.todo), 'file')} to run, {len(skipped)} skipped"
-        if self.found.inputs.left_out:
-            total += f", {len(self.found.inputs.left_out)} left out"
-        if self.seconds is not None and self.bytes is not None and self.found.todo:
+        lines += _grouped("skipped", [(job.origin, reason) for job, reason in skipped])
+        lines += _grouped("left out", [(entry.path, entry.reason) for entry in self.survey.inputs.left_out])
+        total = f"{counted(len(self.survey.todo), 'file')} to run, {len(skipped)} skipped"
+        if self.survey.inputs.left_out:
+            total += f", {len(self.survey.inputs.left_out)} left out"
+        if self.seconds is not None and self.bytes is not None and self.survey.todo:
             total += (
                 f"; about {size(self.bytes)} and {duration(self.seconds)} "
                 f"with {counted(self.workers, 'worker')} (from {self.basis})"
             )
-        elif self.found.todo:
+        elif self.survey.todo:
             total += f"; no estimate: {self.basis}"
-        return [escaped(line) for line in [*found, total, "nothing was run (--dry-run)"]]
+        return [escaped(line) for line in [*lines, total, "nothing was run (--dry-run)"]]
 
     def _skipped(self) -> list[tuple[Job, str]]:
-        found = [(job, "done and unchanged") for job in self.found.skipped]
-        return [*found, *((job, NOT_FAILED) for job in self.found.not_failed)]
+        done = [(job, "done and unchanged") for job in self.survey.skipped]
+        return [*done, *((job, NOT_FAILED) for job in self.survey.not_failed)]
 
 
 def _grouped(what: str, entries: Sequence[tuple[str, str]]) -> list[str]:
@@ -86,33 +86,33 @@ def _grouped(what: str, entries: Sequence[tuple[str, str]]) -> list[str]:
     groups: dict[str, list[str]] = {}
     for path, reason in entries:
         groups.setdefault(reason, []).append(path)
-    found = []
+    lines = []
     for reason, paths in groups.items():
-        found += [f"{path}: {what} ({reason})" for path in paths[:SHOWN]]
+        lines += [f"{path}: {what} ({reason})" for path in paths[:SHOWN]]
         if len(paths) > SHOWN:
-            found.append(f"  ... and {len(paths) - SHOWN} more {what} ({reason}), all with --json")
-    return found
+            lines.append(f"  ... and {len(paths) - SHOWN} more {what} ({reason}), all with --json")
+    return lines
 
 
 def forecast(config: RunConfig, selection: Selection = RESUME) -> Forecast:
     """Look, and try one input. Raises UsageError as a run would."""
-    found = survey_run(config, selection)
-    jobs = [job for job, _ in found.todo]
+    survey = survey_run(config, selection)
+    jobs = [job for job, _ in survey.todo]
     if not jobs:
-        return Forecast(found, config.output, 0, 0.0, 0, "nothing is left to do")
+        return Forecast(survey, config.output, 0, 0.0, 0, "nothing is left to do")
     _, workers = select_executor(config, len(jobs))
-    rows = list(found.rows.values())
+    rows = list(survey.rows.values())
     weights = {job.name: _bytes(job) for job in jobs}
     try:
         rate = rate_of_rows(rows, run_identity(config)) or rate_of_trial(config, jobs, weights)
     except (MediaconvError, OSError) as error:
-        return Forecast(found, config.output, workers, None, None, str(error))
+        return Forecast(survey, config.output, workers, None, None, str(error))
     total = sum(weights.values())
     work = rate.seconds * total
     if isinstance(config.workers, str) and config.executor != "ray":
         workers = workers if work > WORTH_STARTS * rate.start_seconds else 1
     seconds = round(rate.start_seconds + work / workers, 1)
-    return Forecast(found, config.output, workers, seconds, round(rate.bytes * total), rate.basis)
+    return Forecast(survey, config.output, workers, seconds, round(rate.bytes * total), rate.basis)
 
 
 def _bytes(job: Job) -> int:
@@ -126,5 +126,5 @@ def _replaced(job: Job) -> str:
     return f"; replaces {', '.join(job.replaces)}" if job.replaces else ""
 
 
-def _told(job: Job, reason: str) -> dict[str, str]:
+def _as_row(job: Job, reason: str) -> dict[str, str]:
     return {"input": job.origin, "outputs": job.destination, "reason": reason}

@@ -103,8 +103,8 @@ class _Beginnings:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._pipeline, name)
 
-    def open(self, *given: Any) -> Source:
-        self.sources.append(_Beginning(self._pipeline.open(*given), self._seconds))
+    def open(self, *options: Any) -> Source:
+        self.sources.append(_Beginning(self._pipeline.open(*options), self._seconds))
         return self.sources[-1]
 
 

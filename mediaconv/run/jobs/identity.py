@@ -59,13 +59,13 @@ def code_version(pipeline: str) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of what made an output, for the manifest."""
-    found = {"mediaconv": mediaconv.__version__, "python": platform.python_version()}
+    versions = {"mediaconv": mediaconv.__version__, "python": platform.python_version()}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:  # another build of the same library, under another name
             continue
-    return found
+    return versions
 
 
 def input_identity(path: Path | str) -> dict[str, Any]:
@@ -73,14 +73,14 @@ def input_identity(path: Path | str) -> dict[str, Any]:
 
     Raises OSError.
     """
-    found = os.stat(path)
-    if stat.S_ISDIR(found.st_mode):
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
         stats = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in _files(path)]
         digest = hashlib.sha256(json.dumps(stats).encode()).hexdigest()
         return {"size": sum(s[1] for s in stats), "time": digest}
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise NotAFileError(errno.EINVAL, f"is {kind_of(path)}, not a regular file", str(path))
-    return {"size": found.st_size, "time": found.st_mtime_ns}
+    return {"size": status.st_size, "time": status.st_mtime_ns}
 
 
 def content_hash(path: Path | str) -> str:
@@ -89,9 +89,11 @@ def content_hash(path: Path | str) -> str:
         parts = [f"{p.name}\0{content_hash(p)}" for p in _files(path)]
         return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()
     with open_to_read(path, follow=True) as file:
-        found = os.fstat(file.fileno())
-        if found.st_size > SPARSE_BYTES and found.st_blocks * 512 < found.st_size // 64:
-            raise OSError(errno.EFBIG, f"holds {found.st_size} bytes that are hardly stored: it is all holes")
+        status = os.fstat(file.fileno())
+        if status.st_size > SPARSE_BYTES and status.st_blocks * 512 < status.st_size // 64:
+            raise OSError(
+                errno.EFBIG, f"holds {status.st_size} bytes that are hardly stored: it is all holes"
+            )
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

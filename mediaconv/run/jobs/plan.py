@@ -52,7 +52,7 @@ class Job:
 
 
 def make_plan(
-    config: RunConfig, pipeline: Pipeline, *, found: Found | None = None, folder: Path | None = None
+    config: RunConfig, pipeline: Pipeline, *, listing: Found | None = None, folder: Path | None = None
 ) -> list[Job]:
     """All jobs of a run, sorted by name.
 
@@ -61,13 +61,13 @@ def make_plan(
 
     Raises UsageError where there is nothing to do or outputs would lie on inputs.
     """
-    found = discover(config, pipeline) if found is None else found
+    listing = discover(config, pipeline) if listing is None else listing
     folder = Path(config.output) if folder is None else folder
     local = not is_remote(config.output)
-    if local and not found.url:
-        _refuse_hiding(config, pipeline, found.root)
-    if not found.inputs:
-        unwanted = sum(entry.unwanted for entry in found.left_out)
+    if local and not listing.url:
+        _refuse_hiding(config, pipeline, listing.root)
+    if not listing.inputs:
+        unwanted = sum(entry.unwanted for entry in listing.left_out)
         patterns = (
             f" that include and exclude leave ({counted(unwanted, 'file')} left out)" if unwanted else ""
         )
@@ -75,25 +75,25 @@ def make_plan(
             f"input: {config.input} holds nothing for the pipeline {pipeline.name}{patterns}; "
             f"it takes {' '.join(sorted(pipeline.takes(config.read)))}"
         )
-    jobs = [job_of(path, found, folder) for path in found.inputs]
+    jobs = [job_of(path, listing, folder) for path in listing.inputs]
     jobs.sort(key=lambda job: job.name)
     if not local:
         base = config.output.rstrip("/")
         jobs = [replace(job, target_url=f"{base}/{job.name}") for job in jobs]
-    elif not found.url:
-        _refuse_overwriting(jobs, found)
+    elif not listing.url:
+        _refuse_overwriting(jobs, listing)
     _refuse_own_names(jobs)
     _refuse_sharing(jobs)
     return jobs
 
 
-def job_of(path: Path, found: Found, output: Path) -> Job:
+def job_of(path: Path, listing: Found, output: Path) -> Job:
     """The job of an input below the root of those that were found. output: the folder, on this machine."""
-    name = str(path)[found.skip :]
-    if path in found.folders and path == found.root:  # as a sequence of stills
-        name = found.url.rpartition("/")[2] if found.url else path.resolve().name
-    url = f"{found.url}/{path.as_posix()}" if path.parts else found.url
-    return Job(name, path, Path(output, name), input_url=url if found.url else "")
+    name = str(path)[listing.skip :]
+    if path in listing.folders and path == listing.root:  # as a sequence of stills
+        name = listing.url.rpartition("/")[2] if listing.url else path.resolve().name
+    url = f"{listing.url}/{path.as_posix()}" if path.parts else listing.url
+    return Job(name, path, Path(output, name), input_url=url if listing.url else "")
 
 
 def _refuse_hiding(config: RunConfig, pipeline: Pipeline, root: Path) -> None:
@@ -112,9 +112,9 @@ def _refuse_hiding(config: RunConfig, pipeline: Pipeline, root: Path) -> None:
         )
 
 
-def _refuse_overwriting(jobs: Sequence[Job], found: Found) -> None:
+def _refuse_overwriting(jobs: Sequence[Job], listing: Found) -> None:
     """Outputs never lie on a file, nor in a folder whose stills are an input."""
-    folders = {os.path.realpath(path) for path in found.folders}
+    folders = {os.path.realpath(path) for path in listing.folders}
     files: dict[str, set[str]] = {}
     for job in jobs:
         folder, _, name = job.name.rpartition("/")

@@ -57,12 +57,12 @@ def rehearse(config: RunConfig) -> Rehearsal:
 def _first_input(config: RunConfig, pipeline: Pipeline) -> tuple[Path | None, str]:
     """The first input, or why there is none. Raises UsageError where outputs would lie on inputs."""
     try:
-        found = find_inputs(config, pipeline)
+        listing = find_inputs(config, pipeline)
     except UsageError as error:
         return None, str(error)
-    if not found.inputs:
+    if not listing.inputs:
         return None, f"input: {config.input} holds nothing for the pipeline {pipeline.name} yet"
-    return make_plan(config, pipeline, found=found)[0].input, ""
+    return make_plan(config, pipeline, listing=listing)[0].input, ""
 
 
 def _fits(config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> tuple[int, int]:

@@ -71,4 +71,4 @@ class Outcome:
     failure: Failure | None = None
     seconds: float = 0.0
     attempts: int = 1
-    place: str = ""
+    worker: str = ""

@@ -97,12 +97,12 @@ class _LocalOutput:
     def find(self, path: str) -> tuple[int, int | None] | None:
         """See Output."""
         try:
-            found = os.lstat(self._base + path)
+            status = os.lstat(self._base + path)
         except OSError:
             return None
-        if not stat.S_ISREG(found.st_mode):
-            return -1, found.st_mtime_ns
-        return found.st_size, found.st_mtime_ns
+        if not stat.S_ISREG(status.st_mode):
+            return -1, status.st_mtime_ns
+        return status.st_size, status.st_mtime_ns
 
     def entries(self, name: str) -> list[tuple[str, bool]]:
         """See Output."""
@@ -129,7 +129,7 @@ class _LocalOutput:
 
     def leftovers(self) -> list[Path]:
         """See Output. Each folder is read once; hidden folders and links are not entered."""
-        found: list[Path] = []
+        left: list[Path] = []
         waiting = [str(self.folder)]
         while waiting:
             folder = waiting.pop()
@@ -142,12 +142,12 @@ class _LocalOutput:
                     name = entry.name
                     if name.startswith("."):
                         if bears_mark(name) and not entry.is_symlink():
-                            found.append(Path(entry.path))
+                            left.append(Path(entry.path))
                         elif name == LOCK_NAME and self._lock is not None:
                             self._lock.refuse_beside(Path(entry.path))
                     elif entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
-        return found
+        return left
 
     def remove(self, path: Path) -> None:
         """See Output."""
@@ -197,8 +197,8 @@ class _RemoteOutput:
         """See Output."""
         if name in self._files():
             return [("", False)]
-        found = [path.removeprefix(f"{name}/") for path in self._files() if path.startswith(f"{name}/")]
-        return [(file, True) for file in found if "/" not in file and not file.startswith(".")]
+        names = [path.removeprefix(f"{name}/") for path in self._files() if path.startswith(f"{name}/")]
+        return [(file, True) for file in names if "/" not in file and not file.startswith(".")]
 
     def claim(self, names: Iterable[str]) -> None:
         """See Output."""

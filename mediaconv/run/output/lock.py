@@ -149,12 +149,12 @@ def _claims(content: bytes, path: Path) -> frozenset[str]:
     head = _HOLDER.match(content)
     if head is None:
         raise in_the_way(path, "a file that is no lock file of this program")
-    found = set()
+    claims = set()
     for line in content[head.end() :].split(b"\n")[:-1]:
         try:
             name = json.loads(line)
         except ValueError:
             continue
         if isinstance(name, str):
-            found.add(name)
-    return frozenset(found)
+            claims.add(name)
+    return frozenset(claims)

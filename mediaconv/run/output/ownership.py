@@ -54,11 +54,11 @@ def check_run_yaml(folder: Path, rows: Rows) -> bool:
         raise in_the_way(path) from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    found = _MARK.match(content)
-    if found is None and rows and content.startswith(b"pipeline: "):
+    mark = _MARK.match(content)
+    if mark is None and rows and content.startswith(b"pipeline: "):
         return True
-    if found is None or hashlib.sha256(content[found.end() :]).hexdigest().encode() != found[1]:
-        was = "a file that no run wrote" if found is None else "it was changed after a run wrote it"
+    if mark is None or hashlib.sha256(content[mark.end() :]).hexdigest().encode() != mark[1]:
+        was = "a file that no run wrote" if mark is None else "it was changed after a run wrote it"
         raise in_the_way(path, was)
     return True
 
@@ -74,7 +74,7 @@ def with_replacements(
     if rows.torn:
         claimed = Everything()
     known: set[str] = set()
-    found = []
+    owning = []
     for job in jobs:
         above = ""
         for part in job.name.split("/")[:-1]:
@@ -88,8 +88,8 @@ def with_replacements(
             if not (regular and (name in own or (job.name in claimed and OUTPUT_NAME.fullmatch(name)))):
                 raise in_the_way(f"{job.destination}/{name}", "" if regular else "not a regular file")
             names.append(name)
-        found.append(replace(job, replaces=tuple(sorted(names))) if names else job)
-    return found
+        owning.append(replace(job, replaces=tuple(sorted(names))) if names else job)
+    return owning
 
 
 def remove_unclaimed(names: Iterable[str], rows: Rows, output: Output) -> None:

@@ -47,17 +47,17 @@ def list_files(url: str) -> tuple[str, list[str]]:
     scheme = url.partition("://")[0]
     try:
         if store.isfile(path):
-            root, found = path.rpartition("/")[0], [path]
+            root, paths = path.rpartition("/")[0], [path]
         elif store.isdir(path):
-            root, found = path, store.find(path)
+            root, paths = path, store.find(path)
         elif any(sign in path for sign in "*?["):
             root = "/".join(_before_wildcard(path.split("/")))
-            found = [p for match in store.glob(path) for p in (store.find(match) or [match])]
+            paths = [p for match in store.glob(path) for p in (store.find(match) or [match])]
         else:
             raise UsageError(f"input: {url} does not exist")
     except OSError as error:
         raise UsageError(f"input: {url} cannot be listed: {error}") from error
-    return f"{scheme}://{root}", sorted({str(p).removeprefix(root).lstrip("/") for p in found})
+    return f"{scheme}://{root}", sorted({str(p).removeprefix(root).lstrip("/") for p in paths})
 
 
 def path_below(root: str, url: str) -> str | None:

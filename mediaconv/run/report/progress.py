@@ -51,15 +51,15 @@ class _Current:
     def text(self) -> str:
         """Time in the file, speed against real time, remaining time; as far as they are known."""
         spent = max(1e-6, time.monotonic() - self.began)
-        found = []
+        parts = []
         if self.media_seconds is not None:
             of = f" of {duration(self.media_seconds / self.fraction)}" if self.fraction else ""
-            found += [f"{duration(self.media_seconds)}{of}", speed(self.media_seconds, spent)]
+            parts += [f"{duration(self.media_seconds)}{of}", speed(self.media_seconds, spent)]
         elif self.fraction:
-            found.append(f"{self.fraction:.0%}")
+            parts.append(f"{self.fraction:.0%}")
         if 0 < self.fraction < 1 and spent > 1:
-            found.append(f"{duration(spent / self.fraction - spent)} left")
-        return ", ".join(found)
+            parts.append(f"{duration(spent / self.fraction - spent)} left")
+        return ", ".join(parts)
 
 
 class QuietReporter:

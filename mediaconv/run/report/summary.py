@@ -98,28 +98,28 @@ class Summary:
             first += f"; {self.retried} tried again after a lost worker"
         if self.failures:
             first += f"; {len(self.failures)} failed"
-        found = [first, *self._noted()]
+        lines = [first, *self._noted()]
         if len(self.failures) > 1 or self.stopped:
-            found += [_failed(failure) for failure in self.failures[:SHOWN]]
+            lines += [_failed(failure) for failure in self.failures[:SHOWN]]
             if len(self.failures) > SHOWN:
-                found.append(f"  ... and {len(self.failures) - SHOWN} more, in the manifest")
+                lines.append(f"  ... and {len(self.failures) - SHOWN} more, in the manifest")
         if self.stopped:
-            found.append(
+            lines.append(
                 f"stopped: {self.stopped}; {counted(self.left, 'file')} left, the same command goes on"
             )
-        return [escaped(line) for line in [*found, f"outputs: {self.output}"]]
+        return [escaped(line) for line in [*lines, f"outputs: {self.output}"]]
 
     def _noted(self) -> list[str]:
         """Each note once, with the inputs that it is about."""
         counts = Counter(note for _, note in self.notes)
         first = {note: name for name, note in reversed(self.notes)}
-        found = [
+        lines = [
             f"note: {first[note]}{f' and {count - 1} more' if count > 1 else ''}: {note}"
             for note, count in counts.most_common(SHOWN)
         ]
         if len(counts) > SHOWN:
-            found.append(f"  ... and {len(counts) - SHOWN} more, in the manifest")
-        return found
+            lines.append(f"  ... and {len(counts) - SHOWN} more, in the manifest")
+        return lines
 
 
 def _failed(failure: dict[str, str]) -> str:

@@ -52,7 +52,7 @@ class Row:
     identity: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     attempts: int = 1
-    place: str = ""
+    place: str = ""  # the worker, in the word of manifests that stand
 
 
 class Rows(dict[str, Row]):
@@ -167,12 +167,12 @@ def read_manifest(folder: Path) -> Rows:
 
 def _decoded(block: list[tuple[int, bytes]], path: Path) -> list[Row]:
     try:
-        found = json.loads(b"[" + b",".join(line for _, line in block) + b"]")
-        if len(found) == len(block):
-            for row, following in itertools.pairwise(found):
+        rows = json.loads(b"[" + b",".join(line for _, line in block) + b"]")
+        if len(rows) == len(block):
+            for row, following in itertools.pairwise(rows):
                 if (same := row.get("versions")) == following.get("versions"):
                     following["versions"] = same or {}
-            return [_checked(row) for row in found]
+            return [_checked(row) for row in rows]
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         pass  # which line it is shows when they are read one by one
     rows = []

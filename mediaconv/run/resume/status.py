@@ -59,14 +59,14 @@ class Status:
 
     def lines(self) -> list[str]:
         """For people."""
-        found = []
+        lines = []
         failed = {name: f"{row.stage}: {row.reason}" for name, row in self.failed.items()}
         for key, group in (("failed", failed), ("missing", self.missing), ("stale", self.stale)):
-            found += [f"{key}: {name}: {reason}" for name, reason in list(group.items())[:SHOWN]]
+            lines += [f"{key}: {name}: {reason}" for name, reason in list(group.items())[:SHOWN]]
             if len(group) > SHOWN:
-                found.append(f"  ... and {len(group) - SHOWN} more {key}")
+                lines.append(f"  ... and {len(group) - SHOWN} more {key}")
         counts = ", ".join(f"{count} {key}" for key, count in self.counts.items())
-        return [escaped(line) for line in [*found, f"{self.output}: {counts}"]]
+        return [escaped(line) for line in [*lines, f"{self.output}: {counts}"]]
 
 
 def read_status(where: str | Path) -> Status:
@@ -81,19 +81,19 @@ def read_status(where: str | Path) -> Status:
                 f"{where}: holds no run (no {RUN_NAME}); give the `output` of a configuration that was run"
             )
         config = load_config(output.folder / RUN_NAME, output=where)
-        found = survey_run(config, looking=True)
-        known = {job.name for job in found.skipped} | {job.name for job, _ in found.todo}
+        surveyed = survey_run(config, looking=True)
+        known = {job.name for job in surveyed.skipped} | {job.name for job, _ in surveyed.todo}
         others = [
-            job_of(found.inputs.root / name, found.inputs, output.folder)
-            for name in found.rows.keys() - known
+            job_of(surveyed.inputs.root / name, surveyed.inputs, output.folder)
+            for name in surveyed.rows.keys() - known
         ]
         there = [job for job in others if _is_there(job)]
-        rest = survey(there, found.rows, output, run_identity(config))
+        rest = survey(there, surveyed.rows, output, run_identity(config))
     status = Status(where)
-    status.done = sorted(job.name for job in [*found.skipped, *rest.skipped])
-    for job, reason in sorted([*found.todo, *rest.todo], key=lambda entry: entry[0].name):
+    status.done = sorted(job.name for job in [*surveyed.skipped, *rest.skipped])
+    for job, reason in sorted([*surveyed.todo, *rest.todo], key=lambda entry: entry[0].name):
         if reason == FAILED_BEFORE:
-            status.failed[job.name] = found.rows[job.name]
+            status.failed[job.name] = surveyed.rows[job.name]
         elif reason in (NEW, ENDED_UNDER, OUTPUTS_GONE, OUTPUTS_CHANGED):
             status.missing[job.name] = "not run yet" if reason == NEW else reason
         else:

@@ -82,13 +82,13 @@ def survey(
 
 def survey_failed(jobs: Iterable[Job], rows: Mapping[str, Row]) -> Survey:
     """What `--retry-failed` does: the jobs whose last row is a failure."""
-    found = Survey([], rows=rows)
+    failed = Survey([], rows=rows)
     for job in jobs:
         if job.name in rows and rows[job.name].status != DONE:
-            found.todo.append((job, FAILED_BEFORE))
+            failed.todo.append((job, FAILED_BEFORE))
         else:
-            found.not_failed.append(job)
-    return found
+            failed.not_failed.append(job)
+    return failed
 
 
 def _run_reason(row: Row, run: Mapping[str, str]) -> str | None:
@@ -117,10 +117,10 @@ def _output_reason(row: Row, output: Output, renewed: dict[str, Any]) -> str | N
     """Why the outputs do not match; where they do under other times, `renewed` gets the row's outputs."""
     times: dict[str, int] = {}
     for file in row.outputs:
-        found = output.find(file["path"])
-        if found is None:
+        stored = output.find(file["path"])
+        if stored is None:
             return OUTPUTS_GONE
-        size, time = found
+        size, time = stored
         if size != file["bytes"]:
             return OUTPUTS_CHANGED
         if time is not None and time != file.get("time"):
