@@ -70,8 +70,8 @@ def animate(
     ] = "same",
     padding_mode: Annotated[str, typer.Option("--padding-mode", rich_help_panel=_LAYER)] = "zeros",
     causal: Annotated[
-        str, typer.Option("--causal", help="false, true, pad, mask, raster, raster-A", rich_help_panel=_LAYER)
-    ] = "false",
+        str | None, typer.Option("--causal", help="false, true, pad, mask, raster, raster-A; of a CONFIG too")
+    ] = None,
     time_axis: Annotated[int, typer.Option("--time-axis", rich_help_panel=_LAYER)] = 0,
     groups: Annotated[int, typer.Option("--groups", rich_help_panel=_LAYER)] = 1,
     in_channels: Annotated[
@@ -128,7 +128,7 @@ def animate(
             "dilation": _ints(dilation, "dilation"),
             "padding": padding if padding in ("same", "valid") else _ints(padding, "padding"),
             "padding_mode": padding_mode,
-            "causal": causal,
+            "causal": causal or "false",
             "time_axis": time_axis,
             "groups": groups,
             "in_channels": in_channels,
@@ -142,7 +142,8 @@ def animate(
         lengths = None if size is None else _ints(size, "size")
         made = _of_kind(kind, layer_options, lengths, beside, options, kernel=kernel, values=values)
     else:
-        made = _of_config(str(config), set or [], layer, input, beside, options)
+        overrides = [*(set or []), *([] if causal is None else [f"causal={_mode(causal)}"])]
+        made = _of_config(str(config), overrides, layer, input, beside, options)
     made.save(output, step=step, overwrite=overwrite)
     print(f"{output}: {len(made)} frame{'s' * (len(made) != 1)}, {made.label}")
 
@@ -225,10 +226,10 @@ def _of_config(
     beside: str | None,
     options: dict[str, Any],
 ) -> Animation:
-    from mediaconv.config import load_config
     from mediaconv.draw.animate.configured import animate_config
+    from mediaconv.guide.stack_only import load_stack_only
 
-    config = load_config(Path(path), overrides=overrides)
+    config = load_stack_only(Path(path), overrides=overrides, input=input)
     twin = None
     if beside:
         from mediaconv.compare.causal_pair import causal_pair
@@ -237,6 +238,12 @@ def _of_config(
     return animate_config(
         config, layer=name, input=None if input is None else Path(input), beside=twin, **options
     )
+
+
+def _mode(causal: str) -> str:
+    """As `--set` spells it: raster-A is {raster: A}."""
+    kind, _, letter = causal.partition("-")
+    return f"{{{kind}: {letter}}}" if letter else causal
 
 
 def _ratio(text: str) -> float:

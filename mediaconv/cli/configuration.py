@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mediaconv.cli.options import DebugOption, InputOption, OutputOption, SetOption
+from mediaconv.cli.options import (
+    CausalOption,
+    DebugOption,
+    InputOption,
+    OutputOption,
+    SetOption,
+    causal_override,
+)
 from mediaconv.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +32,7 @@ def validate(
     configs: ConfigsArgument,
     input: InputOption = None,
     output: OutputOption = None,
+    causal: CausalOption = None,
     set: SetOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -33,9 +41,10 @@ def validate(
     The stack is built too, for the first input: weights that do not fit are found here.
     """
     problems = []
+    overrides = [*(set or []), *causal_override(causal)]
     for config in configs:
         try:
-            _check(config, overrides=set or [], input=input, output=output)
+            _check(config, overrides=overrides, input=input, output=output)
         except UsageError as error:
             problems.append(str(error))
     if problems:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mediaconv.cli.options import ConfigArgument, DebugOption, JsonOption, SetOption
+from mediaconv.cli.options import (
+    CausalOption,
+    ConfigArgument,
+    DebugOption,
+    JsonOption,
+    SetOption,
+    causal_override,
+)
 
 if TYPE_CHECKING:
     from mediaconv.config import RunConfig
@@ -27,6 +34,7 @@ def export(
         typer.Option("--input", "-i", help="a file whose channels, rate and size the stack gets"),
     ] = None,
     json: JsonOption = False,
+    causal: CausalOption = None,
     set: SetOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -36,10 +44,12 @@ def export(
     """
     import json as writer
 
-    from mediaconv.front.configured import load_config, placing
+    from mediaconv.front.configured import placing
+    from mediaconv.guide.stack_only import load_stack_only
     from mediaconv.pipeline import find
 
-    loaded = load_config(Path(config), overrides=set or [])
+    overrides = [*(set or []), *causal_override(causal)]
+    loaded = load_stack_only(Path(config), overrides=overrides, input=None if input is None else str(input))
     pipeline = find(loaded.pipeline)
     with placing(loaded):
         info = _input_info(loaded, pipeline, input)
@@ -53,12 +63,13 @@ def export(
 
 def _input_info(config: RunConfig, pipeline: Pipeline, path: Path | None) -> SourceInfo:
     """What is known of an input: of the file, of the configuration's first, or of a typical one."""
+    from mediaconv.errors import UsageError
     from mediaconv.run.jobs.discover import find_inputs
 
     if path is None:
         try:
             inputs = find_inputs(config, pipeline).inputs
-        except OSError:
+        except (OSError, UsageError):
             inputs = []
         path = Path(inputs[0]) if inputs else None
     if path is None:

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from mediaconv.cli.options import ConfigArgument, DebugOption, OverwriteOption, QuietOption, SetOption
+from mediaconv.cli.options import (
+    CausalOption,
+    ConfigArgument,
+    DebugOption,
+    OverwriteOption,
+    QuietOption,
+    SetOption,
+    causal_override,
+)
 
 
 def inspect(
@@ -29,15 +37,16 @@ def inspect(
         typer.Option("--frames", help="frames or samples looked at; default: 24 frames, 16384 samples"),
     ] = None,
     overwrite: OverwriteOption = False,
+    causal: CausalOption = None,
     set: SetOption = None,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Show a stack from inside: kernels, feature maps, sums and values of every layer."""
-    from mediaconv.config import load_config
     from mediaconv.draw.inspect import inspect_config
     from mediaconv.errors import UsageError
     from mediaconv.filesystem import check_made
+    from mediaconv.guide.stack_only import NO_INPUT, load_stack_only
     from mediaconv.pipeline import find
     from mediaconv.run.jobs.discover import find_inputs
 
@@ -48,9 +57,12 @@ def inspect(
     page = Path(output or "inspect.html") if output is not None or png is None else None
     if page is not None:
         check_made(page, overwrite=overwrite)
-    checked = load_config(Path(config), overrides=set or [])
+    overrides = [*(set or []), *causal_override(causal)]
+    checked = load_stack_only(Path(config), overrides=overrides, input=input[0] if input else None)
     if input:
         paths = [Path(path) for path in input]
+    elif checked.input == NO_INPUT:
+        raise UsageError("input: the configuration names none; give --input FILE")
     else:
         inputs = find_inputs(checked, find(checked.pipeline)).inputs
         if not inputs:

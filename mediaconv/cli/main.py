@@ -16,6 +16,9 @@ from mediaconv.cli.compare import compare
 from mediaconv.cli.configuration import schema, validate
 from mediaconv.cli.export import export
 from mediaconv.cli.forecast import forecast
+from mediaconv.cli.help import CommandGroup, help
+from mediaconv.cli.info import info
+from mediaconv.cli.init import init
 from mediaconv.cli.inspect import inspect
 from mediaconv.cli.kernels import kernels
 from mediaconv.cli.options import INTERRUPTED, DebugOption, ending
@@ -28,7 +31,7 @@ from mediaconv.cli.trace import trace
 app = typer.Typer(
     name="mediaconv",
     no_args_is_help=True,
-    add_completion=False,
+    cls=CommandGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     help="Convolution stacks, standard and causal, over sound, images and film.",
@@ -52,6 +55,8 @@ def _root(
 
 
 COMMANDS = (
+    init,
+    info,
     run,
     status,
     validate,
@@ -64,6 +69,7 @@ COMMANDS = (
     receptive,
     kernels,
     export,
+    help,
 )
 for command in COMMANDS:
     app.command()(ending(command))

@@ -31,11 +31,19 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="replaces any key: --set stack.0.conv.kernel_size=5"),
 ]
+CausalOption = Annotated[
+    bool | None, typer.Option("--causal/--no-causal", help="replaces `causal` of the file by true or false")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON document for programs")]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="replace a file that this program did not make, too")
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="print errors only")]
+
+
+def causal_override(causal: bool | None) -> list[str]:
+    """What `--causal` and `--no-causal` stand for, as `--set` has it."""
+    return [] if causal is None else [f"causal={str(causal).lower()}"]
 
 
 _debug: ContextVar[bool] = ContextVar("debug", default=False)

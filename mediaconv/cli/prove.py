@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mediaconv.cli.options import (
+    CausalOption,
     ConfigArgument,
     DebugOption,
     InputOption,
@@ -15,6 +16,7 @@ from mediaconv.cli.options import (
     OutputOption,
     QuietOption,
     SetOption,
+    causal_override,
 )
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ def prove(
     config: ConfigArgument,
     input: InputOption = None,
     output: OutputOption = None,
+    causal: CausalOption = None,
     set: SetOption = None,
     files: Annotated[bool, typer.Option("--files/--no-files", help="also from file to file")] = True,
     seconds: Annotated[
@@ -43,7 +46,8 @@ def prove(
     """
     from mediaconv.config import load_config
 
-    resolved = load_config(Path(config), overrides=set or [], input=input, output=output, refuse_leaks=False)
+    overrides = [*(set or []), *causal_override(causal)]
+    resolved = load_config(Path(config), overrides=overrides, input=input, output=output, refuse_leaks=False)
     from mediaconv.compare.prove.verdict import Verdict
     from mediaconv.front import prove as prove_config
     from mediaconv.web.json_values import dumps

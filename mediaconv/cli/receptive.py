@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mediaconv.cli.options import ConfigArgument, DebugOption, JsonOption, OverwriteOption, SetOption
+from mediaconv.cli.options import (
+    CausalOption,
+    ConfigArgument,
+    DebugOption,
+    JsonOption,
+    OverwriteOption,
+    SetOption,
+    causal_override,
+)
 
 if TYPE_CHECKING:
     from mediaconv.nn.summary.receptive_field import Cone, Reach
@@ -22,22 +30,25 @@ def receptive(
     channels: Annotated[int | None, typer.Option("--channels", help="channels of the input")] = None,
     overwrite: OverwriteOption = False,
     json: JsonOption = False,
+    causal: CausalOption = None,
     set: SetOption = None,
     debug: DebugOption = False,
 ) -> None:
     """Measure the receptive field by gradient, beside the formula's numbers; more than these is an error."""
     import json as writer
 
-    from mediaconv.config import load_config
     from mediaconv.draw.receptive.cone import cone_scene
     from mediaconv.draw.scene.figure import Figure
     from mediaconv.draw.subject import subject
     from mediaconv.filesystem import check_made
+    from mediaconv.guide.stack_only import load_stack_only
     from mediaconv.nn.summary.receptive_field import receptive as measured
 
     if output is not None:
         check_made(Path(output), overwrite=overwrite)
-    made = subject(load_config(Path(config), overrides=set or []), channels=channels)
+    made = subject(
+        load_stack_only(Path(config), overrides=[*(set or []), *causal_override(causal)]), channels=channels
+    )
     cones = measured(made.stack, axes=made.pipeline.axes, channels=made.channels)
     if output is not None:
         Figure(cone_scene(cones), label=f"receptive field of {Path(config).name}").save(

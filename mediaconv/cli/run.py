@@ -5,25 +5,34 @@ from __future__ import annotations
 import json as jsonlib
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mediaconv.cli.options import (
-    ConfigArgument,
+    CausalOption,
     DebugOption,
     InputOption,
     JsonOption,
     OutputOption,
     QuietOption,
     SetOption,
+    causal_override,
     debug_wanted,
     tell,
 )
 
+if TYPE_CHECKING:
+    from mediaconv.config import RunConfig
+
 
 def run(
-    config: ConfigArgument,
+    config: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONFIG", help="YAML file; or a media file or folder, with --stack or --kernel"
+        ),
+    ],
     input: InputOption = None,
     output: OutputOption = None,
     set: SetOption = None,
@@ -33,8 +42,19 @@ def run(
     exclude: Annotated[
         list[str] | None, typer.Option(metavar="PATTERN", help="no inputs that match; may be repeated")
     ] = None,
+    stack: Annotated[
+        str | None,
+        typer.Option(metavar="YAML", help="layers: '[{conv: {out_channels: 4, kernel_size: 3}}]'"),
+    ] = None,
+    kernel: Annotated[
+        str | None, typer.Option(metavar="NAME", help="one well-known kernel: --kernel sobel; see kernels")
+    ] = None,
+    causal: CausalOption = None,
     workers: Annotated[
-        str | None, typer.Option(metavar="N", help="files at a time, or auto: by cores, memory and work")
+        str | None,
+        typer.Option(
+            "--workers", "-j", metavar="N", help="files at a time, or auto: by cores, memory and work"
+        ),
     ] = None,
     executor: Annotated[
         str | None, typer.Option(metavar="NAME", help="what runs the files: auto, serial, process or ray")
@@ -63,9 +83,12 @@ def run(
 
     What is done already and still matches is skipped; a run that was killed goes on where it was.
     """
-    from mediaconv.config import load_config
+    from mediaconv.errors import UsageError
 
+    if stack is not None and kernel is not None:
+        raise UsageError("kernel: says nothing beside --stack; give one of them")
     stated = {
+        "stack": stack if kernel is None else f"[{{conv: {{kernel: {kernel}}}}}]",
         "include": include or None,
         "exclude": exclude or None,
         "workers": workers,
@@ -75,7 +98,8 @@ def run(
         "max_failures": max_failures,
     }
     options = {key: value for key, value in stated.items() if value is not None}
-    resolved = load_config(Path(config), overrides=set or [], options=options, input=input, output=output)
+    overrides = [*(set or []), *causal_override(causal)]
+    resolved = _resolved(config, overrides, options, input, output)
 
     from mediaconv.front import run as run_folder
     from mediaconv.run.report.progress import make_reporter
@@ -93,6 +117,27 @@ def run(
     elif summary.stopped:
         print(f"stopped: {summary.stopped}", file=sys.stderr)
     return summary.exit_code
+
+
+def _resolved(
+    config: str, overrides: list[str], options: dict[str, Any], input: str | None, output: str | None
+) -> RunConfig:
+    """The configuration of a file, or of a media file or folder with a stack of its own."""
+    from mediaconv.errors import UsageError
+    from mediaconv.guide.input_kind import looks_like_media
+
+    path = Path(config)
+    if not path.exists() or not looks_like_media(path):
+        from mediaconv.config import load_config
+
+        return load_config(path, overrides=overrides, options=options, input=input, output=output)
+    from mediaconv.guide.direct import direct_config, next_steps
+
+    if input is not None:
+        raise UsageError(f"input: {config} is the input itself; leave --input out, or give a YAML file")
+    if "stack" not in options and not any(option.lstrip().startswith("stack") for option in overrides):
+        raise UsageError(next_steps(path))
+    return direct_config(path, options=options, overrides=overrides, output=output)
 
 
 def _dry_run(config: Any, again: dict[str, bool], *, json: bool, quiet: bool) -> int:

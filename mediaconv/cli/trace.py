@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from mediaconv.cli.options import ConfigArgument, DebugOption, JsonOption, SetOption
+from mediaconv.cli.options import (
+    CausalOption,
+    ConfigArgument,
+    DebugOption,
+    JsonOption,
+    SetOption,
+    causal_override,
+)
 
 
 def trace(
@@ -25,19 +32,23 @@ def trace(
     json: JsonOption = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="print a Markdown table")] = False,
     wide: Annotated[bool, typer.Option("--wide", help="every column, however wide the terminal is")] = False,
+    causal: CausalOption = None,
     set: SetOption = None,
     debug: DebugOption = False,
 ) -> None:
     """Show every layer: shapes, parameters, multiply-adds, receptive field, latency, memory."""
     import json as writer
 
-    from mediaconv.config import load_config
     from mediaconv.front import trace as traced
+    from mediaconv.guide.stack_only import load_stack_only
     from mediaconv.nn.summary import trace_table
     from mediaconv.nn.summary.size_formula import explain as explained
 
-    loaded = load_config(Path(config), overrides=set or [])
-    made = traced(loaded, None if shape is None else _sizes(shape), input=input)
+    sizes = None if shape is None else _sizes(shape)
+    overrides = [*(set or []), *causal_override(causal)]
+    axes = None if sizes is None else len(sizes) - 1
+    loaded = load_stack_only(Path(config), overrides=overrides, input=input, axes=axes)
+    made = traced(loaded, sizes, input=input)
     if explain is not None:
         print(explained(made.layer(explain), made.axes), end="")
     elif json:

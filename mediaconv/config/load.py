@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from mediaconv.config.overrides import override, set_value
 from mediaconv.config.problems import MOST_PROBLEMS, Location, Problem, one_line, problems_of, shown
 from mediaconv.config.run_config import RunConfig, render, validation_context_of
 from mediaconv.config.source_locations import SourceLocations
-from mediaconv.errors import ConfigError
+from mediaconv.errors import ConfigError, nearest
+from mediaconv.media.suffixes import AUDIO_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 MAX_BYTES = 16 * 2**20
+Fill = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 def load_config(
@@ -30,6 +33,7 @@ def load_config(
     input: str | None = None,
     output: str | None = None,
     refuse_leaks: bool = True,
+    fill: Fill | None = None,
 ) -> RunConfig:
     """The configuration in a file.
 
@@ -39,6 +43,7 @@ def load_config(
         `--max-failures`); input, output: the same. Laid over the file in this order, after the overrides.
     refuse_leaks: False for a causal configuration whose layers are still to be proven causal: those that need
         the whole input are let in.
+    fill: called with what the file and the options say, unchecked; gives keys that are missing there.
 
     Raises ConfigError with every problem of the file, one a line.
     """
@@ -52,6 +57,7 @@ def load_config(
         input=input,
         output=output,
         refuse_leaks=refuse_leaks,
+        fill=fill,
     )
 
 
@@ -65,6 +71,7 @@ def parse_config(
     input: str | None = None,
     output: str | None = None,
     refuse_leaks: bool = True,
+    fill: Fill | None = None,
 ) -> RunConfig:
     """The configuration in a text; `name` stands in errors where the file's name would.
 
@@ -90,6 +97,8 @@ def parse_config(
     for key, value in (("input", input), ("output", output)):
         if value is not None:
             set_value(document, [key], value, f"--{key} {one_line(value)}")
+    for key, value in (fill(document.value) if fill else {}).items():
+        set_value(document, [key], _plain(value), document.source_location(()))
     return _checked(document, refuse_leaks=refuse_leaks)
 
 
@@ -119,11 +128,14 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
+        raise ConfigError(f"{path}: no such file{_neighbour(path)}") from None
     except IsADirectoryError:
-        raise ConfigError(f"{path}: got a folder, expected a YAML file") from None
+        way = f"; mediaconv init {shlex.quote(str(path))} writes one for media in it"
+        raise ConfigError(f"{path}: got a folder, expected a YAML file{way}") from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if other := _other_kind(path):
+        raise ConfigError(f"{path}: got {other}")
     if len(data) > MAX_BYTES:
         raise ConfigError(f"{path}: got more than {MAX_BYTES >> 20} MiB, expected a YAML file")
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
@@ -132,6 +144,25 @@ def _read(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise ConfigError(f"{path}:{line}: got bytes that are not UTF-8, expected a YAML text file") from None
+
+
+def _neighbour(path: Path) -> str:
+    """The configuration beside it whose name is nearest."""
+    try:
+        names = [entry.name for entry in path.parent.iterdir() if entry.suffix in (".yaml", ".yml")]
+    except OSError:
+        return ""
+    return nearest(path.name, names) or nearest(f"{path.name}.yaml", names)
+
+
+def _other_kind(path: Path) -> str:
+    """What a file that is no YAML is, by its extension, and what to do with it."""
+    suffix, name = path.suffix.lower(), shlex.quote(str(path))
+    if suffix in AUDIO_SUFFIXES | IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+        return f"a media file, expected a YAML file: mediaconv init {name} writes one for it"
+    if suffix in (".safetensors", ".pt", ".pth", ".onnx", ".pt2"):
+        return f"a model's file, expected a YAML file: mediaconv init MEDIA --from {name} writes one"
+    return ""
 
 
 def _checked(document: Document, *, refuse_leaks: bool) -> RunConfig:

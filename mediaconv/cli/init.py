@@ -1,0 +1,123 @@
+"""`mediaconv init`: a first configuration for a file or a folder of one's own."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mediaconv.cli.options import DebugOption
+
+if TYPE_CHECKING:
+    from mediaconv.guide.propose_stack import Proposal
+
+
+def init(
+    input: Annotated[
+        str | None,
+        typer.Argument(metavar="FILE_OR_FOLDER", help="a media file, or a folder of them"),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="YAML", help="default: NAME.yaml here")
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="a model (.onnx, .pt2) or weights (.safetensors, .pt)"),
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option("--pipeline", help="read it as audio, image or video; default: as it is")
+    ] = None,
+    list: Annotated[bool, typer.Option("--list", help="the examples that come along, by purpose")] = False,
+    debug: DebugOption = False,
+) -> None:
+    """Write a commented configuration that runs as it stands; never over a file.
+
+    With --from its stack is proposed by the keys and shapes of the weights; what they do not tell is marked.
+    """
+    from mediaconv.errors import UsageError
+
+    if list:
+        _list()
+        return
+    if input is None:
+        raise UsageError("init: give a media file or a folder, or --list for the examples that come along")
+    from mediaconv.guide.input_kind import input_kind
+    from mediaconv.guide.propose_stack import propose_stack
+    from mediaconv.guide.starter import default_output, starter
+
+    proposal = None if weights is None else propose_stack(weights)
+    found = input_kind(Path(input), kind=kind)
+    path = output or Path(f"{Path(default_output(Path(input))).name}.yaml")
+    _refuse_there(path, "choose another name with -o")
+    if proposal is not None:
+        _fit(proposal, path, len(found.pipeline.axes), f"{input} ({found.pipeline.name})")
+    made = starter(found, proposal=proposal)
+    shown = shlex.quote(str(path))
+    text = made.text.replace("THIS.yaml", shown)
+    _write(path, text.encode())
+    unknown = "" if proposal is None else _unknown(proposal)
+    print(f"{path}: for {found.words}{unknown}\nnext: mediaconv run {shown}")
+
+
+def _fit(proposal: Proposal, path: Path, dims: int, what: str) -> None:
+    """Refuse weights of other axes; write renamed tensors beside the configuration."""
+    from mediaconv.errors import UsageError
+
+    if proposal.dims not in (None, dims):
+        raise UsageError(
+            f"from: its convolutions have {proposal.dims} axes, {what} has {dims}; "
+            "give an input of that kind, or --pipeline"
+        )
+    if proposal.renamed is None:
+        return
+    from safetensors.torch import save
+
+    target = path.with_suffix(".safetensors")
+    _refuse_there(target, "choose another name with -o")
+    _write(target, save({key: tensor.contiguous() for key, tensor in proposal.renamed.items()}))
+    proposal.weights = str(target)
+
+
+def _unknown(proposal: Proposal) -> str:
+    marked = sum("UNKNOWN" in line for line in proposal.lines)
+    return f"; {marked} line{'s' * (marked != 1)} marked UNKNOWN: look at them first" if marked else ""
+
+
+def _refuse_there(path: Path, what: str) -> None:
+    import os
+
+    from mediaconv.errors import UsageError
+
+    if os.path.lexists(path):
+        raise UsageError(f"{path}: is there already, and init writes over no file; {what}")
+
+
+def _write(path: Path, data: bytes) -> None:
+    from mediaconv.errors import WriteError
+    from mediaconv.filesystem import make_folders, write_whole
+
+    try:
+        make_folders(path.parent)
+        write_whole(path, data, fresh=True)
+    except OSError as error:
+        raise WriteError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _list() -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from mediaconv.guide.shipped import shipped
+
+    found = shipped()
+    table = Table(box=None, pad_edge=False)
+    table.add_column("configuration", no_wrap=True)
+    table.add_column("what it is for")
+    for entry in found:
+        table.add_row(entry.name, entry.purpose)
+    console = Console(highlight=False)
+    console.print(table, markup=False) if found else print("no examples are installed")
+    if found:
+        console.print(f"they lie in {found[0].path.parent}", markup=False, soft_wrap=True)

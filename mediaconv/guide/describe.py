@@ -1,0 +1,129 @@
+"""What would be read of a file: its streams, and what the pipeline that takes it makes of it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from mediaconv.errors import ReadError
+from mediaconv.guide.input_kind import InputKind, input_kind, open_plainly
+from mediaconv.pipeline import Source, SourceInfo
+
+READ_SECONDS = 3.0
+"""How long a file is read to the end for its length and notes, which only the end tells."""
+
+
+@dataclass
+class Description:
+    """A file. streams: each in words, as the container states them. facts: what the pipeline reads."""
+
+    path: str
+    pipeline: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    streams: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """For people."""
+        found = [f"{self.path}: pipeline {self.pipeline}"]
+        found += [f"  stream {i}: {text}" for i, text in enumerate(self.streams)]
+        width = max(map(len, self.facts), default=0) + 1
+        found += [f"  {name + ':':{width}} {value}" for name, value in self.facts.items()]
+        return found + [f"  note: {note}" for note in self.notes]
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return dict(vars(self))
+
+
+def describe_input(path: Path) -> Description:
+    """The description of a file, or of a folder by its first file. Raises UsageError, ReadError."""
+    kind = input_kind(path)
+    made = Description(str(path), kind.pipeline.name)
+    if kind.counts:
+        made.facts["files"] = ", ".join(f"{n} {name}" for name, n in kind.counts.items())
+        made.facts["first"] = str(kind.first)
+    made.streams = _streams(kind)
+    with open_plainly(kind.pipeline, kind.first) as source:
+        _read(source, kind, made)
+    made.notes += [f"{reason}" for reason in kind.broken.values()]
+    return made
+
+
+def _read(source: Source, kind: InputKind, made: Description) -> None:
+    info, units = source.info, kind.pipeline.step_units
+    layout = getattr(info, "layout", ())
+    made.facts["channels"] = str(info.channels) + (f" ({' '.join(layout)})" if layout else "")
+    if info.rate:
+        made.facts["rate"] = f"{_number(info.rate)} {units[0]} a second"
+    if len(info.shape) > 1:
+        made.facts["size"] = " x ".join(str(n) for n in reversed(info.shape[-2:])) + " pixels"
+    made.facts["bits"] = f"{info.bit_depth}{' (float)' if info.floating else ''}"
+    if rotation := getattr(info, "rotation", 0):
+        made.facts["rotation"] = f"{rotation} degrees clockwise, applied"
+    if (aspect := getattr(info, "sample_aspect_ratio", Fraction(1))) != 1:
+        made.facts["pixel aspect"] = str(aspect)
+    if len(info.shape) != 2:
+        made.facts["sound"] = "yes" if getattr(info, "sound", None) is not None else "no"
+    if kind.pipeline.name == "audio":
+        made.facts.pop("sound", None)
+    steps, whole = _counted(source, info)
+    if len(info.shape) != 2:
+        made.facts["length"] = _length(info, steps if whole else info.shape[0], units[0])
+    made.notes += source.notes() if whole else []
+    if not whole:
+        made.notes.append(f"read for {READ_SECONDS:g} s only: what the end of the file tells is not known")
+
+
+def _counted(source: Source, info: SourceInfo) -> tuple[int, bool]:
+    """Steps that were read, and whether to the end."""
+    began, steps = time.monotonic(), 0
+    for chunk in source.chunks({1: 65_536, 2: 4096, 3: 8}.get(len(info.shape), 64)):
+        steps += len(chunk.data)
+        if time.monotonic() - began > READ_SECONDS:
+            return steps, False
+    return steps, True
+
+
+def _length(info: SourceInfo, steps: int | None, unit: str) -> str:
+    seconds = getattr(info, "duration_seconds", None)
+    if steps is None:
+        return "not stated" if seconds is None else f"{float(seconds):.3f} s"
+    if info.rate and not isinstance(seconds, Fraction):
+        seconds = steps / info.rate
+    return f"{steps:,} {unit}" + ("" if seconds is None else f", {float(seconds):.3f} s")
+
+
+def _number(rate: Fraction) -> str:
+    return str(rate.numerator) if rate.denominator == 1 else f"{float(rate):.5g}"
+
+
+def _streams(kind: InputKind) -> list[str]:
+    """What a sound's or film's container states; nothing where FFmpeg does not know it, or of an image."""
+    from mediaconv.media.libav import open_container
+
+    if kind.pipeline.name not in ("audio", "video"):
+        return []
+    try:
+        container = open_container(kind.first)
+    except ReadError:
+        return []
+    with container:
+        return [_stream(stream) for stream in container.streams]
+
+
+def _stream(stream: Any) -> str:
+    codec = getattr(getattr(stream, "codec_context", None), "name", None) or "unknown codec"
+    parts = [stream.type, codec]
+    if stream.type == "audio":
+        parts += [f"{stream.rate} Hz", f"{stream.channels} channels ({stream.layout.name})"]
+    elif stream.type == "video":
+        parts += [f"{stream.width}x{stream.height}", str(stream.codec_context.pix_fmt)]
+        if stream.average_rate:
+            parts.append(f"{float(stream.average_rate):.5g} frames a second")
+    if language := stream.metadata.get("language"):
+        parts.append(language)
+    return ", ".join(parts)

@@ -1,0 +1,67 @@
+"""Configurations for commands that only look at a stack: they need no input, no output, often no pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mediaconv.config import RunConfig, load_config
+from mediaconv.errors import UsageError
+
+NO_INPUT = "no-input-given"
+KINDS = {1: "audio", 2: "image", 3: "video"}
+_PER_AXIS = ("kernel_size", "stride", "dilation", "padding", "output_padding", "scale_factor")
+
+
+def load_stack_only(
+    path: Path,
+    *,
+    overrides: Sequence[str] = (),
+    input: str | None = None,
+    axes: int | None = None,
+) -> RunConfig:
+    """The configuration in a file, of which `stack` alone is required.
+
+    input: a media file, whose kind is the pipeline where the file says none. axes: how many are convolved.
+    Raises ConfigError.
+    """
+
+    def fill(value: Mapping[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if "input" not in value:
+            found["input"] = input or NO_INPUT
+        if "output" not in value:
+            found["output"] = "out"
+        if "pipeline" not in value and "stack" in value:
+            found["pipeline"] = _kind(value, input or value.get("input"), axes)
+        return found
+
+    return load_config(path, overrides=overrides, fill=fill)
+
+
+def _kind(value: Mapping[str, Any], input: Any, axes: int | None) -> str:
+    if isinstance(input, str) and Path(input).suffix:
+        from mediaconv.guide.input_kind import input_kind
+
+        if Path(input).is_file():
+            return input_kind(Path(input)).pipeline.name
+    counts = {axes} if axes else set(_counts(value["stack"]))
+    if len(counts) == 1 and (name := KINDS.get(counts.pop())):
+        return name
+    raise UsageError(
+        "pipeline: is missing, and the stack does not tell how many axes it has; add "
+        "pipeline: audio, image or video (1, 2 or 3 axes), or --set pipeline=image"
+    )
+
+
+def _counts(value: Any) -> Iterator[int]:
+    """Lengths of all options that are given per axis."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if key in _PER_AXIS and isinstance(item, list):
+                yield len(item)
+            yield from _counts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _counts(item)

@@ -1,0 +1,127 @@
+"""A first configuration for a file or a folder: commented, and run as it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mediaconv.config import RunConfig, parse_config
+from mediaconv.guide.input_kind import InputKind, open_plainly
+from mediaconv.guide.levels import fitted_normalize
+from mediaconv.guide.propose_stack import Proposal
+from mediaconv.guide.yaml_text import flow, scalar
+from mediaconv.pipeline import SourceInfo
+
+LAYERS: Mapping[str, dict[str, Any]] = {
+    "audio": {"out_channels": 4, "kernel_size": 9, "bias": False},
+    "image": {"out_channels": 4, "kernel_size": 3},
+    "video": {"out_channels": 4, "kernel_size": 3},
+}
+"""The first layer of a starter, by kind; any other kind gets that of an image."""
+KERNELS = {"audio": "{low_pass: {cutoff_hz: 700}}", "image": "sobel", "video": "motion"}
+
+
+@dataclass(frozen=True)
+class Starter:
+    """A configuration's text, and what it was checked to be."""
+
+    text: str
+    config: RunConfig
+
+
+def default_output(path: Path) -> str:
+    """Where the outputs of an input go unless said otherwise: `out/NAME`."""
+    return f"out/{path.stem if path.suffix else path.resolve().name or 'all'}"
+
+
+def starter(kind: InputKind, *, output: str | None = None, proposal: Proposal | None = None) -> Starter:
+    """The configuration for an input; its normalizer is measured on the input itself.
+
+    proposal: a stack that fits weights of the user's. Raises UsageError, ReadError.
+    """
+    with open_plainly(kind.pipeline, kind.first) as source:
+        info = source.info
+    name = kind.pipeline.name
+    output = output or default_output(kind.path)
+    read = _read_for(kind, info, proposal)
+    stack = [{"conv": dict(LAYERS.get(name, LAYERS["image"]))}] if proposal is None else proposal.stack
+    weights = None if proposal is None else proposal.weights
+    values = {"pipeline": name, "input": str(kind.path), "output": output, "read": read, "stack": stack}
+    if weights is not None:
+        values["weights"] = weights
+    first = parse_config("{}", name="starter", values=values)
+    normalize = fitted_normalize(first, kind.first)
+    text = "\n".join(
+        [
+            f"# For {kind.words}: {described(kind, info)}.",
+            *_others(kind),
+            "# Run it: mediaconv run THIS.yaml. Paths count from where it runs. All keys: mediaconv schema.",
+            f"pipeline: {name}",
+            f"input: {scalar(str(kind.path))}",
+            f"output: {scalar(output)}",
+            *_causal_lines(name),
+            *([f"read: {flow(read)}"] if read else []),
+            *(_stack_lines(name, stack) if proposal is None else proposal.lines),
+            *([] if weights is None else [f"weights: {scalar(weights)}"]),
+            *_normalize_lines(normalize),
+            "",
+        ]
+    )
+    return Starter(text, parse_config(text, name="starter"))
+
+
+def described(kind: InputKind, info: SourceInfo) -> str:
+    """Channels, lengths and rate of the file, in words."""
+    units = kind.pipeline.step_units
+    parts = [f"{info.channels} channel{'s' * (info.channels != 1)}"]
+    parts += [f"{n:,} {unit}" for n, unit in zip(info.shape, units, strict=True) if n is not None]
+    if info.rate:
+        parts.append(f"{float(info.rate):g} {units[0]} a second")
+    if kind.counts:
+        return f"the first, {kind.first.name}, has " + ", ".join(parts)
+    return ", ".join(parts)
+
+
+def _others(kind: InputKind) -> list[str]:
+    rest = {name: n for name, n in kind.counts.items() if name != kind.pipeline.name}
+    if not rest:
+        return []
+    words = ", ".join(f"{n} of pipeline {name}" for name, n in rest.items())
+    return [f"# The folder also holds {words}: these need a configuration of their own."]
+
+
+def _read_for(kind: InputKind, info: SourceInfo, proposal: Proposal | None) -> dict[str, Any]:
+    """`read` options that give the stack the channels that it needs."""
+    if proposal is None or proposal.in_channels in (None, info.channels):
+        return {}
+    if kind.pipeline.name == "audio":
+        return {"channels": "mono"} if proposal.in_channels == 1 else {}
+    colour = {1: "gray", 3: "rgb", 4: "rgba"}.get(proposal.in_channels or 0)
+    return {} if colour is None else {"color": colour}
+
+
+def _causal_lines(name: str) -> list[str]:
+    order = "above and to the left" if name == "image" else "now and before"
+    return [f"causal: false   # true: every output depends only on what lies {order}"]
+
+
+def _stack_lines(name: str, stack: list[Any]) -> list[str]:
+    (layer,) = stack
+    return [
+        "stack:   # layers, first to last; `mediaconv animate THIS.yaml -o layer.gif` draws the first",
+        f"  - conv: {flow(layer['conv'])}   # random weights, the same every time",
+        f"  # - conv: {{kernel: {KERNELS.get(name, 'sobel')}}}   # or a well-known one: mediaconv kernels",
+        "  # - relu",
+    ]
+
+
+def _normalize_lines(normalize: Any) -> list[str]:
+    said = {
+        "none": "values are taken as they are",
+        "clip": "values outside become the ends of the range",
+        "sigmoid": "to the file's range; measured on the input",
+    }
+    name = normalize if isinstance(normalize, str) else next(iter(normalize))
+    return [f"normalize: {flow(normalize)}   # {said[name]}"]

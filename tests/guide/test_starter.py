@@ -1,0 +1,235 @@
+"""`mediaconv init` and `run FILE`: configurations that run as they stand, for any file, folder or weights."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import av
+import cv2
+import numpy as np
+import pytest
+import soundfile
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from mediaconv.config import load_config
+from mediaconv.guide.propose_stack import from_state
+from tests.program import run_program
+
+
+@pytest.fixture
+def said(tmp_path):
+    """The program in tmp_path, and its whole words."""
+
+    def call(*words, code=0):
+        done = run_program(*words, cwd=tmp_path)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    return call
+
+
+@pytest.fixture
+def film(tmp_path):
+    path = tmp_path / "a clip [1].mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream.width, stream.height = 48, 32
+        for i in range(6):
+            frame = av.VideoFrame.from_ndarray(np.full((32, 48, 3), 20 * i, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.fixture
+def sounds(tmp_path):
+    """A folder of a stereo and a mono sound, the first broken."""
+    folder = tmp_path / "sounds"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    (folder / "a_broken.wav").write_bytes(b"RIFF no sound")
+    soundfile.write(folder / "b.wav", rng.normal(0, 0.1, (4000, 2)), 16000)
+    soundfile.write(folder / "c.flac", rng.normal(0, 0.1, 4000), 44100)
+    return folder
+
+
+def test_a_film_gets_a_configuration_that_runs_as_it_stands(said, film, tmp_path):
+    assert "next: mediaconv run 'a clip [1].yaml'" in said("init", film.name)
+    path = tmp_path / "a clip [1].yaml"
+    text = path.read_text()
+    assert "3 channels, 6 frames, 32 rows, 48 columns, 25 frames a second" in text
+    config = yaml.safe_load(text)
+    assert (config["pipeline"], config["input"]) == ("video", film.name)
+    assert "1 file, 4 channels" in said("run", path.name)
+    assert len(list((tmp_path / "out" / "a clip [1]").rglob("channel_*.mp4"))) == 4
+
+
+def test_a_folder_gets_one_and_broken_files_do_not_hide_the_others(said, sounds, tmp_path):
+    said("init", "sounds", "-o", "mine/first.yaml")
+    config = yaml.safe_load((tmp_path / "mine/first.yaml").read_text())
+    assert config["pipeline"] == "audio"
+    # two files convert, the broken one fails: the configuration itself is right
+    told = said("run", "mine/first.yaml", code=1)
+    assert "2 files, 8 channels" in told
+    loud = [
+        np.sqrt(np.mean(soundfile.read(p)[0] ** 2)) for p in tmp_path.rglob("out/sounds/b.wav/channel_*.wav")
+    ]
+    assert 20 * np.log10(max(loud)) > -20  # noise at -20 dB stays audible
+
+
+def test_it_writes_over_no_file(said, sounds, tmp_path):
+    (tmp_path / "sounds.yaml").write_text("mine")
+    assert "is there already, and init writes over no file" in said("init", "sounds", code=2)
+    os.symlink("nowhere", tmp_path / "link.yaml")
+    assert "is there already" in said("init", "sounds", "-o", "link.yaml", code=2)
+    assert (tmp_path / "sounds.yaml").read_text() == "mine"
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_what_is_no_media_is_refused_in_words(said, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("notes")
+    assert "empty: holds no sound, image or film" in said("init", "empty", code=2)
+    assert "no sound, image or film that can be read" in said("init", "notes.txt", code=2)
+    assert "no such file or folder" in said("init", "none.wav", code=2)
+    soundfile.write(tmp_path / "tone.wav", np.zeros(100), 8000)
+    (tmp_path / "tone.wav").rename(tmp_path / "tone.dat")
+    assert "it reads as sound, so rename it" in said("init", "tone.dat", code=2)
+
+
+def test_the_examples_are_listed_by_purpose(said, root):
+    told = said("init", "--list")
+    for path in (root / "configs").glob("*.yaml"):
+        assert path.stem in told
+    assert "A low-pass filter" in told
+
+
+def test_a_file_or_folder_as_configuration_says_what_to_type_next(said, sounds, film):
+    told = said("run", film.name, code=2)
+    assert "is a film, not a configuration" in told
+    assert "mediaconv init 'a clip [1].mp4'" in told
+    assert "--kernel sobel" in told
+    assert "is a folder of 3 sounds" in said("run", "sounds", code=2)
+    assert "mediaconv init 'a clip [1].mp4'" in said("trace", film.name, code=2)
+
+
+def test_a_media_file_runs_with_a_kernel_or_a_stack(said, tmp_path):
+    picture = np.zeros((20, 24), np.uint8)
+    picture[:, 12:] = 255
+    cv2.imwrite(str(tmp_path / "edge.png"), picture)
+    assert "outputs: out/edge" in said("run", "edge.png", "--kernel", "sobel")
+    (written,) = (tmp_path / "out").rglob("channel_0.png")
+    values = cv2.imread(str(written), cv2.IMREAD_UNCHANGED).astype(int)
+    assert values[5, 2] == 128  # no edge is middle gray
+    assert abs(values[5, 12] - 128) > 100
+    said(
+        "run", "edge.png", "--stack", "[{conv: {out_channels: 3, kernel_size: 3}}, relu]", "-o", "o2", "-j", 1
+    )
+    assert len(list((tmp_path / "o2").rglob("channel_*.png"))) == 3
+    assert "did you mean 'sobel'" in said("run", "edge.png", "--kernel", "sobl", code=2)
+
+
+def test_weights_propose_their_stack(said, sounds, tmp_path):
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv1d(1, 8, 5), nn.ReLU(), nn.Conv1d(8, 8, 3, groups=4), nn.Conv1d(8, 2, 1, bias=False)
+    )
+    save_file(model.state_dict(), tmp_path / "w.safetensors")
+    said("init", "sounds", "--from", "w.safetensors", "-o", "w.yaml")
+    config = load_config(tmp_path / "w.yaml")
+    assert [spec.name for spec in config.stack] == ["conv", "relu", "conv", "conv"]
+    assert (config.stack[2].groups, config.read.channels, config.weights) == (4, "mono", "w.safetensors")
+    assert "- relu   # UNKNOWN: layer 1 has no weights" in (tmp_path / "w.yaml").read_text()
+    assert "2 files, 4 channels" in said("run", "w.yaml", code=1)
+
+
+def test_named_layers_are_renamed_into_a_file_of_their_own(said, tmp_path):
+    cv2.imwrite(str(tmp_path / "p.png"), np.zeros((8, 8, 3), np.uint8))
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.enc1, self.norm = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)
+            self.up = nn.ConvTranspose2d(4, 2, 2, stride=2)
+            self.attn = nn.MultiheadAttention(4, 1)
+
+    net = Net()
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    told = said("init", "p.png", "--from", "net.pt", "-o", "net.yaml")
+    assert "marked UNKNOWN" in told
+    state = load_file(tmp_path / "net.safetensors")
+    assert torch.equal(state["0.weight"], net.enc1.weight)
+    config = load_config(tmp_path / "net.yaml", overrides=[f"weights={tmp_path}/net.safetensors"])
+    assert [spec.name for spec in config.stack] == ["conv", "batch_norm", "conv_transpose"]
+    assert config.read.color == "gray"
+    said("run", "net.yaml")
+
+
+def test_layers_are_told_by_shape():
+    state = nn.Sequential(nn.Conv3d(3, 6, (3, 1, 1)), nn.PReLU(6), nn.Conv3d(6, 6, 3, groups=6)).state_dict()
+    made = from_state(state, "w")
+    assert made.stack[0] == {"conv": {"in_channels": 3, "out_channels": 6, "kernel_size": [3, 1, 1]}}
+    assert made.stack[1] == {"prelu": {"num_parameters": 6}}
+    assert made.stack[2]["conv"]["groups"] == 6
+    assert (made.dims, made.weights) == (3, "w")
+
+
+def test_weights_of_other_axes_are_refused(said, sounds, tmp_path):
+    save_file(nn.Sequential(nn.Conv2d(3, 4, 3)).state_dict(), tmp_path / "w.safetensors")
+    assert "convolutions have 2 axes" in said("init", "sounds", "--from", "w.safetensors", code=2)
+    assert not (tmp_path / "sounds.yaml").exists()
+
+
+def test_info_tells_what_is_read(said, sounds, film, tmp_path):
+    told = said("info", film.name)
+    assert "stream 0: video, h264, 48x32" in told
+    assert "25 frames a second" in told
+    assert "length:   6 frames, 0.240 s" in told
+    told = json.loads(said("info", "sounds/b.wav", "--json"))[0]
+    assert told["facts"]["channels"].startswith("2")
+    assert told["facts"]["length"] == "4,000 samples, 0.250 s"
+    assert "a_broken.wav" in said("info", "sounds")
+
+
+def test_info_tells_what_the_installation_can_do(said):
+    told = json.loads(said("info", "--json"))
+    assert told["encoders"] == {"h264": True, "vp9": True, "ffv1": True}
+    assert told["devices"][0].startswith("cpu")
+    assert "extra ray:" in said("info")
+
+
+def test_drawing_needs_the_stack_alone(said, tmp_path):
+    (tmp_path / "s.yaml").write_text("stack:\n  - conv: {out_channels: 2, kernel_size: [3, 3]}\n")
+    assert "Conv2d" in said("trace", "s.yaml", "--shape", "1,8,8")
+    assert "receptive field 3" in said("receptive", "s.yaml")
+    said("animate", "s.yaml", "-o", "s.svg")
+    assert "the configuration names none; give --input FILE" in said("inspect", "s.yaml", code=2)
+    (tmp_path / "t.yaml").write_text("stack:\n  - conv: {out_channels: 2, kernel_size: 3}\n")
+    assert "add pipeline: audio, image or video" in said("trace", "t.yaml", code=2)
+    assert "conv" in said("trace", "t.yaml", "--set", "pipeline=audio")
+
+
+def test_wrong_words_name_the_nearest_right_thing(said, tmp_path, film):
+    assert "Did you mean 'trace'" in said("trase", code=2)
+    assert "Did you mean 'run'" in said("convert", code=2)
+    assert "mediaconv run 'a clip [1].mp4'" in said(film.name, code=2).replace("\n", "")
+    (tmp_path / "my_stack.yaml").write_text("stack: []")
+    assert "did you mean 'my_stack.yaml'" in said("run", "my_stak.yaml", code=2)
+    assert "init" in said("validate", film.name, code=2)
+    assert "Usage: mediaconv trace" in said("help", "trace")
+    assert "did you mean 'trace'" in said("help", "trcae", code=2)
+
+
+def test_causal_on_the_command_line(said, tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(100), 8000)
+    (tmp_path / "s.yaml").write_text(
+        "pipeline: audio\ninput: a.wav\noutput: out\nstack: [{conv: {out_channels: 1, kernel_size: 5}}]\n"
+    )
+    assert "not causal" in said("prove", "s.yaml", "--no-files", "--seconds", 0, code=1)
+    assert ": causal" in said("prove", "s.yaml", "--causal", "--no-files", "--seconds", 0)
+    said("run", "s.yaml", "--causal")
+    assert load_config(tmp_path / "out/run.yaml").causal is True
