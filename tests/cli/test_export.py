@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 
+import cv2
+import numpy as np
 import onnx
+import onnxruntime
+import soundfile
 
 
 def test_a_shipped_configuration_is_exported_with_its_facts(mediaconv, root, tmp_path):
@@ -13,7 +17,9 @@ def test_a_shipped_configuration_is_exported_with_its_facts(mediaconv, root, tmp
     assert "256 steps in, 256 out; skip the first 0" in done.stdout
     facts = json.loads((tmp_path / "step.json").read_text())
     assert (facts["chunk"], facts["latency_ms"], facts["pipeline"]) == (256, 0.0, "audio")
-    assert facts["largest_difference"] <= 1e-5
+    assert facts["checked"]["largest_difference"] <= 1e-5
+    assert facts["checked"]["input_steps"] == [88200]
+    assert len(facts["configuration_sha256"]) == len(facts["weights_sha256"]) == 64
     assert onnx.load(tmp_path / "step.onnx").graph.input[0].name == "chunk"
 
 
@@ -34,4 +40,64 @@ def test_refusals_say_what_fits(mediaconv, root, tmp_path):
     assert "size: got '4x4'" in done.stderr
     done = mediaconv("export", config, "-o", "s.onnx", *words, "--set", "stack.0.conv.stride=3", code=2)
     assert "chunk: got 256, the strides of this stack need a multiple of 3" in done.stderr
+    done = mediaconv("export", config, "-o", "s.onnx", "--input", sound, code=2)
+    assert "chunk: give --chunk" in done.stderr
+    standard = root / "configs/audio_standard.yaml"
+    minmax = ["--normalize", "--set", "normalize=minmax"]
+    done = mediaconv("export", standard, "-o", "s.onnx", *words, *minmax, code=2)
+    assert "minmax needs the whole output" in done.stderr
     assert not list(tmp_path.iterdir())
+    (tmp_path / "s.json").write_text("mine")
+    done = mediaconv("export", config, "-o", "s.onnx", *words, code=2)
+    assert "s.json is in the way" in done.stderr
+    assert "--overwrite" in done.stderr
+    mediaconv("export", config, "-o", "s.onnx", *words, "--overwrite")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["s.json", "s.onnx"]
+
+
+def test_what_is_stored_is_exported_and_equals_what_run_wrote(mediaconv, root, tmp_path):
+    """The step with normalizer and rounding, over a sound, against the files of `mediaconv run`."""
+    config, sound = root / "configs/audio_standard.yaml", root / "data/audio/melody_clap.wav"
+    mediaconv("run", config, "--input", sound, "--output", "out")
+    mediaconv("export", config, "-o", "step.onnx", "--chunk", 4410, "--normalize", "--input", sound)
+    facts = json.loads((tmp_path / "step.json").read_text())
+    samples, _ = soundfile.read(sound, dtype="float32", always_2d=True)
+    y = stepped(tmp_path, facts, samples.T[None])[0]
+    assert (facts["stored"]["type"], str(y.dtype)) == ("int16", "int16")
+    files = sorted(tmp_path.glob("out/**/channel_*.wav"))
+    written = np.stack([soundfile.read(path, dtype="int16")[0] for path in files])
+    different = y != written
+    # float32 sums run in another order: a value on the edge between two samples may become either
+    assert np.abs(y.astype(int) - written).max() <= 1
+    assert different.mean() < 1e-3
+
+
+def test_the_call_on_the_whole_stores_the_same(mediaconv, root, tmp_path):
+    config, picture = root / "configs/image_standard.yaml", root / "data/image/faint_disc_16bit.png"
+    mediaconv("run", config, "--input", picture, "--output", "out")
+    mediaconv("export", config, "-o", "whole.onnx", "--whole", "--normalize", "--input", picture)
+    pixels = cv2.imread(str(picture), cv2.IMREAD_UNCHANGED).astype(np.float32) / 65535
+    session = onnxruntime.InferenceSession(tmp_path / "whole.onnx")
+    (y,) = session.run(None, {"input": pixels[None, None]})
+    files = sorted(tmp_path.glob("out/**/channel_*.png"))
+    written = np.stack([cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in files])
+    assert written.shape == y[0].shape
+    # float32 sums run in another order: a value on the edge between two samples may become either
+    assert np.abs(y[0].astype(int) - written).max() <= 1
+    assert (y[0] != written).mean() < 5e-3  # 2**-24 of the largest value, in units of 16 bits
+
+
+def stepped(folder, facts, x):
+    """An input through `step.onnx`, as its JSON file says."""
+    session = onnxruntime.InferenceSession(folder / "step.onnx")
+    state = {name: np.zeros(s["shape"], s["type"]) for name, s in facts["state"].items()}
+    state["clock.length"][...] = x.shape[2]
+    outputs, chunk, come = [], facts["chunk"], 0
+    while x.shape[2] or come < facts["skip"] + state["clock.outputs"]:
+        piece, x = x[:, :, :chunk], x[:, :, chunk:]
+        piece = np.pad(piece, [(0, 0), (0, 0), (0, chunk - piece.shape[2])])
+        y, *after = session.run(None, {"chunk": piece, **state})
+        state = dict(zip(state, after, strict=True))
+        outputs.append(y)
+        come += y.shape[2]
+    return np.concatenate(outputs, 2)[:, :, facts["skip"] : facts["skip"] + state["clock.outputs"]]

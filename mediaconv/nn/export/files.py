@@ -1,145 +1,173 @@
-"""An exported step as files: `.onnx` or `.pt2`, and a `.json` beside it that says how to run it.
+"""An export as files: `.onnx` or `.pt2`, a `.json` beside it, and a step's first state.
 
 A file is checked by its own runtime before it is put in its place. What the step computes is in `step`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import os
-import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mediaconv.errors import UsageError
-from mediaconv.nn.export.step import Step, StepInfo, run_step
+from mediaconv.errors import UsageError, WriteError
+from mediaconv.filesystem import check_made, in_the_way, is_regular, open_to_read, write_made, write_whole
+from mediaconv.nn.export.checking import TOLERANCE, check, random_inputs
+from mediaconv.nn.export.runtimes import RUNTIMES, Exported
+from mediaconv.nn.export.step import LENGTH, OUTPUTS, Step
 
-OPSET = 18
-TOLERANCE = 1e-5
-"""Largest difference to the call on the whole, relative to its largest value: sums run in other orders."""
-
-Runner = Callable[..., list[Tensor]]
+FLUSH = (
+    "set the state clock.length to the input's length, feed so many chunks of zeros, and keep so many "
+    "outputs of theirs; of any input, clock.outputs tells from then on how many there are after `skip`"
+)
 
 
 def write_step(
-    step: Step, path: Path | str, module: nn.Module, *, metadata: Mapping[str, Any] | None = None
+    step: Step,
+    path: Path | str,
+    module: nn.Module,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    inputs: Iterable[Tensor] = (),
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Write an exported step and run the file against the module on the whole; keep it if they are equal.
 
-    path: ends in `.onnx` or `.pt2`; `NAME.json` is written beside it. module: what the step was made of.
-    metadata: further facts for the JSON file and ONNX's own properties.
-    Returns what was written to the JSON file. Raises UsageError for another suffix, where onnxruntime is
-    missing, and where the file's outputs differ by more than 1e-5 of the largest; then nothing is written.
+    path: ends in `.onnx` or `.pt2`; `NAME.json` is written beside it, and `NAME.state.safetensors` where the
+        state before the first step is not zeros. module: what the step was made of.
+    metadata: further facts for the JSON file and the file's own properties.
+    inputs: what the file is checked with beside random chunks, each (N, C, T, ...).
+    overwrite: replace files of these names that this program did not make.
+    Returns what was written to the JSON file. Raises UsageError for another suffix, for files in the way,
+    where onnxruntime is missing, and where the file's outputs differ by more than 1e-5 of the largest; then
+    nothing is written.
     """
-    path = Path(path)
-    if path.suffix not in WRITERS:
-        raise UsageError(f"{path}: got {path.suffix or 'no suffix'!r}, expected one of {', '.join(WRITERS)}")
-    facts = describe(step.info) | dict(metadata or {})
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        WRITERS[path.suffix](step, part, facts)
-        difference = check(RUNNERS[path.suffix](part, step.info), step, module)
-        if not difference <= TOLERANCE:
-            raise UsageError(
-                f"{path}: not written: the exported step differs from the stack by {difference:.2g} of its "
-                f"largest value, at most {TOLERANCE} is allowed"
-            )
-        facts["largest_difference"] = difference
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    path.with_suffix(".json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    return facts
+    target = Target(path, overwrite)
+    target.check(with_state=not step.starts_from_zeros)
+    names = list(step.info.state)
+    facts = describe(step, target) | dict(metadata or {})
+    arguments = [torch.zeros(step.info.shape, dtype=step.dtype), *step.start()]
+    made = target.runtime(step.eval(), arguments, ["chunk", *names], facts["outputs_in_order"])
+    random = list(random_inputs(step, module))
+    worst, checked = 0.0, [*random, *inputs]
+    for x in checked:
+        worst = max(worst, check(made.run, step, module, x))
+    facts["checked"] = {
+        "random_steps": [x.shape[2] for x in random],
+        "input_steps": [x.shape[2] for x in checked[len(random) :]],
+        "largest_difference": refuse_difference(worst, target.path),
+        "tolerance": TOLERANCE,
+        "versions": made.versions,
+    }
+    state = None if step.starts_from_zeros else dict(zip(names, step.start(), strict=True))
+    return target.write(made, facts, state)
 
 
-def describe(info: StepInfo) -> dict[str, Any]:
+def describe(step: Step, target: Target) -> dict[str, Any]:
     """A step's facts as plain values, with the inputs and outputs in order."""
+    info = step.info
     names = list(info.state)
+    states = {
+        name: {"shape": list(value.shape), "type": str(value.dtype).removeprefix("torch.")}
+        for name, value in zip(names, step.start(), strict=True)
+    }
     return {
-        **asdict(info),
+        "kind": "step",
+        "chunk": info.chunk,
+        "outputs": info.outputs,
+        "skip": info.skip,
+        "flush": {
+            "chunks": info.flush_chunks,
+            "outputs": info.flush_outputs,
+            "length_state": LENGTH,
+            "outputs_state": OUTPUTS,
+            "how": FLUSH,
+        },
+        "channels": {"input": info.shape[1], "output": info.output_shape[1]},
+        "shape": list(info.shape),
+        "output_shape": list(info.output_shape),
         "inputs": ["chunk", *names],
         "outputs_in_order": ["outputs", *(f"{name}.next" for name in names)],
-        "flush": "set clock.length to the input's length, then feed zeros until all outputs have come",
+        "state": states,
+        "initial_state": "zeros" if step.starts_from_zeros else target.state_path.name,
+        "latency": info.latency,
+        "receptive_field": None if math.isinf(info.receptive_field) else info.receptive_field,
+        "lookback": None if math.isinf(info.lookback) else info.lookback,
+        "stride": info.stride,
     }
 
 
-def check(run: Runner, step: Step, module: nn.Module, *, lengths: tuple[int, ...] = (1, 3)) -> float:
-    """Largest relative difference between a file's outputs and the module's, over random inputs.
-
-    lengths: of the inputs, in chunks; a half is added, so that the end falls inside of one.
-    """
-    info, worst = step.info, 0.0
-    generator = torch.Generator().manual_seed(0)
-    for chunks in lengths:
-        length = chunks * info.chunk + info.chunk // 2 + info.receptive_field
-        shape = (*info.shape[:2], length, *info.shape[3:])
-        x = torch.randn(shape, generator=generator)
-        with torch.no_grad():
-            whole = module(x)
-            y = run_step(run, info, step.start(), x, whole.shape[2])
-        largest = float(whole.abs().max()) if whole.numel() else 0.0
-        if largest:
-            worst = max(worst, float((y - whole).abs().max()) / largest)
-    return worst
-
-
-def _write_onnx(step: Step, path: Path, facts: Mapping[str, Any]) -> None:
-    try:
-        import onnx
-    except ImportError as error:
-        raise UsageError(f"{path.suffix}: needs the package onnx: pip install 'mediaconv[onnx]'") from error
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter's age: torch's other one takes ten times as long
-        torch.onnx.export(
-            step.eval(),
-            (torch.zeros(step.info.shape), *step.start()),
-            str(path),
-            input_names=facts["inputs"],
-            output_names=facts["outputs_in_order"],
-            opset_version=OPSET,
-            dynamo=False,
+def refuse_difference(difference: float, path: Path) -> float:
+    """The difference again. Raises UsageError where it is more than the tolerance, or not a number."""
+    if not difference <= TOLERANCE:
+        raise UsageError(
+            f"{path}: not written: what was exported differs from the stack by {difference:.2g} of its "
+            f"largest value, at most {TOLERANCE} is allowed"
         )
-    model = onnx.load(str(path))
-    for key, value in facts.items():
-        entry = model.metadata_props.add()
-        entry.key, entry.value = key, value if isinstance(value, str) else json.dumps(value)
-    onnx.save(model, str(path))
+    return difference
 
 
-def _run_onnx(path: Path, info: StepInfo) -> Runner:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise UsageError(f"{path.suffix}: needs onnxruntime: pip install 'mediaconv[onnx]'") from error
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    names, taken = ["chunk", *info.state], {entry.name for entry in session.get_inputs()}
+class Target:
+    """The files of one export, and whether they may be written. Raises UsageError where they may not.
 
-    def run(*tensors: Tensor) -> list[Tensor]:
-        feed = {n: t.numpy() for n, t in zip(names, tensors, strict=True) if n in taken}
-        return [torch.from_numpy(value) for value in session.run(None, feed)]
+    path: of the `.onnx` or `.pt2` file. runtime: what makes and runs it.
+    """
 
-    return run
+    def __init__(self, path: Path | str, overwrite: bool) -> None:
+        self.path, self._overwrite = Path(path), overwrite
+        if self.path.suffix not in RUNTIMES:
+            got = repr(self.path.suffix) if self.path.suffix else "no suffix"
+            raise UsageError(f"{self.path}: got {got}, expected one of {', '.join(RUNTIMES)}")
+        self.runtime = RUNTIMES[self.path.suffix]
+        self.json_path = self.path.with_suffix(".json")
+        self.state_path = self.path.with_suffix(".state.safetensors")
+        self.check()
 
+    def check(self, *, with_state: bool = False) -> None:
+        """Raises UsageError where something that this program did not make is in the way."""
+        check_made(self.path, overwrite=self._overwrite)
+        check_made(self.json_path, overwrite=self._overwrite)
+        if not with_state or not os.path.lexists(self.state_path):
+            return
+        if not is_regular(self.state_path):
+            raise in_the_way(self.state_path)
+        if not self._overwrite and not self._is_ours():
+            raise in_the_way(self.state_path, "a file that this program did not make", "give --overwrite")
 
-def _write_pt2(step: Step, path: Path, facts: Mapping[str, Any]) -> None:
-    with torch.no_grad():
-        program = torch.export.export(step.eval(), (torch.zeros(step.info.shape), *step.start()))
-    torch.export.save(program, path, extra_files={"step.json": json.dumps(facts)})
+    def _is_ours(self) -> bool:
+        """Whether the JSON file, which is ours, tells of this very state file."""
+        try:
+            facts = json.loads(self.json_path.read_bytes())
+            with open_to_read(self.state_path) as file:
+                return facts["initial_state_sha256"] == hashlib.sha256(file.read()).hexdigest()
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
 
+    def write(
+        self, made: Exported, facts: dict[str, Any], state: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Any]:
+        """Write all files; the JSON file, which tells of the others, last. Raises UsageError, WriteError."""
+        self.check(with_state=state is not None)
+        if state is not None:
+            from safetensors.torch import save
 
-def _run_pt2(path: Path, info: StepInfo) -> Runner:
-    module = torch.export.load(path).module()
-    return lambda *tensors: list(module(*tensors))
-
-
-Writer = Callable[[Step, Path, Mapping[str, Any]], None]
-WRITERS: dict[str, Writer] = {
-    ".onnx": _write_onnx,
-    ".pt2": _write_pt2,
-}
-RUNNERS: dict[str, Callable[[Path, StepInfo], Runner]] = {".onnx": _run_onnx, ".pt2": _run_pt2}
+            data = save({name: value.contiguous() for name, value in state.items()})
+            facts["initial_state_sha256"] = hashlib.sha256(data).hexdigest()
+            try:
+                write_whole(self.state_path, data, fresh=not os.path.lexists(self.state_path))
+            except OSError as error:
+                raise WriteError(
+                    f"{self.state_path}: cannot be written: {error.strerror or error}"
+                ) from error
+        elif is_regular(self.state_path) and self._is_ours():  # of an export that this one replaces
+            self.state_path.unlink()
+        write_made(self.path, made.data(facts), overwrite=self._overwrite)
+        text = json.dumps(facts, indent=2)
+        write_made(self.json_path, text.encode(), overwrite=self._overwrite)
+        return facts

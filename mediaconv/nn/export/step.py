@@ -1,7 +1,8 @@
 """`export_step`: any stack that streams as one function of tensors, (chunk, state) to (outputs, state).
 
-The function has fixed shapes, so that ONNX runtimes and `torch.export` take it as it is. Started from zeros
-and given whole chunks, its outputs, joined and less the first `skip`, are those of one call on the whole.
+The function has fixed shapes, so that ONNX runtimes and `torch.export` take it as it is. Started from
+`start()` and given whole chunks, its outputs, joined and less the first `skip`, are those of one call on the
+whole. Files are in `files`.
 """
 
 from __future__ import annotations
@@ -13,9 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.nn.convert import to_streaming
-from mediaconv.nn.export.fixed import UNKNOWN_LENGTH, Clock, FixedLayer, Level, fix
+from mediaconv.nn.export.fixed import UNKNOWN_LENGTH, Clock, FixedLayer, Level
+from mediaconv.nn.export.fixing import fix
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.summary.dependence import check_eval, geometry
+
+STEPS, LENGTH, OUTPUTS = "clock.steps", "clock.length", "clock.outputs"
+"""States that every step has first: steps taken, the input's length once it is known, and the outputs'."""
 
 
 @dataclass(frozen=True)
@@ -23,23 +28,31 @@ class StepInfo:
     """What a user of an exported step has to know. All numbers are steps of the stream axis.
 
     chunk: inputs a step. outputs: outputs a step. skip: leading outputs that lie before the signal.
-    state: name to shape of each state tensor, in order; all begin as zeros. `clock.steps` counts the steps,
-        `clock.length` is 0 until the caller sets it to the length of the input, which ends it.
-    latency, receptive_field, stride: of the stack, as `geometry` gives them.
+    shape, output_shape: of the chunk and of what one step gives.
+    state: name to shape of each state tensor, in order. `clock.steps` counts the steps; the caller sets
+        `clock.length`, 0 until then, to the length of the input; `clock.outputs` tells how many outputs the
+        input has from then on.
+    flush_outputs: outputs that are still to come after an input of whole chunks, however many; where it is
+        negative, so many of the last that came are none.
+    latency, receptive_field, lookback, stride: of the stack, as `geometry` gives them.
     """
 
     chunk: int
     outputs: int
     skip: int
     shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
     state: dict[str, tuple[int, ...]]
+    flush_outputs: int
     latency: int
-    receptive_field: int
+    receptive_field: int | float
+    lookback: int | float
     stride: str
 
-    def chunks_for(self, length: int, output_length: int) -> int:
-        """Steps for an input of `length` that has `output_length` outputs; those past its end get zeros."""
-        return max(-(-length // self.chunk), -(-(self.skip + output_length) // self.outputs))
+    @property
+    def flush_chunks(self) -> int:
+        """Chunks of zeros after whole chunks that give all outputs which are still to come."""
+        return max(0, -(-self.flush_outputs // self.outputs))
 
 
 class Step(nn.Module):
@@ -47,42 +60,67 @@ class Step(nn.Module):
 
     forward(chunk, *state) returns (outputs, *state). chunk: (N, C, chunk, ...); the state's names, shapes and
     order are `info.state`, and `start()` is the state before the first step.
+    finish: what is done with each output on its own (a normalizer, rounding), or None.
     """
 
-    def __init__(self, layer: FixedLayer, example: Tensor, along: AxisMap) -> None:
+    def __init__(
+        self, layer: FixedLayer, example: Tensor, along: AxisMap, finish: nn.Module | None = None
+    ) -> None:
         super().__init__()
-        self.layer = layer
+        self.layer, self.finish, self.dtype = layer, finish, example.dtype
         counter = torch.zeros((), dtype=torch.int64, device=example.device)
         with torch.no_grad():
-            self._y, state = layer.initial(example)
-        self._state = {"clock.steps": counter, "clock.length": counter.clone(), **state}
+            y, state = layer.initial(example)
+        clock = {name: counter.clone() for name in (STEPS, LENGTH, OUTPUTS)}
+        self._state = {**clock, **{name: value.detach() for name, value in state.items()}}
         self.info = StepInfo(
             chunk=example.shape[2],
             outputs=layer.out.count,
             skip=-layer.out.first,
             shape=tuple(example.shape),
+            output_shape=tuple(y.shape),
             state={name: tuple(value.shape) for name, value in self._state.items()},
+            flush_outputs=_after_whole_chunks(layer, example.shape[2], along),
             latency=int(along.latency),
-            receptive_field=int(along.receptive_field),
+            receptive_field=along.receptive_field,
+            lookback=along.lookback,
             stride=str(along.total_stride),
         )
 
     def start(self) -> list[Tensor]:
-        """The state before the first step: zeros."""
+        """The state before the first step."""
         return [value.clone() for value in self._state.values()]
 
-    def forward(self, x: Tensor, steps: Tensor, length: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+    @property
+    def starts_from_zeros(self) -> bool:
+        """Whether the state before the first step is zeros, as it is but for recurrences that begin apart."""
+        return not any(bool(value.any()) for value in self._state.values())
+
+    def forward(
+        self, x: Tensor, steps: Tensor, length: Tensor, outputs: Tensor, *state: Tensor
+    ) -> tuple[Tensor, ...]:
         """One step: outputs, then the state in the order in which it came."""
-        known = torch.where(length > 0, length, UNKNOWN_LENGTH)
+        ends = length > 0
+        known = torch.where(ends, length, UNKNOWN_LENGTH)
         y, after = self.layer(x, iter(state), Clock(steps, known))
-        return (y, steps + 1, length.clone(), *after)
+        y = y if self.finish is None else self.finish(y)
+        total = torch.where(ends, self.layer.out.length(known), outputs)
+        return (y, steps + 1, length.clone(), total, *after)
 
 
-def export_step(module: nn.Module, example: Tensor) -> Step:
+def _after_whole_chunks(layer: FixedLayer, chunk: int, along: AxisMap) -> int:
+    reach = int(along.latency) + (int(along.receptive_field) if along.receptive_field < UNKNOWN_LENGTH else 0)
+    chunks = 2 + 2 * reach // chunk
+    total = int(layer.out.length(torch.tensor(chunks * chunk)))
+    return total - (chunks * layer.out.count + layer.out.first)
+
+
+def export_step(module: nn.Module, example: Tensor, *, finish: nn.Module | None = None) -> Step:
     """The streaming step of a module as a function of tensors, ready for torch.export and torch.onnx.
 
     module: any that `stream` takes, in eval mode. example: (N, C, chunk, ...), a chunk of the length and size
         that every step will have; its values do not matter.
+    finish: a module that is called with the outputs of each step and looks at each value alone.
     Raises ValueError for a layer that reads the whole input, by name, or a chunk that the strides do not
     divide; TypeError for a layer that cannot stream.
 
@@ -100,21 +138,24 @@ def export_step(module: nn.Module, example: Tensor) -> Step:
         raise ValueError(
             f"chunk: got {chunk}, the strides of this stack need a multiple of {along.input_period}"
         )
-    return Step(fix(module, Level(0, chunk, lambda n: n)), example, along)
+    return Step(fix(module, Level(0, chunk, lambda n: n)), example, along, finish)
 
 
-def run_step(step: Any, info: StepInfo, start: list[Tensor], x: Tensor, output_length: int) -> Tensor:
+def run_step(step: Any, info: StepInfo, start: list[Tensor], x: Tensor) -> Tensor:
     """A whole input through an exported step, chunk by chunk, as its user would: the reference of its use.
 
     step: callable (chunk, *state) -> (outputs, *state). x: (N, C, T, ...) of any length T >= 1.
     """
-    length, state, outputs = x.shape[2], list(start), []
-    for i in range(info.chunks_for(length, output_length)):
-        chunk = x.narrow(2, min(i * info.chunk, length), max(0, min(info.chunk, length - i * info.chunk)))
-        if chunk.shape[2] < info.chunk:  # the input ends: say so, and fill up with zeros
-            state[1] = torch.tensor(length)
-            missing = x.new_zeros(*x.shape[:2], info.chunk - chunk.shape[2], *x.shape[3:])
+    length, state, outputs, come, begin = x.shape[2], list(start), [], 0, 0
+    while begin < length or come < info.skip + int(state[2]):
+        count = max(0, min(info.chunk, length - begin))
+        chunk = x.narrow(2, min(begin, length), count)
+        if count < info.chunk:
+            missing = x.new_zeros(*x.shape[:2], info.chunk - count, *x.shape[3:])
             chunk = torch.cat([chunk, missing], 2)
+        if begin + info.chunk >= length:  # the input ends in this chunk
+            state[1] = torch.tensor(length)
         y, *state = step(chunk, *state)
         outputs.append(y)
-    return torch.cat(outputs, 2).narrow(2, info.skip, output_length)
+        begin, come = begin + info.chunk, come + y.shape[2]
+    return torch.cat(outputs, 2).narrow(2, info.skip, int(state[2]))

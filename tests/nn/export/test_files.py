@@ -17,8 +17,10 @@ from torch import nn as tn
 from mediaconv import nn
 from mediaconv.errors import UsageError
 from mediaconv.nn import geometry
-from mediaconv.nn.export.files import check, write_step
+from mediaconv.nn.export.checking import check
+from mediaconv.nn.export.files import write_step
 from mediaconv.nn.export.step import export_step
+from mediaconv.nn.export.whole import write_whole_call
 from tests.nn.export.test_step import FRAME, SAME
 from tests.nn.strategies import LAYERS, Case, seeded, single_layers, stacks
 from tests.tally import passed
@@ -42,7 +44,7 @@ def onnx_keeps(case: Case, seed: int, folder: Path) -> None:
     if 0 in whole.shape[:2] + whole.shape[3:]:
         return
     facts = write_step(export_step(module, example), folder / "step.onnx", module)
-    assert facts["largest_difference"] <= 1e-5
+    assert facts["checked"]["largest_difference"] <= 1e-5
     passed["steps in onnxruntime"] += 1
 
 
@@ -56,14 +58,27 @@ def test_every_layer_runs_in_onnxruntime(kind: str, tmp_path: Path) -> None:
     each()
 
 
-@pytest.mark.parametrize("dims", [1, 2, 3])
-def test_random_stacks_run_in_onnxruntime(dims: int, tmp_path: Path) -> None:
-    @settings(SAME, max_examples=70)
+def run_stacks(dims: int, folder: Path, count: int) -> None:
+    before = passed["steps in onnxruntime"]
+
+    @settings(SAME, max_examples=count)
     @given(stacks(dims), st.integers(0, 999))
     def each(case: Case, seed: int) -> None:
-        onnx_keeps(case, seed, tmp_path)
+        onnx_keeps(case, seed, folder)
 
     each()
+    assert passed["steps in onnxruntime"] - before >= 0.8 * count
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_random_stacks_run_in_onnxruntime(dims: int, tmp_path: Path) -> None:
+    run_stacks(dims, tmp_path, 10)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_two_hundred_random_stacks_run_in_onnxruntime(dims: int, tmp_path: Path) -> None:
+    run_stacks(dims, tmp_path, 90)
 
 
 def stack() -> tn.Module:
@@ -75,23 +90,22 @@ def stack() -> tn.Module:
 
 
 USER = """
-import json, sys
+import json
 import numpy as np, onnxruntime
 facts = json.load(open("step.json"))
 x = np.load("x.npy")
 session = onnxruntime.InferenceSession("step.onnx")
-kinds = {name: "int64" if name.startswith("clock") else "float32" for name in facts["state"]}
-state = [np.zeros(shape, kinds[name]) for name, shape in facts["state"].items()]
-outputs, chunk, length = [], facts["chunk"], x.shape[2]
-wanted = int(sys.argv[1])
-while sum(y.shape[2] for y in outputs) < facts["skip"] + wanted:
+state = {name: np.zeros(s["shape"], s["type"]) for name, s in facts["state"].items()}
+state["clock.length"][...] = length = x.shape[2]
+outputs, chunk, come = [], facts["chunk"], 0
+while x.shape[2] or come < facts["skip"] + state["clock.outputs"]:
     piece, x = x[:, :, :chunk], x[:, :, chunk:]
-    if piece.shape[2] < chunk:
-        state[1] = np.array(length)
-        piece = np.pad(piece, [(0, 0), (0, 0), (0, chunk - piece.shape[2])])
-    y, *state = session.run(None, dict(zip(facts["inputs"], [piece, *state])))
+    piece = np.pad(piece, [(0, 0), (0, 0), (0, chunk - piece.shape[2])])
+    y, *after = session.run(None, {"chunk": piece, **state})
+    state = dict(zip(state, after))
     outputs.append(y)
-np.save("y.npy", np.concatenate(outputs, 2)[:, :, facts["skip"] : facts["skip"] + wanted])
+    come += y.shape[2]
+np.save("y.npy", np.concatenate(outputs, 2)[:, :, facts["skip"] : facts["skip"] + state["clock.outputs"]])
 """
 
 
@@ -100,7 +114,7 @@ def test_a_program_without_mediaconv_gets_the_whole_result(tmp_path: Path) -> No
     write_step(export_step(module, torch.zeros(1, 2, 8)), tmp_path / "step.onnx", module)
     whole = module(x).detach().numpy()
     np.save(tmp_path / "x.npy", x.numpy())
-    command = [sys.executable, "-c", "import sys; sys.modules['torch'] = None\n" + USER, str(whole.shape[2])]
+    command = [sys.executable, "-c", "import sys; sys.modules['torch'] = None\n" + USER]
     subprocess.run(command, cwd=tmp_path, check=True)
     y = np.load(tmp_path / "y.npy")
     # float32 sums in another order
@@ -157,8 +171,79 @@ def test_the_file_tells_what_it_is(tmp_path: Path) -> None:
 def test_a_step_that_differs_is_not_written(tmp_path: Path) -> None:
     module, other = stack(), stack()
     torch.nn.init.normal_(other[0].bias)
-    with pytest.raises(UsageError, match="not written: the exported step differs"):
-        write_step(export_step(module, torch.zeros(1, 2, 8)), tmp_path / "step.onnx", other)
+    step = export_step(module, torch.zeros(1, 2, 8))
+    with pytest.raises(UsageError, match="not written: what was exported differs from the stack by"):
+        write_step(step, tmp_path / "step.onnx", other)
     assert not list(tmp_path.iterdir())
-    assert check(lambda *t: list(export_step(module, torch.zeros(1, 2, 8))(*t)),
-                 export_step(module, torch.zeros(1, 2, 8)), other) > 1e-5  # fmt: skip
+    assert check(lambda *t: list(step(*t)), step, other, torch.randn(1, 2, 40)) > 1e-5
+
+
+@pytest.mark.parametrize("name", ["step.onnx", "step.json"])
+def test_a_strangers_file_is_replaced_only_where_that_was_asked_for(name: str, tmp_path: Path) -> None:
+    module = stack()
+    step = export_step(module, torch.zeros(1, 2, 8))
+    (tmp_path / name).write_text("precious")
+    with pytest.raises(UsageError, match=f"{name} is in the way"):
+        write_step(step, tmp_path / "step.onnx", module)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {name: b"precious"}
+    write_step(step, tmp_path / "step.onnx", module, overwrite=True)
+    write_step(step, tmp_path / "step.onnx", module)  # its own files are replaced
+    (tmp_path / name).unlink()
+    (tmp_path / "elsewhere").write_text("precious")
+    (tmp_path / name).symlink_to("elsewhere")
+    with pytest.raises(UsageError, match=f"{name} is in the way"):
+        write_step(step, tmp_path / "step.onnx", module, overwrite=True)
+    assert (tmp_path / "elsewhere").read_text() == "precious"
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+def test_the_call_on_the_whole_takes_every_length(suffix: str, tmp_path: Path) -> None:
+    module = stack()
+    facts = write_whole_call(module, torch.zeros(1, 2, 16), tmp_path / f"whole{suffix}")
+    assert facts["checked"]["largest_difference"] <= 1e-5
+    for length in (5, 16, 33):
+        x = torch.randn(1, 2, length)
+        if suffix == ".onnx":
+            import onnxruntime
+
+            session = onnxruntime.InferenceSession(tmp_path / "whole.onnx")
+            (y,) = session.run(["output"], {"input": x.numpy()})
+        else:
+            y = torch.export.load(tmp_path / "whole.pt2").module()(x).detach().numpy()
+        expected = module(x).detach().numpy()
+        # float32 sums in another order
+        np.testing.assert_allclose(y, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+
+
+def test_flush_gives_what_is_still_to_come_after_whole_chunks(tmp_path: Path) -> None:
+    import onnxruntime
+
+    module, x = stack(), torch.randn(1, 2, 24)
+    facts = write_step(export_step(module, torch.zeros(1, 2, 8)), tmp_path / "step.onnx", module)
+    session = onnxruntime.InferenceSession(tmp_path / "step.onnx")
+    state = {name: np.zeros(s["shape"], s["type"]) for name, s in facts["state"].items()}
+    outputs = []
+    for i in range(3 + facts["flush"]["chunks"]):
+        if i == 3:
+            state["clock.length"] = np.array(24)
+        chunk = x[..., 8 * i : 8 * i + 8].numpy() if i < 3 else np.zeros((1, 2, 8), np.float32)
+        y, *after = session.run(None, {"chunk": chunk, **state})
+        state = dict(zip(state, after, strict=True))
+        outputs.append(y)
+    joined = np.concatenate(outputs, 2)[..., : 3 * facts["outputs"] + facts["flush"]["outputs"]]
+    whole = module(x).detach().numpy()
+    assert (facts["flush"]["chunks"], facts["flush"]["outputs"]) == (1, facts["skip"])
+    assert "clock.length" in facts["flush"]["how"]
+    # float32 sums in another order
+    np.testing.assert_allclose(joined[..., facts["skip"] :], whole, rtol=0, atol=1e-6 * np.abs(whole).max())
+
+
+def test_a_chunk_of_another_length_is_an_error_of_onnxruntime(tmp_path: Path) -> None:
+    import onnxruntime
+
+    module = stack()
+    facts = write_step(export_step(module, torch.zeros(1, 2, 8)), tmp_path / "step.onnx", module)
+    session = onnxruntime.InferenceSession(tmp_path / "step.onnx")
+    state = {name: np.zeros(s["shape"], s["type"]) for name, s in facts["state"].items()}
+    with pytest.raises(Exception, match="Got invalid dimensions for input: chunk"):
+        session.run(None, {"chunk": np.zeros((1, 2, 6), np.float32), **state})

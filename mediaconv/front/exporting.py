@@ -1,0 +1,169 @@
+"""A configuration's stack, or what it stores, as an exported step or call: what `mediaconv export` does."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mediaconv.errors import MediaError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from mediaconv.compute.stored import Stored
+    from mediaconv.config import RunConfig
+    from mediaconv.pipeline import Pipeline, SourceInfo
+
+MOST_VALUES = 1 << 24
+"""Values of the configuration's own input that an export is checked with; a few chunks at least."""
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What `mediaconv export` was asked for. chunk: steps of a chunk. size: of frames, as `64x48`, or None.
+
+    input: a file whose channels, rate and size the stack gets. whole: the call on the whole, not the step.
+    normalize: the normalizer and the rounding to stored samples are part of it.
+    """
+
+    chunk: int
+    size: str | None = None
+    input: Path | None = None
+    whole: bool = False
+    normalize: bool = False
+    overwrite: bool = False
+
+
+def export_configuration(config: RunConfig, path: Path, options: ExportOptions) -> dict[str, Any]:
+    """Write the export and its JSON file; what the JSON file says. Raises UsageError, MediaError."""
+    import torch
+
+    from mediaconv.model.binding import bind
+    from mediaconv.nn.export.files import Target, write_step
+    from mediaconv.nn.export.step import export_step
+    from mediaconv.nn.export.whole import write_whole_call
+    from mediaconv.pipeline import find
+
+    Target(path, options.overwrite)  # refused before anything is computed
+    pipeline = find(config.pipeline)
+    own = options.input or _first_input(config, pipeline)
+    info = pipeline.typical_input() if own is None else _info(config, pipeline, own)
+    frame = _frame(pipeline, info, options.size)
+    bound = bind(config, pipeline, info)
+    finish = _stored(config, pipeline, info) if options.normalize else None
+    example = torch.zeros(1, info.channels, options.chunk, *frame)
+    facts = _facts(config, info, bound.module, finish)
+    inputs = [] if own is None else _own_input(config, pipeline, own, example)
+    more: dict[str, Any] = {"metadata": facts, "inputs": inputs, "overwrite": options.overwrite}
+    try:
+        if options.whole:
+            return write_whole_call(bound.module, example, path, finish=finish, **more)
+        step = export_step(bound.module, example, finish=finish)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"export: {error}") from error
+    return write_step(step, path, bound.module, **more)
+
+
+def _first_input(config: RunConfig, pipeline: Pipeline) -> Path | None:
+    """The configuration's first input, where it is there and on this machine."""
+    from mediaconv.run.jobs.discover import discover
+
+    with suppress(OSError, UsageError):
+        found = discover(config, pipeline)
+        if found.inputs and not found.url:
+            return Path(found.inputs[0])
+    return None
+
+
+def _info(config: RunConfig, pipeline: Pipeline, path: Path) -> SourceInfo:
+    with pipeline.open(path, config.read, config.limits) as source:
+        return source.info
+
+
+def _frame(pipeline: Pipeline, info: SourceInfo, size: str | None) -> list[int]:
+    """Lengths of the axes after the stream axis."""
+    lengths = [int(n or 1) for n in info.shape[1:]]
+    if size is None:
+        return lengths
+    sizes = [int(n) for n in reversed(size.lower().split("x"))] if re.fullmatch(r"\d+(x\d+)?", size) else []
+    if len(sizes) != len(lengths) or 0 in sizes:
+        expected = " x ".join(reversed(pipeline.axes[1:])) or "none: sound has no frames"
+        raise UsageError(f"size: got {size!r}, expected {expected}")
+    return sizes
+
+
+def _stored(config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> Stored:
+    """The normalizer, and the rounding to what the configuration's files hold."""
+    from mediaconv.compute.normalize import make_normalizer
+    from mediaconv.compute.stored import Stored
+    from mediaconv.engine.computation import computation_of
+
+    normalize = config.normalize
+    normalizer = make_normalizer(normalize.name, normalize.chosen_options, pipeline.signal_range)
+    output = computation_of(config, pipeline, info).output_info(info)
+    with tempfile.TemporaryDirectory() as folder:
+        sink = pipeline.create(Path(folder), info, output, config.write)
+        sink.abort()
+        return Stored(normalizer, sink.format)
+
+
+def _own_input(
+    config: RunConfig, pipeline: Pipeline, path: Path, example: torch.Tensor
+) -> list[torch.Tensor]:
+    """The beginning of an input as the stack gets it; nothing where its frames have another size."""
+    import numpy as np
+    import torch
+
+    chunk, shape = example.shape[2], example.shape
+    steps = max(3 * chunk, MOST_VALUES // (example[0].numel() // chunk))
+    with pipeline.open(path, config.read, config.limits) as source:
+        if source.info.channels != shape[1] or tuple(source.info.shape[1:]) != tuple(shape[3:]):
+            return []
+        parts, count = [], 0
+        with suppress(MediaError):  # a broken input is checked as far as it goes
+            for part in source.chunks(min(steps, max(chunk, 4096))):
+                parts.append(np.asarray(part.data, np.float32) / np.float32(source.info.scale))
+                count += len(part.data)
+                if count >= steps:
+                    break
+    if not parts:
+        return []
+    x = torch.from_numpy(np.concatenate(parts)[:steps])
+    return [x.movedim(-1, 0).unsqueeze(0).contiguous()]
+
+
+def _facts(config: RunConfig, info: SourceInfo, module: Any, finish: Stored | None) -> dict[str, Any]:
+    from mediaconv import __version__
+    from mediaconv.nn.summary.dependence import geometry
+    from mediaconv.run.jobs.identity import run_identity
+
+    rate = float(info.rate) if info.rate else None
+    found = geometry(module)
+    identity = run_identity(config)
+    return {
+        "pipeline": config.pipeline,
+        "rate_hz": rate,
+        "output_rate_hz": rate / float(found.total_stride) if rate else None,
+        "latency_ms": 1000 * float(found.latency) / rate if rate and not found.whole else None,
+        "input_scale": info.scale,
+        "normalizer": finish.normalizer if finish else None,
+        "stored": finish.stored if finish else None,
+        "mediaconv": __version__,
+        "code": identity["code"],
+        "configuration_sha256": identity["config"],
+        "weights_sha256": _weights_hash(module),
+    }
+
+
+def _weights_hash(module: torch.nn.Module) -> str:
+    """Of all parameters and buffers that are kept, by name, shape and value."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,162 @@
+"""A module as the bytes of an `.onnx` or `.pt2` file, and that file run by its own runtime.
+
+Opens no files that a user named. What is exported, and whether it is right, is not known here.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from mediaconv.errors import UsageError
+
+OPSET = 18
+LARGEST_ONNX = 2**31 - 1
+"""Bytes of one protocol buffer."""
+
+
+class Exported(Protocol):
+    """A module exported for one runtime. versions: of what wrote it and ran it."""
+
+    versions: dict[str, str]
+
+    def run(self, *tensors: Tensor) -> list[Tensor]:
+        """The file's outputs, by its own runtime."""
+
+    def data(self, facts: Mapping[str, Any]) -> bytes:
+        """The file, with facts as its metadata."""
+
+
+class OnnxFile:
+    """An ONNX file of opset 18 and the session of onnxruntime that runs it.
+
+    inputs, outputs: names in order. free: the input's dimension of which every length is taken, or None.
+    Raises UsageError where a package is missing, or an operation has no form in ONNX, with torch's reason.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        arguments: Sequence[Tensor],
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        free: int | None = None,
+    ) -> None:
+        try:
+            import onnx
+            import onnxruntime
+        except ImportError as error:
+            raise UsageError(
+                f".onnx: needs the package {error.name}: pip install 'mediaconv[onnx]'"
+            ) from error
+        self.versions: dict[str, str] = {
+            "opset": str(OPSET), "torch": str(torch.__version__), "onnx": onnx.__version__,
+            "onnxruntime": onnxruntime.__version__,
+        }  # fmt: skip
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "step.onnx")
+            self._export(module, tuple(arguments), path, inputs, outputs, free)
+            size = sum(p.stat().st_size for p in Path(folder).iterdir())
+            if size > LARGEST_ONNX:
+                raise UsageError(f".onnx: {size:,} bytes, at most {LARGEST_ONNX:,} fit: use .pt2")
+            self._model = onnx.load(str(path))
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(
+            self._model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        self._inputs = list(inputs)
+        self._taken = {entry.name for entry in self._session.get_inputs()}
+
+    def _export(
+        self,
+        module: nn.Module,
+        arguments: tuple[Tensor, ...],
+        path: Path,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        free: int | None,
+    ) -> None:
+        axes = {} if free is None else {inputs[0]: {free: "steps"}, outputs[0]: {free: "output_steps"}}
+        try:
+            with warnings.catch_warnings(), torch.no_grad():
+                warnings.simplefilter(
+                    "ignore"
+                )  # of the exporter's age: torch's other one takes ten times as long
+                torch.onnx.export(
+                    module,
+                    arguments,
+                    str(path),
+                    input_names=list(inputs),
+                    output_names=list(outputs),
+                    dynamic_axes=axes,
+                    opset_version=OPSET,
+                    dynamo=False,
+                )
+        except Exception as error:  # torch.onnx raises errors of many kinds
+            raise UsageError(f".onnx: torch.onnx: {_first_line(error)}; .pt2 may hold it") from error
+
+    def run(self, *tensors: Tensor) -> list[Tensor]:
+        """See Exported."""
+        pairs = zip(self._inputs, tensors, strict=True)
+        feed = {name: t.numpy() for name, t in pairs if name in self._taken}
+        return [torch.from_numpy(value) for value in self._session.run(None, feed)]
+
+    def data(self, facts: Mapping[str, Any]) -> bytes:
+        """See Exported: facts become properties, all but texts as JSON."""
+        for key, value in facts.items():
+            entry = self._model.metadata_props.add()
+            entry.key, entry.value = key, value if isinstance(value, str) else json.dumps(value)
+        return self._model.SerializeToString()
+
+
+class Pt2File:
+    """A file of torch.export and the program that torch loads from it. Arguments as `OnnxFile`."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        arguments: Sequence[Tensor],
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        free: int | None = None,
+    ) -> None:
+        self.versions: dict[str, str] = {"torch": str(torch.__version__)}
+        shapes = None
+        if free is not None:
+            shapes = ({free: torch.export.Dim.DYNAMIC}, *(None for _ in arguments[1:]))
+        try:
+            with torch.no_grad():
+                self._program = torch.export.export(module, tuple(arguments), dynamic_shapes=shapes)
+        except Exception as error:  # torch.export raises errors of many kinds
+            raise UsageError(f".pt2: torch.export: {_first_line(error)}") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of memory that is not written
+            self._module = torch.export.load(io.BytesIO(self.data({}))).module()
+
+    def run(self, *tensors: Tensor) -> list[Tensor]:
+        """See Exported."""
+        found = self._module(*tensors)
+        return [found] if isinstance(found, Tensor) else list(found)
+
+    def data(self, facts: Mapping[str, Any]) -> bytes:
+        """See Exported: facts become the archive's extra file `step.json`."""
+        file = io.BytesIO()
+        torch.export.save(self._program, file, extra_files={"step.json": json.dumps(facts)})
+        return file.getvalue()
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+RUNTIMES: dict[str, type[OnnxFile] | type[Pt2File]] = {".onnx": OnnxFile, ".pt2": Pt2File}

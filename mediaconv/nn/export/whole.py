@@ -1,0 +1,95 @@
+"""The call on the whole as a file whose input has a free length, to compare a step with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mediaconv.nn.convert import to_streaming
+from mediaconv.nn.export.checking import difference, fits_phase
+from mediaconv.nn.export.files import Target, refuse_difference
+from mediaconv.nn.export.runtimes import Exported
+from mediaconv.nn.summary.dependence import check_eval, geometry
+
+DIM = 2
+
+
+class WholeCall(nn.Module):
+    """A module called once, and what is done with its outputs."""
+
+    def __init__(self, module: nn.Module, finish: nn.Module | None) -> None:
+        super().__init__()
+        self.module, self.finish = module, finish
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: (N, C, T, ...) to (N, C', T', ...)."""
+        y = self.module(x)
+        return y if self.finish is None else self.finish(y)
+
+
+def write_whole_call(
+    module: nn.Module,
+    example: Tensor,
+    path: Path | str,
+    *,
+    finish: nn.Module | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    inputs: Iterable[Tensor] = (),
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Write a module's call on the whole, with a free length along the stream axis; keep it if it is equal.
+
+    example: (N, C, T, ...); the other sizes are those of every call. The other arguments are those of
+    `write_step`. Raises UsageError also where the export holds for one length alone.
+    """
+    target = Target(path, overwrite)
+    module = to_streaming(module).eval()
+    check_eval(module)
+    found = geometry(module)
+    random = list(_random_inputs(module, example))
+    call = WholeCall(module, finish).eval()
+    made = target.runtime(call, [random[0]], ["input"], ["output"], DIM)
+    checked = [*random, *inputs]
+    worst = max(_difference(made, module, x, finish) for x in checked)
+    facts: dict[str, Any] = {
+        "kind": "whole",
+        "inputs": ["input"],
+        "outputs_in_order": ["output"],
+        "shape": [*example.shape[:DIM], None, *example.shape[DIM + 1 :]],
+        "latency": None if math.isinf(found.latency) else found.latency,
+        "receptive_field": None if math.isinf(found.receptive_field) else found.receptive_field,
+        "stride": str(found.total_stride),
+        **(metadata or {}),
+    }
+    facts["checked"] = {
+        "random_steps": [x.shape[DIM] for x in random],
+        "input_steps": [x.shape[DIM] for x in checked[len(random) :]],
+        "largest_difference": refuse_difference(worst, target.path),
+        "versions": made.versions,
+    }
+    return target.write(made, facts)
+
+
+def _random_inputs(module: nn.Module, example: Tensor) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    inputs = []
+    for extra in (0, 1, example.shape[DIM] + 5):
+        length = example.shape[DIM] + extra
+        while not fits_phase(module, length):
+            length += 1
+        shape = (*example.shape[:DIM], length, *example.shape[DIM + 1 :])
+        inputs.append(torch.randn(shape, generator=generator).to(example.dtype))
+    return inputs
+
+
+def _difference(made: Exported, module: nn.Module, x: Tensor, finish: nn.Module | None) -> float:
+    try:
+        (y,) = made.run(x)
+    except Exception:  # each runtime has its own error for an export that holds for one length
+        return math.inf
+    return difference(y, module, x, finish)
