@@ -17,6 +17,7 @@ from mediaconv.config.normalizers import NORMALIZERS
 from mediaconv.config.run_config import RayOptions, RunConfig
 from mediaconv.config.schema import config_schema
 from mediaconv.config.section import Named
+from mediaconv.config.weights_file import WeightsFile
 from mediaconv.layers import LAYERS
 from mediaconv.layers.keys.initializers import INITIALIZERS
 from mediaconv.media.limits import Limits
@@ -52,6 +53,7 @@ LINKS = {
     "normalizer": "[a normalizer](#normalizers)",
     "limits": "[mapping](#limits-and-ray)",
     "ray": "[mapping](#limits-and-ray)",
+    "weights": "path, or [mapping](#weights)",
 }
 """What a part of the schema is called, and where this page tells of it."""
 
@@ -76,6 +78,9 @@ def page() -> str:
             parts.append(
                 table(options.model_fields.items(), options.model_json_schema()["properties"], options)
             )
+    parts.append("\n### `weights`\n")
+    weights = next(form for form in schema["$defs"]["weights"]["anyOf"] if "properties" in form)
+    parts.append(table(WeightsFile.model_fields.items(), weights["properties"], WeightsFile))
     parts.append("\n### `limits` and `ray`\n")
     for model in (Limits, RayOptions):
         properties = schema["$defs"]["limits" if model is Limits else "ray"]["properties"]

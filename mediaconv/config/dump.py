@@ -9,7 +9,9 @@ from typing import Any
 import yaml
 
 from mediaconv.config.document import Dumper
+from mediaconv.config.load import parse_config
 from mediaconv.config.run_config import RunConfig
+from mediaconv.layers.registry import walk
 
 
 def dump_config(config: RunConfig, *, base: Path | None = None) -> str:
@@ -20,9 +22,8 @@ def dump_config(config: RunConfig, *, base: Path | None = None) -> str:
     """
     content = config.model_dump(mode="json")
     content = {key: value for key, value in content.items() if value is not None}
-    for key in ("input", "output", "weights"):
-        if base is not None and key in content and "://" not in content[key]:
-            content[key] = os.path.join(base, content[key])
+    if base is not None:
+        _make_absolute(content, config, base)
     return yaml.dump(
         _plain(content),
         Dumper=Dumper,
@@ -31,6 +32,28 @@ def dump_config(config: RunConfig, *, base: Path | None = None) -> str:
         default_flow_style=None,
         width=110,
     )
+
+
+def located(config: RunConfig, base: Path) -> RunConfig:
+    """The same configuration, the files of its stack seen from `base`: for a worker in another folder."""
+    absolute = parse_config(dump_config(config, base=base), refuse_leaks=False)
+    return config.model_copy(update={"weights": absolute.weights, "stack": absolute.stack})
+
+
+def _make_absolute(content: dict[str, Any], config: RunConfig, base: Path) -> None:
+    """Write every local path in the content of a configuration as seen from a folder."""
+    holders: list[tuple[Any, str]] = [(content, "input"), (content, "output")]
+    if config.weights is not None:
+        holders.append((content["weights"], "file") if config.weights.selection else (content, "weights"))
+    for location, spec in walk(config.stack):
+        if spec.path_keys:
+            options: Any = content
+            for part in (*location, spec.name):
+                options = options[part]
+            holders += [(options, key) for key in spec.path_keys]
+    for holder, key in holders:
+        if "://" not in holder[key]:
+            holder[key] = os.path.join(base, holder[key])
 
 
 def _plain(value: Any) -> Any:

@@ -35,6 +35,7 @@ from mediaconv.config.values import (
     path,
     text,
 )
+from mediaconv.config.weights_file import WeightsField
 from mediaconv.errors import UsageError, nearest
 from mediaconv.layers.layer_spec import CausalLayer, LayerSpec, TimeAxis
 from mediaconv.layers.registry import MAX_LAYERS, Layers, walk
@@ -141,7 +142,7 @@ class RunConfig(Section):
         default=None, validate_default=True, description="how inputs are read"
     )
     stack: Layers = Field(description="the layers, first to last")
-    weights: Annotated[str, path("a path of a .safetensors file")] | None = Field(
+    weights: WeightsField | None = Field(
         default=None,
         description="a file with the state_dict of the stack: .safetensors, or torch's .pt and .pth",
     )

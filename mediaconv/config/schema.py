@@ -12,6 +12,7 @@ from mediaconv import pipeline as pipelines
 from mediaconv.config.normalizers import NORMALIZERS
 from mediaconv.config.run_config import RayOptions, RunConfig
 from mediaconv.config.section import Named
+from mediaconv.config.weights_file import WeightsFile
 from mediaconv.layers import LAYERS
 from mediaconv.layers.filters.options import KERNELS
 from mediaconv.layers.keys.initializers import INITIALIZERS
@@ -35,6 +36,8 @@ def config_schema() -> dict[str, Any]:
     schema["allOf"] = [_of_pipeline(name) for name in pipelines.names()]
     schema["$defs"] = {noun: _choice(kinds) for noun, kinds in {"layer": LAYERS.usable(), **_CHOICES}.items()}
     schema["$defs"] |= {name: _nullable(_object(model)) for name, model in _MODELS.items()}
+    weights = _object(WeightsFile)
+    schema["$defs"]["weights"] = {"anyOf": [copy.deepcopy(weights["properties"]["file"]), weights]}
     return {"$schema": DIALECT, **_linked(schema)}
 
 

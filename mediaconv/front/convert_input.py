@@ -43,7 +43,7 @@ class Keys(TypedDict, total=False):
     causal: bool | str | Mapping[str, str]
     time_axis: int
     seed: int
-    weights: str | Path
+    weights: str | Path | Mapping[str, Any]
     limits: Mapping[str, Any]
 
 

@@ -105,6 +105,11 @@ class LayerSpec(Named):
         return iter(())
 
     @property
+    def path_keys(self) -> tuple[str, ...]:
+        """Keys that hold paths of local files."""
+        return ()
+
+    @property
     def needs_rate(self) -> bool:
         """Whether the weights depend on the rate of the input."""
         return False

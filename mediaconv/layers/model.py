@@ -9,7 +9,7 @@ from pydantic import Field
 
 from mediaconv.config.problems import Problem, wrong
 from mediaconv.config.validation_context import ValidationContext
-from mediaconv.config.values import Rule, text
+from mediaconv.config.values import Rule, path, text
 from mediaconv.errors import UsageError
 from mediaconv.layers.layer_spec import BuildContext, LayerSpec
 from mediaconv.layers.registry import register
@@ -40,7 +40,7 @@ class Model(LayerSpec):
     name: ClassVar[str] = "model"
     shorthand: ClassVar[str | None] = "file"
     shorthand_kinds: ClassVar[tuple[type, ...]] = (str,)
-    file: Annotated[str, text("a path that ends in .onnx or .pt2, or an installed model's name")] = Field(
+    file: Annotated[str, path("a path that ends in .onnx or .pt2, or an installed model's name")] = Field(
         description="a path that ends in .onnx or .pt2, or the name of an installed model"
     )
     options: Annotated[dict[str, Any], Rule(_check_options, {"type": "object"})] = Field(
@@ -68,6 +68,13 @@ class Model(LayerSpec):
         except ValueError as error:
             return [Problem(("axes",), str(error))]
         return []
+
+    @property
+    def path_keys(self) -> tuple[str, ...]:
+        """The model's path; none where it is an installed one."""
+        from mediaconv.model_files.open_model import is_file
+
+        return ("file",) if is_file(self.file) else ()
 
     def files(self) -> list[Path]:
         """Files that the layer's outputs follow from."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import mediaconv.nn as mnn
 from mediaconv.config import RunConfig
 from mediaconv.config.run_config import render
@@ -54,5 +52,7 @@ def _built(config: RunConfig, pipeline: Pipeline, signal: Signal, rate_hz: float
         except UsageError as error:
             raise UsageError(f"{render(path)}.{spec.name}: {error}") from error
     if config.weights is not None:
-        apply_weights(stack, load_weights(Path(config.weights)), config.weights)
+        weights = config.weights
+        state = load_weights(weights.file, key=weights.key, prefix=weights.prefix)
+        apply_weights(stack, state, weights.file, strict=weights.strict)
     return stack.eval()

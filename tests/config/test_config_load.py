@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mediaconv.config import RunConfig, dump_config, load_config, parse_config
+from mediaconv.config.dump import located
 from mediaconv.errors import ConfigError
 from mediaconv.layers import LAYERS, walk
 
@@ -120,7 +121,7 @@ def test_the_example_of_the_issue() -> None:
     first, relu, last = config.stack
     assert (config.pipeline, config.input, config.output) == ("video", "data/video", "out/video_causal")
     assert (config.seed, config.causal, config.device, config.precision) == (0, True, "auto", "float32")
-    assert (config.chunk, config.weights, config.normalize.name) == ("auto", "my.safetensors", "sigmoid")
+    assert (config.chunk, config.weights.file, config.normalize.name) == ("auto", "my.safetensors", "sigmoid")
     assert (
         first.chosen_options | {"kernel_size": (3, 5, 5), "out_channels": 8, "padding": "same"}
         == first.chosen_options
@@ -277,7 +278,22 @@ def test_a_dump_with_a_base_runs_from_any_folder(tmp_path: Path) -> None:
         "pipeline: audio\ninput: 'a/*.wav'\noutput: s3://bucket/x\nstack: [relu]\nweights: /w\n"
     )
     again = parse_config(dump_config(config, base=tmp_path))
-    assert (again.input, again.output, again.weights) == (str(tmp_path / "a/*.wav"), "s3://bucket/x", "/w")
+    assert (again.input, again.output) == (str(tmp_path / "a/*.wav"), "s3://bucket/x")
+    assert again.weights is not None
+    assert again.weights.file == "/w"
+
+
+def test_files_inside_a_stack_are_seen_from_the_base_too(tmp_path: Path) -> None:
+    config = parse_config(
+        "pipeline: audio\ninput: a\noutput: b\nweights: {file: w.pt, key: model}\n"
+        "stack: [{residual: [relu, {model: nets/a.onnx}]}, {model: installed_name}]\n"
+    )
+    again = parse_config(dump_config(config, base=tmp_path))
+    assert again.weights is not None
+    assert (again.weights.file, again.weights.key) == (str(tmp_path / "w.pt"), "model")
+    assert again.stack[0].layers[1].file == str(tmp_path / "nets/a.onnx")
+    assert again.stack[1].file == "installed_name"
+    assert located(config, tmp_path).stack == again.stack
 
 
 def test_a_configuration_made_in_python_is_checked_alike() -> None:
@@ -317,5 +333,9 @@ def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/her")
     config = parse_config("pipeline: audio\ninput: ~/in\noutput: ~/a/~b\nweights: '~/w.pt'\nstack: [relu]\n")
     assert (config.input, config.output) == ("/home/her/in", "/home/her/a/~b")
-    assert config.weights == "/home/her/w.pt"
+    assert config.weights is not None
+    assert config.weights.file == "/home/her/w.pt"
+    assert parse_config("pipeline: audio\ninput: a\noutput: b\nstack: [{model: ~/m.onnx}]\n").stack[
+        0
+    ].file == ("/home/her/m.onnx")
     assert parse_config(AUDIO + "stack: [relu]\n", overrides=["output=~/b"]).output == "/home/her/b"

@@ -11,8 +11,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 import mediaconv.nn as mnn
+from mediaconv import load_config
 from mediaconv.errors import UsageError
 from mediaconv.model.weights import apply_weights, load_weights
+from mediaconv.run.jobs.identity import run_identity
 
 
 def stack() -> mnn.Sequential:
@@ -97,7 +99,7 @@ def broken_files(folder):
         ("empty.pt", "no file of plain tensors"),
         ("text.pt", "no file of plain tensors"),
         ("list.pt", "got a list, expected a state_dict"),
-        ("nested.pt", "'model': got a OrderedDict, expected a plain tensor"),
+        ("nested.pt", "'model': got a OrderedDict, expected a plain tensor; state_dicts stand under 'model'"),
         ("sparse.pt", "'weight': got a torch.sparse_coo tensor"),
         ("module.pt", "no file of plain tensors"),
         ("stranger.pt", "no file of plain tensors"),
@@ -171,3 +173,77 @@ def test_complex_numbers_are_refused_and_the_training_counter_is_not_needed():
     apply_weights(stack(), weights)
     weights["0.bias"] = weights["0.bias"].to(torch.complex64)
     assert refused(weights) == ["weights: my.safetensors: 0.bias: got complex numbers, expected real ones"]
+
+
+def checkpoint(folder):
+    """A training checkpoint: the stack's numbers of DataParallel deep inside, beside other things."""
+    mine = {f"module.{key}": value for key, value in state(1).items()}
+    other = {"module.other": torch.ones(2)}
+    torch.save({"epoch": 3, "model": {"net": mine, "ema.slow": {**mine, **other}}}, folder / "last.pth")
+    return folder / "last.pth"
+
+
+def test_a_key_and_a_prefix_lead_to_the_stacks_part_of_a_checkpoint(tmp_path):
+    path = checkpoint(tmp_path)
+    for key in ("model.net", "model.ema.slow"):
+        loaded = load_weights(path, key=key, prefix="module.")
+        assert all(torch.equal(loaded[name], value) for name, value in state(1).items())
+    with pytest.raises(
+        UsageError, match=r"key: got 'model.nets', which is not there; .* 'model.net', 'model"
+    ):
+        load_weights(path, key="model.nets")
+    with pytest.raises(UsageError, match=r"prefix: got 'modul:', with which no name begins.*'module.'"):
+        load_weights(path, key="model.net", prefix="modul:")
+    with pytest.raises(
+        UsageError, match=r"'epoch': got a int, .* 'model.net', 'model.ema.slow': name one by key"
+    ):
+        load_weights(path)
+    save_file(state(), tmp_path / "a.safetensors")
+    with pytest.raises(UsageError, match="key: 'model': a safetensors file holds tensors alone"):
+        load_weights(tmp_path / "a.safetensors", key="model")
+
+
+def test_names_that_all_differ_are_one_error_with_the_prefix_that_fits():
+    assert refused({f"net.module.{key}": value for key, value in state().items()}) == [
+        "weights: my.safetensors: its names begin with 'net.module.': state that by weights.prefix"
+    ]
+    (line,) = refused({"a.weight": torch.ones(1)})
+    assert line.startswith(
+        "weights: my.safetensors: none of its names ('a.weight') is in the stack, which has '0.w"
+    )
+
+
+def test_what_only_one_side_has_is_passed_over_unless_strict():
+    weights = state(1)
+    del weights["2.bias"]
+    weights["head.weight"] = torch.ones(3)
+    assert len(refused(weights)) == 2
+    module = stack()
+    before = module.state_dict()["2.bias"].clone()
+    apply_weights(module, weights, strict=False)
+    assert torch.equal(module.state_dict()["0.weight"], weights["0.weight"])
+    assert torch.equal(module.state_dict()["2.bias"], before)
+    weights["0.weight"] = torch.ones(1)
+    with pytest.raises(UsageError, match=r"0.weight: got shape \[1\]"):
+        apply_weights(module, weights, strict=False)
+
+
+def test_a_long_error_is_cut():
+    many = {f"extra.{i}": torch.ones(1) for i in range(100)} | {"0.bias": torch.zeros(4)}
+    lines = refused(many)
+    assert len(lines) == 21
+    assert lines[-1].endswith(" more")
+
+
+def test_what_is_taken_from_a_file_is_part_of_the_identity_and_its_path_is_not(tmp_path):
+    path = checkpoint(tmp_path)
+    base = {"pipeline": "audio", "input": "a", "output": "b", "stack": ["relu"]}
+
+    def identity(**weights):
+        return run_identity(load_config({**base, "weights": weights}))["weights"]
+
+    first = identity(file=str(path), key="model.net", prefix="module.")
+    moved = path.rename(tmp_path / "moved.pth")
+    assert identity(file=str(moved), key="model.net", prefix="module.") == first
+    assert identity(file=str(moved), key="model.ema.slow", prefix="module.") != first
+    assert identity(file=str(moved)) != first

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
+from pathlib import Path
 
 from mediaconv.config import RunConfig
+from mediaconv.config.dump import located
 from mediaconv.errors import UsageError
 from mediaconv.run.executors.process import ProcessExecutor
 from mediaconv.run.executors.protocol import Executor, Perform
@@ -38,7 +39,7 @@ def select_executor(
     if config.executor == "ray":
         from mediaconv.run.executors.ray_cluster import RayExecutor
 
-        far = config.model_copy(update={"weights": config.weights and os.path.abspath(config.weights)})
+        far = located(config, Path.cwd())
         executor = RayExecutor(
             make or functools.partial(Performer, far),
             workers=config.workers,

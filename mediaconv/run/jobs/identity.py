@@ -18,6 +18,7 @@ from typing import Any
 
 import mediaconv
 from mediaconv.config import RunConfig
+from mediaconv.config.weights_file import WeightsFile
 from mediaconv.errors import UsageError
 from mediaconv.filesystem import NotAFileError, kind_of, open_to_read
 from mediaconv.layers import walk
@@ -113,10 +114,14 @@ def _models_hash(config: RunConfig) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest() if parts else ""
 
 
-def _weights_hash(path: str | None) -> str:
-    if not path:
+def _weights_hash(weights: WeightsFile | None) -> str:
+    """Of the file's content and of what is taken from it, not of its path."""
+    if weights is None:
         return ""
     try:
-        return content_hash(path)
+        content = content_hash(weights.file)
     except OSError as error:
-        raise UsageError(f"weights: {path} cannot be read: {error.strerror}") from error
+        raise UsageError(f"weights: {weights.file} cannot be read: {error.strerror}") from error
+    if not weights.selection:
+        return content
+    return hashlib.sha256(f"{content}{json.dumps(weights.selection)}".encode()).hexdigest()

@@ -83,7 +83,8 @@ def _without_input(config: RunConfig, pipeline: Pipeline, reason: str) -> Rehear
     channels = getattr(config.stack[0], "in_channels", None)
     if channels is None:
         if config.weights is not None:
-            load_weights(config.weights)
+            weights = config.weights
+            load_weights(weights.file, key=weights.key, prefix=weights.prefix)
         hint = "give an input, or in_channels in the first layer"
         return Rehearsal(None, (f"whether the layers fit each other ({reason}; {hint})",))
     rate = getattr(config.read, "sample_rate", None)
