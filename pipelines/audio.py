@@ -31,6 +31,8 @@ from mediaconv.pipeline import Options, OutputInfo, Pipeline, Sink, Source, Sour
 if TYPE_CHECKING:
     from torch import nn
 
+LARGEST_RATIO = 1000
+"""Of a sample rate to the file's: more makes a small file's output endless."""
 LARGEST_FILTER = 2**26
 """Weights of a resampling filter: about the product of the rates in lowest terms."""
 
@@ -70,6 +72,13 @@ class AudioWrite(Options):
         "`precision: float64`",
     )
     layout: Literal["channels", "tensor"] = Field("channels", description="a file per channel, or raw values")
+
+    channel_names: bool = Field(
+        False,
+        strict=True,
+        description="the input's speakers in the names of outputs that are made of one channel each, such as "
+        "channel_0_FL.wav",
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> AudioWrite:
@@ -119,6 +128,11 @@ class AudioPipeline(Pipeline):
                 f"read.sample_rate: got {options.sample_rate}, which shares no factor above {shared} with "
                 f"the file's {rate} Hz: the filter would take gigabytes; choose a rounder rate"
             )
+        if options.sample_rate > LARGEST_RATIO * rate:
+            raise UsageError(
+                f"read.sample_rate: got {options.sample_rate}, over {LARGEST_RATIO} times the file's "
+                f"{rate} Hz: an hour would become months; the file's rate may be wrong"
+            )
         from mediaconv.nn import Resample
 
         return Resample(rate, options.sample_rate)
@@ -130,10 +144,14 @@ class AudioPipeline(Pipeline):
         rate_hz = max(1, round(exact))
         notes = [] if rate_hz == exact else [f"sample rate {float(exact):g} Hz rounded to {rate_hz} Hz"]
         suffix = options.format or "wav"
+        names: list[str] = []
+        if options.channel_names:
+            names, refusal = _names_of_outputs(source, output)
+            notes += refusal
         return FileSink(
             folder,
             format := stored_format(source, options, output.float_bits),
-            channel_views(output.channels, suffix),
+            channel_views(output.channels, suffix, names),
             lambda path: AudioWriter(path, rate_hz=rate_hz, format=format),
             notes=lambda: notes,
         )
@@ -170,6 +188,15 @@ class AudioPipeline(Pipeline):
         ) as writer:
             writer.write(data.astype(format.dtype))
         return path
+
+
+def _names_of_outputs(source: SourceInfo, output: OutputInfo) -> tuple[list[str], list[str]]:
+    """The speaker of each output channel, and a note where there is none."""
+    if not source.channel_names:
+        return [], ["write.channel_names: the input does not tell its speakers; files are numbered"]
+    if output.origins is None:
+        return [], ["write.channel_names: the stack mixes channels; files are numbered"]
+    return [source.channel_names[c] for c in output.origins], []
 
 
 def stored_format(source: SourceInfo, options: AudioWrite, float_bits: int = 32) -> SampleFormat:

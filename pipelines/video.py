@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from mediaconv.errors import UsageError, WriteError
+from mediaconv.media.files import read_head
 from mediaconv.media.image.grid import tile
 from mediaconv.media.image.reader import IMAGE_SUFFIXES
 from mediaconv.media.limits import Limits, PictureSize, check_pixels
@@ -29,7 +30,10 @@ from mediaconv.media.sinks import (
     merged_view,
     rgb_refusal,
 )
+from mediaconv.media.streams import StreamChoice
+from mediaconv.media.video.animation import AnimationReader, is_animation
 from mediaconv.media.video.codecs import PRESETS, Wish, choose, codec_for
+from mediaconv.media.video.deinterlace import Filter
 from mediaconv.media.video.reader import VIDEO_SUFFIXES, VideoReader
 from mediaconv.media.video.sequence import DEFAULT_FPS, SequenceReader
 from mediaconv.media.video.video_info import VideoInfo
@@ -54,6 +58,19 @@ class VideoRead(Options):
     start_seconds: float = Field(0.0, ge=0, strict=True, description="where in the file to begin")
     duration_seconds: float | None = Field(
         None, gt=0, strict=True, description="how much to read; default: to the end"
+    )
+    stream: StreamChoice = Field(
+        None, description="which film of several: its number from 0, or its language; default: as players do"
+    )
+    deinterlace: Filter | None = Field(
+        None, description="FFmpeg's filter for interlaced film, which makes frames of one time"
+    )
+    part: int | None = Field(
+        None,
+        ge=0,
+        strict=True,
+        description="of a film whose size changes the frames of one size, by their run's number from 0; "
+        "default: all, scaled to the first size",
     )
     sequence: Annotated[bool | str, BeforeValidator(_check_sequence)] = Field(
         False,
@@ -88,6 +105,10 @@ class VideoWrite(Options):
         "channels", description="a file per channel, three channels as colour, all tiled, or raw values"
     )
     sound: Literal["drop", "keep"] = Field("drop", description="keep: copy the source's into every output")
+
+    sound_stream: StreamChoice = Field(
+        None, description="which sound of several is kept: its number from 0, or its language"
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> VideoWrite:
@@ -167,6 +188,16 @@ class VideoPipeline(Pipeline):
                 duration_seconds=options.duration_seconds,
                 limits=limits,
             )
+        if path.is_file() and is_animation(read_head(path)):
+            return AnimationReader(
+                path,
+                size=options.size,
+                fps=options.fps,
+                color=options.color,
+                start_seconds=options.start_seconds,
+                duration_seconds=options.duration_seconds,
+                limits=limits,
+            )
         return VideoReader(
             path,
             size=options.size,
@@ -174,6 +205,9 @@ class VideoPipeline(Pipeline):
             color=options.color,
             start_seconds=options.start_seconds,
             duration_seconds=options.duration_seconds,
+            stream=options.stream,
+            deinterlace=options.deinterlace,
+            part=options.part,
             limits=limits,
         )
 
@@ -317,7 +351,10 @@ class _FilmWriter:
             self._remarks.append("sound: keep: the source has no sound")
             return
         remark = writer.copy_sound(
-            origin.path, start_seconds=origin.start_seconds, duration_seconds=origin.duration_seconds
+            origin.path,
+            start_seconds=origin.start_seconds,
+            duration_seconds=origin.duration_seconds,
+            stream=self._options.sound_stream,
         )
         if remark:
             self._remarks.append(remark)

@@ -79,8 +79,11 @@ def subject(
     return Subject(config, pipeline, stack, info.channels, x, tuple(notes))
 
 
-def shape_of(config: RunConfig, input: Path) -> tuple[mnn.Sequential, list[int]]:
-    """The stack for an input file, and the (C, ...) that it gets. Raises UsageError, ReadError."""
+def shape_of(config: RunConfig, input: Path) -> tuple[mnn.Sequential, list[int], tuple[str, ...]]:
+    """The stack for an input file, the (C, ...) that it gets and the names of its channels.
+
+    Raises UsageError, ReadError.
+    """
     pipeline = find(config.pipeline)
     with pipeline.open(input, config.read, config.limits) as source:
         info = source.info
@@ -91,7 +94,7 @@ def shape_of(config: RunConfig, input: Path) -> tuple[mnn.Sequential, list[int]]
     bound = bind(config, pipeline, info)
     if bound.prelude is not None:
         lengths = [axis_map(bound.prelude, axis).output_length(int(n or 0)) for axis, n in enumerate(lengths)]
-    return bound.stack, [info.channels, *(int(n or 0) for n in lengths)]
+    return bound.stack, [info.channels, *(int(n or 0) for n in lengths)], info.channel_names
 
 
 def layer_named(stack: nn.Module, name: str | None) -> tuple[str, nn.Module]:

@@ -17,6 +17,7 @@ from mediaconv.engine.stages import stage
 from mediaconv.errors import ComputeError
 from mediaconv.media.samples import SampleFormat
 from mediaconv.model.binding import bind
+from mediaconv.model.channel_origins import channel_origins
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.streaming.protocol import axis_map, output_channels
 from mediaconv.pipeline import OutputInfo, Pipeline, Sink, Source, SourceInfo
@@ -101,7 +102,8 @@ class Computation:
                 "the stack's kernels are larger than it: use padding: same"
             )
         ratio = tuple(1 / m.total_stride for m in maps)
-        return OutputInfo(self.output_channels, shape, ratio, self.floats.bits)
+        origins = channel_origins(self.module, info.channels)
+        return OutputInfo(self.output_channels, shape, ratio, self.floats.bits, origins)
 
     def step(self, info: SourceInfo, format: SampleFormat) -> ComputeStep:
         """A fresh pass over one input."""

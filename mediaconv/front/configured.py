@@ -255,6 +255,8 @@ def trace(
             names = ", ".join([*keys, *(["input"] if input is not None else [])]) or "overrides"
             raise UsageError(f"trace: {names} belongs to a configuration; of a module give the shape")
         return trace_module(to_streaming(model), shape or first_convolution(model).shape)
+    from dataclasses import replace
+
     from mediaconv.draw.subject import shape_of, subject
     from mediaconv.pipeline import find
 
@@ -263,8 +265,8 @@ def trace(
     if input is not None and shape is not None:
         raise UsageError("trace: got an input and a shape, expected one of them")
     if input is not None:
-        stack, sizes = shape_of(resolved, Path(input))
-        return trace_module(stack, sizes, axes=pipeline.axes)
+        stack, sizes, speakers = shape_of(resolved, Path(input))
+        return replace(trace_module(stack, sizes, axes=pipeline.axes), channel_names=speakers)
     if shape is not None and (len(shape) != 1 + len(pipeline.axes) or min(shape) < 1):
         raise UsageError(f"shape: got {list(shape)}, expected channels and {', '.join(pipeline.axes)}")
     made = subject(resolved, channels=None if shape is None else shape[0])

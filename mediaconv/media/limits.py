@@ -32,6 +32,7 @@ class Limits(BaseModel):
 
     max_pixels: pixels of one image or of one film frame.
     max_channels: channels of a sound, bands of an image.
+    max_repeats: times that one frame is repeated to reach `read.fps`; in all, a hundred times as often.
     max_memory: bytes that a job may hold, as told from the shapes before it begins.
     """
 
@@ -41,6 +42,11 @@ class Limits(BaseModel):
         default=2**28, ge=1, description="pixels of one image or film frame, of up to four bands"
     )
     max_channels: int = Field(default=256, ge=1, description="channels of a sound, bands of an image")
+    max_repeats: int = Field(
+        default=10_000,
+        ge=1,
+        description="times that one frame is repeated to reach `read.fps`; in all, a hundred times as often",
+    )
     max_memory: int | None = Field(
         default=None, ge=1, description="bytes that a job may hold; default: half of the machine's memory"
     )

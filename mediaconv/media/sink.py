@@ -18,13 +18,15 @@ class OutputInfo:
     """What the stack makes of an input: channels, and per axis the length (None: not known before the
     end) and the output steps for one input step (1/2 after a stride of 2).
 
-    float_bits: of a computed value: 32, or 64 with `precision: float64`.
+    float_bits: of a computed value: 32, or 64 with `precision: float64`. origins: the input channel that each
+    output channel is made of, where each is made of one alone.
     """
 
     channels: int
     shape: tuple[int | None, ...]
     ratio: tuple[Fraction, ...]
     float_bits: int = 32
+    origins: tuple[int, ...] | None = None
 
 
 class Sink(ABC):

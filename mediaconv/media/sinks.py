@@ -128,9 +128,10 @@ def part_path(path: Path) -> Path:
     return path.with_name(f".{path.stem}.part{path.suffix}")
 
 
-def channel_views(channels: int, suffix: str) -> dict[str, View]:
-    """One file a channel: `channel_0.png`, `channel_1.png`, ..."""
-    return {f"channel_{c}.{suffix}": itemgetter(c) for c in range(channels)}
+def channel_views(channels: int, suffix: str, names: Sequence[str] = ()) -> dict[str, View]:
+    """One file a channel: `channel_0.png`, `channel_1.png`, ...; with names `channel_0_FL.wav`, ..."""
+    marks = [f"_{name}" for name in names] or [""] * channels
+    return {f"channel_{c}{mark}.{suffix}": itemgetter(c) for c, mark in enumerate(marks)}
 
 
 def merged_view(samples: np.ndarray) -> np.ndarray:

@@ -31,6 +31,11 @@ class SourceInfo:
     bit_depth: int = 8
     floating: bool = False
 
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """What the file calls its channels ("FL", "FR", ...); empty where it does not tell."""
+        return ()
+
 
 @dataclass(frozen=True, repr=False)
 class Chunk:

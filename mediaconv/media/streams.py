@@ -53,14 +53,14 @@ def choose_stream(path: Path, container: Any, kind: str, wish: int | str | None,
     return chosen
 
 
-def choice_notes(container: Any, kind: str, chosen: Any) -> list[str]:
-    """That one of several streams was read, and which ones there are."""
+def choice_notes(container: Any, kind: str, chosen: Any, *, key: str = "read.stream") -> list[str]:
+    """That one of several streams was taken, which ones there are, and the key that chooses."""
     streams = [s for s in getattr(container.streams, kind) if not is_cover(s)]
     if len(streams) < 2 or chosen not in streams:
         return []
     number = list(getattr(container.streams, kind)).index(chosen)
     every = described(list(getattr(container.streams, kind)))
-    return [f"{WORDS[kind]}: stream {number} of {every} was read; choose by read.stream"]
+    return [f"{WORDS[kind]}: stream {number} of {every} was taken; choose by {key}"]
 
 
 def described(streams: list[Any]) -> str:
@@ -77,8 +77,8 @@ def described(streams: list[Any]) -> str:
 
 def language_of(stream: Any) -> str:
     """As the file names it; empty where it does not."""
-    told = [value for key, value in stream.metadata.items() if key.lower() == "language"]
-    return "" if not told or told[0] == UNKNOWN_LANGUAGE else str(told[0])
+    languages = [value for key, value in stream.metadata.items() if key.lower() == "language"]
+    return "" if not languages or languages[0] == UNKNOWN_LANGUAGE else str(languages[0])
 
 
 def is_cover(stream: Any) -> bool:

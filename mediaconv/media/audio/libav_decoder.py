@@ -15,7 +15,7 @@ import av
 import numpy as np
 
 from mediaconv.errors import ReadError
-from mediaconv.media.audio.sound_clock import SoundClock, silence
+from mediaconv.media.audio.sound_clock import LONGEST_FILLED, SoundClock, TooMuchSilenceError, silence
 from mediaconv.media.audio.speakers import WAV_ORDER, are_speakers
 from mediaconv.media.files import one_line
 from mediaconv.media.integrity.extent import Extent
@@ -60,7 +60,9 @@ class LibavDecoder:
         try:
             best = self._container.streams.best("audio")
             self._stream = choose_stream(path, self._container, "audio", stream, best)
-            self._chosen = [] if stream is not None else choice_notes(self._container, "audio", self._stream)
+            self._choice_notes = (
+                [] if stream is not None else choice_notes(self._container, "audio", self._stream)
+            )
             self._stream.thread_type = "AUTO"
             self._extent = Extent(self._container, self._stream)
             self._frames = self._decoded()
@@ -80,6 +82,13 @@ class LibavDecoder:
         self.layout = tuple(names[k] for k in self._order)
         self._clock = SoundClock(self.rate_hz, close=holes == "close")
         self._late_samples = self._late(first)
+        if keep_late_start and self._late_samples > LONGEST_FILLED * self.rate_hz:
+            late = self._late_samples / self.rate_hz
+            self.close()
+            raise ReadError(
+                f"{path}: the sound begins {late:.3f} s after the file, late_start: keep fills "
+                f"{LONGEST_FILLED} s at most; use late_start: drop"
+            )
         name = self._stream.codec_context.name
         kind = first.format.name.removesuffix("p")
         stored = re.match(r"pcm_[su](\d+)", name)
@@ -103,7 +112,7 @@ class LibavDecoder:
             block = _samples(frame)
             if self._order:
                 block = block[:, self._order]
-            hole = self._clock.hole(_seconds(frame), len(block)) + late
+            hole = self._hole(frame) + late
             late = 0
             block = block[max(0, -hole) :]
             for part in (*silence(hole, self.channels), block):
@@ -112,14 +121,20 @@ class LibavDecoder:
                 if skipped < len(part):
                     yield part[skipped:]
 
+    def _hole(self, frame: av.AudioFrame) -> int:
+        try:
+            return self._clock.hole(_seconds(frame), frame.samples)
+        except TooMuchSilenceError as error:
+            raise ReadError(f"{self._path}: {error}; leave them out by read.holes: close") from error
+
     def notes(self) -> list[str]:
         """See `Decoder.notes`."""
         late = Fraction(self._late_samples, self.rate_hz)
-        told = []
+        late_note = []
         if late > LATE:
             kept = "silence comes before it" if self._keep_late_start else "read.late_start: keep keeps that"
-            told = [f"the sound begins {float(late):.3f} s after the file; {kept}"]
-        return self._chosen + told + self._extent.notes() + self._clock.notes()
+            late_note = [f"the sound begins {float(late):.3f} s after the file; {kept}"]
+        return self._choice_notes + late_note + self._extent.notes() + self._clock.notes()
 
     def close(self) -> None:
         """Release the file. May be called twice."""

@@ -40,6 +40,11 @@ class AudioInfo(SourceInfo):
     layout: tuple[str, ...] = ()
 
     @property
+    def channel_names(self) -> tuple[str, ...]:
+        """The speakers; two channels without a word are the left and the right one."""
+        return self.layout or (("FL", "FR") if self.channels == 2 else ())
+
+    @property
     def rate_hz(self) -> int:
         """Samples a second."""
         return int(self.rate)

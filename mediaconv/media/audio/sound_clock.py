@@ -12,6 +12,8 @@ import numpy as np
 
 LONGEST_FILLED = 600
 """Seconds of a hole that is filled: a longer one is a clock that jumps, and would fill a disk."""
+LONGEST_FILLED_IN_ALL = 3600
+"""Seconds of all holes together: more would make hours of silence of a small file."""
 LONGEST_OVERLAP = 1
 """Seconds of an overlap that is taken out: a longer one is a clock that begins again (files joined)."""
 ROUNDING = Fraction(1, 400)
@@ -19,6 +21,10 @@ ROUNDING = Fraction(1, 400)
 SILENT_BLOCK = 1 << 16
 TOLD = 3
 CLOCK_JUMPS = "the sound's clock jumps, which was passed over"
+
+
+class TooMuchSilenceError(Exception):
+    """What a sound's times would make of it is mostly silence, and long."""
 
 
 class SoundClock:
@@ -29,6 +35,7 @@ class SoundClock:
         self._rate = rate_hz
         self._origin: Fraction | None = None
         self._samples = 0
+        self._silence = Fraction(0)
         self._end: Fraction | None = None
         self._filled: list[tuple[float, float]] = []
         self._closed: list[tuple[float, float]] = []
@@ -59,6 +66,9 @@ class SoundClock:
             self._origin = begin - Fraction(self._samples, self._rate)
             return 0
         self._filled.append((at, float(step)))
+        self._silence += max(Fraction(0), step)
+        if self._silence > LONGEST_FILLED_IN_ALL:
+            raise TooMuchSilenceError(f"holes in the sound's times are over {LONGEST_FILLED_IN_ALL} s long")
         exact = round((begin - (self._origin or Fraction(0))) * self._rate) - self._samples
         return max(exact if exact * step > 0 else round(step * self._rate), -samples)
 

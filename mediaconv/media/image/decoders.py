@@ -26,6 +26,7 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 ORIENTATION_TAG = 274
 PNG = b"\x89PNG\r\n\x1a\n"
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
 JPEG2000_SIZE = b"\xff\x4f\xff\x51"
 EIGHT_BIT_MODES = {
     "1": "L",
@@ -122,12 +123,26 @@ def _decode_pillow(path: Path, picture: PIL.Image.Image) -> np.ndarray:
 
 def _decode_deep(path: Path, bits: int, orientation: Orientation) -> np.ndarray:
     stored = np.fromfile(path, np.uint8)
-    data = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED)
+    data = cv2.imdecode(_without_animation(stored), cv2.IMREAD_UNCHANGED)
     if data is None:
         raise ReadError(f"{path}: damaged or cut off: its {bits}-bit samples cannot be decoded")
     if data.dtype == np.uint16 and bits < 16:
         data = to_sixteen(data, bits)
-    return orientation.apply(_keyed(_from_bgr(data), _png_key(stored.tobytes())))
+    return orientation.apply(_keyed(from_bgr(data), _png_key(stored.tobytes())))
+
+
+def _without_animation(stored: np.ndarray) -> np.ndarray:
+    """A PNG without the chunks of its animation, of which the still picture may be no part."""
+    content = stored.tobytes()
+    if not content.startswith(PNG) or b"acTL" not in content[: max(0, content.find(b"IDAT"))]:
+        return stored
+    kept, offset = [PNG], len(PNG)
+    while offset + 12 <= len(content):
+        end = offset + 12 + int.from_bytes(content[offset : offset + 4], "big")
+        if content[offset + 4 : offset + 8] not in ANIMATION:
+            kept.append(content[offset:end])
+        offset = end
+    return np.frombuffer(b"".join(kept), np.uint8)
 
 
 def _png_key(stored: bytes) -> tuple[int, ...]:
@@ -152,7 +167,7 @@ def _keyed(data: np.ndarray, key: tuple[int, ...]) -> np.ndarray:
     return np.dstack([colours, alpha.astype(data.dtype)])
 
 
-def _from_bgr(data: np.ndarray) -> np.ndarray:
+def from_bgr(data: np.ndarray) -> np.ndarray:
     if data.ndim == 2:
         return data[..., None]
     if data.shape[2] == 3:

@@ -65,7 +65,7 @@ def read_image(
             )
         data = COLORS[color](data)
     if size is not None and size != (data.shape[1], data.shape[0]):
-        data = _resized(data, size)
+        data = resized(data, size)
     data = np.ascontiguousarray(data)
     return Image(data, 8 * data.itemsize, pictures)
 
@@ -90,7 +90,7 @@ def _rgba(data: np.ndarray) -> np.ndarray:
 COLORS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"rgb": _rgb, "gray": _gray, "rgba": _rgba}
 
 
-def _resized(data: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resized(data: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Averages areas where the picture shrinks, else interpolates between pixels."""
     shrinks = size[0] <= data.shape[1] and size[1] <= data.shape[0]
     way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR

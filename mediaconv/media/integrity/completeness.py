@@ -126,22 +126,22 @@ def _aiff(file: BinaryIO, head: bytes, size: int) -> int | None:
 
 def _ebml(file: BinaryIO, head: bytes, size: int) -> int | None:
     """Matroska and WebM: the length of the one Segment; all ones mean a live recording."""
-    header_length, offset = _ebml_length(head, 4)
+    header_length, offset = ebml_length(head, 4)
     if header_length is None:
         return None
     offset += header_length
     while offset + 12 <= min(size, len(head)) and head[offset : offset + 4] != SEGMENT:
         if head[offset] != 0xEC:  # only a Void element may stand between
             return None
-        void, after = _ebml_length(head, offset + 1)
+        void, after = ebml_length(head, offset + 1)
         if void is None:
             return None
         offset = after + void
-    length, offset = _ebml_length(head, offset + 4)
+    length, offset = ebml_length(head, offset + 4)
     return None if length is None else offset + length
 
 
-def _ebml_length(data: bytes, offset: int) -> tuple[int | None, int]:
+def ebml_length(data: bytes, offset: int) -> tuple[int | None, int]:
     """The variable-length number at `offset` (None: unknown) and the offset after it."""
     if offset >= len(data) or data[offset] == 0:
         return None, offset

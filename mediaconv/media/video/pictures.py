@@ -30,7 +30,7 @@ def best_pictures(container: Any) -> Any:
     their codec, which are the same film in several sizes, it is the largest.
     """
     best = container.streams.best("video")
-    if best is None:
+    if best is None or best.codec_context is None:
         return None
     alike = [stream for stream in container.streams.video if _kind(stream) == _kind(best)]
     return max([best, *alike], key=lambda s: s.codec_context.width * s.codec_context.height)

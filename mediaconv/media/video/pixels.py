@@ -28,8 +28,9 @@ class PixelConverter:
     """Frames of one stream to arrays of one size, type and colour layout.
 
     width, height: of the array, after turning. color: "rgb", "gray" or "rgba". bits: as `stored_bits` of
-    the first frame; above 8 the arrays are uint16 and fill 0..65535. visible: (width, height) of the stored
-    frame's part that is picture; the rest, at its right and bottom, is padding. None: all of it.
+    the first frame; above 8 the arrays are uint16 and fill 0..65535. visible: left, top, width and height of
+    the stored frame's part that is shown; the rest is padding. None: all of it. coded: (width, height) of the
+    frames that `visible` is a part of.
     """
 
     def __init__(
@@ -40,13 +41,14 @@ class PixelConverter:
         color: str,
         bits: int,
         orientation: Orientation,
-        visible: tuple[int, int] | None = None,
+        visible: tuple[int, int, int, int] | None = None,
+        coded: tuple[int, int] | None = None,
     ) -> None:
         self.channels = CHANNELS[color]
         self.dtype = np.dtype(np.uint8 if bits <= 8 else np.uint16)
         self.shape = (height, width, self.channels)
         self._orientation = orientation
-        self._visible = visible
+        self._visible, self._coded = visible, coded
         self._stored_size = orientation.size(width, height)
         self._depth = next((depth for depth in DEPTHS if depth >= bits), 16)
         self._reformatter = VideoReformatter()
@@ -54,13 +56,14 @@ class PixelConverter:
     def convert(self, frame: av.VideoFrame, out: np.ndarray) -> None:
         """Write a frame into `out`, shape (H, W, C). Raises av.error.FFmpegError."""
         target = out if self._orientation.is_identity else self._untransposed(out)
-        if self._visible is None:
+        if self._visible is None or self._coded != (frame.width, frame.height):
             self._into(frame, self._stored_size, target)
             return
         whole = np.empty((frame.height, frame.width, self.channels), self.dtype)
         self._into(frame, (frame.width, frame.height), whole)
-        part = whole[: self._visible[1], : self._visible[0]]
-        if self._visible != self._stored_size:
+        left, top, width, height = self._visible
+        part = whole[top : top + height, left : left + width]
+        if (width, height) != self._stored_size:
             part = cv2.resize(part, self._stored_size, interpolation=cv2.INTER_CUBIC)
         target[...] = part.reshape(target.shape)
 
@@ -105,7 +108,7 @@ class PixelConverter:
         if packed:
             np.copyto(out, plane(converted, 0, np.uint8, 3))
             return
-        for channel in range(channels):
+        for channel in range(3 if deep and has_luma(frame) else 0, channels):
             samples = plane(converted, PLANE_ORDER[channel], self.dtype.type, 1)[..., 0]
             out[..., channel] = to_sixteen(samples, self._depth) if deep else samples
 

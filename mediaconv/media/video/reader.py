@@ -21,8 +21,12 @@ from mediaconv.media.libav import clock_origin, open_container
 from mediaconv.media.limits import Limits, check_pixels
 from mediaconv.media.orientation import Orientation, from_display_matrix
 from mediaconv.media.source import Chunk, Source
+from mediaconv.media.streams import choice_notes, choose_stream
 from mediaconv.media.suffixes import VIDEO_SUFFIXES
 from mediaconv.media.video import timeline
+from mediaconv.media.video.cropping import Rectangle, stated_crop
+from mediaconv.media.video.deinterlace import Filter, Timed, deinterlaced
+from mediaconv.media.video.picture_notes import PictureNotes, part_of
 from mediaconv.media.video.pictures import (
     alpha_decoder,
     best_pictures,
@@ -44,9 +48,11 @@ class VideoReader(Source):
     """The best video stream of a film, as players choose it, opened and its first frame decoded.
 
     size: (width, height) to scale to, after turning. fps: frames a second to choose at; None keeps every
-    frame at its own time. color: "rgb", "gray" or "rgba". start_seconds counts from the file's start; when it
-    is given times are counted from it, otherwise they are the file's own (MPEG streams, whose clocks start
-    anywhere, count from the file's start).
+    frame at its own time. color: "rgb", "gray" or "rgba". start_seconds counts from the file's start; times
+    count from it, and from the file's start where none is given. stream: which film of several, by its number
+    from 0 or its language; None: as players choose. deinterlace: a filter for interlaced film, or None.
+    part: of a film whose size changes the frames of one run of equal sizes, by its number from 0; None: all,
+    scaled to the first size.
 
     Raises ReadError, on opening and while reading.
     """
@@ -62,11 +68,16 @@ class VideoReader(Source):
         color: str = "rgb",
         start_seconds: float = 0.0,
         duration_seconds: float | None = None,
+        stream: int | str | None = None,
+        deinterlace: Filter | None = None,
+        part: int | None = None,
         limits: Limits | None = None,
     ) -> None:
         self._path = Path(path)
         self._last_shown: tuple[Fraction, Fraction] | None = None
         self._color = color
+        self._choice, self._filter, self._part = stream, deinterlace, part
+        self._facts = PictureNotes(deinterlaced=deinterlace is not None, part=part)
         self._sound = SoundOrigin(self._path, start_seconds, duration_seconds)
         self._limits = limits or Limits()
         self._fps = None if fps is None else Fraction(fps).limit_denominator(1001 * 1000)
@@ -114,7 +125,8 @@ class VideoReader(Source):
 
     def notes(self) -> list[str]:
         """What a user should know of what was read, after reading."""
-        return self._extent.notes()
+        chosen = [] if self._choice is not None else choice_notes(self._container, "video", self._stream)
+        return chosen + self._facts.notes() + self._extent.notes()
 
     def _shown(self, time: Fraction, frame: Any) -> tuple[Fraction, Fraction] | None:
         duration = Fraction(frame.time_base) * (frame.duration or 0)
@@ -131,11 +143,8 @@ class VideoReader(Source):
             ) from error
 
     def _open_stream(self) -> None:
-        stream = best_pictures(self._container)
-        if stream is None:
-            undecodable = self._container.streams.video
-            pictures = "a stream that cannot be decoded" if undecodable else "no pictures"
-            raise ReadError(f"{self._path}: the file holds {pictures}, expected a film")
+        best = best_pictures(self._container)
+        stream = choose_stream(self._path, self._container, "video", self._choice, best)
         context = stream.codec_context
         if context.width:  # 0 where only a frame tells
             check_pixels(self._path, context.width, context.height, self._limits)
@@ -163,16 +172,24 @@ class VideoReader(Source):
         first = next(self._frames, None)
         if first is None:
             past = f" from {float(self._start)} s on" if self._start else ""
+            past += f" in part {self._part}" if self._part else ""
             raise ReadError(f"{self._path}: no frame can be decoded{past} (zero frames)")
         frame = first[1]
         check_pixels(self._path, frame.width, frame.height, self._limits)
         orientation = _orientation(frame)
-        visible = self._stated_size(frame)
-        shown = orientation.size(*(visible or (frame.width, frame.height)))
+        coded = (frame.width, frame.height)
+        visible = self._stated_size(frame) or stated_crop(self._path, self._number(), *coded)
+        shown = orientation.size(*(visible[2:] if visible else coded))
         width, height = size or shown
         bits = stored_bits(frame)
         self._converter = PixelConverter(
-            width=width, height=height, color=color, bits=bits, orientation=orientation, visible=visible
+            width=width,
+            height=height,
+            color=color,
+            bits=bits,
+            orientation=orientation,
+            visible=visible,
+            coded=coded,
         )
         self._frames = itertools.chain([first], self._frames)
         aspect = Fraction(self._stream.sample_aspect_ratio or 1) or Fraction(1)
@@ -191,14 +208,18 @@ class VideoReader(Source):
             last_shown=lambda: self._last_shown,
         )
 
-    def _stated_size(self, frame: av.VideoFrame) -> tuple[int, int] | None:
+    def _number(self) -> int:
+        """Of the stream among the films."""
+        return [stream.index for stream in self._container.streams.video].index(self._stream.index)
+
+    def _stated_size(self, frame: av.VideoFrame) -> Rectangle | None:
         """The true size of a film that our writer padded to an even one; None for all others."""
         comments = [v for k, v in self._container.metadata.items() if k.lower() == "comment"]
         for width in {frame.width, frame.width - 1}:
             for height in {frame.height, frame.height - 1}:
                 padded = (width, height) != (frame.width, frame.height)
                 if padded and STATED_SIZE.format(width, height) in comments:
-                    return width, height
+                    return 0, 0, width, height
         return None
 
     def _duration(self) -> Fraction | None:
@@ -228,10 +249,24 @@ class VideoReader(Source):
         timed = timeline.rising(self._decoded(), step=step)
         if not self._start:
             timed = self._from_first(timed)
+        if self._part is not None:
+            timed = part_of(timed, self._part)
         timed = timeline.between(timed, start=self._start, end=self._end) if self._windowed() else timed
         if self._fps is None:
             return timed
-        return timeline.at_rate(timed, rate=self._fps, last_duration=step)
+        return self._at_rate(timed, step)
+
+    def _at_rate(
+        self, timed: Iterator[tuple[Fraction, av.VideoFrame]], step: Fraction
+    ) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+        most = self._limits.max_repeats
+        try:
+            yield from timeline.at_rate(timed, rate=self._fps or step, last_duration=step, max_repeats=most)
+        except timeline.TooManyRepeatsError as error:
+            raise ReadError(
+                f"{self._path}: {error}: fps {float(self._fps or 0):g} would repeat frames more often than "
+                f"the limit of {most} for one, {timeline.REPEATS_IN_ALL * most} in all (max_repeats)"
+            ) from error
 
     def _from_first(
         self, timed: Iterator[tuple[Fraction, av.VideoFrame]]
@@ -243,17 +278,32 @@ class VideoReader(Source):
                 late = min(self._origin, max(Fraction(0), -time))
             yield time + late, frame
 
-    def _decoded(self) -> Iterator[tuple[Fraction | None, av.VideoFrame]]:
-        for time, frame in self._from_key_frame() if self._start else self._from_here():
+    def _decoded(self) -> Iterator[Timed]:
+        """The frames of the stream, from a key frame before the window on, at times from the file's start."""
+        frames = self._noted(self._from_key_frame() if self._start else self._from_here())
+        return frames if self._filter is None else self._deinterlaced(frames, self._filter)
+
+    def _noted(self, frames: Iterator[Timed]) -> Iterator[Timed]:
+        for time, frame in frames:
             self._extent.add(frame)
-            yield None if time is None else time - self._origin, frame
+            counted = None if time is None else time - self._origin
+            self._facts.add(counted, frame)
+            yield counted, frame
         self._extent.finish()
 
-    def _from_here(self) -> Iterator[tuple[Fraction | None, av.VideoFrame]]:
+    def _deinterlaced(self, frames: Iterator[Timed], filter: Filter) -> Iterator[Timed]:
+        try:
+            yield from deinterlaced(frames, filter)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise ReadError(
+                f"{self._path}: cannot be deinterlaced by {filter} ({one_line(error)})"
+            ) from error
+
+    def _from_here(self) -> Iterator[Timed]:
         context = alpha_decoder(self._stream) if self._color == "rgba" else None
         return decoded_frames(self._path, self._container, self._stream, context)
 
-    def _from_key_frame(self) -> Iterator[tuple[Fraction | None, av.VideoFrame]]:
+    def _from_key_frame(self) -> Iterator[Timed]:
         """Frames from a key frame on that is shown at or before the window's start.
 
         Containers find places by the time of decoding, or by no time at all: what came is looked at, and
@@ -261,7 +311,8 @@ class VideoReader(Source):
         """
         target = self._origin + self._start
         back = Fraction(0)
-        while finds_frames(self._container, self._stream) and target - back > self._origin:
+        whole = self._part is not None or self._filter is not None  # which look at the frames before
+        while not whole and finds_frames(self._container, self._stream) and target - back > self._origin:
             try:
                 self._container.seek(int((target - back) / self._stream.time_base), stream=self._stream)
                 frames = self._from_here()

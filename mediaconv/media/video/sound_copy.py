@@ -12,6 +12,7 @@ import av
 from mediaconv.errors import ReadError
 from mediaconv.media.files import one_line
 from mediaconv.media.libav import clock_origin, open_container
+from mediaconv.media.streams import choice_notes, choose_stream
 
 PRIMING = Fraction(1, 10)
 """Seconds before the start that a decoder may need to be whole from there on."""
@@ -26,13 +27,14 @@ class SoundCopy:
         output: Any,
         *,
         path: Path,
+        stream: Any,
         start: Fraction,
         end: Fraction | None,
     ) -> None:
         self._path = path
         self._source = source
         self._output = output
-        self._input_stream = source.streams.best("audio")
+        self._input_stream = stream
         self._stream = output.add_stream_from_template(self._input_stream)
         self._start, self._end = start, end
         self._packets = self._window()
@@ -46,16 +48,26 @@ class SoundCopy:
         *,
         start_seconds: float,
         duration_seconds: float | None,
+        choice: int | str | None = None,
     ) -> tuple[SoundCopy | None, str | None]:
-        """A copy of the best sound stream of `path` into `output`, or None and why there is none.
+        """A copy of a sound stream of `path` into `output`, or None; and what a user should know of it.
+
+        choice: the stream's number among the sounds or its language; None: the best one.
 
         Times of the copy are those of a `VideoReader` with the same window. Raises ReadError.
         """
         source = open_container(path)
-        stream = source.streams.best("audio")
-        if stream is None:
+        if not source.streams.audio:
             source.close()
             return None, f"{path.name} has no sound to copy"
+        try:
+            stream = choose_stream(path, source, "audio", choice, source.streams.best("audio"))
+        except ReadError as error:
+            source.close()
+            if choice is not None:
+                raise
+            return None, f"sound left out: {str(error).removeprefix(f'{path}: ')}"
+        notes = [] if choice is not None else choice_notes(source, "audio", stream, key="write.sound_stream")
         start = Fraction(start_seconds).limit_denominator(10**9)
         origin = clock_origin(source)
         end = None
@@ -63,12 +75,12 @@ class SoundCopy:
             first = Fraction(source.start_time or 0, av.time_base)
             end = max(first, origin + start) + Fraction(duration_seconds).limit_denominator(10**9)
         try:
-            copy = cls(source, output, path=path, start=origin + start, end=end)
+            copy = cls(source, output, path=path, stream=stream, start=origin + start, end=end)
         except (ValueError, av.error.FFmpegError):
             name = stream.codec_context.codec.canonical_name
             source.close()
             return None, f"sound left out: {output.format.name} files do not hold {name}; write .mkv"
-        return copy, None
+        return copy, notes[0] if notes else None
 
     def advance(self, time: Fraction, *, shift: Fraction = Fraction(0)) -> None:
         """Mux every packet that starts at or before `time` seconds, each `shift` seconds later."""

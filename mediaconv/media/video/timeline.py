@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import TypeVar
 
 Frame = TypeVar("Frame")
+REPEATS_IN_ALL = 100
 LEAD = 16  # as many as a codec may hold back
 
 
@@ -42,12 +43,22 @@ def rising(
         yield time, frame
 
 
+class TooManyRepeatsError(Exception):
+    """A constant rate repeats one frame, or all of them, more often than is allowed."""
+
+
 def at_rate(
-    frames: Iterable[tuple[Fraction, Frame]], *, rate: Fraction, last_duration: Fraction
+    frames: Iterable[tuple[Fraction, Frame]],
+    *,
+    rate: Fraction,
+    last_duration: Fraction,
+    max_repeats: int | None = None,
 ) -> Iterator[tuple[Fraction, Frame]]:
     """The frame shown at each tick of a constant rate: the last one at or before it.
 
     Ticks start at the first frame's time and end before the last frame's end.
+    Raises TooManyRepeatsError before a frame would be given `max_repeats` times or more, or all of them
+    together `REPEATS_IN_ALL` times as often.
 
     >>> pairs = [(Fraction(0), "a"), (Fraction(1), "b")]
     >>> [f for _, f in at_rate(pairs, rate=Fraction(2), last_duration=Fraction(1, 2))]
@@ -55,11 +66,17 @@ def at_rate(
     """
     start: Fraction | None = None
     shown: tuple[Fraction, Frame] | None = None
-    count = 0
+    count = repeats = 0
     for time, frame in frames:
         if start is None or shown is None:
             start = time
         else:
+            more = int((time - start) * rate) - count
+            repeats += max(0, more)
+            if max_repeats is not None and (more > max_repeats or repeats > REPEATS_IN_ALL * max_repeats):
+                raise TooManyRepeatsError(
+                    f"at {float(shown[0]):.3f} s one frame lasts {float(time - shown[0]):.3f} s"
+                )
             while start + count / rate < time:
                 yield start + count / rate, shown[1]
                 count += 1

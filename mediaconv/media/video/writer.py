@@ -109,15 +109,25 @@ class VideoWriter:
             self.abort()
 
     def copy_sound(
-        self, source: str | Path, *, start_seconds: float = 0.0, duration_seconds: float | None = None
+        self,
+        source: str | Path,
+        *,
+        start_seconds: float = 0.0,
+        duration_seconds: float | None = None,
+        stream: int | str | None = None,
     ) -> str | None:
         """Carry over the source's sound as it is, without encoding it again; call before the first `write`.
 
-        The window is the one that the frames were read with. Returns None, or in a line why the sound was
-        left out: no sound there, or a codec that this container does not hold. Raises ReadError, WriteError.
+        The window is the one that the frames were read with. stream: which sound of several, by its number
+        or language. Returns None, or in a line why the sound was left out (no sound there, a codec that this
+        container does not hold) or which of several was taken. Raises ReadError, WriteError.
         """
         sound, reason = SoundCopy.attach(
-            self._container, Path(source), start_seconds=start_seconds, duration_seconds=duration_seconds
+            self._container,
+            Path(source),
+            start_seconds=start_seconds,
+            duration_seconds=duration_seconds,
+            choice=stream,
         )
         self._sound = sound
         return reason

@@ -56,12 +56,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Trace:
-    """All layers of a stack for one input shape. axes: "channels" and the names of the others."""
+    """All layers of a stack for one input shape. axes: "channels" and the names of the others.
+
+    channel_names: of the input file's channels, where it tells them.
+    """
 
     axes: tuple[str, ...]
     shape: tuple[int, ...]
     rows: tuple[Row, ...]
     total: Row
+    channel_names: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         from mediaconv.nn.summary.trace_table import trace_text

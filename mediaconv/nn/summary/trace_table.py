@@ -38,6 +38,7 @@ def trace_json(made: Trace) -> dict[str, Any]:
     return {
         "axes": list(made.axes),
         "input_shape": list(made.shape),
+        "channel_names": list(made.channel_names),
         "convention": CONVENTION,
         "layers": [_row_json(row, made.axes) for row in made.rows],
         "totals": {
@@ -164,7 +165,8 @@ def _default_shape(module: nn.Module) -> list[int]:
 
 def _caption(made: Trace) -> str:
     named = ", ".join(f"{axis} {n}" for axis, n in zip(made.axes, made.shape, strict=True))
-    return f"input: {named}"
+    speakers = f" ({' '.join(made.channel_names)})" if made.channel_names else ""
+    return f"input: {named}{speakers}"
 
 
 def _moves(made: Trace) -> list[str]:

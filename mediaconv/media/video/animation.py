@@ -1,0 +1,234 @@
+"""Animations that FFmpeg has no decoder for, as film: WebP by Pillow, PNG of 16 bits with alpha by its parts.
+
+The interface is that of `VideoReader`. Each picture is what is seen of the canvas. Writes nothing.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import PIL.Image
+
+from mediaconv.errors import ReadError
+from mediaconv.media.files import one_line, read_head
+from mediaconv.media.image.decoders import PNG, from_bgr
+from mediaconv.media.image.reader import COLORS, resized
+from mediaconv.media.integrity.completeness import check_complete
+from mediaconv.media.limits import Limits, check_pixels
+from mediaconv.media.source import Chunk, Source
+from mediaconv.media.video import timeline
+from mediaconv.media.video.pictures import FALLBACK_RATE
+from mediaconv.media.video.video_info import VideoInfo
+
+Shown = tuple[Fraction, np.ndarray]
+"""How long a picture is seen in seconds, and the picture: (H, W, C) in RGB or RGBA."""
+DISPOSE_BACKGROUND, DISPOSE_PREVIOUS = 1, 2
+GRAY_ALPHA, RGB_ALPHA = 4, 6
+SHORTEST = Fraction(1, 100)
+"""Seconds: a picture that is shown for none is shown so long, as in FFmpeg."""
+
+
+def is_animation(head: bytes) -> bool:
+    """Whether a file is one of those that are read here, by its first bytes."""
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return head[12:16] == b"VP8X" and bool(head[20] & 2)
+    if (
+        not head.startswith(PNG)
+        or len(head) < 33
+        or head[24] != 16
+        or head[25] not in (GRAY_ALPHA, RGB_ALPHA)
+    ):
+        return False
+    return b"acTL" in head[: max(0, head.find(b"IDAT"))]
+
+
+class AnimationReader(Source):
+    """One animation; options as those of `VideoReader`. Raises ReadError, on opening and while reading."""
+
+    info: VideoInfo
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        size: tuple[int, int] | None = None,
+        fps: Fraction | float | None = None,
+        color: str = "rgb",
+        start_seconds: float = 0.0,
+        duration_seconds: float | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._path = Path(path)
+        self._limits = limits or Limits()
+        self._color, self._size = color, size
+        head = read_head(self._path)
+        check_complete(self._path, head)
+        self._pictures = _webp if head.startswith(b"RIFF") else _png
+        self._fps = None if fps is None else Fraction(fps).limit_denominator(1001 * 1000)
+        self._start = Fraction(start_seconds).limit_denominator(10**9)
+        self._end = None
+        if duration_seconds is not None:
+            self._end = self._start + Fraction(duration_seconds).limit_denominator(10**9)
+        self._last_shown: tuple[Fraction, Fraction] | None = None
+        first = next(self._frames(), None)
+        if first is None:
+            raise ReadError(f"{self._path}: no frame can be decoded from {start_seconds} s on (zero frames)")
+        height, width, channels = first[1].shape
+        self.info = VideoInfo(
+            channels=channels,
+            shape=(None, height, width),
+            scale=float(np.iinfo(first[1].dtype).max),
+            rate=self._fps or FALLBACK_RATE,
+            bit_depth=8 * first[1].itemsize,
+            time_base=1 / self._fps if self._fps else Fraction(1, 1000),
+            last_shown=lambda: self._last_shown,
+        )
+
+    def close(self) -> None:
+        """Nothing stays open between pictures."""
+
+    def chunks(self, size: int) -> Iterator[Chunk]:
+        """See `VideoReader.chunks`."""
+        block: list[np.ndarray] = []
+        times: list[Fraction] = []
+        for time, picture in self._frames():
+            block.append(picture)
+            times.append(time)
+            if len(block) == size:
+                yield Chunk(np.stack(block), times)
+                block, times = [], []
+        if block:
+            yield Chunk(np.stack(block), times)
+
+    def _frames(self) -> Iterator[tuple[Fraction, np.ndarray]]:
+        """Of the window, at their times from its start."""
+        frames: Iterator[tuple[Fraction, np.ndarray]] = self._timed()
+        if self._start or self._end is not None:
+            frames = timeline.between(frames, start=self._start, end=self._end)
+        if self._fps is not None:
+            last, most = 1 / self._fps, self._limits.max_repeats
+            frames = timeline.at_rate(frames, rate=self._fps, last_duration=last, max_repeats=most)
+        try:
+            for time, picture in frames:
+                yield time, self._coloured(picture)
+        except timeline.TooManyRepeatsError as error:
+            raise ReadError(
+                f"{self._path}: {error}: fps {float(self._fps or 0):g} would repeat frames more often than "
+                f"the limit of {most} for one (max_repeats)"
+            ) from error
+
+    def _timed(self) -> Iterator[tuple[Fraction, np.ndarray]]:
+        time = Fraction(0)
+        try:
+            for duration, picture in self._pictures(self._path, self._limits):
+                self._last_shown = (time - self._start, duration)
+                yield time, picture
+                time += duration or SHORTEST
+        except ReadError:
+            raise
+        except Exception as error:  # decoders of damaged files raise anything
+            raise ReadError(f"{self._path}: damaged: decoding stopped ({one_line(error)})") from error
+
+    def _coloured(self, picture: np.ndarray) -> np.ndarray:
+        picture = COLORS[self._color](picture)
+        if self._size is not None and self._size != (picture.shape[1], picture.shape[0]):
+            picture = resized(picture, self._size)
+        return np.ascontiguousarray(picture)
+
+
+def _webp(path: Path, limits: Limits) -> Iterator[Shown]:
+    with PIL.Image.open(path) as file:
+        check_pixels(path, *file.size, limits)
+        for index in range(getattr(file, "n_frames", 1)):
+            file.seek(index)
+            file.load()
+            yield Fraction(int(file.info.get("duration", 0)), 1000), np.asarray(file.convert("RGBA"))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One picture's place on the canvas, how long it is seen, and what becomes of it then."""
+
+    width: int
+    height: int
+    left: int
+    top: int
+    seconds: Fraction
+    dispose: int
+    over: bool
+    data: list[bytes]
+
+
+def _png(path: Path, limits: Limits) -> Iterator[Shown]:
+    content = path.read_bytes()
+    header = content[len(PNG) + 8 : len(PNG) + 21]
+    width, height = struct.unpack_from(">II", header)
+    check_pixels(path, width, height, limits)
+    canvas = np.zeros((height, width, 4), np.uint16)
+    for index, part in enumerate(_parts(content)):
+        before = canvas.copy()
+        area = np.s_[part.top : part.top + part.height, part.left : part.left + part.width]
+        picture = _decoded(header, part)
+        canvas[area] = _over(canvas[area], picture) if part.over else picture
+        yield part.seconds, canvas.copy()
+        if part.dispose == DISPOSE_BACKGROUND or (part.dispose == DISPOSE_PREVIOUS and index == 0):
+            canvas[area] = 0
+        elif part.dispose == DISPOSE_PREVIOUS:
+            canvas = before
+
+
+def _parts(content: bytes) -> Iterator[_Part]:
+    """A first picture (IDAT) without a control chunk before it is no part of the animation."""
+    part: _Part | None = None
+    for kind, body in _chunks(content):
+        if kind == b"fcTL":
+            if part is not None:
+                yield part
+            _, w, h, x, y, numerator, denominator, dispose, blend = struct.unpack(">IIIIIHHBB", body)
+            part = _Part(w, h, x, y, Fraction(numerator, denominator or 100), dispose, blend == 1, [])
+        elif kind == b"IDAT" and part is not None:
+            part.data.append(body)
+        elif kind == b"fdAT" and part is not None:
+            part.data.append(body[4:])
+    if part is not None:
+        yield part
+
+
+def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    offset = len(PNG)
+    while offset + 12 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, offset)
+        yield kind, content[offset + 8 : offset + 8 + length]
+        offset += 12 + length
+
+
+def _decoded(header: bytes, part: _Part) -> np.ndarray:
+    """As a PNG of its own: (height, width, 4), uint16."""
+    own = struct.pack(">II", part.width, part.height) + header[8:]
+    chunks = ((b"IHDR", own), (b"IDAT", b"".join(part.data)), (b"IEND", b""))
+    whole = PNG + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )
+    data = cv2.imdecode(np.frombuffer(whole, np.uint8), cv2.IMREAD_UNCHANGED)
+    if data is None:
+        raise ValueError("a picture of the animation cannot be decoded")
+    return from_bgr(data)
+
+
+def _over(below: np.ndarray, above: np.ndarray) -> np.ndarray:
+    """One picture over another, both with straight alpha, to the nearest."""
+    top = 65535.0
+    alpha, under = above[..., 3:] / top, below[..., 3:] / top
+    left = under * (1 - alpha)
+    whole = alpha + left
+    mixed = above[..., :3] * alpha + below[..., :3] * left
+    colours = np.divide(mixed, whole, out=np.zeros_like(mixed), where=whole > 0)
+    return np.rint(np.concatenate([colours, whole * top], axis=2)).astype(np.uint16)
