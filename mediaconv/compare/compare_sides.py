@@ -13,7 +13,7 @@ from mediaconv.compare.measure.session import Compared, compare_file, time_axis
 from mediaconv.compare.prove.verdict import Verdict
 from mediaconv.compare.report.index import write_index
 from mediaconv.compare.report.page import channel_rows, write_page
-from mediaconv.compare.report.table import columns, csv_text, summary
+from mediaconv.compare.report.table import columns, summary
 from mediaconv.compare.side_facts import side_row
 from mediaconv.engine.computation import Computations
 from mediaconv.errors import MediaError, UsageError
@@ -22,6 +22,7 @@ from mediaconv.run.jobs.perform import failure_of
 from mediaconv.run.jobs.plan import Job, make_plan
 from mediaconv.run.output.folder import open_output
 from mediaconv.run.output.own_files import OwnFiles
+from mediaconv.web.csv_text import csv_text
 from mediaconv.web.json_values import dumps
 
 COMPARE_JSON, CHANNELS_CSV, SUMMARY_CSV = "compare.json", "channels.csv", "summary.csv"

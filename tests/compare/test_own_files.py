@@ -15,11 +15,11 @@ import yaml
 from mediaconv.compare.causal_pair import causal_pair
 from mediaconv.compare.compare_sides import compare_sides
 from mediaconv.compare.comparison import Comparison
-from mediaconv.compare.report.table import csv_text
 from mediaconv.config import parse_config
 from mediaconv.errors import UsageError
 from mediaconv.filesystem import temporary_name
 from mediaconv.pipeline import find
+from mediaconv.web.csv_text import csv_text
 from tests.run.test_ownership import tree
 from tests.run.trees import unfinished
 

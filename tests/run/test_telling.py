@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import pty
@@ -17,7 +18,7 @@ import soundfile
 
 from mediaconv.run.jobs.dry_run import forecast
 from mediaconv.run.jobs.plan import Job
-from mediaconv.run.jobs.result import Failure, JobResult, Outcome
+from mediaconv.run.jobs.result import Failure, JobResult, Outcome, clipped_note
 from mediaconv.run.report.progress import LineReporter, QuietReporter
 from mediaconv.run.report.summary import Summary
 from mediaconv.run.resume.status import read_status
@@ -194,17 +195,18 @@ def test_plain_lines_come_now_and_then_and_failures_at_once(
     reporter.begin(100, 7, 2)
     result = JobResult([], 0.0, (1, 1), (1, 1), None)
     reporter.started(0, Job("film.mp4", Path("film.mp4"), Path("out")))
+    clock[0] += 2.5  # loading libraries
+    reporter.advanced(0, 1, 100, 0.1)
     for i in range(40):
-        clock[0] += 0.1
+        clock[0] += 0.4
         reporter.ended(ended(f"{i}.png", result=result))
-    clock[0] += 2
+    clock[0] += 4
     reporter.advanced(0, 25, 100, 2.5)
     reporter.ended(ended("x.png", failure=Failure("read", "is empty")))
     assert capsys.readouterr().err.splitlines() == [
         "100 files to convert, 7 done already; up to 2 workers",
-        "[20/100] 19.png, 8.0 s left",
-        "[40/100] 39.png, 6.0 s left",
-        "[40/100] film.mp4: 2.5 s of 10.0 s, 0.42 x real time, 18.0 s left",
+        "[19/100] 18.png, 43.1 s left",
+        "[40/100] film.mp4: 2.5 s of 10.0 s, 0.11 x real time, 1:02 left",
         "failed: x.png: read: is empty",
     ]
 
@@ -233,3 +235,51 @@ def test_notes_are_told_once_with_their_inputs() -> None:
         {"input": "b", "note": "other"},
         {"input": "c", "note": "rate rounded to 3"},
     ]
+
+
+def test_an_estimate_forgets_a_slow_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("mediaconv.run.report.progress.time.monotonic", lambda: clock[0])
+    reporter = QuietReporter()
+    reporter.begin(1000, 0, 1)
+    result = JobResult([], 0.0, (1, 1), (1, 1), None)
+    clock[0] = 60.0  # the first file compiles kernels
+    reporter.ended(ended("0", result=result))
+    assert reporter.remaining() == ""  # of one file nothing is foretold
+    for i in range(1, 41):
+        clock[0] += 1.0
+        reporter.ended(ended(str(i), result=result))
+    assert reporter.remaining() == ", 15:59 left"
+
+
+def test_clipped_values_of_many_files_are_one_line() -> None:
+    summary = Summary("out", seconds=1.0)
+    for i in range(13):
+        notes = [clipped_note(1000 + i), "other"]
+        summary.add(ended(f"{i}.wav", result=JobResult([], 0.0, (1, 8), (2, 8), 1.0, 1000 + i, notes)))
+    told = [line for line in summary.lines() if "clipped" in line]
+    assert told == [
+        "note: 0.wav and 12 more: 13,078 values lay outside the range of the file and were clipped in all"
+    ]
+    assert "note: 0.wav and 12 more: other" in summary.lines()
+
+
+def test_results_are_a_table_and_csv(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in" / "=cmd|' C calc'!A0.wav", np.zeros(800), 8000)
+    (tmp_path / "in" / "long").mkdir()
+    soundfile.write(tmp_path / "in" / "long" / ("x" * 100 + ".wav"), np.zeros(1600), 8000)
+    (tmp_path / "in" / "zz.wav").write_text("no sound")
+    config = write_config(tmp_path / "c.yaml", tmp_path / "in", tmp_path / "out", **SOUND)
+    run_program("run", config, "--executor", "serial", cwd=tmp_path)
+    table = run_program("status", "out", "--table", cwd=tmp_path).stdout.splitlines()
+    assert table[0].split()[:4] == ["input", "status", "took", "length"]
+    assert all(len(line) <= 120 for line in table[:4])
+    states = [next(word for word in line.split() if word in ("done", "failed")) for line in table[1:4]]
+    assert states == ["done", "done", "failed"]
+    told = run_program("status", "out", "--csv", cwd=tmp_path).stdout
+    rows = list(csv.DictReader(told.splitlines()))
+    assert rows[0]["input"] == "'=cmd|' C calc'!A0.wav"
+    assert (rows[0]["output_shape"], rows[0]["files"], rows[0]["media_seconds"]) == ("3x800", "3", "0.1")
+    assert (rows[2]["status"], rows[2]["stage"]) == ("failed", "read")
+    assert run_program("status", "out", "--csv", "--json", cwd=tmp_path).returncode == 2

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
-from mediaconv.web.json_values import plain
 
 ACROSS = 6
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -94,28 +90,6 @@ def terminal_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Seque
             table.add_row(column.label, *(shown(row.get(column.key), column) for row in part))
         tables.append(table)
     return Group(*tables)
-
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What a cell begins with that a spreadsheet computes."""
-
-
-def csv_text(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str:
-    """CSV with a header; a number that is not there is an empty cell.
-
-    A text that a spreadsheet would take for a formula (a file called `=1+1.png`) gets a quote before it.
-    """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(keys)
-    for row in rows:
-        cells = (plain(row.get(key)) for key in keys)
-        writer.writerow(["" if cell is None else _inert(cell) for cell in cells])
-    return out.getvalue()
-
-
-def _inert(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 def summary(

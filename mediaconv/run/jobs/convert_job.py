@@ -19,7 +19,7 @@ from mediaconv.filesystem import NotAFileError
 from mediaconv.pipeline import Pipeline, Source
 from mediaconv.run.jobs.identity import content_hash, input_identity
 from mediaconv.run.jobs.plan import Job
-from mediaconv.run.jobs.result import JobResult, OutputFile
+from mediaconv.run.jobs.result import JobResult, OutputFile, clipped_note
 from mediaconv.run.output.staging import Staging
 
 
@@ -99,7 +99,7 @@ def write_outputs(
             sink.abort()
         notes = [*source.notes(), *computation.notes, *sink.notes()]
         if converted.clipped:
-            notes.append(f"{converted.clipped} values lay outside the range of the file and were clipped")
+            notes.append(clipped_note(converted.clipped))
         yield Written(**vars(converted), paths=paths, notes=notes)
         staging.commit()
 

@@ -8,6 +8,11 @@ from typing import Any
 from mediaconv.run.jobs.plan import Job
 
 
+def clipped_note(count: int) -> str:
+    """The note of an input of which so many values were clipped."""
+    return f"{count:,} values lay outside the range of the file and were clipped"
+
+
 @dataclass(frozen=True)
 class OutputFile:
     """A file that was written: its name in the job's target folder, and what was verified of it.

@@ -12,11 +12,12 @@ from mediaconv.run.executors.protocol import Watch
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.jobs.result import Outcome
 from mediaconv.run.report.formatting import counted, duration, escaped, speed
+from mediaconv.run.report.moving_rate import MovingRate
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-LINE_SECONDS = 2.0
+LINE_SECONDS = 10.0
 """Least time between two plain lines of progress; failures are told at once."""
 
 
@@ -42,6 +43,7 @@ class _Current:
     steps: int = 0
     total: int | None = None
     media_seconds: float | None = None
+    rate: MovingRate = field(default_factory=MovingRate)
 
     @property
     def fraction(self) -> float:
@@ -57,8 +59,9 @@ class _Current:
             parts += [f"{duration(self.media_seconds)}{of}", speed(self.media_seconds, spent)]
         elif self.fraction:
             parts.append(f"{self.fraction:.0%}")
-        if 0 < self.fraction < 1 and spent > 1:
-            parts.append(f"{duration(spent / self.fraction - spent)} left")
+        left = self.rate.remaining(1.0)
+        if left is not None:
+            parts.append(f"{duration(left)} left")
         return ", ".join(parts)
 
 
@@ -69,11 +72,12 @@ class QuietReporter:
         self._traces = traces
         self.jobs = self.done = self.failed = 0
         self.current: dict[int, _Current] = {}
+        self._rate = MovingRate()
 
     def begin(self, jobs: int, skipped: int, workers: int, *, caution: str = "") -> None:
         """See Reporter."""
         self.jobs = jobs
-        self._began = time.monotonic()
+        self._rate.add(0)
 
     def started(self, worker: int, job: Job) -> None:
         """See Watch."""
@@ -83,6 +87,7 @@ class QuietReporter:
         """See Watch."""
         now = self.current[worker]
         now.steps, now.total, now.media_seconds = steps, total, media_seconds
+        now.rate.add(now.fraction)
 
     def stopped(self, worker: int) -> None:
         """See Watch."""
@@ -96,8 +101,11 @@ class QuietReporter:
         """See Reporter."""
         if outcome.failure is None:
             self.done += 1
+        else:
+            self.failed += 1
+        self._rate.add(self.done + self.failed)
+        if outcome.failure is None:
             return
-        self.failed += 1
         if self._traces and outcome.failure.trace:
             for line in outcome.failure.trace.splitlines():
                 self.say(line)
@@ -113,11 +121,8 @@ class QuietReporter:
 
     def remaining(self) -> str:
         """`, 1:20 left`, once there is something to tell it by."""
-        ended = self.done + self.failed
-        if not 0 < ended < self.jobs:
-            return ""
-        spent = time.monotonic() - self._began
-        return f", {duration(spent / ended * (self.jobs - ended))} left"
+        left = self._rate.remaining(self.jobs) if self.done + self.failed > 1 else None
+        return "" if left is None else f", {duration(left)} left"
 
 
 class LineReporter(QuietReporter):

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from mediaconv.run.jobs.result import Outcome
+from mediaconv.run.jobs.result import Outcome, clipped_note
 from mediaconv.run.report.formatting import counted, duration, escaped, speed
 
 SHOWN = 20
@@ -19,6 +19,7 @@ class Summary:
 
     files: inputs converted. channels: files that they became. media_seconds: length of the inputs in time.
     notes: what a user should know (a rounded rate, clipped values), with the input's name.
+    clipped: how many values were clipped, by the inputs that have any.
     unfit: failures for which the configuration is to blame, not the file.
     stopped: why the run ended early, or nothing; left: inputs that it therefore did not end.
     """
@@ -33,6 +34,7 @@ class Summary:
     retried: int = 0
     failures: list[dict[str, str]] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
+    clipped: dict[str, int] = field(default_factory=dict)
     unfit: int = 0
     left: int = 0
     stopped: str = ""
@@ -53,6 +55,8 @@ class Summary:
             self.bytes += sum(file.bytes for file in result.outputs)
             self.media_seconds += result.media_seconds or 0.0
             self.notes += [(outcome.job.name, note) for note in result.notes]
+            if result.clipped:
+                self.clipped[outcome.job.name] = result.clipped
 
     @property
     def exit_code(self) -> int:
@@ -110,9 +114,13 @@ class Summary:
         return [escaped(line) for line in [*lines, f"outputs: {self.output}"]]
 
     def _noted(self) -> list[str]:
-        """Each note once, with the inputs that it is about."""
-        counts = Counter(note for _, note in self.notes)
-        first = {note: name for name, note in reversed(self.notes)}
+        """Each note once, with the inputs that it is about; those of clipped values added up to one."""
+        clipped = {clipped_note(count) for count in self.clipped.values()}
+        notes = [(name, note) for name, note in self.notes if note not in clipped]
+        whole = clipped_note(sum(self.clipped.values())) + " in all" * (len(self.clipped) > 1)
+        notes += [(name, whole) for name in self.clipped]
+        counts = Counter(note for _, note in notes)
+        first = {note: name for name, note in reversed(notes)}
         lines = [
             f"note: {first[note]}{f' and {count - 1} more' if count > 1 else ''}: {note}"
             for note, count in counts.most_common(SHOWN)

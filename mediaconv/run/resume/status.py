@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ class Status:
     done: complete and unchanged. failed: stage and reason of the last run. missing: not run yet, or outputs
     are gone or damaged. stale: done, but of another input, configuration, weights or version, or the input is
     gone. What an earlier run did counts too where the last one's patterns leave it out.
+    rows: the last row of every input that has one.
     """
 
     output: str
@@ -36,6 +38,7 @@ class Status:
     failed: dict[str, Row] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     stale: dict[str, str] = field(default_factory=dict)
+    rows: Mapping[str, Row] = field(default_factory=dict, repr=False)
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -89,7 +92,7 @@ def read_status(where: str | Path) -> Status:
         ]
         there = [job for job in others if _is_there(job)]
         rest = survey(there, surveyed.rows, output, run_identity(config))
-    status = Status(where)
+    status = Status(where, rows=surveyed.rows)
     status.done = sorted(job.name for job in [*surveyed.skipped, *rest.skipped])
     for job, reason in sorted([*surveyed.todo, *rest.todo], key=lambda entry: entry[0].name):
         if reason == FAILED_BEFORE:
