@@ -214,13 +214,13 @@ def check_saved(
     start = [first.push(chunk) for chunk in chunks[:middle]]
     taken, file = first.get_state(), io.BytesIO()
     torch.save(first.state_dict(), file)
-    twin = first.copy()
+    duplicate = first.copy()
     close(torch.cat([*start, run(first, chunks[middle:])], axis + 2), whole, tolerance, "before saving")
     file.seek(0)
     loaded = stream(module, axis=axis)
     loaded.load_state_dict(torch.load(file))
     close(torch.cat([*start, run(loaded, chunks[middle:])], axis + 2), whole, tolerance, "from a file")
-    close(torch.cat([*start, run(twin, chunks[middle:])], axis + 2), whole, tolerance, "copy")
+    close(torch.cat([*start, run(duplicate, chunks[middle:])], axis + 2), whole, tolerance, "copy")
     first.set_state(taken)
     close(torch.cat([*start, run(first, chunks[middle:])], axis + 2), whole, tolerance, "set back")
 

@@ -77,7 +77,7 @@ class _ImageSource(Source):
             check_pixels(path, *options.size, limits)
         image = read_image(path, color=options.color, size=options.size, limits=limits)
         self._data = image.data
-        self._pictures = image.pictures
+        self._images = image.images
         height, width, channels = image.data.shape
         self.info = SourceInfo(
             channels=channels,
@@ -94,9 +94,9 @@ class _ImageSource(Source):
         self._data = self._data[:0]
 
     def notes(self) -> list[str]:
-        if self._pictures == 1:
+        if self._images == 1:
             return []
-        return [f"the file holds {self._pictures} pictures, of which the first was read"]
+        return [f"the file holds {self._images} pictures, of which the first was read"]
 
 
 class _ImageWriter:

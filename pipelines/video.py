@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import fnmatch
 import glob
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from mediaconv.errors import UsageError, WriteError
-from mediaconv.media.files import read_head
 from mediaconv.media.image.grid import tile
 from mediaconv.media.image.reader import IMAGE_SUFFIXES
+from mediaconv.media.input_file import read_head
 from mediaconv.media.limits import Limits, PictureSize, check_pixels
 from mediaconv.media.samples import SampleFormat
 from mediaconv.media.sinks import (
@@ -31,7 +31,7 @@ from mediaconv.media.sinks import (
     rgb_refusal,
 )
 from mediaconv.media.streams import StreamChoice
-from mediaconv.media.video.animation import AnimationReader, is_animation
+from mediaconv.media.video.animated_images import AnimationReader, is_animation
 from mediaconv.media.video.codecs import PRESETS, Wish, choose, codec_for
 from mediaconv.media.video.deinterlace import Filter
 from mediaconv.media.video.reader import VIDEO_SUFFIXES, VideoReader
@@ -104,11 +104,18 @@ class VideoWrite(Options):
     layout: Literal["channels", "rgb", "grid", "tensor"] = Field(
         "channels", description="a file per channel, three channels as colour, all tiled, or raw values"
     )
-    sound: Literal["drop", "keep"] = Field("drop", description="keep: copy the source's into every output")
+    audio: Literal["drop", "keep"] = Field("drop", description="keep: copy the source's into every output")
 
-    sound_stream: StreamChoice = Field(
+    audio_stream: StreamChoice = Field(
         None, description="which sound of several is kept: its number from 0, or its language"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and "sound" in value:
+            raise ValueError(f"sound: is called audio now; write audio: {value['sound']}")
+        return value
 
     @model_validator(mode="after")
     def _fits(self) -> VideoWrite:
@@ -341,20 +348,20 @@ class _FilmWriter:
             lossless=options.lossless,
             bit_depth=options.bit_depth,
         )
-        if options.sound == "keep":
-            self._copy_sound(writer)
+        if options.audio == "keep":
+            self._copy_audio(writer)
         return writer
 
-    def _copy_sound(self, writer: VideoWriter) -> None:
-        origin = self._source.sound
+    def _copy_audio(self, writer: VideoWriter) -> None:
+        origin = self._source.audio
         if origin is None:
-            self._remarks.append("sound: keep: the source has no sound")
+            self._remarks.append("audio: keep: the source has no sound")
             return
-        remark = writer.copy_sound(
+        remark = writer.copy_audio(
             origin.path,
             start_seconds=origin.start_seconds,
             duration_seconds=origin.duration_seconds,
-            stream=self._options.sound_stream,
+            stream=self._options.audio_stream,
         )
         if remark:
             self._remarks.append(remark)

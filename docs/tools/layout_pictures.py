@@ -12,7 +12,7 @@ import numpy as np
 
 from mediaconv.draw.scene.cells import Look, box_corners, draw_cell
 from mediaconv.draw.scene.figure import Figure
-from mediaconv.draw.scene.shapes import Scene
+from mediaconv.draw.scene.scene import Scene
 
 _CELL = 38.0
 _ROLES = ("output", "usedpad")

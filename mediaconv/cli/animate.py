@@ -190,7 +190,7 @@ def _of_kind(
         demo_lengths,
         numbers_of,
         set_kernel,
-        standard_twin,
+        standard_counterpart,
     )
     from mediaconv.errors import UsageError
 
@@ -204,18 +204,18 @@ def _of_kind(
         layer["kernel_size"] = tuple(weight.shape)
     module = demo_layer(kind, **layer)
     dims = int(kind[-2])
-    twin = standard_twin(module) if beside else None
-    for each in (module, twin):
+    counterpart = standard_counterpart(module) if beside else None
+    for each in (module, counterpart):
         if weight is not None and each is not None:
             set_kernel(each, weight)
     if values is not None:
         x = numbers_of(values, dims, "values")
-        return drawn(module, x.expand(int(module.in_channels), *x.shape), beside=twin, **options)  # type: ignore[arg-type]
+        return drawn(module, x.expand(int(module.in_channels), *x.shape), beside=counterpart, **options)  # type: ignore[arg-type]
     lengths = demo_lengths(module) if size is None else size * dims if len(size) == 1 else size
     if len(lengths) != dims or min(lengths) < 1:
         raise UsageError(f"size: got {list(lengths)}, expected {dims} lengths of at least 1")
     x = demo_input(int(module.in_channels), lengths)  # type: ignore[arg-type]
-    return drawn(module, x, beside=twin, **options)
+    return drawn(module, x, beside=counterpart, **options)
 
 
 def _of_config(
@@ -226,17 +226,17 @@ def _of_config(
     beside: str | None,
     options: dict[str, Any],
 ) -> Animation:
-    from mediaconv.draw.animate.configured import animate_config
+    from mediaconv.draw.animate.configured_layers import animate_config
     from mediaconv.guide.stack_only import load_stack_only
 
     config = load_stack_only(Path(path), overrides=overrides, input=input)
-    twin = None
+    counterpart = None
     if beside:
         from mediaconv.compare.causal_pair import causal_pair
 
-        twin = causal_pair(config)[1].config
+        counterpart = causal_pair(config)[1].config
     return animate_config(
-        config, layer=name, input=None if input is None else Path(input), beside=twin, **options
+        config, layer=name, input=None if input is None else Path(input), beside=counterpart, **options
     )
 
 

@@ -26,7 +26,7 @@ def info(
     from mediaconv.run.report.formatting import escaped
 
     if inputs:
-        from mediaconv.guide.describe import describe_input
+        from mediaconv.guide.describe_input import describe_input
 
         found = [describe_input(path) for path in inputs]
         if json:

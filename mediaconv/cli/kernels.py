@@ -19,7 +19,7 @@ def kernels(json: JsonOption = False, debug: DebugOption = False) -> None:
 
 
 def _rows() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    from mediaconv.layers.filters.options import KERNELS
+    from mediaconv.layers.filters.filter_keys import KERNELS
     from mediaconv.layers.keys.initializers import INITIALIZERS
 
     return (

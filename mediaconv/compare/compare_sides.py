@@ -12,7 +12,7 @@ from mediaconv.compare.comparison import REPORT, Comparison
 from mediaconv.compare.measure.session import Compared, compare_file, time_axis
 from mediaconv.compare.prove.verdict import Verdict
 from mediaconv.compare.report.index import write_index
-from mediaconv.compare.report.page import channel_rows, write_page
+from mediaconv.compare.report.report_page import channel_rows, write_page
 from mediaconv.compare.report.table import columns, summary
 from mediaconv.compare.side_facts import side_row
 from mediaconv.engine.computation import Computations

@@ -8,7 +8,7 @@ from typing import Any
 
 from mediaconv.compare.causal_pair import Side
 from mediaconv.compare.measure.session import Compared
-from mediaconv.compare.measure.timeline import in_words
+from mediaconv.compare.measure.step_times import in_words
 from mediaconv.compare.prove.verdict import Verdict, counted_steps, judge_model
 from mediaconv.engine.computation import Computation
 from mediaconv.nn.streaming.protocol import axis_map

@@ -20,7 +20,7 @@ from mediaconv.compute import loops as k
 from mediaconv.errors import ComputeError
 from mediaconv.nn import Sequential
 from mediaconv.nn.geometry import Window
-from mediaconv.nn.layers.conv import CausalConv2d, CausalConv3d, Conv2d, Conv3d
+from mediaconv.nn.layers.convolution import CausalConv2d, CausalConv3d, Conv2d, Conv3d
 
 CONVOLUTIONS = (Conv2d, Conv3d, CausalConv2d, CausalConv3d)
 MAX_TAPS = 1024

@@ -14,7 +14,7 @@ from mediaconv.config.run_config import RayOptions, RunConfig
 from mediaconv.config.section import Named
 from mediaconv.config.weights_file import WeightsFile
 from mediaconv.layers import LAYERS
-from mediaconv.layers.filters.options import KERNELS
+from mediaconv.layers.filters.filter_keys import KERNELS
 from mediaconv.layers.keys.initializers import INITIALIZERS
 from mediaconv.media.limits import Limits
 

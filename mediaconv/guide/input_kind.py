@@ -108,7 +108,7 @@ def _pictures(path: Path) -> int:
     from mediaconv.media.image.reader import read_image
 
     try:
-        return read_image(path).pictures
+        return read_image(path).images
     except ReadError:
         return 1
 

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, JsonValue
 from mediaconv.config.problems import Problem, shown
 from mediaconv.config.validation_context import ValidationContext
 from mediaconv.config.values import Count, Sizes
-from mediaconv.layers.filters.options import FirKernel, KernelField
+from mediaconv.layers.filters.filter_keys import FirKernel, KernelField
 from mediaconv.layers.keys.initializers import InitializerField
 from mediaconv.layers.keys.inline_numbers import Bias, Weight, shape_of
 from mediaconv.layers.keys.padding_keys import Padding, PaddingMode, causal_padding_problems

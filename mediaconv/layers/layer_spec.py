@@ -21,7 +21,7 @@ from mediaconv.errors import nearest
 if TYPE_CHECKING:
     from torch import nn
 
-    from mediaconv.layers.memory import MemoryBudget, Signal
+    from mediaconv.layers.memory_budget import MemoryBudget, Signal
 
 Layers = tuple["LayerSpec", ...]
 _TIME_AXIS = integer(0, 1)

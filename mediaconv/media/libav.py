@@ -11,7 +11,7 @@ import av
 import av.logging
 
 from mediaconv.errors import ReadError
-from mediaconv.media.files import describe, one_line, read_head
+from mediaconv.media.input_file import describe, one_line, read_head
 from mediaconv.media.integrity.completeness import check_complete
 
 av.logging.set_level(None)  # FFmpeg's own words about a damaged file stay off the user's terminal

@@ -36,7 +36,7 @@ class Orientation:
             return 180 if self.flip_rows else 0
         return 90 if columns else 270
 
-    def apply(self, picture: np.ndarray) -> np.ndarray:
+    def apply(self, image: np.ndarray) -> np.ndarray:
         """Shape: (H, W, C) to (H, W, C) or (W, H, C); a view.
 
         >>> Orientation(transpose=True, flip_columns=True).apply(np.array([[[1], [2]]]))[..., 0]
@@ -44,12 +44,12 @@ class Orientation:
                [2]])
         """
         if self.transpose:
-            picture = picture.swapaxes(0, 1)
+            image = image.swapaxes(0, 1)
         if self.flip_rows:
-            picture = picture[::-1]
+            image = image[::-1]
         if self.flip_columns:
-            picture = picture[:, ::-1]
-        return picture
+            image = image[:, ::-1]
+        return image
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height shown, of a stored width and height; its own inverse."""

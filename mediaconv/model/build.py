@@ -10,7 +10,7 @@ from mediaconv.errors import UsageError
 from mediaconv.layers import BuildContext, walk
 from mediaconv.layers.construct import build_sequence, iter_bound_layers
 from mediaconv.layers.keys.random_weights import seed_parameters
-from mediaconv.layers.memory import MemoryBudget, Signal
+from mediaconv.layers.memory_budget import MemoryBudget, Signal
 from mediaconv.model.weights import apply_weights, load_weights
 from mediaconv.pipeline import Pipeline
 

@@ -12,13 +12,13 @@ from mediaconv.nn.convert import (
     register_residual,
     to_streaming,
 )
-from mediaconv.nn.export.files import write_step
-from mediaconv.nn.export.step import export_step
+from mediaconv.nn.export.exported_step import export_step
+from mediaconv.nn.export.step_files import write_step
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.graph.opaque import opaque
 from mediaconv.nn.layers.containers import Branches, Residual, Sequential
-from mediaconv.nn.layers.conv import CausalConv1d, CausalConv2d, CausalConv3d, Conv1d, Conv2d, Conv3d
-from mediaconv.nn.layers.deform import CausalDeformConv2d, CausalDeformConv3d, DeformConv2d, DeformConv3d
+from mediaconv.nn.layers.convolution import CausalConv1d, CausalConv2d, CausalConv3d, Conv1d, Conv2d, Conv3d
+from mediaconv.nn.layers.deformable import CausalDeformConv2d, CausalDeformConv3d, DeformConv2d, DeformConv3d
 from mediaconv.nn.layers.gates import Gate, Gated
 from mediaconv.nn.layers.norms import (
     BatchNorm1d,

@@ -35,21 +35,21 @@ OUTPUTS = 6
 MOST_STEPS = 2**21
 
 
-def check_conversion(module: nn.Module, twin: nn.Module, example: Tensor | None = None) -> None:
-    """Run both on one input and compare: the twin on the whole, and in ragged chunks along axis 0.
+def check_conversion(module: nn.Module, converted: nn.Module, example: Tensor | None = None) -> None:
+    """Run both on one input and compare: the conversion on the whole, and in ragged chunks along axis 0.
 
     example: (N, C, ...); without one, noise of a shape that the model takes.
     Raises TypeError where the values differ, or where no input was found that the model takes.
     """
     if any(t.is_meta for t in (*module.parameters(), *module.buffers())):
         return  # there are no values to compare
-    with torch.no_grad(), _at_rest(module), _at_rest(twin):
+    with torch.no_grad(), _at_rest(module), _at_rest(converted):
         if example is None:
-            example, whole = _first_taken(module, twin)
+            example, whole = _first_taken(module, converted)
         else:
             whole = module(example.clone())
-        _compare(twin(example.clone()), whole, type(module).__name__, "on the whole")
-        _compare(_in_chunks(twin, example), whole, type(module).__name__, "in chunks")
+        _compare(converted(example.clone()), whole, type(module).__name__, "on the whole")
+        _compare(_in_chunks(converted, example), whole, type(module).__name__, "in chunks")
 
 
 @contextmanager
@@ -75,13 +75,13 @@ def _at_rest(module: nn.Module) -> Iterator[None]:
                 part._forward_hooks, part._forward_pre_hooks = after, before
 
 
-def _first_taken(module: nn.Module, twin: nn.Module) -> tuple[Tensor, Tensor]:
+def _first_taken(module: nn.Module, converted: nn.Module) -> tuple[Tensor, Tensor]:
     """An input that the model takes, and what it gives."""
     tensors = itertools.chain(module.parameters(), module.buffers())
     known = next((t for t in tensors if t.is_floating_point()), torch.zeros(()))
     generator = torch.Generator().manual_seed(0)
     reason: Exception | None = None
-    for shape in _shapes(twin):
+    for shape in _shapes(converted):
         x = torch.randn(shape, generator=generator).to(known.device, known.dtype)
         try:
             y = module(x.clone())
@@ -97,24 +97,24 @@ def _first_taken(module: nn.Module, twin: nn.Module) -> tuple[Tensor, Tensor]:
     )
 
 
-def _shapes(twin: nn.Module) -> Iterator[tuple[int, ...]]:
+def _shapes(converted: nn.Module) -> Iterator[tuple[int, ...]]:
     """Input shapes to try: of channels that the layers state, then of others; short, then longer."""
-    dims = count_axes(twin)
-    stated = [getattr(layer, name, None) for _, layer in leaves(twin) for name in STATED]
+    dims = count_axes(converted)
+    stated = [getattr(layer, name, None) for _, layer in leaves(converted) for name in STATED]
     known = [n for n in stated if isinstance(n, int) and n > 1]
     for factor, count in itertools.product((1, 8, 64), [dims] if dims else (1, 2, 3)):
-        lengths = [_length(twin, axis, factor) for axis in range(count)]
+        lengths = [_length(converted, axis, factor) for axis in range(count)]
         for channels in dict.fromkeys((*known[:1], *CHANNELS, *known)):
             try:
-                output_channels(twin, channels)
+                output_channels(converted, channels)
             except ValueError:
                 continue
             yield (2, channels, *lengths)
 
 
-def _length(twin: nn.Module, axis: int, factor: int) -> int:
+def _length(converted: nn.Module, axis: int, factor: int) -> int:
     """Steps along an axis that give some outputs, in whole blocks of the strides."""
-    along = axis_map(twin, axis)
+    along = axis_map(converted, axis)
     wanted = factor * (OUTPUTS if axis == 0 else OUTPUTS // 3)
     length = math.lcm(along.input_period, 2 if along.input_period < OUTPUTS else 1)
     while length < MOST_STEPS:
@@ -127,13 +127,15 @@ def _length(twin: nn.Module, axis: int, factor: int) -> int:
     return length
 
 
-def _in_chunks(twin: nn.Module, x: Tensor) -> Tensor:
+def _in_chunks(converted: nn.Module, x: Tensor) -> Tensor:
     """Streamed along axis 0: a step, nothing, two steps, a half of the rest, the rest."""
     length = x.shape[2]
     cuts = [0, *sorted(min(length, n) for n in (1, 1, 3, (3 + length) // 2)), length]
-    state = init_state(twin, 0)
-    parts = [step(twin, x[:, :, a:b].clone(), state, axis=0, last=False) for a, b in itertools.pairwise(cuts)]
-    return torch.cat([*parts, step(twin, x[:, :, :0].clone(), state, axis=0, last=True)], 2)
+    state = init_state(converted, 0)
+    parts = [
+        step(converted, x[:, :, a:b].clone(), state, axis=0, last=False) for a, b in itertools.pairwise(cuts)
+    ]
+    return torch.cat([*parts, step(converted, x[:, :, :0].clone(), state, axis=0, last=True)], 2)
 
 
 def _compare(ours: Tensor, whole: Tensor, name: str, how: str) -> None:

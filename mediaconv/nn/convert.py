@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mediaconv.nn.conversion_check import check_conversion
 from mediaconv.nn.geometry import AxisMap
-from mediaconv.nn.layers import conv, norms, pooling, resize, shuffle, transposed
+from mediaconv.nn.layers import convolution, norms, pooling, resize, shuffle, transposed
 from mediaconv.nn.layers.containers import Branches, Residual, Sequential
 from mediaconv.nn.layers.gates import Gated
 from mediaconv.nn.layers.padding import Pad
@@ -39,13 +39,13 @@ def to_streaming(
     output: str | int | None = None,
     causal: bool = False,
 ) -> nn.Module:
-    """A streaming twin of a torch model: it shares the parameters and has the same `state_dict` keys.
+    """A torch model as one that streams: it shares the parameters and has the same `state_dict` keys.
 
-    What is converted is checked once: both run on one input, the twin also in chunks, in eval mode.
+    What is converted is checked once: both run on one input, the result also in chunks, in eval mode.
     example: that input, (N, C, ...); by default noise of a shape that the model takes. With it a model of
         anything else, or a `torch.export.ExportedProgram`, is captured as a graph of its operations along
         `axis` (after the channels), and checked in chunks against itself. What needs the whole input is held
-        to the end, with a line in the twin's `notes`.
+        to the end, with a line in the result's `notes`.
     output: which tensor of a captured model's result, by name or number, where it has several.
     causal: refuse a captured model in which anything needs the whole input.
 
@@ -62,14 +62,14 @@ def to_streaming(
     if not isinstance(module, nn.Module):
         return _captured(module, example, axis, output, causal)
     try:
-        twin = convert(module)
+        converted = convert(module)
     except TypeError:
         if example is None:
             raise
         return _captured(module, example, axis, output, causal)
-    if twin is not module:
-        check_conversion(module, twin, example)
-    return twin
+    if converted is not module:
+        check_conversion(module, converted, example)
+    return converted
 
 
 def _captured(module: Any, *arguments: Any) -> nn.Module:
@@ -211,26 +211,26 @@ def _is_changed(module: nn.Module) -> bool:
     return bool(module._forward_hooks or module._forward_pre_hooks) or hasattr(module, "parametrizations")
 
 
-def _share(twin: nn.Module, module: nn.Module) -> nn.Module:
-    """Give a twin made on the meta device the module's own parameters and buffers."""
+def _share(converted: nn.Module, module: nn.Module) -> nn.Module:
+    """Give a layer made on the meta device the module's own parameters and buffers."""
     for name, parameter in module._parameters.items():
-        setattr(twin, name, parameter)
+        setattr(converted, name, parameter)
     for name, buffer in module._buffers.items():
-        setattr(twin, name, buffer)
-    return twin
+        setattr(converted, name, buffer)
+    return converted
 
 
 def _sequential(module: nn.Sequential, path: str) -> nn.Module:
-    twin = Sequential()
-    twin.training = module.training
+    converted = Sequential()
+    converted.training = module.training
     for name, child in each_child(module):
-        twin.add_module(name, convert(child, _join(path, name)))
-    return twin
+        converted.add_module(name, convert(child, _join(path, name)))
+    return converted
 
 
 def _convolution(module: Any, path: str) -> nn.Module:
-    kind = getattr(conv, type(module).__name__)
-    twin = kind(
+    kind = getattr(convolution, type(module).__name__)
+    converted = kind(
         module.in_channels,
         module.out_channels,
         module.kernel_size,
@@ -243,12 +243,12 @@ def _convolution(module: Any, path: str) -> nn.Module:
         "meta",
         module.weight.dtype,
     )
-    return _share(twin, module)
+    return _share(converted, module)
 
 
 def _transposed(module: Any, path: str) -> nn.Module:
     kind = getattr(transposed, type(module).__name__)
-    twin = kind(
+    converted = kind(
         module.in_channels,
         module.out_channels,
         module.kernel_size,
@@ -262,20 +262,22 @@ def _transposed(module: Any, path: str) -> nn.Module:
         "meta",
         module.weight.dtype,
     )
-    return _share(twin, module)
+    return _share(converted, module)
 
 
 def _norm(module: Any, path: str) -> nn.Module:
     kind = getattr(norms, type(module).__name__)
-    twin = kind(
+    converted = kind(
         module.num_features, module.eps, module.momentum, module.affine, module.track_running_stats, "meta"
     )
-    return _share(twin, module)
+    return _share(converted, module)
 
 
 def _group_norm(module: nn.GroupNorm, path: str) -> nn.Module:
-    twin = norms.GroupNorm(module.num_groups, module.num_channels, module.eps, module.affine, device="meta")
-    return _share(twin, module)
+    converted = norms.GroupNorm(
+        module.num_groups, module.num_channels, module.eps, module.affine, device="meta"
+    )
+    return _share(converted, module)
 
 
 def _max_pool(module: Any, path: str) -> nn.Module:

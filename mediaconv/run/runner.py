@@ -18,7 +18,7 @@ from mediaconv.config.dump import dump_config
 from mediaconv.errors import UsageError, WriteError
 from mediaconv.filesystem import write_whole
 from mediaconv.pipeline import find
-from mediaconv.run.executors.protocol import Executor, Perform
+from mediaconv.run.executors.executor import Executor, Perform
 from mediaconv.run.executors.select_executor import select_executor
 from mediaconv.run.executors.serial import CAUTION, SerialExecutor
 from mediaconv.run.gc_pause import gc_paused

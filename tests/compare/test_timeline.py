@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mediaconv
-from mediaconv.compare.measure.timeline import Timeline
+from mediaconv.compare.measure.step_times import Timeline
 from mediaconv.media.video.writer import VideoWriter
 
 EVENT = 10

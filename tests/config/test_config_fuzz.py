@@ -12,7 +12,7 @@ from mediaconv.config import RunConfig, dump_config, parse_config
 from mediaconv.config.normalizers import NORMALIZERS
 from mediaconv.errors import ConfigError
 from mediaconv.layers import LAYERS
-from mediaconv.layers.filters.options import KERNELS
+from mediaconv.layers.filters.filter_keys import KERNELS
 from mediaconv.layers.keys.initializers import INITIALIZERS
 
 # many examples are wrong at once, which is the point: generating them is allowed to be slow

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mediaconv.draw.scene.shapes import Text, text_width
+from mediaconv.draw.scene.scene import Text, text_width
 
 
 def text_box(text: Text) -> tuple[float, float, float, float]:

@@ -117,7 +117,7 @@ def test_animate_a_layer_of_a_configuration_over_a_file(run, made, picture, film
 def test_numbers_of_a_file_are_the_true_ones(made, film):
     """What is drawn of the second layer is what the stack computes there over the whole film."""
     from mediaconv.config import load_config
-    from mediaconv.draw.animate.configured import animate_config
+    from mediaconv.draw.animate.configured_layers import animate_config
     from mediaconv.draw.subject import subject
 
     config = load_config(made("video"))

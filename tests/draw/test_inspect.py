@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 import mediaconv.nn as mnn
 from mediaconv.config import load_config, parse_config
-from mediaconv.draw.inspect import inspect_config, window
+from mediaconv.draw.inspect import excerpt, inspect_config
 from mediaconv.draw.inspect.budget import MAX_PIXELS
 from mediaconv.draw.inspect.data import page_data
 from mediaconv.draw.inspect.sheets import envelope, from_gray, picture_sheet, to_gray
@@ -289,7 +289,7 @@ def test_a_layer_that_does_not_add_up_is_told():
 
 
 def test_kernels_go_by_output_and_input_channel():
-    from mediaconv.draw.inspect.weights import kernels_of
+    from mediaconv.draw.inspect.kernel_maps import kernels_of
 
     conv = mnn.CausalConv2d(4, 6, 3, mode="raster", groups=2)
     kernels = kernels_of(conv)
@@ -400,14 +400,14 @@ def test_the_budget_holds_and_what_is_left_out_is_said(tmp_path, monkeypatch):
     assert any("first 32" in note for note in found.notes)
     assert any("shrunk" in note for note in found.notes)
     assert found.nodes[1].stats.values == 40 * 300 * 450
-    monkeypatch.setattr(window, "MAX_VALUES", 40 * 100 * 100)
+    monkeypatch.setattr(excerpt, "MAX_VALUES", 40 * 100 * 100)
     cut = inspect_config(settings("image", stack[:1], path), [path])
     assert any("the middle" in note for note in cut.notes)
     assert cut.nodes[1].stats.values <= 40 * 100 * 100
 
 
 def test_fewer_frames_where_memory_would_not_do(film, monkeypatch):
-    monkeypatch.setattr(window, "MAX_VALUES", 4 * 12 * 16 * 4)
+    monkeypatch.setattr(excerpt, "MAX_VALUES", 4 * 12 * 16 * 4)
     stack = [{"conv": {"out_channels": 4, "kernel_size": [2, 1, 1]}}]
     found = inspect_config(settings("video", stack, film, causal=True), [film], steps=12)
     assert found.nodes[1].lengths[0] < 12

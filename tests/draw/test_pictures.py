@@ -10,11 +10,11 @@ import torch
 from mediaconv import nn as layers
 from mediaconv.draw.animate.animation import animate
 from mediaconv.draw.animate.gallery import GALLERY, gallery_animation
-from mediaconv.draw.animate.made_layers import LENGTHS, demo_input, demo_layer, standard_twin
+from mediaconv.draw.animate.made_layers import LENGTHS, demo_input, demo_layer, standard_counterpart
 from mediaconv.draw.scene.cells import LEGEND
 from mediaconv.draw.scene.palette import DARK, LIGHT, rgb
 from mediaconv.draw.scene.raster import rasterize
-from mediaconv.draw.scene.shapes import Polygon
+from mediaconv.draw.scene.scene import Polygon
 from tests.draw.boxes import text_box
 
 CASES = [
@@ -36,7 +36,7 @@ CASES = [
 def of(case, beside=False):
     layer = demo_layer(**case)
     x = demo_input(layer.in_channels, LENGTHS[len(layer.kernel_size)])
-    return animate(layer, x, beside=standard_twin(layer) if beside else None)
+    return animate(layer, x, beside=standard_counterpart(layer) if beside else None)
 
 
 def real_animation(dims):

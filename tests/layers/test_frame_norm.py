@@ -13,7 +13,7 @@ from mediaconv.model.build import build_stack
 from mediaconv.nn import FrameGroupNorm
 from mediaconv.pipeline import find
 from tests.nn.contract import verify_contract
-from tests.pipelines.running import parsed
+from tests.pipelines.one_run import parsed
 
 SHAPES = {1: (2, 4, 9), 2: (2, 4, 7, 6), 3: (2, 4, 6, 5, 3)}
 

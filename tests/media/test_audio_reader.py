@@ -13,8 +13,8 @@ import soundfile
 from ffmpeg_oracle import decode_sound, ffmpeg, make
 
 from mediaconv.errors import ReadError
+from mediaconv.media.audio.audio_clock import AudioClock
 from mediaconv.media.audio.reader import AudioInfo, AudioReader
-from mediaconv.media.audio.sound_clock import SoundClock
 from mediaconv.media.limits import Limits
 
 
@@ -233,6 +233,6 @@ def test_chained_streams_of_other_kinds_are_refused(tmp_path: Path) -> None:
 
 
 def test_overlapping_times_are_left_out_and_a_clock_that_begins_again_goes_on() -> None:
-    clock = SoundClock(1000)
+    clock = AudioClock(1000)
     assert [clock.hole(Fraction(at, 100), 100) for at in (0, 10, 14, 24, 400, 0)] == [0, 0, -60, 0, 3660, 0]
     assert len(clock.notes()) == 2

@@ -8,7 +8,7 @@ import pytest
 from ffmpeg_oracle import make
 
 from mediaconv.errors import ReadError
-from mediaconv.media.files import read_head
+from mediaconv.media.input_file import read_head
 from mediaconv.media.integrity.completeness import check_complete
 
 PICTURE, SOUND = "testsrc2=s=64x48:r=25:d=2", "sine=d=2"

@@ -236,11 +236,11 @@ def test_bands_that_are_written_as_pages(tmp_path: Path) -> None:
     for name in ("last", "ome", "imagej"):
         picture = read_image(tmp_path / f"{name}.tif")
         np.testing.assert_array_equal(picture.data, data)
-        assert picture.pictures == 1
+        assert picture.images == 1
         with pytest.raises(ReadError, match="5 bands, expected at most 4"):
             read_image(tmp_path / f"{name}.tif", limits=Limits(max_channels=4))
     tifffile.imwrite(tmp_path / "pages.tif", first)  # nothing says that these belong together
-    assert read_image(tmp_path / "pages.tif").pictures == 5
+    assert read_image(tmp_path / "pages.tif").images == 5
 
 
 def test_bands_count_towards_the_limit_on_pixels(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Sound carried over by `VideoWriter.copy_sound`, packet for packet."""
+"""Sound carried over by `VideoWriter.copy_audio`, packet for packet."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def copy(source: Path, target: Path, **window: float) -> str | None:
         VideoReader(source, color="gray", **window) as reader,
         VideoWriter(target, width=32, height=32, time_base=reader.info.time_base) as writer,
     ):
-        note = writer.copy_sound(source, **window)
+        note = writer.copy_audio(source, **window)
         for part in reader.chunks(4):
             frames, times = part.data, part.times
             writer.write(frames[..., 0], times)
@@ -96,7 +96,7 @@ def test_times_before_zero_shift_sound_and_pictures_alike(tmp_path: Path) -> Non
     source = film(tmp_path, "film.mov")
     target = tmp_path / "out.mkv"
     with VideoWriter(target, width=32, height=32, time_base=Fraction(1, 1000)) as writer:
-        assert writer.copy_sound(source) is None
+        assert writer.copy_audio(source) is None
         writer.write(np.zeros((4, 32, 32), np.uint8), [Fraction(k, 10) - Fraction(1, 2) for k in range(4)])
     first = probe(target, "packet=pts_time", "-select_streams", "a", "-read_intervals", "%+#1")["packets"][0]
     assert float(first["pts_time"]) == pytest.approx(0.5, abs=1e-3)
@@ -116,7 +116,7 @@ def test_what_an_edit_list_hides_is_not_copied(tmp_path: Path) -> None:
     ffmpeg("-ss", "1", "-i", whole, "-c", "copy", hidden)
     shown = float(probe(hidden, "format=duration")["format"]["duration"])
     with VideoWriter(tmp_path / "copy.mkv", width=32, height=32) as writer:
-        assert writer.copy_sound(hidden) is None
+        assert writer.copy_audio(hidden) is None
         writer.write(np.zeros((20, 32, 32), np.uint8), [Fraction(k, 10) for k in range(20)])
     stored = decode_sound(tmp_path / "copy.mkv", 1)
     assert abs(len(stored) / 48000 - shown) < 0.15

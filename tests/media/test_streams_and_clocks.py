@@ -68,12 +68,12 @@ def test_a_stream_that_is_not_there(several: Path, wish: object) -> None:
 
 @pytest.mark.parametrize(("wish", "expected"), [(None, 300), ("fra", 600), (2, 900)])
 def test_the_sound_that_is_kept(several: Path, tmp_path: Path, wish: object, expected: int) -> None:
-    write = {"sound": "keep", "format": "mkv", "sound_stream": wish}
+    write = {"audio": "keep", "format": "mkv", "audio_stream": wish}
     written = mediaconv.convert(["identity"], several, tmp_path / "out", read={"color": "gray"}, write=write)
     kept = probe(written.paths[0], "stream=index", "-select_streams", "a")
     assert len(kept["streams"]) == 1
     assert hz(decode_sound(written.paths[0], 1)) == expected
-    assert any("was taken; choose by write.sound_stream" in note for note in written.notes) == (wish is None)
+    assert any("was taken; choose by write.audio_stream" in note for note in written.notes) == (wish is None)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from mediaconv.model.build import build_stack
 from mediaconv.nn import stream
 from mediaconv.nn.streaming.protocol import axis_map
 from mediaconv.pipeline import find
-from tests.pipelines.running import parsed
+from tests.pipelines.one_run import parsed
 
 PIPELINES = {1: "audio", 2: "image", 3: "video"}
 NEEDS = {

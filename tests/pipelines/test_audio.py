@@ -13,7 +13,7 @@ from mediaconv.pipelines.audio import AudioPipeline, AudioRead
 from torch.nn import functional as F
 
 from mediaconv.errors import ComputeError
-from tests.pipelines.running import run_one
+from tests.pipelines.one_run import run_one
 
 RNG = np.random.default_rng(6)
 WEIGHT = RNG.uniform(-0.5, 0.5, (3, 2, 5)).round(3)

@@ -10,7 +10,7 @@ import tifffile
 import torch
 from torch.nn import functional as F
 
-from tests.pipelines.running import run, run_one
+from tests.pipelines.one_run import run, run_one
 
 RNG = np.random.default_rng(7)
 WEIGHT = RNG.uniform(-0.4, 0.4, (2, 3, 3, 3)).round(3)

@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional as F
 
 from mediaconv.errors import UsageError
-from tests.pipelines.running import run, run_one
+from tests.pipelines.one_run import run, run_one
 
 RNG = np.random.default_rng(5)
 WEIGHT = RNG.uniform(-0.4, 0.4, (2, 3, 3, 3, 3)).round(3)
@@ -153,7 +153,7 @@ def test_sound_is_carried_over_without_encoding_it_again(tmp_path, root):
         pipeline="video",
         read={"size": [32, 18]},
         stack=[{"conv": {"out_channels": 1, "kernel_size": 1}}],
-        write={"sound": "keep"},
+        write={"audio": "keep"},
     )
 
     def packets(path: Path) -> list[bytes]:
@@ -172,7 +172,7 @@ def test_sound_left_out_is_noted_once_whatever_the_number_of_films(tmp_path, roo
         pipeline="video",
         read={"size": [32, 18], "duration_seconds": 0.2},
         stack=[{"conv": {"out_channels": 2, "kernel_size": 1}}],
-        write={"sound": "keep", "format": "webm"},
+        write={"audio": "keep", "format": "webm"},
     )
     assert result.notes == ["sound left out: webm files do not hold aac; write .mkv"]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mediaconv.errors import MediaError, ReadError
-from mediaconv.run.executors.protocol import Advance, Perform
+from mediaconv.run.executors.executor import Advance, Perform
 from mediaconv.run.jobs.identity import content_hash, input_identity
 from mediaconv.run.jobs.perform import failure_of
 from mediaconv.run.jobs.plan import Job

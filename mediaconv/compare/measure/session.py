@@ -22,7 +22,7 @@ from mediaconv.compare.measure.output_files import OutputFiles
 from mediaconv.compare.measure.pairing import ChannelNumbers, Pairs
 from mediaconv.compare.measure.preecho import Reach
 from mediaconv.compare.measure.reactions import Reactions, measure_reactions
-from mediaconv.compare.measure.timeline import Timeline
+from mediaconv.compare.measure.step_times import Timeline
 from mediaconv.compare.prove.verdict import order_axes
 from mediaconv.engine.computation import Computation, Computations
 from mediaconv.engine.conversion import Branch, Passthrough, Times, run_conversion

@@ -133,12 +133,12 @@ def prove(
 def _by_structure(module: nn.Module, probed: ProbeShape) -> bool:
     """Whether every layer is one whose reads are known, and none reads later in the order."""
     try:
-        twin = module if streams(module) else to_streaming(module)
-        if not all_known(twin):
+        streaming = module if streams(module) else to_streaming(module)
+        if not all_known(streaming):
             return False
         if len(probed.order_axes) == 1:  # a layer that pads may make up for one that reads ahead
-            return axis_map(twin, probed.order_axes[0]).latency == 0
-        return all(_never_later(layer, probed) for _, layer in leaves(twin))
+            return axis_map(streaming, probed.order_axes[0]).latency == 0
+        return all(_never_later(layer, probed) for _, layer in leaves(streaming))
     except (TypeError, ValueError):
         return False
 

@@ -189,8 +189,8 @@ def _at_length(
     )
     seconds_of(trials[0][0], trials[0][1][0])  # the first call takes longer
     slow = seconds_of(trials[0][0], trials[0][1][0]) > SLOW_SECONDS
-    for twin, inputs in trials[:1] if slow else trials:
-        functions = [twin] if slow else _functions(twin, probed, seams)
+    for copy, inputs in trials[:1] if slow else trials:
+        functions = [copy] if slow else _functions(copy, probed, seams)
         part = measure(functions, inputs[:1] if slow else inputs, order, seams, rounding)
         reads.end |= part.end
         for method, ahead in part.ahead.items():
@@ -203,8 +203,8 @@ def _functions(module: nn.Module, probed: ProbeShape, seams: Sequence[int]) -> l
     """The module called on the whole, and streamed in chunks where it streams."""
     functions: list[Function] = [module]
     if probed.order_axes[0] == 0 and known_map(module, 0) is not None:
-        twin = stream(module).module
-        functions.append(lambda x: _streamed(twin, x, seams))
+        copy = stream(module).module
+        functions.append(lambda x: _streamed(copy, x, seams))
     return functions
 
 

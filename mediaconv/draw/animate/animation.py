@@ -11,15 +11,15 @@ import numpy as np
 from PIL import Image
 from torch import Tensor, nn
 
+from mediaconv.draw.animate.animation_page import page
 from mediaconv.draw.animate.frames import BUDGET, sliding
 from mediaconv.draw.animate.movie import gif, mp4
-from mediaconv.draw.animate.page import page
 from mediaconv.draw.scene.describe import describe
 from mediaconv.draw.scene.palette import DARK, LIGHT
 from mediaconv.draw.scene.pdf import pdf
 from mediaconv.draw.scene.picture import Picture
 from mediaconv.draw.scene.raster import rasterize
-from mediaconv.draw.scene.shapes import Scene
+from mediaconv.draw.scene.scene import Scene
 from mediaconv.draw.scene.svg import svg
 from mediaconv.errors import UsageError
 from mediaconv.filesystem import write_made

@@ -148,9 +148,9 @@ def demo_input(channels: int, lengths: Sequence[int]) -> Tensor:
     return torch.tensor([float(d % top) for d in digits], dtype=torch.float64).reshape(channels, *lengths)
 
 
-def standard_twin(layer: nn.Module) -> nn.Module:
+def standard_counterpart(layer: nn.Module) -> nn.Module:
     """The standard layer with a causal layer's arguments and demo weights: what to draw beside it."""
-    twin = getattr(layers, type(layer).__name__.removeprefix("Causal"))(
+    standard = getattr(layers, type(layer).__name__.removeprefix("Causal"))(
         layer.in_channels,
         layer.out_channels,
         layer.kernel_size,
@@ -162,5 +162,5 @@ def standard_twin(layer: nn.Module) -> nn.Module:
         dtype=torch.float64,
         padding="same",
     )
-    fill_weights(twin)
-    return twin
+    fill_weights(standard)
+    return standard

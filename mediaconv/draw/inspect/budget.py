@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import nn
 
+from mediaconv.draw.inspect.excerpt import Port, Survey
+from mediaconv.draw.inspect.kernel_maps import is_convolution
 from mediaconv.draw.inspect.sheets import MAX_COLUMNS
-from mediaconv.draw.inspect.weights import is_convolution
-from mediaconv.draw.inspect.window import Port, Survey
 
 MAX_PIXELS = 12_000_000
 """Pixels of all maps on a page; those of the shares may be half of it."""

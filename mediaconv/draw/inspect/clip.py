@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import mediaconv.nn as mnn
-from mediaconv.draw.inspect.window import Part
+from mediaconv.draw.inspect.excerpt import Part
 from mediaconv.errors import UsageError
 from mediaconv.pipeline import Source
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from mediaconv.draw.inspect.findings import Findings
+from mediaconv.draw.inspect.kernel_maps import Kernels
 from mediaconv.draw.inspect.record import Node
 from mediaconv.draw.inspect.sheets import Sheet, curve_sheet, picture_sheet
 from mediaconv.draw.inspect.sums import Kept, Sums
-from mediaconv.draw.inspect.weights import Kernels
 
 WORDS = {1: "sample", 2: "image", 3: "frame"}
 

@@ -17,13 +17,13 @@ from mediaconv.compute.normalize import make_normalizer
 from mediaconv.config import RunConfig
 from mediaconv.draw.inspect.budget import MAX_SHOWN, choose_scale
 from mediaconv.draw.inspect.clip import Clip, read_clip
+from mediaconv.draw.inspect.excerpt import Survey, choose_part
 from mediaconv.draw.inspect.findings import UNITS, Findings
 from mediaconv.draw.inspect.follow import follow
-from mediaconv.draw.inspect.page import page
+from mediaconv.draw.inspect.inspect_page import page
 from mediaconv.draw.inspect.png import write_pngs
 from mediaconv.draw.inspect.record import Flow, Node, Recorder
 from mediaconv.draw.inspect.sheets import MAX_COLUMNS
-from mediaconv.draw.inspect.window import Survey, choose_part
 from mediaconv.errors import UsageError
 from mediaconv.filesystem import write_made
 from mediaconv.layers.construct import iter_bound_layers

@@ -21,7 +21,7 @@ from mediaconv.draw.inspect.record import Node
 from mediaconv.draw.inspect.sheets import envelope, from_gray
 from mediaconv.draw.inspect.sums import Kept
 from mediaconv.draw.scene.palette import LIGHT, rgb
-from mediaconv.draw.scene.shapes import text_width
+from mediaconv.draw.scene.scene import text_width
 from mediaconv.filesystem import check_made, write_made
 
 PAGE = 1280

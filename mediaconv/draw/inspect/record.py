@@ -16,12 +16,12 @@ from torch import Tensor, nn
 import mediaconv.nn as mnn
 from mediaconv.draw.inspect.budget import MAX_SHOWN, Scale
 from mediaconv.draw.inspect.clip import Clip
+from mediaconv.draw.inspect.excerpt import Port
 from mediaconv.draw.inspect.follow import Visitor
+from mediaconv.draw.inspect.kernel_maps import Kernels, is_convolution, kernels_of
 from mediaconv.draw.inspect.sheets import Sheet, curve_sheet, picture_sheet, shrink
 from mediaconv.draw.inspect.stats import Stats, measure
 from mediaconv.draw.inspect.sums import Kept, Sums, plan_sums, take_apart
-from mediaconv.draw.inspect.weights import Kernels, is_convolution, kernels_of
-from mediaconv.draw.inspect.window import Port
 from mediaconv.draw.scene.describe import describe
 from mediaconv.errors import UsageError
 from mediaconv.nn.layers.containers import MERGES

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from mediaconv.draw.inspect.budget import MAX_SHARES
-from mediaconv.draw.inspect.weights import by_channels
+from mediaconv.draw.inspect.kernel_maps import by_channels
 
 EPSILON = float(torch.finfo(torch.float32).eps)
 MAX_OPERATIONS = 6e9

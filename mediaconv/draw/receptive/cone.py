@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mediaconv.draw.scene.shapes import Scene, text_width, wrapped
+from mediaconv.draw.scene.scene import Scene, text_width, wrapped
 from mediaconv.nn.summary.receptive_field import Cone, Level, Reach
 
 _LABEL = 24.0

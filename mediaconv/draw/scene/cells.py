@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from mediaconv.draw.animate.frames import Position, Sliding, Step, Tap
-from mediaconv.draw.scene.shapes import Point, Scene, number, text_width
+from mediaconv.draw.scene.scene import Point, Scene, number, text_width
 from mediaconv.nn.summary.sliding import is_causal
 
 LEGEND = {

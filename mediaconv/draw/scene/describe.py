@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from mediaconv.nn.layers.conv import causal_axes
+from mediaconv.nn.layers.convolution import causal_axes
 from mediaconv.nn.summary.sliding import is_causal, is_transposed, reaches, tap_mask
 
 _WORDS = (("kernel", "kernel_size"), ("stride", "stride"), ("dilation", "dilation"))

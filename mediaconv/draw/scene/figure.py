@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from mediaconv.draw.scene.raster import rasterize
-from mediaconv.draw.scene.shapes import Scene
+from mediaconv.draw.scene.scene import Scene
 from mediaconv.draw.scene.svg import svg
 from mediaconv.errors import UsageError
 from mediaconv.filesystem import write_made

@@ -16,7 +16,7 @@ from mediaconv.draw.scene.cells import (
     widest,
 )
 from mediaconv.draw.scene.products import terms, weight_look
-from mediaconv.draw.scene.shapes import Scene, text_width, wrapped
+from mediaconv.draw.scene.scene import Scene, text_width, wrapped
 
 _LABEL = 92.0
 _WIDTH = 900.0

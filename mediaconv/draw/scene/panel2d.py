@@ -17,7 +17,7 @@ from mediaconv.draw.scene.cells import (
     widest,
 )
 from mediaconv.draw.scene.products import draw_captions, draw_grids, grids_of, partial_sums, plane_taps
-from mediaconv.draw.scene.shapes import Scene, text_width
+from mediaconv.draw.scene.scene import Scene, text_width
 
 _SIDE = 300.0
 _CELL = (22.0, 42.0)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from mediaconv.draw.animate.frames import Position, Sliding
 from mediaconv.draw.scene.cells import Moment, draw_cell, extent, fitting, offsets, widest
 from mediaconv.draw.scene.products import draw_captions, draw_grids, grids_of, partial_sums, plane_taps
-from mediaconv.draw.scene.shapes import Point, Scene, text_width
+from mediaconv.draw.scene.scene import Point, Scene, text_width
 
 _CELL_WIDTH = (33.0, 42.0)
 _ROW = (-9.0, 18.0)

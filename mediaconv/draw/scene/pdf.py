@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mediaconv.draw.scene.palette import LIGHT
-from mediaconv.draw.scene.shapes import Line, Scene, Text
+from mediaconv.draw.scene.scene import Line, Scene, Text
 
 _POINTS = 0.75
 """Points to a pixel: 96 pixels are an inch."""

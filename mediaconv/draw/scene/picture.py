@@ -10,7 +10,7 @@ from mediaconv.draw.scene.describe import describe
 from mediaconv.draw.scene.panel1d import Panel1d
 from mediaconv.draw.scene.panel2d import Panel2d
 from mediaconv.draw.scene.panel3d import Panel3d
-from mediaconv.draw.scene.shapes import Scene, text_width, wrapped
+from mediaconv.draw.scene.scene import Scene, text_width, wrapped
 
 _MARGIN = 24.0
 _GAP = 40.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mediaconv.draw.animate.frames import Sliding, Tap
 from mediaconv.draw.scene.cells import Look, Moment, box_corners, draw_cell, tap_role, widest
-from mediaconv.draw.scene.shapes import Scene, number
+from mediaconv.draw.scene.scene import Scene, number
 
 _LARGEST = 9
 """Kernels wider or higher than this have no grids: only their sum is written."""

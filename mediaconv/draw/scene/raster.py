@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mediaconv.draw.scene.palette import LIGHT, rgb
-from mediaconv.draw.scene.shapes import Line, Point, Polygon, Scene, Text, font
+from mediaconv.draw.scene.scene import Line, Point, Polygon, Scene, Text, font
 
 _OVER = 2
 """Drawn this many times larger and averaged, which smooths every edge."""

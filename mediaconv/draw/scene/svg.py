@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import escape
 
 from mediaconv.draw.scene.palette import LIGHT
-from mediaconv.draw.scene.shapes import Line, Point, Scene, Shape, Text, text_width
+from mediaconv.draw.scene.scene import Line, Point, Scene, Shape, Text, text_width
 
 FAMILY = "DejaVu Sans, Verdana, Geneva, sans-serif"
 

@@ -29,10 +29,10 @@ from torch import Tensor, nn
 from mediaconv.config.section import parse_options
 from mediaconv.config.validation_context import ValidationContext
 from mediaconv.errors import UsageError
+from mediaconv.layers.filters import filter_keys as specs
 from mediaconv.layers.filters import formulas
-from mediaconv.layers.filters import options as specs
+from mediaconv.layers.filters.filter_keys import AXES_OF, Kernel
 from mediaconv.layers.filters.formulas import Axis, Formula, Size
-from mediaconv.layers.filters.options import AXES_OF, Kernel
 from mediaconv.nn.geometry import same_padding
 from mediaconv.nn.layers.masks import raster_mask
 
@@ -63,13 +63,13 @@ KERNELS: dict[str, KernelRule] = {
         KernelRule(specs.Identity, formulas.identity),
         KernelRule(specs.Box, formulas.box),
         KernelRule(specs.Gaussian, formulas.gaussian, formulas.of_gaussian),  # type: ignore[arg-type]
-        KernelRule(specs.Sharpen, formulas.sharpen, formulas.in_pictures),  # type: ignore[arg-type]
-        KernelRule(specs.Laplacian, formulas.laplacian, formulas.in_pictures),
+        KernelRule(specs.Sharpen, formulas.sharpen, formulas.in_frames),  # type: ignore[arg-type]
+        KernelRule(specs.Laplacian, formulas.laplacian, formulas.in_frames),
         KernelRule(specs.Sobel, formulas.sobel, formulas.of_derivative, separable=True),  # type: ignore[arg-type]
         KernelRule(specs.Prewitt, formulas.prewitt, formulas.of_derivative, separable=True),  # type: ignore[arg-type]
         KernelRule(specs.Gabor, formulas.gabor, formulas.of_gabor),  # type: ignore[arg-type]
         KernelRule(specs.Motion, formulas.motion, formulas.of_motion),  # type: ignore[arg-type]
-        KernelRule(specs.Emboss, formulas.emboss, formulas.in_pictures),
+        KernelRule(specs.Emboss, formulas.emboss, formulas.in_frames),
         KernelRule(specs.LowPass, formulas.low_pass, formulas.of_fir, delays=True),  # type: ignore[arg-type]
         KernelRule(specs.HighPass, formulas.high_pass, formulas.of_fir, delays=True),  # type: ignore[arg-type]
         KernelRule(specs.BandPass, formulas.band_pass, formulas.of_fir, delays=True),  # type: ignore[arg-type]

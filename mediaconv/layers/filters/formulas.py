@@ -14,8 +14,8 @@ from typing import Literal
 
 import numpy as np
 
-from mediaconv.layers.filters import options as specs
-from mediaconv.layers.filters.options import AXES_OF, Kernel
+from mediaconv.layers.filters import filter_keys as specs
+from mediaconv.layers.filters.filter_keys import AXES_OF, Kernel
 
 FirKind = Literal["lowpass", "highpass", "bandpass"]
 
@@ -268,14 +268,14 @@ def everywhere(spec: Kernel, dims: int) -> tuple[int, ...]:
     return (3,) * dims
 
 
-def in_pictures(spec: Kernel, dims: int) -> tuple[int, ...]:
+def in_frames(spec: Kernel, dims: int) -> tuple[int, ...]:
     """Three taps along rows and columns, each frame of a film by itself; of sound along time."""
     return (1, 3, 3) if dims == 3 else (3,) * dims
 
 
 def of_derivative(spec: Kernel, dims: int) -> tuple[int, ...]:
     """As pictures; along time too where the derivative runs along time."""
-    return (3,) * dims if derivative_axis(spec, dims) == "t" else in_pictures(spec, dims)  # type: ignore[arg-type]
+    return (3,) * dims if derivative_axis(spec, dims) == "t" else in_frames(spec, dims)  # type: ignore[arg-type]
 
 
 def of_gaussian(spec: specs.Gaussian, dims: int) -> tuple[int, ...]:

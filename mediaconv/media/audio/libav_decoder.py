@@ -15,9 +15,9 @@ import av
 import numpy as np
 
 from mediaconv.errors import ReadError
-from mediaconv.media.audio.sound_clock import LONGEST_FILLED, SoundClock, TooMuchSilenceError, silence
+from mediaconv.media.audio.audio_clock import LONGEST_FILLED, AudioClock, TooMuchSilenceError, silence
 from mediaconv.media.audio.speakers import WAV_ORDER, are_speakers
-from mediaconv.media.files import one_line
+from mediaconv.media.input_file import one_line
 from mediaconv.media.integrity.extent import Extent
 from mediaconv.media.libav import clock_origin, open_container, packets
 from mediaconv.media.streams import choice_notes, choose_stream
@@ -80,7 +80,7 @@ class LibavDecoder:
         if are_speakers(names):
             self._order = sorted(range(len(names)), key=lambda k: WAV_ORDER.index(names[k]))
         self.layout = tuple(names[k] for k in self._order)
-        self._clock = SoundClock(self.rate_hz, close=holes == "close")
+        self._clock = AudioClock(self.rate_hz, close=holes == "close")
         self._late_samples = self._late(first)
         if keep_late_start and self._late_samples > LONGEST_FILLED * self.rate_hz:
             late = self._late_samples / self.rate_hz

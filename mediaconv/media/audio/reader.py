@@ -19,7 +19,7 @@ from mediaconv.media.audio.libav_decoder import LibavDecoder
 from mediaconv.media.audio.sndfile_decoder import SndfileDecoder
 from mediaconv.media.audio.wav_decoder import WavDecoder
 from mediaconv.media.audio.writer import AudioWriter
-from mediaconv.media.files import read_head
+from mediaconv.media.input_file import read_head
 from mediaconv.media.integrity.completeness import check_complete
 from mediaconv.media.limits import Limits
 from mediaconv.media.source import Chunk, Source, SourceInfo

@@ -12,7 +12,7 @@ import soundfile
 from mediaconv.errors import ReadError
 from mediaconv.media.audio.speakers import OGG_LAYOUT, OGG_ORDER, WAV_ORDER
 from mediaconv.media.audio.wav_decoder import read_format
-from mediaconv.media.files import one_line, read_head
+from mediaconv.media.input_file import one_line, read_head
 from mediaconv.media.integrity.ogg import links
 
 BLOCK_VALUES = 1 << 16

@@ -13,7 +13,7 @@ import numpy as np
 from mediaconv.errors import WriteError, nearest
 from mediaconv.media.audio.flac_file import FlacFile
 from mediaconv.media.audio.wav_file import WavFile
-from mediaconv.media.files import one_line
+from mediaconv.media.input_file import one_line
 from mediaconv.media.samples import SampleFormat
 
 BITS = {".wav": (16, 24, 32), ".flac": (16, 24)}

@@ -15,8 +15,8 @@ import numpy as np
 import PIL.Image
 
 from mediaconv.errors import ReadError
-from mediaconv.media.files import describe, one_line
 from mediaconv.media.image import tiff
+from mediaconv.media.input_file import describe, one_line
 from mediaconv.media.limits import Limits, check_pixels
 from mediaconv.media.orientation import Orientation, from_exif
 from mediaconv.media.samples import to_sixteen
@@ -47,12 +47,12 @@ def decode(path: Path, head: bytes, limits: Limits) -> tuple[np.ndarray, int]:
     try:
         if head.startswith(TIFF):
             return tiff.decode(path, limits)
-        with _open_pillow(path, head) as picture:
-            check_pixels(path, *picture.size, limits)
-            bits = _deep_bits(head, picture)
+        with _open_pillow(path, head) as image:
+            check_pixels(path, *image.size, limits)
+            bits = _deep_bits(head, image)
             if bits > 8:
-                return _decode_deep(path, bits, _orientation(picture)), _pictures(picture)
-            return _decode_pillow(path, picture), _pictures(picture)
+                return _decode_deep(path, bits, _orientation(image)), _images(image)
+            return _decode_pillow(path, image), _images(image)
     except ReadError:
         raise
     except MemoryError as error:
@@ -75,30 +75,30 @@ def _open_pillow(path: Path, head: bytes) -> PIL.Image.Image:
             PIL.Image.MAX_IMAGE_PIXELS = before
 
 
-def _pictures(picture: PIL.Image.Image) -> int:
+def _images(image: PIL.Image.Image) -> int:
     """Pictures of an animation. What cameras put beside a JPEG is not another one."""
-    return 1 if picture.format == "MPO" else int(getattr(picture, "n_frames", 1))
+    return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
 
 
-def _orientation(picture: PIL.Image.Image) -> Orientation:
-    return from_exif(picture.getexif().get(ORIENTATION_TAG))
+def _orientation(image: PIL.Image.Image) -> Orientation:
+    return from_exif(image.getexif().get(ORIENTATION_TAG))
 
 
-def _deep_bits(head: bytes, picture: PIL.Image.Image) -> int:
+def _deep_bits(head: bytes, image: PIL.Image.Image) -> int:
     """Bits of a sample by the header; 8 where it is that or less."""
     if head.startswith(PNG):
         return max(8, head[24])
-    if picture.format == "JPEG2000":
+    if image.format == "JPEG2000":
         start = head.find(JPEG2000_SIZE)
         return max(8, (head[start + 42] & 0x7F) + 1) if 0 <= start < len(head) - 42 else 8
-    if picture.format == "AVIF":
+    if image.format == "AVIF":
         start = head.find(b"av1C")
         if 0 <= start < len(head) - 6 and head[start + 6] & 0x40:
             return 12 if head[start + 6] & 0x20 else 10
         return 8
-    if picture.format == "PPM" and picture.mode == "RGB":
+    if image.format == "PPM" and image.mode == "RGB":
         return 16 if _pnm_largest(head) > 255 else 8
-    return 16 if picture.mode.startswith("I;16") or picture.mode == "I" else 8
+    return 16 if image.mode.startswith("I;16") or image.mode == "I" else 8
 
 
 def _pnm_largest(head: bytes) -> int:
@@ -106,19 +106,17 @@ def _pnm_largest(head: bytes) -> int:
     return int(lines[3]) if len(lines) > 3 and lines[3].isdigit() else 255
 
 
-def _decode_pillow(path: Path, picture: PIL.Image.Image) -> np.ndarray:
-    picture.load()
-    mode = EIGHT_BIT_MODES.get(picture.mode)
-    if picture.mode == "P":
-        mode = "RGBA" if "transparency" in picture.info else "RGB"
+def _decode_pillow(path: Path, image: PIL.Image.Image) -> np.ndarray:
+    image.load()
+    mode = EIGHT_BIT_MODES.get(image.mode)
+    if image.mode == "P":
+        mode = "RGBA" if "transparency" in image.info else "RGB"
     elif mode is None:
-        raise ReadError(
-            f"{path}: samples of kind {picture.mode!r} are not supported; convert to 8 or 16 bits"
-        )
-    elif "transparency" in picture.info:
+        raise ReadError(f"{path}: samples of kind {image.mode!r} are not supported; convert to 8 or 16 bits")
+    elif "transparency" in image.info:
         mode = "RGBA"
-    data = np.asarray(picture.convert(mode))
-    return _orientation(picture).apply(data if data.ndim == 3 else data[..., None])
+    data = np.asarray(image.convert(mode))
+    return _orientation(image).apply(data if data.ndim == 3 else data[..., None])
 
 
 def _decode_deep(path: Path, bits: int, orientation: Orientation) -> np.ndarray:

@@ -58,14 +58,14 @@ class Grid:
         return row * self._step[0] + LABEL_HEIGHT, column * self._step[1]
 
     def _with_labels(self, names: Sequence[str], white: int) -> np.ndarray:
-        picture = np.zeros((self.height, self.width), self._dtype)
+        image = np.zeros((self.height, self.width), self._dtype)
         for channel, name in enumerate(names):
             top, left = self.corner(channel)
             strip = np.zeros((LABEL_HEIGHT, self._tile[1]), np.uint8)
             cv2.putText(strip, name, (1, BASELINE), FONT, FONT_SCALE, 255, 1, cv2.LINE_AA)
             shade = np.rint(strip / 255.0 * white).astype(self._dtype)
-            picture[top - LABEL_HEIGHT : top, left : left + self._tile[1]] = shade
-        return picture
+            image[top - LABEL_HEIGHT : top, left : left + self._tile[1]] = shade
+        return image
 
 
 def _even(size: int) -> int:

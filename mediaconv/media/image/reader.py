@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 
 from mediaconv.errors import ReadError, nearest
-from mediaconv.media.files import read_head
 from mediaconv.media.image.decoders import decode
 from mediaconv.media.image.writer import write_image
+from mediaconv.media.input_file import read_head
 from mediaconv.media.integrity.completeness import check_complete
 from mediaconv.media.limits import Limits
 from mediaconv.media.suffixes import IMAGE_SUFFIXES
@@ -27,12 +27,12 @@ class Image:
 
     data: (H, W, C), uint8 or uint16; C is 1 (gray), 3 (RGB), 4 (RGBA), or the bands of a TIFF.
     bit_depth: 8 or 16; data fill 0..2**bit_depth - 1.
-    pictures: how many pages or frames the file holds; this is the first one.
+    images: how many pages or frames the file holds; this is the first one.
     """
 
     data: np.ndarray
     bit_depth: int
-    pictures: int = 1
+    images: int = 1
 
     def __repr__(self) -> str:
         return f"Image(shape={self.data.shape}, dtype={self.data.dtype}, bit_depth={self.bit_depth})"
@@ -57,7 +57,7 @@ def read_image(
         raise ReadError(f"color: got {color!r}, expected one of {', '.join(COLORS)}{nearest(color, COLORS)}")
     head = read_head(path)
     check_complete(path, head)
-    data, pictures = decode(path, head, limits or Limits())
+    data, images = decode(path, head, limits or Limits())
     if color is not None:
         if data.shape[2] not in (1, 3, 4):
             raise ReadError(
@@ -67,7 +67,7 @@ def read_image(
     if size is not None and size != (data.shape[1], data.shape[0]):
         data = resized(data, size)
     data = np.ascontiguousarray(data)
-    return Image(data, 8 * data.itemsize, pictures)
+    return Image(data, 8 * data.itemsize, images)
 
 
 def _rgb(data: np.ndarray) -> np.ndarray:

@@ -48,14 +48,14 @@ def decode(path: Path, limits: Limits) -> tuple[np.ndarray, int]:
             _check_size(path, (rows, columns, series.shape[axis]), limits)
             return _stretched(np.moveaxis(series.asarray(), axis, -1), page), 1
         if page.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB) and page.bitspersample <= 8:
-            return _by_pillow(path), _pictures(file)
+            return _by_pillow(path), _images(file)
         if page.photometric == YCBCR or page.photometric in LAB:
             kind = tifffile.PHOTOMETRIC(page.photometric).name
             bits = page.bitspersample
             raise ReadError(f"{path}: {kind} colours of {bits} bits are not supported; convert to RGB")
         data = _bands_last(page)
         orientation = from_exif(int(page.tags.valueof(ORIENTATION_TAG, default=1)))
-        return orientation.apply(data), _pictures(file)
+        return orientation.apply(data), _images(file)
 
 
 def _check_size(path: Path, shape: tuple[int, int, int], limits: Limits) -> None:
@@ -80,7 +80,7 @@ def _bands_in_pages(file: Any) -> tuple[Any, int] | None:
     return (series, 2) if series.kind == "shaped" and narrow else None
 
 
-def _pictures(file: Any) -> int:
+def _images(file: Any) -> int:
     """Pages that are pictures of their own: smaller copies and masks are not."""
     try:
         return max(1, sum(not page.subfiletype & COPY_OR_MASK for page in file.pages))
@@ -103,11 +103,11 @@ def _check_samples(path: Path, page: tifffile.TiffPage, size: int) -> None:
 
 def _by_pillow(path: Path) -> np.ndarray:
     """Pillow turns a TIFF upright itself."""
-    with PIL.Image.open(path) as picture:
-        picture.load()
-        if picture.mode not in PILLOW_MODES:
-            raise ReadError(f"{path}: colours of kind {picture.mode!r} are not supported; convert to RGB")
-        return np.asarray(picture.convert(PILLOW_MODES[picture.mode]))
+    with PIL.Image.open(path) as page_image:
+        page_image.load()
+        if page_image.mode not in PILLOW_MODES:
+            raise ReadError(f"{path}: colours of kind {page_image.mode!r} are not supported; convert to RGB")
+        return np.asarray(page_image.convert(PILLOW_MODES[page_image.mode]))
 
 
 def _bands_last(page: tifffile.TiffPage) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 import PIL.Image
 
 from mediaconv.errors import WriteError, nearest
-from mediaconv.media.files import one_line
+from mediaconv.media.input_file import one_line
 
 FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".tif": "tiff", ".tiff": "tiff", ".webp": "webp"}
 BITS = {"png": (8, 16), "jpeg": (8,), "tiff": (8, 16), "webp": (8,)}
@@ -86,9 +86,9 @@ def _jpeg(data: np.ndarray, quality: int, lossless: bool) -> bytes:
 
 def _webp(data: np.ndarray, quality: int, lossless: bool) -> bytes:
     """By Pillow, which keeps the colours of transparent pixels too."""
-    picture = PIL.Image.fromarray(data.reshape(data.shape[:2]) if data.shape[2:] == (1,) else data)
+    image = PIL.Image.fromarray(data.reshape(data.shape[:2]) if data.shape[2:] == (1,) else data)
     buffer = io.BytesIO()
-    picture.save(buffer, "WEBP", quality=quality, lossless=lossless, exact=True)
+    image.save(buffer, "WEBP", quality=quality, lossless=lossless, exact=True)
     return buffer.getvalue()
 
 

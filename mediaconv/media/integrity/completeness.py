@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mediaconv.errors import ReadError
-from mediaconv.media.integrity import films, mpeg, ogg
+from mediaconv.media.integrity import mpeg, ogg, video_files
 
 EBML = b"\x1aE\xdf\xa3"
 SEGMENT = b"\x18S\x80g"
@@ -201,10 +201,10 @@ RULES: tuple[tuple[Callable[[bytes], bool], Rule], ...] = (
     (_starts(b"GIF87a", b"GIF89a"), _gif),
     (_starts(b"OggS"), ogg.check_pages),
     (_starts(b"ID3", b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2"), mpeg.check_mp3),
-    (_starts(films.FLV), films.check_flv),
-    (_starts(films.ASF), films.check_asf),
-    (_starts(films.MXF), films.check_mxf),
-    (_starts(films.Y4M), films.check_y4m),
+    (_starts(video_files.FLV), video_files.check_flv),
+    (_starts(video_files.ASF), video_files.check_asf),
+    (_starts(video_files.MXF), video_files.check_mxf),
+    (_starts(video_files.Y4M), video_files.check_y4m),
     (_starts(mpeg.PACK), mpeg.check_program_stream),
     (_starts(mpeg.AC3_SYNC), mpeg.check_ac3),
     *(

@@ -18,7 +18,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from mediaconv.errors import ReadError, WriteError, nearest
-from mediaconv.media.files import one_line, read_head
+from mediaconv.media.input_file import one_line, read_head
 
 TENSOR_NAME = "output"
 SAFETENSORS_ALIGNMENT = 8

@@ -27,37 +27,37 @@ class FramePacker:
         self._bits = bits
         self._reformatter = VideoReformatter()
 
-    def pack(self, picture: np.ndarray) -> av.VideoFrame:
+    def pack(self, pixels: np.ndarray) -> av.VideoFrame:
         """Shape: (H, W) gray or (H, W, 3) RGB, uint8 or uint16. Raises av.error.FFmpegError."""
         width, height = self._size
-        extra = ((0, height - picture.shape[0]), (0, width - picture.shape[1]))
+        extra = ((0, height - pixels.shape[0]), (0, width - pixels.shape[1]))
         if any(after for _, after in extra):
-            picture = np.pad(picture, (*extra, (0, 0))[: picture.ndim], mode="edge")
-        if picture.ndim == 2:
-            return self._gray(picture)
+            pixels = np.pad(pixels, (*extra, (0, 0))[: pixels.ndim], mode="edge")
+        if pixels.ndim == 2:
+            return self._gray(pixels)
         if self._format.startswith("gbrp"):
-            return self._planar(picture)
-        return self._packed(picture)
+            return self._planar(pixels)
+        return self._packed(pixels)
 
-    def _gray(self, picture: np.ndarray) -> av.VideoFrame:
+    def _gray(self, pixels: np.ndarray) -> av.VideoFrame:
         frame = av.VideoFrame(*self._size, self._format)
-        plane(frame, 0, picture.dtype.type, 1)[..., 0] = picture
+        plane(frame, 0, pixels.dtype.type, 1)[..., 0] = pixels
         for index in range(1, len(frame.planes)):  # chroma: the middle of its range is no colour
-            plane(frame, index, picture.dtype.type, 1)[...] = 1 << (self._bits - 1)
+            plane(frame, index, pixels.dtype.type, 1)[...] = 1 << (self._bits - 1)
         frame.color_range = ColorRange.JPEG
         return frame
 
-    def _planar(self, picture: np.ndarray) -> av.VideoFrame:
+    def _planar(self, pixels: np.ndarray) -> av.VideoFrame:
         frame = av.VideoFrame(*self._size, self._format)
         for index, channel in enumerate(GREEN_BLUE_RED):
-            plane(frame, index, picture.dtype.type, 1)[..., 0] = picture[..., channel]
+            plane(frame, index, pixels.dtype.type, 1)[..., 0] = pixels[..., channel]
         return frame
 
-    def _packed(self, picture: np.ndarray) -> av.VideoFrame:
+    def _packed(self, pixels: np.ndarray) -> av.VideoFrame:
         """RGB, and from there to what the encoder takes: BGR or BT.709 in limited range."""
         deep = self._bits > 8
         frame = av.VideoFrame(*self._size, "rgb48le" if deep else "rgb24")
-        plane(frame, 0, picture.dtype.type, 3)[...] = picture << (16 - self._bits) if deep else picture
+        plane(frame, 0, pixels.dtype.type, 3)[...] = pixels << (16 - self._bits) if deep else pixels
         if self._format == "rgb24":
             return frame
         if self._format == "bgr0":

@@ -1,6 +1,6 @@
 """Reading film: any file that PyAV decodes, as chunks of frames with their exact times.
 
-Reads pictures only; their sound is for `sound_copy` and for `mediaconv.media.audio`. Writes nothing.
+Reads pictures only; their sound is for `audio_copy` and for `mediaconv.media.audio`. Writes nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import av
 import numpy as np
 
 from mediaconv.errors import ReadError
-from mediaconv.media.files import one_line
+from mediaconv.media.input_file import one_line
 from mediaconv.media.integrity.extent import Extent
 from mediaconv.media.libav import clock_origin, open_container
 from mediaconv.media.limits import Limits, check_pixels
@@ -27,17 +27,17 @@ from mediaconv.media.video import timeline
 from mediaconv.media.video.cropping import Rectangle, stated_crop
 from mediaconv.media.video.deinterlace import Filter, Timed, deinterlaced
 from mediaconv.media.video.picture_notes import PictureNotes, part_of
-from mediaconv.media.video.pictures import (
+from mediaconv.media.video.pixels import CHANNELS, PixelConverter
+from mediaconv.media.video.planes import stored_bits
+from mediaconv.media.video.sequence import SequenceReader
+from mediaconv.media.video.video_info import STATED_SIZE, AudioOrigin, VideoInfo
+from mediaconv.media.video.video_stream import (
     alpha_decoder,
-    best_pictures,
+    best_video_stream,
     decoded_frames,
     finds_frames,
     source_rate,
 )
-from mediaconv.media.video.pixels import CHANNELS, PixelConverter
-from mediaconv.media.video.planes import stored_bits
-from mediaconv.media.video.sequence import SequenceReader
-from mediaconv.media.video.video_info import STATED_SIZE, SoundOrigin, VideoInfo
 from mediaconv.media.video.writer import VideoWriter
 
 FIRST_STEP_BACK = Fraction(1)  # seconds
@@ -78,7 +78,7 @@ class VideoReader(Source):
         self._color = color
         self._choice, self._filter, self._part = stream, deinterlace, part
         self._facts = PictureNotes(deinterlaced=deinterlace is not None, part=part)
-        self._sound = SoundOrigin(self._path, start_seconds, duration_seconds)
+        self._audio = AudioOrigin(self._path, start_seconds, duration_seconds)
         self._limits = limits or Limits()
         self._fps = None if fps is None else Fraction(fps).limit_denominator(1001 * 1000)
         self._container = open_container(self._path)
@@ -143,7 +143,7 @@ class VideoReader(Source):
             ) from error
 
     def _open_stream(self) -> None:
-        best = best_pictures(self._container)
+        best = best_video_stream(self._container)
         stream = choose_stream(self._path, self._container, "video", self._choice, best)
         context = stream.codec_context
         if context.width:  # 0 where only a frame tells
@@ -201,7 +201,7 @@ class VideoReader(Source):
             rate=self._fps or self._source_rate,
             bit_depth=8 if bits <= 8 else 16,
             duration_seconds=self._duration(),
-            sound=self._sound if self._container.streams.audio else None,
+            audio=self._audio if self._container.streams.audio else None,
             rotation=orientation.clockwise_degrees,
             time_base=1 / self._fps if self._fps else Fraction(self._stream.time_base),
             sample_aspect_ratio=aspect * Fraction(shown[0] * height, shown[1] * width),

@@ -13,8 +13,8 @@ STATED_SIZE = "mediaconv size {}x{}"  # the comment of a film that is padded: it
 
 
 @dataclass(frozen=True)
-class SoundOrigin:
-    """Where a film's sound is, and which part of it the frames were read from."""
+class AudioOrigin:
+    """Where a video's audio is, and which part of it the frames were read from."""
 
     path: Path
     start_seconds: float
@@ -31,7 +31,7 @@ class VideoInfo(SourceInfo):
 
     shape: (frames, height, width) after turning and `size`. rate: average frames a second.
     bit_depth: 8 (uint8) or 16 (uint16, filling 0..65535).
-    duration_seconds: of the stream, None where unknown. sound: None where the file holds none.
+    duration_seconds: of the stream, None where unknown. audio: None where the file holds none.
     rotation: clockwise degrees that were applied. time_base: seconds; every time of the file is a multiple.
     sample_aspect_ratio: width of a pixel over its height, as shown.
     last_shown: of the last frame given so far, its time and how long it is shown, where the file tells.
@@ -39,7 +39,7 @@ class VideoInfo(SourceInfo):
 
     time_base: Fraction
     duration_seconds: Fraction | None = None
-    sound: SoundOrigin | None = None
+    audio: AudioOrigin | None = None
     rotation: int = 0
     sample_aspect_ratio: Fraction = Fraction(1)
     last_shown: Callable[[], tuple[Fraction, Fraction] | None] = _unknown
@@ -60,6 +60,6 @@ class VideoInfo(SourceInfo):
         return self.shape[2] or 0
 
     @property
-    def has_sound(self) -> bool:
-        """The file holds a sound stream."""
-        return self.sound is not None
+    def has_audio(self) -> bool:
+        """The file holds an audio stream."""
+        return self.audio is not None

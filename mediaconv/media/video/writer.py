@@ -19,10 +19,10 @@ import numpy as np
 from av.video.reformatter import ColorRange
 
 from mediaconv.errors import WriteError
-from mediaconv.media.files import one_line
+from mediaconv.media.input_file import one_line
+from mediaconv.media.video.audio_copy import AudioCopy
 from mediaconv.media.video.codecs import CONTAINERS, DEFAULT_PRESET, Wish, choose, codec_for
 from mediaconv.media.video.frame_packer import FramePacker
-from mediaconv.media.video.sound_copy import SoundCopy
 from mediaconv.media.video.video_info import STATED_SIZE
 
 DEFAULT_RATE = Fraction(25)
@@ -82,7 +82,7 @@ class VideoWriter:
         self._wish = wish
         rate = rate or DEFAULT_RATE
         self._time_base = usable_time_base(time_base or clock_of(rate))
-        self._sound: SoundCopy | None = None
+        self._audio: AudioCopy | None = None
         self._pending: tuple[av.VideoFrame, int] | None = None
         self._last_duration = max(1, round(1 / rate / self._time_base))
         self._durations: dict[int, int] = {}
@@ -108,7 +108,7 @@ class VideoWriter:
         else:
             self.abort()
 
-    def copy_sound(
+    def copy_audio(
         self,
         source: str | Path,
         *,
@@ -122,14 +122,14 @@ class VideoWriter:
         or language. Returns None, or in a line why the sound was left out (no sound there, a codec that this
         container does not hold) or which of several was taken. Raises ReadError, WriteError.
         """
-        sound, reason = SoundCopy.attach(
+        audio, reason = AudioCopy.attach(
             self._container,
             Path(source),
             start_seconds=start_seconds,
             duration_seconds=duration_seconds,
             choice=stream,
         )
-        self._sound = sound
+        self._audio = audio
         return reason
 
     def write(self, frames: np.ndarray, pts: Sequence[Fraction]) -> None:
@@ -141,8 +141,8 @@ class VideoWriter:
         if self._pending is None and len(pts):
             self._shift = max(Fraction(0), -pts[0])  # players cut what lies before 0
         try:
-            for picture, time in zip(frames, pts, strict=True):
-                self._push(self._packer.pack(picture), round((time + self._shift) / self._time_base))
+            for frame, time in zip(frames, pts, strict=True):
+                self._push(self._packer.pack(frame), round((time + self._shift) / self._time_base))
         except (av.error.FFmpegError, OSError) as error:
             raise self._failure(error) from error
 
@@ -161,8 +161,8 @@ class VideoWriter:
             frame, tick = self._pending
             self._encode(frame, tick, self._last_duration)
             self._mux(self._stream.encode(None))
-            if self._sound is not None:
-                self._sound.finish(shift=self._shift)
+            if self._audio is not None:
+                self._audio.finish(shift=self._shift)
             self._container.close()
             _check_on_disk(self._path)
             self._complete = True
@@ -177,8 +177,8 @@ class VideoWriter:
             return
         self._finished = True
         self._pending = None
-        if self._sound is not None:
-            self._sound.close()
+        if self._audio is not None:
+            self._audio.close()
         try:
             if not self._complete and self._path.is_file():
                 os.truncate(self._path, 0)  # closing then has nothing to move to the front
@@ -212,12 +212,12 @@ class VideoWriter:
 
     def _check(self, frames: np.ndarray, pts: Sequence[Fraction]) -> None:
         wish = self._wish
-        picture = (wish.height, wish.width) if wish.channels == 1 else (wish.height, wish.width, 3)
+        frame = (wish.height, wish.width) if wish.channels == 1 else (wish.height, wish.width, 3)
         dtype = np.uint8 if wish.bit_depth == 8 else np.uint16
-        if frames.shape != (len(pts), *picture) or frames.dtype != dtype:
+        if frames.shape != (len(pts), *frame) or frames.dtype != dtype:
             raise WriteError(
                 f"{self._path}: got frames of shape {frames.shape} in {frames.dtype} with {len(pts)} times, "
-                f"expected ({len(pts)}, {', '.join(map(str, picture))}) in {np.dtype(dtype)}"
+                f"expected ({len(pts)}, {', '.join(map(str, frame))}) in {np.dtype(dtype)}"
             )
 
     def _push(self, frame: av.VideoFrame, tick: int) -> None:
@@ -233,8 +233,8 @@ class VideoWriter:
         frame.pts = tick
         frame.time_base = self._time_base
         self._durations[tick] = duration
-        if self._sound is not None:
-            self._sound.advance(tick * self._time_base - self._shift, shift=self._shift)
+        if self._audio is not None:
+            self._audio.advance(tick * self._time_base - self._shift, shift=self._shift)
         self._mux(self._stream.encode(frame))
 
     def _mux(self, packets: Sequence[av.Packet]) -> None:
@@ -269,7 +269,7 @@ def clock_of(rate: Fraction) -> Fraction:
 def _check_on_disk(path: Path) -> None:
     """Raise OSError where the closed file cannot be the one that was written: its end is missing."""
     from mediaconv.errors import ReadError
-    from mediaconv.media.files import read_head
+    from mediaconv.media.input_file import read_head
     from mediaconv.media.integrity.completeness import check_complete
 
     try:

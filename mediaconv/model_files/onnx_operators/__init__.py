@@ -2,8 +2,8 @@
 
 from mediaconv.model_files.onnx_operators import (  # noqa: F401 - each fills OPERATORS
     elementwise,
-    layout,
     norms,
+    rearrange,
     recurrent,
     reductions,
     resize,

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mediaconv.nn.export.step import LENGTH, Step, StepInfo, run_step
+from mediaconv.nn.export.exported_step import LENGTH, Step, StepInfo, run_step
 from mediaconv.nn.graph.graph import StreamingGraph
 
 TOLERANCE = 1e-5

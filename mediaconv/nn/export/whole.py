@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from mediaconv.nn.convert import to_streaming
 from mediaconv.nn.export.checking import difference, fits_phase
-from mediaconv.nn.export.files import Target, refuse_difference
 from mediaconv.nn.export.runtimes import Exported
+from mediaconv.nn.export.step_files import Target, refuse_difference
 from mediaconv.nn.summary.dependence import check_eval, geometry
 
 DIM = 2

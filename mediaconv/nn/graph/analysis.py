@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, fx
 
 from mediaconv.nn.geometry import IDENTITY, AxisMap, Transposed
+from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims, LayoutError, find, refined
 from mediaconv.nn.graph.capture import Captured
-from mediaconv.nn.graph.layout import BATCH, STREAM, Along, Dims, LayoutError, find, refined
 from mediaconv.nn.graph.maps import GraphMap, MapNode
 from mediaconv.nn.graph.refusal import CaptureError, Origin, RefusalError
 from mediaconv.nn.graph.steps import Align, Late, Local, Step

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.graph import rules_layout, rules_local, rules_time, rules_window
 from mediaconv.nn.graph.analysis import Analysis, Program
+from mediaconv.nn.graph.axis_factors import shape_of
 from mediaconv.nn.graph.capture import Captured, capture, select
-from mediaconv.nn.graph.layout import shape_of
 from mediaconv.nn.graph.maps import Sized
 from mediaconv.nn.graph.refusal import CaptureError
 from mediaconv.nn.graph.steps import Run
@@ -65,14 +65,14 @@ class StreamingGraph(TotalStride, nn.Module):
             self.notes.append(f"hooks were captured as they are now, on {', '.join(hooked)}")
 
     def __deepcopy__(self, memo: dict) -> StreamingGraph:
-        twin = type(self).__new__(type(self))
-        memo[id(self)] = twin
+        duplicate = type(self).__new__(type(self))
+        memo[id(self)] = duplicate
         for name, value in self.__dict__.items():
             shared = name in ("_captured", "_programs", "_example", "notes")
-            twin.__dict__[name] = (
+            duplicate.__dict__[name] = (
                 value if shared else {} if name == "_constants" else copy.deepcopy(value, memo)
             )
-        return twin
+        return duplicate
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_captured": {}, "_programs": {}, "_constants": {}}

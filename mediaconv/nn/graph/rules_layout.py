@@ -9,7 +9,7 @@ from torch import Tensor, fx
 
 from mediaconv.nn.geometry import Window
 from mediaconv.nn.graph.analysis import CONSTANT, STREAMED, Analysis, Value, rule
-from mediaconv.nn.graph.layout import BATCH, STREAM, Along, Dims, regroup
+from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims, regroup
 from mediaconv.nn.graph.refusal import RefusalError
 from mediaconv.nn.graph.steps import Sliding
 

@@ -15,7 +15,7 @@ from torch import Tensor, fx
 
 from mediaconv.nn.geometry import IDENTITY, Whole
 from mediaconv.nn.graph.analysis import CONSTANT, LATE, NEW, RULES, STREAMED, Analysis, Value, rule
-from mediaconv.nn.graph.layout import BATCH, STREAM, Along, Dims
+from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims
 from mediaconv.nn.graph.maps import MapNode
 from mediaconv.nn.graph.refusal import RefusalError
 from mediaconv.nn.graph.steps import Held, Late

@@ -10,7 +10,7 @@ from torch import fx
 
 from mediaconv.nn.geometry import IDENTITY, Window
 from mediaconv.nn.graph.analysis import LATE, STREAMED, Analysis, Value, rule
-from mediaconv.nn.graph.layout import BATCH, STREAM
+from mediaconv.nn.graph.axis_factors import BATCH, STREAM
 from mediaconv.nn.graph.maps import MapNode
 from mediaconv.nn.graph.obstacles import run_recurrent
 from mediaconv.nn.graph.refusal import RefusalError

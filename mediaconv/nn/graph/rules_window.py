@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, fx
 from torch.nn import functional as F
 
-from mediaconv.nn.backends.convolution import convolve
+from mediaconv.nn.backends.algorithms import convolve
 from mediaconv.nn.geometry import Window
 from mediaconv.nn.graph.analysis import CONSTANT, STREAMED, Analysis, Value, rule
-from mediaconv.nn.graph.layout import BATCH, STREAM, Dims
+from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Dims
 from mediaconv.nn.graph.refusal import RefusalError
 from mediaconv.nn.graph.steps import Layered, Sliding
 from mediaconv.nn.layers import pooling, resize, transposed

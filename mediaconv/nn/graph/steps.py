@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mediaconv.nn.geometry import Window
-from mediaconv.nn.graph.layout import Along, Dims, batch_first, is_batch_first, native, shape_of
+from mediaconv.nn.graph.axis_factors import Along, Dims, batch_first, is_batch_first, native, shape_of
 from mediaconv.nn.streaming.protocol import Streamable
 from mediaconv.nn.streaming.state import State
 from mediaconv.nn.streaming.window import step_window, window_state

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mediaconv.nn.geometry import per_axis
-from mediaconv.nn.layers.conv import Ints, Padding, causal_axes, causal_window, standard_windows
+from mediaconv.nn.layers.convolution import Ints, Padding, causal_axes, causal_window, standard_windows
 from mediaconv.nn.streaming.window import Span, Windowed, pad
 
 

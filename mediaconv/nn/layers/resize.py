@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.nn.geometry import AxisMap, Interpolated, Transposed, Window, per_axis
-from mediaconv.nn.layers.conv import Ints, causal_axes
+from mediaconv.nn.layers.convolution import Ints, causal_axes
 from mediaconv.nn.streaming.protocol import TotalStride
 from mediaconv.nn.streaming.state import State
 from mediaconv.nn.streaming.window import Span, Windowed, pad, window_state
@@ -22,12 +22,12 @@ class _Upsample(Windowed, TotalStride, nn.Module):
     padding_mode = "replicate"
 
     def __init__(
-        self, scale: Ints, mode: str = "nearest", *, causal: bool = False, time_axis: Ints = 0
+        self, scale_factor: Ints, mode: str = "nearest", *, causal: bool = False, time_axis: Ints = 0
     ) -> None:
         super().__init__()
-        self.scale = per_axis(scale, self.dims, "scale")
-        if min(self.scale) < 1:
-            raise ValueError(f"scale: got {self.scale}, expected whole numbers of at least 1")
+        self.scale_factor = per_axis(scale_factor, self.dims, "scale_factor")
+        if min(self.scale_factor) < 1:
+            raise ValueError(f"scale_factor: got {self.scale_factor}, expected whole numbers of at least 1")
         if mode not in MODES:
             raise ValueError(f"mode: got {mode!r}, expected one of {', '.join(MODES)}")
         axes = causal_axes(time_axis, self.dims)
@@ -35,11 +35,11 @@ class _Upsample(Windowed, TotalStride, nn.Module):
         self._causal_axes = [causal and axis in axes for axis in range(self.dims)]
         self.windows = tuple(
             Window(1) if s == 1 or mode == "nearest" else Window(2, left=1, right=0 if c else 1)
-            for s, c in zip(self.scale, self._causal_axes, strict=True)
+            for s, c in zip(self.scale_factor, self._causal_axes, strict=True)
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape: (N, C, ...) to (N, C, ...'), each length times its scale."""
+        """Shape: (N, C, ...) to (N, C, ...'), each length times its factor."""
         self.check_axes(x)
         return self.apply_windows(x, None)
 
@@ -47,13 +47,13 @@ class _Upsample(Windowed, TotalStride, nn.Module):
         if 0 in x.shape:
             return x.new_empty(self.output_shape(x.shape))
         if self.mode == "nearest":
-            for axis, scale in enumerate(self.scale):
+            for axis, scale in enumerate(self.scale_factor):
                 x = x if scale == 1 else x.repeat_interleave(scale, axis + 2)
             return x
         skip = None if span is None else span.axis
         lengths = x.shape
         x = pad(x, self.windows, "replicate", skip=skip)
-        for axis, scale in enumerate(self.scale):
+        for axis, scale in enumerate(self.scale_factor):
             if scale > 1:
                 where = Span(axis, 0, lengths[axis + 2]) if span is None or axis != skip else span
                 count = x.shape[axis + 2] - 1
@@ -67,7 +67,7 @@ class _Upsample(Windowed, TotalStride, nn.Module):
 
         A standard layer's first outputs lie before its first input, and as many as make it up after its last.
         """
-        scale = self.scale[span.axis]
+        scale = self.scale_factor[span.axis]
         if self._causal_axes[span.axis]:
             return 0, count * scale
         last = span.length is not None and span.first + count == span.length + 1
@@ -78,7 +78,7 @@ class _Upsample(Windowed, TotalStride, nn.Module):
         return end - begin
 
     def axis_map(self, axis: int) -> AxisMap:
-        scale = self.scale[axis]
+        scale = self.scale_factor[axis]
         if scale == 1 or self.mode == "nearest":
             return Transposed(scale, scale)
         return Interpolated(scale, self._causal_axes[axis])
@@ -93,7 +93,7 @@ class _Upsample(Windowed, TotalStride, nn.Module):
 
     def extra_repr(self) -> str:
         causal = f", causal along axis {self.time_axis}" if self.causal else ""
-        return f"scale={self.scale}, mode={self.mode}{causal}"
+        return f"scale_factor={self.scale_factor}, mode={self.mode}{causal}"
 
 
 def interpolate(x: Tensor, dim: int, scale: int, *, causal: bool) -> Tensor:
@@ -112,23 +112,23 @@ def interpolate(x: Tensor, dim: int, scale: int, *, causal: bool) -> Tensor:
 
 
 class UpsampleNearest(TotalStride, nn.Module):
-    """Every axis repeated `scale` times, however many axes there are (torch.nn.Upsample does not say).
+    """Every axis repeated `scale_factor` times, however many axes there are (torch.nn.Upsample does not say).
 
-    Shape: (N, C, ...) to (N, C, ...'), each length times `scale`.
+    Shape: (N, C, ...) to (N, C, ...'), each length times `scale_factor`.
     """
 
-    def __init__(self, scale: int) -> None:
+    def __init__(self, scale_factor: int) -> None:
         super().__init__()
-        self.scale = scale
+        self.scale_factor = scale_factor
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: (N, C, ...) to (N, C, ...')."""
         for dim in range(2, x.ndim):
-            x = x.repeat_interleave(self.scale, dim)
+            x = x.repeat_interleave(self.scale_factor, dim)
         return x
 
     def axis_map(self, axis: int) -> AxisMap:
-        return Transposed(self.scale, self.scale)
+        return Transposed(self.scale_factor, self.scale_factor)
 
     def init_state(self, axis: int) -> State:
         return State()
@@ -137,38 +137,39 @@ class UpsampleNearest(TotalStride, nn.Module):
         return self(x)
 
     def extra_repr(self) -> str:
-        return f"scale={self.scale}"
+        return f"scale_factor={self.scale_factor}"
 
 
 class Upsample1d(_Upsample):
     """Sound upsampled by a whole factor, nearest or linear (`align_corners=False`, as torch's interpolate).
 
-    causal: linear runs from the previous input to the current one, which the last of each `scale` outputs
-        reaches (the first input is held at the start); nearest is causal as it is.
+    causal: linear runs from the previous input to the current one, which the last of each
+        `scale_factor` outputs reaches (the first input is held at the start); nearest is causal as it is.
 
-    Shape: (N, C, T) to (N, C, T * scale).
+    Shape: (N, C, T) to (N, C, T * scale_factor).
     """
 
     dims = 1
 
 
 class Upsample2d(_Upsample):
-    """Images upsampled by whole factors, nearest or linear (bilinear); `scale` is one number or (H, W).
+    """Images upsampled by whole factors, nearest or linear (bilinear); `scale_factor` is a number or (H, W).
 
     causal, time_axis: as `Upsample1d`, along one axis or several.
 
-    Shape: (N, C, H, W) to (N, C, H * scale, W * scale).
+    Shape: (N, C, H, W) to (N, C, H * fh, W * fw).
     """
 
     dims = 2
 
 
 class Upsample3d(_Upsample):
-    """Film upsampled by whole factors, nearest or linear (trilinear); `scale` is one number or (T, H, W).
+    """Film upsampled by whole factors, nearest or linear (trilinear); `scale_factor` is a number or
+    (T, H, W).
 
     causal, time_axis: as `Upsample1d`, along one axis or several.
 
-    Shape: (N, C, T, H, W) to (N, C, T * scale, H * scale, W * scale).
+    Shape: (N, C, T, H, W) to (N, C, T * ft, H * fh, W * fw).
     """
 
     dims = 3

@@ -12,49 +12,48 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.nn.geometry import AxisMap, Transposed, Window, per_axis
-from mediaconv.nn.layers.conv import Ints, causal_axes
+from mediaconv.nn.layers.convolution import Ints, causal_axes
 from mediaconv.nn.streaming.protocol import Pointwise, TotalStride
 from mediaconv.nn.streaming.state import State
 from mediaconv.nn.streaming.window import Span, Windowed, pad
 
 
-class _Factors(nn.Module):
-    dims: int
-
-    def __init__(self, factor: Ints) -> None:
-        super().__init__()
-        self.factor = per_axis(factor, self.dims, "factor")
-        if min(self.factor) < 1:
-            raise ValueError(f"factor: got {self.factor}, expected whole numbers of at least 1")
-
-    def extra_repr(self) -> str:
-        return f"factor={self.factor}"
+def whole_factors(factor: Ints, dims: int, name: str) -> tuple[int, ...]:
+    """One factor for each axis. Raises ValueError below 1."""
+    factors = per_axis(factor, dims, name)
+    if min(factors) < 1:
+        raise ValueError(f"{name}: got {factors}, expected whole numbers of at least 1")
+    return factors
 
 
-class _PixelShuffle(TotalStride, _Factors):
+class _PixelShuffle(TotalStride, nn.Module):
     """Shi et al. 2016: every `prod(factor)` channels become a block of positions."""
+
+    def __init__(self, upscale_factor: Ints) -> None:
+        super().__init__()
+        self.upscale_factor = whole_factors(upscale_factor, self.dims, "upscale_factor")
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: (N, C * prod(factor), ...) to (N, C, ...'), each length times its factor."""
         self.check_axes(x)
         n, channels, *lengths = x.shape
         c, d = self.output_channels(channels), self.dims
-        blocks = x.reshape(n, c, *self.factor, *lengths)
+        blocks = x.reshape(n, c, *self.upscale_factor, *lengths)
         order = [0, 1] + [a for axis in range(d) for a in (2 + d + axis, 2 + axis)]
         return blocks.permute(order).reshape(
-            n, c, *(length * f for length, f in zip(lengths, self.factor, strict=True))
+            n, c, *(length * f for length, f in zip(lengths, self.upscale_factor, strict=True))
         )
 
     def output_channels(self, channels: int) -> int:
-        if channels % math.prod(self.factor):
+        if channels % math.prod(self.upscale_factor):
             raise ValueError(
-                f"got {channels} channels, a pixel shuffle by {self.factor} takes multiples of "
-                f"{math.prod(self.factor)}"
+                f"got {channels} channels, a pixel shuffle by {self.upscale_factor} takes multiples of "
+                f"{math.prod(self.upscale_factor)}"
             )
-        return channels // math.prod(self.factor)
+        return channels // math.prod(self.upscale_factor)
 
     def axis_map(self, axis: int) -> AxisMap:
-        return Transposed(self.factor[axis], self.factor[axis])
+        return Transposed(self.upscale_factor[axis], self.upscale_factor[axis])
 
     def init_state(self, axis: int) -> State:
         return State()
@@ -62,36 +61,45 @@ class _PixelShuffle(TotalStride, _Factors):
     def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:
         return self(x)
 
+    def extra_repr(self) -> str:
+        return f"upscale_factor={self.upscale_factor}"
 
-class _PixelUnshuffle(Windowed, TotalStride, _Factors):
+
+class _PixelUnshuffle(Windowed, TotalStride, nn.Module):
     """Blocks of positions become channels; a last block that is not whole is filled with zeros."""
 
-    def __init__(self, factor: Ints, *, causal: bool = False, time_axis: Ints = 0) -> None:
-        super().__init__(factor)
+    def __init__(self, downscale_factor: Ints, *, causal: bool = False, time_axis: Ints = 0) -> None:
+        super().__init__()
+        self.downscale_factor = whole_factors(downscale_factor, self.dims, "downscale_factor")
         axes = causal_axes(time_axis, self.dims)
         self.causal, self.time_axis = causal, time_axis
         self.windows = tuple(
             Window(f, f, left=f - 1) if causal and axis in axes else Window(f, f, right=f - 1)
-            for axis, f in enumerate(self.factor)
+            for axis, f in enumerate(self.downscale_factor)
         )
 
     def apply_windows(self, x: Tensor, span: Span | None) -> Tensor:
         x = pad(x, self.windows, skip=None if span is None else span.axis)
-        lengths = [length // f * f for length, f in zip(x.shape[2:], self.factor, strict=True)]
+        lengths = [length // f * f for length, f in zip(x.shape[2:], self.downscale_factor, strict=True)]
         for axis, length in enumerate(lengths):
             x = x.narrow(axis + 2, 0, length)
         n, c = x.shape[:2]
-        pairs = [p for length, f in zip(lengths, self.factor, strict=True) for p in (length // f, f)]
+        pairs = [
+            p for length, f in zip(lengths, self.downscale_factor, strict=True) for p in (length // f, f)
+        ]
         d = self.dims
         order = [0, 1, *(3 + 2 * a for a in range(d)), *(2 + 2 * a for a in range(d))]
         return x.reshape(n, c, *pairs).permute(order).reshape(n, -1, *pairs[::2])
 
     def output_channels(self, channels: int) -> int:
-        return channels * math.prod(self.factor)
+        return channels * math.prod(self.downscale_factor)
+
+    def extra_repr(self) -> str:
+        return f"downscale_factor={self.downscale_factor}"
 
 
 class PixelShuffle1d(_PixelShuffle):
-    """Every `factor` channels of sound become consecutive samples.
+    """Every `upscale_factor` channels of sound become consecutive samples.
 
     Shape: (N, C * factor, T) to (N, C, T * factor).
     """
@@ -117,32 +125,43 @@ class PixelShuffle3d(_PixelShuffle):
     dims = 3
 
 
-_UNSHUFFLE_DOC = """Blocks of {what} become channels: the inverse of `PixelShuffle{dims}d`.
+class PixelUnshuffle1d(_PixelUnshuffle):
+    """Blocks of samples become channels: the inverse of `PixelShuffle1d`.
 
     A last block that is not whole is filled with zeros, where torch refuses it.
-    causal: blocks end at the inputs `j * factor` along `time_axis` and begin with zeros, so that output j
-        reads no input after its own time; otherwise it reads `factor - 1` ahead.
+    causal: blocks end at the inputs `j * downscale_factor` along `time_axis` and begin with zeros, so that
+        output j reads no input after its own time; otherwise it reads `downscale_factor - 1` ahead.
 
-    Shape: {shape}, ceil(length / factor) along each axis.
+    Shape: (N, C, T) to (N, C * downscale_factor, T'), `ceil(length / downscale_factor)` along each axis.
     """
 
-
-class PixelUnshuffle1d(_PixelUnshuffle):
-    __doc__ = _UNSHUFFLE_DOC.format(what="samples", dims=1, shape="(N, C, T) to (N, C * factor, T')")
     dims = 1
 
 
 class PixelUnshuffle2d(_PixelUnshuffle):
-    __doc__ = _UNSHUFFLE_DOC.format(
-        what="rows and columns", dims=2, shape="(N, C, H, W) to (N, C * fh * fw, H', W')"
-    )
+    """Blocks of rows and columns become channels: the inverse of `PixelShuffle2d`.
+
+    A last block that is not whole is filled with zeros, where torch refuses it.
+    causal: blocks end at the inputs `j * downscale_factor` along `time_axis` and begin with zeros, so that
+        output j reads no input after its own time; otherwise it reads `downscale_factor - 1` ahead.
+
+    Shape: (N, C, H, W) to (N, C * fh * fw, H', W'), `ceil(length / downscale_factor)` along each axis.
+    """
+
     dims = 2
 
 
 class PixelUnshuffle3d(_PixelUnshuffle):
-    __doc__ = _UNSHUFFLE_DOC.format(
-        what="frames, rows and columns", dims=3, shape="(N, C, T, H, W) to (N, C * ft * fh * fw, T', H', W')"
-    )
+    """Blocks of frames, rows and columns become channels: the inverse of `PixelShuffle3d`.
+
+    A last block that is not whole is filled with zeros, where torch refuses it.
+    causal: blocks end at the inputs `j * downscale_factor` along `time_axis` and begin with zeros, so that
+        output j reads no input after its own time; otherwise it reads `downscale_factor - 1` ahead.
+
+    Shape: (N, C, T, H, W) to (N, C * ft * fh * fw, T', H', W'), `ceil(length / downscale_factor)` along each
+        axis.
+    """
+
     dims = 3
 
 

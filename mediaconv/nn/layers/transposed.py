@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mediaconv.nn.geometry import AxisMap, Transposed, per_axis
-from mediaconv.nn.layers.conv import Ints, Padding, causal_axes
+from mediaconv.nn.layers.convolution import Ints, Padding, causal_axes
 from mediaconv.nn.streaming.protocol import Streamable
 from mediaconv.nn.streaming.state import State
 from mediaconv.nn.streaming.window import pad_by

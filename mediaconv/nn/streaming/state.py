@@ -28,9 +28,9 @@ class State:
 
     def copy(self) -> State:
         """An independent copy; tensors are cloned and keep their graph."""
-        twin = State((child.copy() for child in self.children), **self.counts)
-        twin.tensors = {k: None if v is None else v.clone() for k, v in self.tensors.items()}
-        return twin
+        taken = State((child.copy() for child in self.children), **self.counts)
+        taken.tensors = {k: None if v is None else v.clone() for k, v in self.tensors.items()}
+        return taken
 
     def detach(self) -> None:
         """Cut the graph behind every tensor, in place."""
@@ -40,9 +40,9 @@ class State:
 
     def select(self, items: Tensor) -> State:
         """The state of some items of the batch. items: int64 indices."""
-        twin = State((child.select(items) for child in self.children), **self.counts)
-        twin.tensors = {k: None if v is None else v.index_select(0, items) for k, v in self.tensors.items()}
-        return twin
+        taken = State((child.select(items) for child in self.children), **self.counts)
+        taken.tensors = {k: None if v is None else v.index_select(0, items) for k, v in self.tensors.items()}
+        return taken
 
     def flat(self, prefix: str = "") -> dict[str, Tensor]:
         """One dictionary of tensors (counters as int64), for torch.save or safetensors; no graph."""

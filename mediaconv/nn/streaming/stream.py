@@ -12,7 +12,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
-from mediaconv.nn.backends.layout import is_packed
+from mediaconv.nn.backends.memory_layout import is_packed
 from mediaconv.nn.convert import to_streaming
 from mediaconv.nn.geometry import whole_number
 from mediaconv.nn.streaming.items import fresh_group, item_indices, restart_items, step_groups
@@ -133,9 +133,9 @@ class Stream:
 
     def copy(self) -> Stream:
         """An independent stream over the same module, at the same place."""
-        twin = Stream(self.module, self.axis)
-        twin._held = self._state.copy()
-        return twin
+        duplicate = Stream(self.module, self.axis)
+        duplicate._held = self._state.copy()
+        return duplicate
 
     def detach(self) -> None:
         """Cut the graph behind the state: gradients of what comes do not reach earlier chunks."""

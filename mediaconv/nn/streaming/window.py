@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mediaconv.nn.backends.layout import join, memory_format
-from mediaconv.nn.backends.memory import SHORT_BYTES
+from mediaconv.nn.backends.large_pages import SHORT_BYTES
+from mediaconv.nn.backends.memory_layout import join, memory_format
 from mediaconv.nn.geometry import AxisMap, Window
 from mediaconv.nn.streaming.protocol import Streamable
 from mediaconv.nn.streaming.state import State

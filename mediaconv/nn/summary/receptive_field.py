@@ -94,10 +94,10 @@ def _numbers(reach: Reach) -> tuple[Number, Number, Number]:
 
 def _opened(stack: nn.Module) -> nn.Sequential:
     """A float64 copy whose weights are positive, without layers that only change a position by itself."""
-    twin = open_copy(stack, keep_zeros=False).requires_grad_(False)
-    twin = twin if isinstance(twin, nn.Sequential) else mnn.Sequential(twin)
-    _without_pointwise(twin)
-    return twin
+    copy = open_copy(stack, keep_zeros=False).requires_grad_(False)
+    copy = copy if isinstance(copy, nn.Sequential) else mnn.Sequential(copy)
+    _without_pointwise(copy)
+    return copy
 
 
 def exact_copy(module: nn.Module) -> nn.Module:
@@ -105,8 +105,8 @@ def exact_copy(module: nn.Module) -> nn.Module:
 
     Weights under a weight norm or another parametrization become plain ones, so that layers are known.
     """
-    twin = copy_module(module).cpu().double().eval()
-    for part in twin.modules():
+    copy = copy_module(module).cpu().double().eval()
+    for part in copy.modules():
         for hook in list(part._forward_pre_hooks.values()):
             if isinstance(hook, WeightNorm):
                 nn.utils.remove_weight_norm(part, hook.name)
@@ -117,7 +117,7 @@ def exact_copy(module: nn.Module) -> nn.Module:
             del part.parametrizations
             for name, weight in weights.items():
                 part.register_parameter(name, nn.Parameter(weight))
-    return twin
+    return copy
 
 
 @torch.no_grad()
@@ -127,9 +127,9 @@ def open_copy(module: nn.Module, *, keep_zeros: bool = True) -> nn.Module:
     Nothing cancels, no unit is dead, and what is multiplied by a zero stays unread unless `keep_zeros` is
     False. Biases become small.
     """
-    twin = exact_copy(module)
+    copy = exact_copy(module)
     generator = torch.Generator().manual_seed(3)
-    for name, parameter in twin.named_parameters():
+    for name, parameter in copy.named_parameters():
         if not parameter.is_floating_point() or not parameter.numel():
             continue
         fan_in = parameter.numel() / parameter.shape[0] if parameter.ndim > 1 else 1.0
@@ -137,7 +137,7 @@ def open_copy(module: nn.Module, *, keep_zeros: bool = True) -> nn.Module:
         drawn = torch.rand(parameter.shape, dtype=parameter.dtype, generator=generator) + 0.5
         hidden = (parameter == 0) & keep_zeros
         parameter.copy_((drawn * scale).masked_fill(hidden, 0.0))
-    return twin
+    return copy
 
 
 def read_positions(

@@ -20,7 +20,7 @@ from typing import Any
 
 from mediaconv.errors import MediaconvError, UsageError
 from mediaconv.run.executors.autoscale import Autoscale
-from mediaconv.run.executors.protocol import Outcomes, Perform, Watch
+from mediaconv.run.executors.executor import Outcomes, Perform, Watch
 from mediaconv.run.executors.resources import cores
 from mediaconv.run.executors.worker import ADVANCE, BOOT, BROKEN, DONE, READY
 from mediaconv.run.jobs.plan import Job

@@ -17,8 +17,8 @@ from typing import Any
 
 from mediaconv.config.run_config import RayOptions
 from mediaconv.errors import MediaconvError, UsageError
+from mediaconv.run.executors.executor import Outcomes, Perform, Watch
 from mediaconv.run.executors.process import ProcessExecutor
-from mediaconv.run.executors.protocol import Outcomes, Perform, Watch
 from mediaconv.run.executors.resources import cores, set_threads
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.jobs.result import Failure, Outcome

@@ -9,8 +9,8 @@ from pathlib import Path
 from mediaconv.config import RunConfig
 from mediaconv.config.dump import located
 from mediaconv.errors import UsageError
+from mediaconv.run.executors.executor import Executor, Perform
 from mediaconv.run.executors.process import ProcessExecutor
-from mediaconv.run.executors.protocol import Executor, Perform
 from mediaconv.run.executors.resources import choose_workers, cores
 from mediaconv.run.executors.serial import SerialExecutor
 from mediaconv.run.jobs.perform import Performer

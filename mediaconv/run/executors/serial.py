@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
+from mediaconv.run.executors.executor import Outcomes, Perform, Watch
 from mediaconv.run.executors.process import ProcessExecutor
-from mediaconv.run.executors.protocol import Outcomes, Perform, Watch
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.output.staging import clear_leftovers
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mediaconv.config import RunConfig
 from mediaconv.errors import MediaconvError, MediaError, UsageError
-from mediaconv.run.executors.protocol import Advance
+from mediaconv.run.executors.executor import Advance
 from mediaconv.run.gc_pause import gc_paused
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.jobs.result import Failure, Outcome

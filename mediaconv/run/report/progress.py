@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mediaconv.run.executors.protocol import Watch
+from mediaconv.run.executors.executor import Watch
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.jobs.result import Outcome
 from mediaconv.run.report.formatting import counted, duration, escaped, speed

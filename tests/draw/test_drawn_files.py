@@ -17,7 +17,7 @@ from mediaconv.draw.animate.gallery import GALLERY, gallery, gallery_animation
 from mediaconv.draw.animate.made_layers import demo_input, demo_layer
 from mediaconv.draw.scene.cells import LEGEND
 from mediaconv.draw.scene.palette import LIGHT, rgb
-from mediaconv.draw.scene.shapes import Polygon
+from mediaconv.draw.scene.scene import Polygon
 from mediaconv.errors import UsageError, WriteError
 
 DOCS = Path(__file__).parents[2] / "docs" / "images"

@@ -10,7 +10,7 @@ from typing import Any
 import av
 
 from mediaconv.errors import ReadError
-from mediaconv.media.files import one_line
+from mediaconv.media.input_file import one_line
 from mediaconv.media.libav import clock_origin, open_container
 from mediaconv.media.streams import choice_notes, choose_stream
 
@@ -18,7 +18,7 @@ PRIMING = Fraction(1, 10)
 """Seconds before the start that a decoder may need to be whole from there on."""
 
 
-class SoundCopy:
+class AudioCopy:
     """The sound packets of one source on their way into one output, in step with its pictures."""
 
     def __init__(
@@ -49,7 +49,7 @@ class SoundCopy:
         start_seconds: float,
         duration_seconds: float | None,
         choice: int | str | None = None,
-    ) -> tuple[SoundCopy | None, str | None]:
+    ) -> tuple[AudioCopy | None, str | None]:
         """A copy of a sound stream of `path` into `output`, or None; and what a user should know of it.
 
         choice: the stream's number among the sounds or its language; None: the best one.
@@ -67,7 +67,7 @@ class SoundCopy:
             if choice is not None:
                 raise
             return None, f"sound left out: {str(error).removeprefix(f'{path}: ')}"
-        notes = [] if choice is not None else choice_notes(source, "audio", stream, key="write.sound_stream")
+        notes = [] if choice is not None else choice_notes(source, "audio", stream, key="write.audio_stream")
         start = Fraction(start_seconds).limit_denominator(10**9)
         origin = clock_origin(source)
         end = None

@@ -18,10 +18,10 @@ from mediaconv import nn
 from mediaconv.errors import UsageError
 from mediaconv.nn import geometry
 from mediaconv.nn.export.checking import check
-from mediaconv.nn.export.files import write_step
-from mediaconv.nn.export.step import export_step
+from mediaconv.nn.export.exported_step import export_step
+from mediaconv.nn.export.step_files import write_step
 from mediaconv.nn.export.whole import write_whole_call
-from tests.nn.export.test_step import FRAME, SAME
+from tests.nn.export.test_exported_step import FRAME, SAME
 from tests.nn.strategies import LAYERS, Case, seeded, single_layers, stacks
 from tests.tally import passed
 

@@ -34,8 +34,8 @@ def animate_config(
     x = _layer_input(made, module)
     other = None
     if beside is not None:
-        twin = _subject(beside, input, at)
-        other = layer_named(twin.stack, name)[1]
+        counterpart = _subject(beside, input, at)
+        other = layer_named(counterpart.stack, name)[1]
     where = f"layer {name} of {len(made.stack)}"
     notes = (f"{where}, over {made.notes[0]}" if made.notes else f"{where}, over made-up whole numbers",)
     return animate(module, x, beside=other, at=at, notes=notes, **options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mediaconv.draw.scene.palette import DARK, LIGHT
-from mediaconv.draw.scene.shapes import Line, Scene, Shape, Text, text_width
+from mediaconv.draw.scene.scene import Line, Scene, Shape, Text, text_width
 from mediaconv.web.page import render_page
 
 

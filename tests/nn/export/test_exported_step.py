@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mediaconv import nn
 from mediaconv.nn import geometry
-from mediaconv.nn.export.step import export_step, run_step
+from mediaconv.nn.export.exported_step import export_step, run_step
 from tests.nn.strategies import LAYERS, Case, seeded, single_layers, stacks
 
 FRAME = {1: (), 2: (5,), 3: (4, 5)}

@@ -13,7 +13,7 @@ import torch
 
 import mediaconv.nn as mnn
 from mediaconv.errors import UsageError
-from mediaconv.layers.filters import options as specs
+from mediaconv.layers.filters import filter_keys as specs
 from mediaconv.layers.filters.fill import (
     KERNELS,
     MODES,

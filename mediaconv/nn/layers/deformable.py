@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.nn.geometry import AxisMap, Whole, Window, per_axis
-from mediaconv.nn.layers.conv import (
+from mediaconv.nn.layers.convolution import (
     CausalConv2d,
     CausalConv3d,
     Conv2d,

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mediaconv.nn.backends.convolution import convolve
+from mediaconv.nn.backends.algorithms import convolve
 from mediaconv.nn.geometry import AxisMap, Whole, Window, per_axis, same_padding
 from mediaconv.nn.layers.masks import causal_mask, raster_mask
 from mediaconv.nn.streaming.state import State

@@ -11,9 +11,9 @@ import torch
 from torch.nn import functional as F
 
 from mediaconv import nn
-from mediaconv.nn.backends import convolution as kernels
-from mediaconv.nn.backends import memory
-from mediaconv.nn.backends.layout import is_packed
+from mediaconv.nn.backends import algorithms as kernels
+from mediaconv.nn.backends import large_pages
+from mediaconv.nn.backends.memory_layout import is_packed
 from mediaconv.testing import run
 
 
@@ -67,12 +67,12 @@ def test_memory_in_large_pages_holds_what_torch_cat_gives(
     layout: torch.memory_format, dtype: torch.dtype
 ) -> None:
     parts = [torch.randn(1, 3, t, 700, 700).to(dtype).contiguous(memory_format=layout) for t in (1, 2)]
-    joined = memory.concatenate(parts, 2, layout)
-    assert joined.numel() * joined.element_size() > memory.LARGE_BYTES
+    joined = large_pages.concatenate(parts, 2, layout)
+    assert joined.numel() * joined.element_size() > large_pages.LARGE_BYTES
     assert joined.is_contiguous(memory_format=layout)
     assert torch.equal(joined, torch.cat(parts, 2))
     first = parts[0].float().requires_grad_()
-    (gradient,) = torch.autograd.grad(memory.concatenate([first, first], 2, layout).sum(), first)
+    (gradient,) = torch.autograd.grad(large_pages.concatenate([first, first], 2, layout).sum(), first)
     assert torch.equal(gradient, torch.full_like(first, 2.0))
 
 

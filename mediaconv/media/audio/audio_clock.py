@@ -27,7 +27,7 @@ class TooMuchSilenceError(Exception):
     """What a sound's times would make of it is mostly silence, and long."""
 
 
-class SoundClock:
+class AudioClock:
     """Follows one stream's frames. close: holes and overlaps are passed over, not mended."""
 
     def __init__(self, rate_hz: int, *, close: bool = False) -> None:

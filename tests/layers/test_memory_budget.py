@@ -11,10 +11,10 @@ from mediaconv.config.validation_context import ValidationContext
 from mediaconv.errors import ConfigError, UsageError
 from mediaconv.layers import BuildContext
 from mediaconv.layers.construct import build_sequence
-from mediaconv.layers.memory import MemoryBudget, Signal
+from mediaconv.layers.memory_budget import MemoryBudget, Signal
 from mediaconv.model.build import build_stack
 from mediaconv.pipeline import find
-from tests.pipelines.running import parsed
+from tests.pipelines.one_run import parsed
 
 
 def held(pipeline: str, stack: list[object], shape: tuple[int | None, ...], channels: int) -> int:

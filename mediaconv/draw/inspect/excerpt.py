@@ -137,7 +137,7 @@ def choose_part(
     across = [n for n in lengths[1:] if n is not None]
     room = MAX_VALUES // files
     if steps is None:
-        return _picture(stack, channels, [n or 1 for n in lengths], room)
+        return _of_image(stack, channels, [n or 1 for n in lengths], room)
     known = Survey(stack, channels, [max(steps, 1), *across]).all
     back, ahead = max(p.back for p in known), max(p.ahead for p in known)
     slow = max(p.stride for p in known)
@@ -170,7 +170,7 @@ def choose_part(
     return Part(first, start + steps + after, start, start + steps, crop, exact, tuple(notes))
 
 
-def _picture(stack: nn.Module, channels: int, lengths: Sequence[int], room: int) -> Part:
+def _of_image(stack: nn.Module, channels: int, lengths: Sequence[int], room: int) -> Part:
     crop: tuple[int | None, ...] = (None,) * len(lengths)
     notes: list[str] = []
     if Survey(stack, channels, lengths).largest > room:

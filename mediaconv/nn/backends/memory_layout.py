@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mediaconv.nn.backends.memory import SHORT_BYTES, concatenate
+from mediaconv.nn.backends.large_pages import SHORT_BYTES, concatenate
 
 
 def memory_format(x: Tensor) -> torch.memory_format:

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from mediaconv.errors import UsageError, WriteError
 from mediaconv.filesystem import check_made, in_the_way, is_regular, open_to_read, write_made, write_whole
 from mediaconv.nn.export.checking import TOLERANCE, check, random_inputs
+from mediaconv.nn.export.exported_step import LENGTH, OUTPUTS, Step
 from mediaconv.nn.export.runtimes import RUNTIMES, Exported
-from mediaconv.nn.export.step import LENGTH, OUTPUTS, Step
 
 FLUSH = (
     "set the state clock.length to the input's length, feed so many chunks of zeros, and keep so many "

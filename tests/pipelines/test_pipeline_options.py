@@ -18,6 +18,7 @@ WRITES = [  # what a pipeline's own check says, at the key that it is about
     ("image", "{format: jpeg, lossless: true}", "write.lossless: got true, jpeg cannot be"),
     ("image", "{format: webp, bit_depth: 16}", "write.bit_depth: got 16, webp stores 8 bits"),
     ("audio", "{format: flac, bit_depth: float}", "write.bit_depth: got float, expected 16 or 24 in flac"),
+    ("video", "{sound: keep}", "write.sound: is called audio now; write audio: keep"),
     ("audio", "{format: wav, layout: tensor}", "write.format: got wav, which does not fit layout tensor"),
 ]
 

@@ -16,14 +16,14 @@ from av.format import Flags
 from av.stream import Disposition
 
 from mediaconv.errors import ReadError
-from mediaconv.media.files import one_line
+from mediaconv.media.input_file import one_line
 from mediaconv.media.libav import packets
 
 FALLBACK_RATE = Fraction(25)
 LARGEST_RATE = 1000
 
 
-def best_pictures(container: Any) -> Any:
+def best_video_stream(container: Any) -> Any:
     """The stream of pictures that players choose; None where there is none that can be decoded.
 
     FFmpeg's choice passes over cover art and prefers the default stream; of streams alike in that and in

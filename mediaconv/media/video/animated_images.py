@@ -17,15 +17,15 @@ import numpy as np
 import PIL.Image
 
 from mediaconv.errors import ReadError
-from mediaconv.media.files import one_line, read_head
 from mediaconv.media.image.decoders import PNG, from_bgr
 from mediaconv.media.image.reader import COLORS, resized
+from mediaconv.media.input_file import one_line, read_head
 from mediaconv.media.integrity.completeness import check_complete
 from mediaconv.media.limits import Limits, check_pixels
 from mediaconv.media.source import Chunk, Source
 from mediaconv.media.video import timeline
-from mediaconv.media.video.pictures import FALLBACK_RATE
 from mediaconv.media.video.video_info import VideoInfo
+from mediaconv.media.video.video_stream import FALLBACK_RATE
 
 Shown = tuple[Fraction, np.ndarray]
 """How long a picture is seen in seconds, and the picture: (H, W, C) in RGB or RGBA."""

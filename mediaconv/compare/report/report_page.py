@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mediaconv.compare.measure.session import DIFFERENCE, Compared
-from mediaconv.compare.measure.timeline import middle
+from mediaconv.compare.measure.step_times import middle
 from mediaconv.compare.report.drawing import draw_stack, rows_of
 from mediaconv.compare.report.media_links import (
     INLINE_FILE_BYTES,
@@ -22,7 +22,7 @@ from mediaconv.web.page import render_page
 
 PARTS = (
     "report.css",
-    *(f"report_{name}.js" for name in ("core", "charts", "film", "sound", "image", "page")),
+    *(f"report_{name}.js" for name in ("core", "charts", "video", "audio", "image", "page")),
 )
 SPECTROGRAMS = 16
 """Channels of which spectrograms are drawn."""

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import conv_flop_count, flop_registry, register_flop_formula
 
-from mediaconv.nn.backends.layout import memory_format
-from mediaconv.nn.backends.memory import empty
+from mediaconv.nn.backends.large_pages import empty
+from mediaconv.nn.backends.memory_layout import memory_format
 
 FRAME = 32 * 32
 """Pixels below which a frame is too small for banding and folding to pay."""
@@ -57,7 +57,7 @@ def convolve(
 ) -> Tensor:
     """Convolution with torch's arguments, in one, two or three dimensions.
 
-    packs: sound may come out packed (mediaconv.nn.backends.layout), as it then is for the next layer.
+    packs: sound may come out packed (mediaconv.nn.backends.memory_layout), as it then is for the next layer.
     """
     products = math.prod(weight.shape[1:])
     packs = packs and x.ndim == 3 and x.numel() > SLOW_BELOW and products <= FEW_PRODUCTS
