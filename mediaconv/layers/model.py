@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _EXAMPLE_SIZES = {1: (9600,), 2: (96, 96), 3: (16, 64, 64)}
 """Sizes of the input that a model is captured and checked with, where its file states none."""
+_DIVISIONS = 64
+"""Models pad, or go another way, where a size is no multiple of up to so many."""
 
 
 def _check_options(value: Any, context: ValidationContext | None) -> dict[str, Any]:
@@ -89,6 +91,33 @@ class Model(LayerSpec):
         return origin_of(self.file)
 
     def build(self, context: BuildContext) -> nn.Module:
+        from mediaconv.model_files.capture_cache import captured_once, state_of
+
+        key = (
+            state_of(self.files()), self.model_dump_json(), context.channels,
+            tuple(self._across(context)),
+            repr(context.file),
+        )  # fmt: skip
+        captured = captured_once(key, lambda: self._captured(context))
+        latency = getattr(captured, "latency", 0)
+        if context.file.causal and latency:
+            raise ValueError(
+                f"{self.file} reads {latency} steps ahead, which causal {context.file.causal.mode} forbids; "
+                "set causal: false"
+            )
+        check_length = getattr(captured, "check_length", None)
+        if check_length is not None and context.signal.total is not None:
+            check_length(context.signal.total)
+        captured.trained = True  # type: ignore[assignment]
+        return captured
+
+    def _across(self, context: BuildContext) -> list[int]:
+        """Sizes to capture with along the axes after the stream's; they divide as the input's do."""
+        usual = _EXAMPLE_SIZES[context.dims][1:]
+        known = zip(usual, context.signal.across, strict=True)
+        return [size if now <= 1 else size + (now - size) % _DIVISIONS for size, now in known]
+
+    def _captured(self, context: BuildContext) -> nn.Module:
         import torch
 
         from mediaconv.model_files.adapted import AdaptedModel
@@ -119,22 +148,14 @@ class Model(LayerSpec):
             model, pattern, letters, window=window, causal=bool(context.file.causal),
             output=None if onnx else self.output,
         )  # fmt: skip
-        sizes = list(_EXAMPLE_SIZES[context.dims])
+        sizes = [_EXAMPLE_SIZES[context.dims][0], *self._across(context)]
         for i, token in enumerate(pattern.order if declared else ()):
             if token in letters and declared is not None and isinstance(declared[i], int):
                 sizes[letters.index(token)] = declared[i]
         generator = torch.Generator().manual_seed(0)
         example = torch.randn(1, context.channels, *sizes, generator=generator)
         plain = pattern.order == ("n", "c", *letters) and self.output is None and window == 1
-        captured = to_streaming(model if plain else adapted, example=example)
-        latency = getattr(captured, "latency", 0)
-        if context.file.causal and latency:
-            raise ValueError(
-                f"{self.file} reads {latency} steps ahead, which causal {context.file.causal.mode} forbids; "
-                "set causal: false"
-            )
-        captured.trained = True  # type: ignore[assignment]
-        return captured
+        return to_streaming(model if plain else adapted, example=example)
 
     def _window(self, context: BuildContext, pattern: Any, declared: Any) -> int:
         """Frames in the model's channels. Raises ValueError where the channels do not fit."""

@@ -1,4 +1,4 @@
-"""Random layers and stacks through the contract and the interpreter: `python -m tests.nn.fuzz [SECONDS]`.
+"""Random layers, stacks and captured modules, streamed: `python -m tests.nn.fuzz [SECONDS]`.
 
 Without a number it goes on until it is stopped or finds a fault; the seed that repeats it is printed.
 """
@@ -12,12 +12,13 @@ import torch
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
+from tests.nn.graph.random_search import searched
 from tests.nn.strategies import LAYERS, Case, single_layers, stacks
 from tests.nn.test_contract import verify
 from tests.stacks.test_random_stacks import check as check_stack
 
-BATCH, STACKS = 500, 50
-"""Cases of the contract, and stacks by the interpreter, between two lines of output."""
+BATCH, STACKS, MODULES = 500, 50, 50
+"""Cases of the contract, stacks by the interpreter, and captured modules, between two lines of output."""
 
 
 def any_case() -> st.SearchStrategy[Case]:
@@ -47,6 +48,9 @@ def main(seconds: float) -> int:
             raise
         for case in range(number * STACKS, (number + 1) * STACKS):
             check_stack(case)
+            cases += 1
+        for module in range(number * MODULES, (number + 1) * MODULES):
+            searched(module)
             cases += 1
         print(f"{cases} cases in {time.monotonic() - begin:.0f} s", flush=True)
     return cases

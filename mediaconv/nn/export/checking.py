@@ -79,6 +79,11 @@ def random_inputs(step: Step, module: nn.Module) -> Iterator[Tensor]:
 
 
 def fits_phase(module: nn.Module, length: int) -> bool:
-    """Whether a captured module, which may hold for lengths of one remainder alone, holds for a length."""
-    graphs = (m for m in module.modules() if isinstance(m, StreamingGraph))
-    return all(length % multiple == rest for multiple, rest in (graph._phase for graph in graphs))
+    """Whether a captured module, which may go another way at some lengths, holds for a length."""
+    try:
+        for graph in module.modules():
+            if isinstance(graph, StreamingGraph):
+                graph.check_length(length)
+    except ValueError:
+        return False
+    return True

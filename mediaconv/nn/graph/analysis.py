@@ -29,6 +29,8 @@ _BATCH_PROBE = 1009
 """A batch size that divides no other size, by which the batch is found in a view."""
 _PROBED_LENGTHS = 4096
 """Lengths at which padding that follows from the length is computed, to know the most there is."""
+_LATER = (0, 48, 9600, 9601, 9602, 9603, 9605, 9607, 9611)
+"""Steps more than the example's at which a size is computed to see whether it changes."""
 _NO_BATCH = "it mixes the items of a batch"
 
 
@@ -249,8 +251,12 @@ class Analysis:
         return int(evaluate(expression(size), self.binding))
 
     def streams(self, size: Any) -> bool:
-        """Whether a size depends on the stream's length."""
-        return depends(expression(size), self.symbol)
+        """Whether a size depends on the stream's length: one such as `s // (s // 2)` is the same at all."""
+        expr = expression(size)
+        if not depends(expr, self.symbol):
+            return False
+        now = self.binding[str(self.symbol)]
+        return len({evaluate(expr, {**self.binding, str(self.symbol): now + n}) for n in _LATER}) > 1
 
     def sized_dims(self, value: Tensor) -> Dims:
         dims: list[tuple[int | str, ...]] = []

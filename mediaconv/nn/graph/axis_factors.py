@@ -87,7 +87,7 @@ def regroup(
             else:
                 now = batch if factor == BATCH else int(factor)
                 if rest % now:
-                    if factor == BATCH or now % rest:
+                    if factor == BATCH or now % rest or rest == 1:
                         raise LayoutError("it mixes the stream or the batch with another axis")
                     flat.insert(0, now // rest)
                     factor = now = rest

@@ -27,7 +27,8 @@ class Captured:
     """An exported graph. names: placeholder to dotted name of a parameter or buffer of the module.
 
     constants: placeholder to a tensor that is neither. x: the placeholder of the input. y: the output's node.
-    sizes: of the input's dimensions. dtype: that it was captured in.
+    sizes: of the input's dimensions. dtype: that it was captured in. conditions: on sizes, under which it
+    holds.
     """
 
     graph: fx.Graph
@@ -37,6 +38,7 @@ class Captured:
     y: fx.Node
     sizes: list[AxisSize] = field(default_factory=list)
     dtype: torch.dtype = torch.float32
+    conditions: list[Any] = field(default_factory=list)
 
 
 class _Selected(nn.Module):
@@ -137,7 +139,18 @@ def _captured(program: ExportedProgram, dtype: torch.dtype) -> Captured:
     if x is None:
         raise CaptureError(["the module's export does not use its input"])
     sizes = [AxisSize(expression(size)) for size in x.meta["val"].shape]
-    return Captured(program.graph, targets, constants, x, result.args[0][0], sizes, dtype)
+    return Captured(
+        program.graph, targets, constants, x, result.args[0][0], sizes, dtype, _conditions(x.meta["val"])
+    )
+
+
+def _conditions(x: Tensor) -> list[Any]:
+    """What the export found true of the sizes and relied on."""
+    found: list[Any] = []
+    for size in x.shape:
+        if isinstance(size, torch.SymInt):
+            found += (guard.expr for guard in size.node.shape_env.guards)
+    return list(dict.fromkeys(found))
 
 
 @contextlib.contextmanager

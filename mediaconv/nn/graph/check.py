@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -12,41 +12,35 @@ from mediaconv.nn.streaming.protocol import init_state, step
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5, torch.bfloat16: 2**-4, torch.float16: 2**-6}
 """Relative to the largest value of the whole output; sums of a chunk are rounded in another order."""
+_NEAR = 2048
+"""Steps past the example's length within which others are looked for that the module takes."""
 
 
-PHASES = (2, 4, 8, 16)
-"""Multiples of which a model's lengths may have to keep their remainder, as 8 * n + 1 frames."""
+class DiffersError(CaptureError):
+    """A capture that does not give what its module gives."""
 
 
-def check(module: nn.Module, example: Tensor, axis: int = 0) -> None:
+def check(
+    module: nn.Module, example: Tensor, axis: int = 0, taken: Callable[[int], bool] = lambda length: True
+) -> None:
     """Raise CaptureError unless a streaming module's chunks give what it gives on the whole.
 
     The lengths are the example's and two others; those that the module itself refuses are left out.
+    taken: whether a length is one that the module claims to stream.
     """
     length = example.shape[axis + 2]
     passed = 0
-    for size in (length, length + 1, length - 1, 2 * length + 3, 2 * length, 3 * length):
-        if passed < 3 and size > 0:
-            passed += _agrees(module, example, axis, size, needed=size == length)
+    near = [n for n in range(length + 1, length + _NEAR) if taken(n)][:2]
+    for size in (length, length + 1, length - 1, 2 * length + 3, 2 * length, *near, 3 * length):
+        if passed < 3 and size > 0 and taken(size):
+            passed += agrees(module, example, axis, size, needed=size == length)
     if passed < 2:
         raise CaptureError(
             [f"the module runs at {length} steps of its example alone: give an example of another length"]
         )
 
 
-def phase(module: nn.Module, example: Tensor, axis: int = 0) -> int:
-    """The least multiple by which lengths may differ from the example's for a capture to hold; 0 for none."""
-    length = example.shape[axis + 2]
-    for step_size in PHASES:
-        try:
-            if all(_agrees(module, example, axis, length + i * step_size) for i in range(4)):
-                return step_size
-        except CaptureError:
-            continue
-    return 0
-
-
-def _agrees(module: nn.Module, example: Tensor, axis: int, size: int, *, needed: bool = False) -> bool:
+def agrees(module: nn.Module, example: Tensor, axis: int, size: int, *, needed: bool = False) -> bool:
     """Whether chunks give the whole at a length; False where the module refuses the length itself."""
     shape = list(example.shape)
     shape[axis + 2] = size
@@ -61,7 +55,7 @@ def _agrees(module: nn.Module, example: Tensor, axis: int, size: int, *, needed:
         try:
             streamed = run(module, x, ragged(size, example.shape[axis + 2]), axis)
         except ValueError as error:
-            raise CaptureError([f"the capture fails for {size} steps: {error}"]) from error
+            raise DiffersError([f"the capture fails for {size} steps: {error}"]) from error
         compare(streamed, whole, f"{size} steps")
     return True
 
@@ -91,7 +85,7 @@ def ragged(length: int, example: int) -> Iterator[int]:
 def compare(ours: Tensor, whole: Tensor, what: str) -> None:
     """Raise CaptureError where a stream differs from the whole."""
     if ours.shape != whole.shape:
-        raise CaptureError(
+        raise DiffersError(
             [
                 f"the capture gives shape {tuple(ours.shape)} for {what}, the module {tuple(whole.shape)}: "
                 "it is not used"
@@ -104,7 +98,7 @@ def compare(ours: Tensor, whole: Tensor, what: str) -> None:
     scale = float(whole.masked_fill(~whole.isfinite(), 0).abs().max()) or 1.0
     allowed = TOLERANCE.get(whole.dtype, 0.0)
     if not error <= allowed * scale:
-        raise CaptureError(
+        raise DiffersError(
             [
                 f"the capture differs from the module by {error / scale:.3g} (relative) for {what}, allowed "
                 f"are {allowed:g}: it is not used"

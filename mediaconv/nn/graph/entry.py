@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from mediaconv.nn.graph.check import check, phase
+from mediaconv.nn.graph.check import DiffersError, agrees, check
+from mediaconv.nn.graph.conditions import tried_ways
 from mediaconv.nn.graph.graph import StreamingGraph
 from mediaconv.nn.graph.refusal import CaptureError
 
@@ -38,31 +40,62 @@ def streaming_graph(
             name,
         )
     refused: CaptureError | None = None
-    first: tuple[StreamingGraph, Tensor] | None = None
+    narrow: StreamingGraph | None = None
     for longer in (0, 1):
         # a branch on the length (padding where it is no multiple) is captured as the example takes it
         last = example.narrow(axis + 2, example.shape[axis + 2] - 1, 1)
         x = torch.cat([example, *[last] * longer], axis + 2)
         try:
             graph = StreamingGraph(module, x, axis, output=output, causal=causal)
+            broken = _checked(graph, x, axis)
         except CaptureError as error:
             refused = refused or error
-            break
-        try:
-            check(graph, x, axis)
-        except CaptureError as error:
-            refused = refused or error
-            first = first or (graph, x)
-        else:
+            if not isinstance(error, DiffersError):
+                break
+            continue
+        if not broken:
             return graph
-    if first is not None:
-        graph, x = first
-        multiple = phase(graph, x, axis)
-        if multiple:
-            graph.keep_phase(multiple, x.shape[axis + 2] % multiple)
-            return graph
+        narrow = narrow or graph
+    if narrow is not None:
+        return narrow
     assert refused is not None
     raise CaptureError(refused.reasons, name)
+
+
+def _checked(graph: StreamingGraph, x: Tensor, axis: int) -> frozenset[int]:
+    """Compare a capture with its module, and find the conditions on lengths that it depends on."""
+    conditions, dim = graph.conditions(), axis + 2
+
+    def holds(length: int) -> bool:
+        return not conditions.broken([length if d == dim else n for d, n in enumerate(x.shape)])
+
+    def agrees_at(length: int) -> bool:
+        try:
+            return agrees(graph, x, axis, length)
+        except CaptureError:
+            return False
+
+    check(graph, x, axis, holds)
+    _check_lengths(graph, x, axis, holds)
+    ways = tried_ways(conditions, x.shape, agrees_at)
+    told = frozenset(i for i in ways.bad if not conditions.about_ends(i, x.shape))
+    graph.keep_conditions(ways, told)
+    return told
+
+
+def _check_lengths(graph: StreamingGraph, x: Tensor, axis: int, holds: Callable[[int], bool]) -> None:
+    """Run the lengths at which the graph's formula for the output's length is not the export's."""
+    length, found = x.shape[axis + 2], graph.axis_map(axis)
+    for n in (*range(1, 65), *range(length, length + 65)):
+        if not holds(n):
+            continue
+        try:
+            same = found.output_length(n) == graph.exported_length(n)
+        except ValueError:
+            same = False
+        if not same:
+            agrees(graph, x, axis, n)
+            return
 
 
 def _own_example(program: ExportedProgram) -> Tensor | None:

@@ -15,6 +15,7 @@ from mediaconv.nn.graph import rules_layout, rules_local, rules_time, rules_wind
 from mediaconv.nn.graph.analysis import Analysis, Program
 from mediaconv.nn.graph.axis_factors import shape_of
 from mediaconv.nn.graph.capture import Captured, capture, select
+from mediaconv.nn.graph.conditions import Conditions, Ways
 from mediaconv.nn.graph.maps import Sized
 from mediaconv.nn.graph.refusal import CaptureError
 from mediaconv.nn.graph.steps import Run
@@ -54,7 +55,7 @@ class StreamingGraph(TotalStride, nn.Module):
         self._captured: dict[torch.dtype, Captured] = {}
         self._programs: dict[Any, Program] = {}
         self._constants: dict[Any, Any] = {}
-        self._phase = (1, 0)
+        self._ways: Ways | None = None
         self._axis = axis
         self._example = example.detach()
         self.notes = list(self.program(axis, self._shape, example.dtype).notes)
@@ -87,16 +88,29 @@ class StreamingGraph(TotalStride, nn.Module):
             module.training = self.training
         return select(module(x), self._output)
 
-    def keep_phase(self, multiple: int, rest: int) -> None:
-        """Take only lengths of `multiple * n + rest`: at others the module goes another way."""
-        self._phase = (multiple, rest)
-        self.notes.append(f"lengths of {multiple} * n + {rest} alone: at others the module goes another way")
+    def conditions(self) -> Conditions:
+        """Those under which the capture holds, for the example's type."""
+        captured = next(iter(self._captured.values()))
+        return Conditions(captured.conditions, captured.sizes, self._axis + 2)
 
-    def _check_length(self, length: int) -> None:
-        multiple, rest = self._phase
-        if length % multiple != rest:
+    def keep_conditions(self, ways: Ways, broken: frozenset[int]) -> None:
+        """Take only lengths at which the capture was found to hold. broken: conditions to be told of."""
+        self._ways = ways
+        if broken:
+            told = self.conditions().told(broken)
+            self.notes.append(f"lengths T with {told} alone: at others the module goes another way")
+
+    def check_length(self, length: int) -> None:
+        """Raise ValueError for a length along the captured axis at which the module goes another way."""
+        if self._ways is None:
+            return
+        conditions = self.conditions()
+        shape = [length if d == self._axis + 2 else n for d, n in enumerate(self._shape)]
+        broken = conditions.broken(shape)
+        if not self._ways.take(broken):
             raise ValueError(
-                f"length {length}: this capture holds for lengths of {multiple} * n + {rest} alone"
+                f"length {length}: this capture holds for lengths T with {conditions.told(broken)} alone; "
+                "at others the module goes another way"
             )
 
     # --- geometry ------------------------------------------------------------------------------------------
@@ -110,8 +124,12 @@ class StreamingGraph(TotalStride, nn.Module):
         except CaptureError:
             return self._sized(axis, dtype)
 
+    def exported_length(self, length: int) -> int:
+        """The output's length along the captured axis as the export states it."""
+        return self._sized(self._axis, next(iter(self._captured))).output_length(length)
+
     def _sized(self, axis: int, dtype: torch.dtype) -> AxisMap:
-        """The map of an axis along which it cannot stream."""
+        """The map of an axis of which the output's length alone is known."""
         captured = self._captured[dtype]
         dim = axis + 2
         size, after = captured.sizes[dim], expression(captured.y.meta["val"].shape[dim])
@@ -155,6 +173,11 @@ class StreamingGraph(TotalStride, nn.Module):
                     raise ValueError(
                         f"axis {d - 2}: got {full[d]}, the module was captured for {size.size} alone"
                     )
+            if not Conditions(captured.conditions, captured.sizes, self._axis + 2).others_hold(full):
+                raise ValueError(
+                    f"sizes {full[2:]}: the module was captured with {list(self._shape[2:])} and goes "
+                    "another way at these: give an example of these sizes"
+                )
             program = Analysis(captured, full, axis, causal=self._causal).run()
             self._programs[key] = program
         return program
@@ -181,7 +204,7 @@ class StreamingGraph(TotalStride, nn.Module):
             raise ValueError(f"got a batch of {batch}, the module was captured for {program.batch} alone")
         state.counts["received"] += count
         if last and axis == self._axis:
-            self._check_length(state.counts["received"])
+            self.check_length(state.counts["received"])
         e = self._values(program, batch, x)
         e[program.x] = x if count else None
         r = Run(e, batch, last, state.counts["received"] if last else None, x.device, x.dtype)

@@ -22,16 +22,14 @@ PAGE = Path(__file__).parents[3] / "docs" / "reference" / "models.md"
 AS_IS, HELD, REFUSED = "as it is", "held to the end", "refused"
 HEAD = """# Published models
 
-Rows are printed by `python -m tests.nn.graph.real_models [NAME...]`, in float64, at small widths and with
-random weights; those that stand here come from several runs of it. The tests run a few at every change,
-`make models` runs all. Not listed, since not measured to the end: LTX, HDemucs, Hunyuan's autoencoder and
-SD's with attention. CogVideoX is refused by the check that every capture goes through: it finds other
-values at even lengths.
+Written by `make models`, in one run: float64, small widths, random weights. The tests run a few at every
+change.
 
 Each module is given to `to_streaming(module, example=...)` without a line of declarations and streamed along
 axis 0 in ragged chunks. *Held to the end*: something in it (a norm or a mean over the whole axis) needs the
 whole input. *Refused*: the reason is told, nothing is run. The error is the largest difference from the
-module itself, relative to its largest output. Latency is in input steps.
+module itself, relative to its largest output. Latency is in input steps. *Why* names what is held, refused,
+or needed of the input's length T.
 
 | module | package | outcome | error | latency | why |
 |---|---|---|---|---|---|
@@ -100,13 +98,27 @@ def _transformers(kind: str, part: str, **options: object) -> Callable[[], nn.Mo
     return build
 
 
-def _diffusers(kind: str, part: str, **options: object) -> Callable[[], nn.Module]:
+def _diffusers(kind: str, part: str, *, first: bool = False, **options: object) -> Callable[[], nn.Module]:
+    """first: of several results, as CogVideoX gives its caches beside its output, the first is taken."""
+
     def build() -> nn.Module:
         import diffusers
 
-        return getattr(getattr(diffusers, kind)(**options), part)
+        module = getattr(getattr(diffusers, kind)(**options), part)
+        return First(module) if first else module
 
     return build
+
+
+class First(nn.Module):
+    """The first of a module's results."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.module(x)[0]
 
 
 def _tcn(causal: bool) -> Callable[[], nn.Module]:
@@ -179,6 +191,38 @@ _WAN = {
     "num_res_blocks": 1,
     "temperal_downsample": [True],
 }
+_SD_ATTENTION = {**_SD, "mid_block_add_attention": True}
+_LTX = {
+    "block_out_channels": (16, 32),
+    "decoder_block_out_channels": (16, 32),
+    "layers_per_block": (1, 1, 1),
+    "decoder_layers_per_block": (1, 1, 1),
+    "latent_channels": 8,
+    "spatio_temporal_scaling": (True, False),
+    "decoder_spatio_temporal_scaling": (True, False),
+    "decoder_inject_noise": (False, False, False),
+    "patch_size": 2,
+    "upsample_residual": (False, False),
+    "upsample_factor": (1, 1),
+}
+_COGVIDEOX = {
+    "block_out_channels": (16, 16),
+    "down_block_types": ("CogVideoXDownBlock3D",) * 2,
+    "up_block_types": ("CogVideoXUpBlock3D",) * 2,
+    "latent_channels": 4,
+    "layers_per_block": 1,
+    "norm_num_groups": 4,
+    "temporal_compression_ratio": 2,
+}
+_HUNYUAN = {
+    "block_out_channels": (8, 8, 16, 16),
+    "down_block_types": ("HunyuanVideoDownBlock3D",) * 4,
+    "up_block_types": ("HunyuanVideoUpBlock3D",) * 4,
+    "latent_channels": 4,
+    "layers_per_block": 1,
+    "norm_num_groups": 4,
+}
+_HDEMUCS = {"sources": ["a", "b"], "audio_channels": 1, "channels": 8, "depth": 6, "nfft": 4096}
 _TASNET = {
     "num_sources": 2,
     "enc_num_feats": 16,
@@ -245,6 +289,48 @@ MODELS = [
         _diffusers("AutoencoderKLWan", "decoder", **_WAN),
         (1, 4, 5, 4, 4),
     ),
+    Model(
+        "LTX encoder", "diffusers", _diffusers("AutoencoderKLLTXVideo", "encoder", **_LTX), (1, 3, 9, 16, 16)
+    ),
+    Model(
+        "LTX decoder", "diffusers", _diffusers("AutoencoderKLLTXVideo", "decoder", **_LTX), (1, 8, 5, 4, 4)
+    ),
+    Model(
+        "CogVideoX encoder",
+        "diffusers",
+        _diffusers("AutoencoderKLCogVideoX", "encoder", first=True, **_COGVIDEOX),
+        (1, 3, 9, 16, 16),
+        HELD,
+    ),
+    Model(
+        "CogVideoX decoder",
+        "diffusers",
+        _diffusers("AutoencoderKLCogVideoX", "decoder", first=True, **_COGVIDEOX),
+        (1, 4, 5, 4, 4),
+        HELD,
+    ),
+    Model(
+        "Hunyuan encoder",
+        "diffusers",
+        _diffusers("AutoencoderKLHunyuanVideo", "encoder", **_HUNYUAN),
+        (1, 3, 9, 16, 16),
+        REFUSED,
+    ),
+    Model(
+        "Hunyuan decoder",
+        "diffusers",
+        _diffusers("AutoencoderKLHunyuanVideo", "decoder", **_HUNYUAN),
+        (1, 4, 3, 4, 4),
+        REFUSED,
+    ),
+    Model(
+        "SD VAE encoder, with attention",
+        "diffusers",
+        _diffusers("AutoencoderKL", "encoder", **_SD_ATTENTION),
+        (1, 3, 16, 16),
+        REFUSED,
+    ),
+    Model("HDemucs", "torchaudio", _audio("HDemucs", **_HDEMUCS), (1, 1, 20000), REFUSED),
     Model("VGG-11 features", "torchvision", _vision("vgg11"), (1, 3, 64, 64)),
     Model("ResNet-18 trunk", "torchvision", _vision("resnet18", 0, -2), (1, 3, 64, 64)),
     Model("R3D-18 trunk", "torchvision", _vision("r3d_18", 0, -2), (1, 3, 9, 16, 16)),
@@ -274,7 +360,7 @@ def tried(model: Model) -> Result:
         whole = module(x)
         error = float((streamed(graph, x) - whole).abs().max() / whole.abs().max())
     held = graph.latency == torch.inf
-    why = graph.notes[0].split(" in ")[0] if held else ""
+    why = graph.notes[0].split(" in ")[0] if held or graph.notes else ""
     return Result(HELD if held else AS_IS, error, graph.latency, why)
 
 
@@ -299,20 +385,28 @@ def row(model: Model, result: Result) -> str:
     return f"| {model.name} | {model.package} | {result.outcome} | {error} | {latency} | {why} |"
 
 
-def main() -> None:
-    lines, counts = [], {AS_IS: 0, HELD: 0, REFUSED: 0}
-    wanted = [m for m in MODELS if not sys.argv[1:] or m.name in sys.argv[1:]]
+def main(names: list[str]) -> int:
+    """Print a row for each model as soon as it is known; a run of all writes the page."""
+    lines: list[str] = []
+    counts: dict[str, int] = {}
+    wanted = [m for m in MODELS if not names or m.name in names]
+    failed = 0
     for model in wanted:
         start = time.time()
-        result = tried(model)
-        counts[result.outcome] += 1
+        try:
+            result = tried(model)
+        except Exception as error:  # the other rows are to be known all the same
+            result = Result("failed", why=f"{type(error).__name__}: {str(error).splitlines()[0][:200]}")
+            failed += 1
+        counts[result.outcome] = counts.get(result.outcome, 0) + 1
         lines.append(row(model, result))
         print(lines[-1], f"{time.time() - start:.0f} s", flush=True)
-    if len(wanted) < len(MODELS):
-        return  # the page is written by a run of all
     total = ", ".join(f"{n} {outcome}" for outcome, n in counts.items())
-    PAGE.write_text(HEAD + "\n".join(lines) + f"\n\nOf {len(MODELS)}: {total}.\n")
+    print(f"Of {len(wanted)}: {total}.")
+    if len(wanted) == len(MODELS) and not failed:
+        PAGE.write_text(HEAD + "\n".join(lines) + f"\n\nOf {len(MODELS)}: {total}.\n")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,107 @@
+"""The lengths at which a module goes the way that was captured: the conditions that its export relied on.
+
+`if x.shape[2] % 2: x = pad(x)` is captured as the example takes it. Each way that conditions tell apart is
+tried at a length or two; those that differ from the module are refused at the end of a stream, by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import sympy
+
+from mediaconv.nn.graph.symbols import AxisSize, depends, evaluate, source
+
+MOST_WAYS = 24
+"""Ways that are tried; of those past it, lengths are refused."""
+
+
+class Conditions:
+    """Conditions on the sizes of an input along `dim`, by number. sizes: of all its dimensions."""
+
+    def __init__(self, expressions: Iterable[object], sizes: Sequence[AxisSize], dim: int) -> None:
+        self.sizes, self.dim = sizes, dim
+        known = {s.symbol for s in sizes if s.symbol is not None}
+        self.all = [
+            e
+            for e in dict.fromkeys(expressions)
+            if isinstance(e, sympy.Basic) and e.free_symbols and e.free_symbols <= known
+        ]
+
+    def _holds(self, expr: sympy.Basic, values: dict[str, int]) -> bool:
+        try:
+            return bool(evaluate(expr, values))
+        except (ArithmeticError, TypeError, ValueError, NameError, AttributeError):
+            return True
+
+    def _values(self, shape: Sequence[int]) -> dict[str, int]:
+        found = {}
+        for d, (size, length) in enumerate(zip(self.sizes, shape, strict=True)):
+            if (
+                size.symbol is not None
+            ):  # of a batch, two stand for any: one item broadcasts as any number does
+                found[str(size.symbol)] = 2 if d == 0 else (length - size.offset) // size.factor
+        return found
+
+    def broken(self, shape: Sequence[int]) -> frozenset[int]:
+        """Numbers of the conditions on the stream axis that an input's shape does not meet."""
+        symbol, values = self.sizes[self.dim].symbol, self._values(shape)
+        if symbol is None:
+            return frozenset()
+        return frozenset(
+            i for i, e in enumerate(self.all) if depends(e, symbol) and not self._holds(e, values)
+        )
+
+    def others_hold(self, shape: Sequence[int]) -> bool:
+        """Whether the conditions on the other axes' sizes alone are met."""
+        here = {self.sizes[self.dim].symbol, self.sizes[0].symbol}
+        values = self._values(shape)
+        return all(self._holds(e, values) for e in self.all if not e.free_symbols & here)
+
+    def about_ends(self, number: int, shape: Sequence[int]) -> bool:
+        """Whether short inputs alone break a condition, as that of a window which needs so many steps."""
+        length = shape[self.dim]
+        lengths = range(length, length + 65)
+        return not any(
+            number in self.broken([n if d == self.dim else s for d, s in enumerate(shape)]) for n in lengths
+        )
+
+    def told(self, numbers: Iterable[int]) -> str:
+        """Conditions as text, with T for the length."""
+        symbol = str(self.sizes[self.dim].symbol)
+        return " and ".join(sorted(source(self.all[i]).replace(symbol, "T") for i in numbers))
+
+
+@dataclass(frozen=True)
+class Ways:
+    """What was tried: sets of broken conditions at which a capture held, and those at which it did not."""
+
+    good: frozenset[frozenset[int]] = frozenset()
+    bad: frozenset[int] = frozenset()
+
+    def take(self, broken: frozenset[int]) -> bool:
+        """Whether a capture holds where these conditions are broken."""
+        return not broken or broken in self.good or broken <= frozenset().union(*self.good) - self.bad
+
+
+def tried_ways(conditions: Conditions, shape: Sequence[int], agrees: Callable[[int], bool]) -> Ways:
+    """Run lengths that break conditions.
+
+    agrees: whether a capture gives what the module gives at a length; False also where the module fails.
+    """
+    length = shape[conditions.dim]
+    ways: dict[frozenset[int], list[int]] = {}
+    for n in sorted({*range(1, 65), *range(length, length + 65), 3 * length, 8 * length, 8 * length + 1}):
+        broken = conditions.broken([n if d == conditions.dim else s for d, s in enumerate(shape)])
+        if broken:
+            ways.setdefault(broken, []).append(n)
+    good: set[frozenset[int]] = set()
+    bad: set[int] = set()
+    for broken, lengths in sorted(ways.items(), key=lambda way: len(way[0]))[:MOST_WAYS]:
+        tried = {lengths[0], lengths[len(lengths) // 2], min(lengths, key=lambda n: abs(n - length))}
+        if all(agrees(n) for n in sorted(tried) if n <= 2 * length + 64):
+            good.add(broken)
+        else:
+            bad.update(broken)
+    return Ways(frozenset(good), frozenset(bad))

@@ -1,0 +1,62 @@
+"""Modules that go another way at some lengths or sizes: refused there, streamed elsewhere."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mediaconv.nn import stream, to_streaming
+
+
+class Branching(nn.Module):
+    """Twice the input at lengths that are no multiple of three, padded where the width is odd."""
+
+    def __init__(self, dims: int = 1) -> None:
+        super().__init__()
+        self.conv = (nn.Conv1d, nn.Conv2d)[dims - 1](4, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[2] % 3:
+            x = x * 2
+        if x.ndim == 4 and x.shape[3] % 2:
+            x = F.pad(x, (0, 1))
+        return self.conv(x)
+
+
+@pytest.mark.parametrize(("length", "word"), [(24, "== 0"), (25, "!= 0")])
+def test_lengths_at_which_a_module_goes_another_way_are_refused(length: int, word: str) -> None:
+    module = Branching().double().eval()
+    graph = to_streaming(module, example=torch.randn(1, 4, length, dtype=torch.float64))
+    assert f"(T % 3) {word}" in graph.notes[-1]
+    for n in range(5, 40):
+        x = torch.randn(1, 4, n, dtype=torch.float64)
+        s = stream(graph)
+        parts = [s.push(x[..., :4]), s.push(x[..., 4:])]
+        if (n % 3 == 0) == (length % 3 == 0):
+            ours = torch.cat([*parts, s.flush()], 2)
+            torch.testing.assert_close(ours, module(x), rtol=0, atol=1e-12)
+        else:
+            with pytest.raises(ValueError, match=rf"length {n}: .*\(T % 3\) {word}"):
+                s.flush()
+            with pytest.raises(ValueError, match="goes another way"):
+                graph.check_length(n)
+
+
+def test_other_sizes_at_which_a_module_goes_another_way_are_refused() -> None:
+    graph = to_streaming(Branching(2).double().eval(), example=torch.randn(1, 4, 12, 8, dtype=torch.float64))
+    assert stream(graph).push(torch.randn(1, 4, 6, 10, dtype=torch.float64)).shape[3] == 10
+    with pytest.raises(ValueError, match=r"sizes .*goes another way"):
+        stream(graph).push(torch.randn(1, 4, 6, 9, dtype=torch.float64))
+
+
+def test_padding_to_a_multiple_streams_at_every_length() -> None:
+    class Padded(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.avg_pool1d(F.pad(x, (0, -x.shape[2] % 3)), 3)
+
+    graph = to_streaming(Padded(), example=torch.randn(1, 2, 24))
+    assert graph.notes == []
+    for n in (1, 2, 3, 24, 25, 26):
+        graph.check_length(n)
