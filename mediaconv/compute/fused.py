@@ -1,4 +1,4 @@
-"""Few-channel convolution of film and images on a CPU in one pass a layer: `fused_step`.
+"""Few-channel convolution of film and images on a CPU in one pass a layer: `fused_plan`.
 
 Stands in for the general path (`TorchStep` in mediaconv.compute.step) where a stack is a chain of zero-padded
 convolutions and plain activations in float32. Outputs are the same bits for any chunks and any number of
@@ -7,8 +7,10 @@ threads. This module strings the layers together and divides the work among thre
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,16 +18,22 @@ from torch import nn
 
 from mediaconv.compute import loops as k
 from mediaconv.compute.finish import NOT_FINITE, as_arrays, kernel_functions, kernel_quantum
-from mediaconv.compute.fused_layers import Convolution, LayerStream, read_stack
+from mediaconv.compute.fused_layers import Convolution, LayerPlan, LayerStream, read_stack
 from mediaconv.compute.normalize import Normalizer
 from mediaconv.errors import ComputeError
 from mediaconv.media.samples import SampleFormat
 
+FEW_PRODUCTS = 1 << 21
+"""Multiplications that one thread does in less time than a second one takes to wake up."""
+PLANS = 8
+"""Sizes of frames whose plans are kept."""
 
-class FusedStep:
-    """A chain of convolutions over one input, chunk by chunk; the same interface as TorchStep.
 
-    clipped: values so far that lay outside the signal's range by more than half a quantum.
+class FusedPlan:
+    """What steps over many inputs share: the chain, each layer's plan by the frames' size, the threads.
+
+    normalizer: its range may change between inputs; a step reads it when it begins.
+    threads: default as torch's when a step begins.
     """
 
     def __init__(
@@ -35,16 +43,54 @@ class FusedStep:
         normalizer: Normalizer,
         sample_format: SampleFormat,
         scale: float,
-        threads: int,
+        threads: int | None = None,
     ) -> None:
-        self.clipped = 0
-        self._chain, self._scale, self._format = chain, scale, sample_format
-        self._finish = kernel_functions(normalizer)
-        self._quantum = kernel_quantum(sample_format, normalizer)
+        self.chain, self.normalizer, self.format = chain, normalizer, sample_format
+        self.scale = np.float32(scale)
+        self.quantum = kernel_quantum(sample_format, normalizer)
         self._threads = threads
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._layers: dict[tuple[int, int], list[LayerPlan]] = {}
+        self._pool: tuple[int, ThreadPoolExecutor] | None = None
+
+    def step(self) -> FusedStep:
+        """A fresh pass over one input."""
+        return FusedStep(self, torch.get_num_threads() if self._threads is None else self._threads)
+
+    def layers(self, height: int, width: int) -> list[LayerPlan]:
+        """The plans for frames of that size, made once. Raises ComputeError where nothing would be left."""
+        found = self._layers.get((height, width))
+        if found is None:
+            found, size = [], (height, width)
+            for conv in self.chain:
+                found.append(LayerPlan(conv, *size, interleaved=not found))
+                size = found[-1].height, found[-1].width
+            if len(self._layers) >= PLANS:
+                self._layers.pop(next(iter(self._layers)))
+            self._layers[height, width] = found
+        return found
+
+    def map(self, work: Callable[[Any], Any], bands: list[Any], threads: int) -> Iterable[Any]:
+        """Every band's work, side by side where there are several; the threads stay for later steps."""
+        if len(bands) == 1:
+            return [work(bands[0])]
+        if self._pool is None or self._pool[0] != threads:
+            self._pool = threads, ThreadPoolExecutor(threads, "compute")
+        return self._pool[1].map(work, bands)
+
+
+class FusedStep:
+    """A chain of convolutions over one input, chunk by chunk; the same interface as TorchStep.
+
+    clipped: values so far that lay outside the signal's range by more than half a quantum.
+    """
+
+    def __init__(self, plan: FusedPlan, threads: int) -> None:
+        self.clipped = 0
+        self._plan, self._threads = plan, threads
+        self._finish = kernel_functions(plan.normalizer)
         self._layers: list[LayerStream] = []
         self._lines: list[list[np.ndarray]] = []
+        self._functions: list[tuple[np.ndarray, np.ndarray, int, Any]] = []
         self._like: np.ndarray | None = None
 
     def push(self, raw: np.ndarray) -> np.ndarray:
@@ -52,8 +98,8 @@ class FusedStep:
         height = 1 if raw.ndim == 3 else raw.shape[1]
         frames = raw.reshape(raw.shape[0], height, raw.shape[-2] * raw.shape[-1])
         if self._like is None:
-            self._like = raw[:0]
             self._start(raw)
+            self._like = raw[:0]
         ring, begin = self._layers[0].reserve(len(frames), raw.dtype)
         before_end = min(len(frames), len(ring) - begin)
         ring[begin : begin + before_end] = frames[:before_end]
@@ -64,38 +110,37 @@ class FusedStep:
         """End the input; the samples that waited for more of it."""
         if self._like is None:
             raise ValueError("nothing was pushed: a stream learns its shape from the first chunk")
-        out = self._run(last=True)
-        if self._pool is not None:
-            self._pool.shutdown()
-        return out
+        return self._run(last=True)
 
     def _start(self, raw: np.ndarray) -> None:
         *_, width, channels = raw.shape
         height = 1 if raw.ndim == 3 else raw.shape[1]
-        if channels != self._chain[0].in_channels:
-            raise ComputeError(
-                f"the input has {channels} channels, the stack takes {self._chain[0].in_channels}"
-            )
-        scale = self._scale
-        for conv in self._chain:
-            layer = LayerStream(conv, height, width, interleaved=not self._layers, scale=scale)
-            self._layers.append(layer)
-            self._lines.append([layer.lines() for _ in range(self._threads)])
-            height, width, scale = layer.height, layer.width, 1.0
+        takes = self._plan.chain[0].in_channels
+        if channels != takes:
+            raise ComputeError(f"the input has {channels} channels, the stack takes {takes}")
+        plans = self._plan.layers(height, width)
+        for plan in plans:
+            final = plan is plans[-1]
+            functions = [*plan.conv.functions, *(self._finish if final else [])]
+            checked, quantum = (len(plan.conv.functions), self._plan.quantum) if final else (-1, k.UNROUNDED)
+            self._functions.append((*as_arrays(functions), checked, quantum))
+            self._layers.append(LayerStream(plan))
+            self._lines.append([])
 
     def _run(self, *, last: bool) -> np.ndarray:
         for index, layer in enumerate(self._layers[:-1]):
             count = layer.ready(last=last)
             after = self._layers[index + 1]
             ring, begin = after.reserve(count, np.dtype(np.float32))
-            row = layer.conv.out_channels * layer.width
-            self._compute(index, count, ring, (begin, len(ring)), (layer.height * row, row, layer.width))
+            plan = layer.plan
+            row = plan.conv.out_channels * plan.width
+            self._compute(index, count, ring, (begin, len(ring)), (plan.height * row, row, plan.width))
             layer.advance(count)
         layer = self._layers[-1]
-        count = layer.ready(last=last)
-        out = np.empty((layer.conv.out_channels, count, layer.height, layer.width), self._format.dtype)
-        plane = layer.height * layer.width
-        self._compute(len(self._layers) - 1, count, out, (0, count), (plane, layer.width, count * plane))
+        count, plan = layer.ready(last=last), layer.plan
+        out = np.empty((plan.conv.out_channels, count, plan.height, plan.width), self._plan.format.dtype)
+        plane = plan.height * plan.width
+        self._compute(len(self._layers) - 1, count, out, (0, count), (plane, plan.width, count * plane))
         layer.advance(count)
         flat = self._like is not None and self._like.ndim == 3
         return out[:, :, 0] if flat else out
@@ -109,26 +154,24 @@ class FusedStep:
         strides: tuple[int, int, int],
     ) -> None:
         """Outputs of one layer into `out`, each thread a band of rows (of an image: of the stream axis)."""
-        layer = self._layers[index]
         if count == 0:
             return
-        functions = list(layer.conv.functions)
-        final = layer is self._layers[-1]
-        checked = len(functions) if final else -1
-        functions += self._finish if final else []
-        codes, parameters = as_arrays(functions)
+        layer, plan, lines = self._layers[index], self._layers[index].plan, self._lines[index]
+        codes, parameters, checked, quantum = self._functions[index]
         source, ring, first = layer.source()
+        scale = self._plan.scale if index == 0 else np.float32(1)
 
         def work(band: tuple[tuple[int, int, int, int], np.ndarray]) -> tuple[bool, int]:
             area, lines = band
             return k.conv_band(
-                source, ring, layer.scale, layer.layer, first, area, layer.taps, layer.weights, layer.groups,
-                codes, parameters, checked, self._quantum if final else k.UNROUNDED, lines,
-                out.reshape(-1), out_ring, strides,
+                source, ring, scale, plan.layer, first, area, plan.taps, plan.weights, plan.groups,
+                codes, parameters, checked, quantum, lines, out.reshape(-1), out_ring, strides,
             )  # fmt: skip
 
-        bands = list(zip(_divide(count, layer.height, self._threads), self._lines[index], strict=False))
-        results = list(map(work, bands) if self._pool is None else self._pool.map(work, bands))
+        areas = _divide(count, plan.height, self._threads if count * plan.products > FEW_PRODUCTS else 1)
+        while len(lines) < len(areas):
+            lines.append(plan.lines())
+        results = list(self._plan.map(work, list(zip(areas, lines, strict=False)), self._threads))
         if not all(finite for finite, _ in results):
             raise ComputeError(NOT_FINITE)
         self.clipped += sum(clipped for _, clipped in results)
@@ -139,28 +182,28 @@ def can_fuse(module: nn.Module) -> bool:
     return k.SUPPORTED and read_stack(module) is not None
 
 
-def fused_step(
+def fused_plan(
     module: nn.Module,
     *,
     normalizer: Normalizer,
     sample_format: SampleFormat,
     scale: float,
     threads: int | None = None,
-) -> FusedStep | None:
-    """A fused step for this stack, or None if it is not of the kind (see `read_stack`) or of the format.
+) -> FusedPlan | None:
+    """Fused steps for this stack, or None if it is not of the kind (see `read_stack`) or of the format.
 
     scale: raw samples divided by it are the stack's input. threads: default as torch's.
     """
     chain = read_stack(module)
     if chain is None or not k.SUPPORTED or (sample_format.bits > 16 and not sample_format.floating):
         return None
-    return FusedStep(
-        chain,
-        normalizer=normalizer,
-        sample_format=sample_format,
-        scale=scale,
-        threads=torch.get_num_threads() if threads is None else threads,
-    )
+    return FusedPlan(chain, normalizer=normalizer, sample_format=sample_format, scale=scale, threads=threads)
+
+
+def fused_step(module: nn.Module, **options: Any) -> FusedStep | None:
+    """One step of `fused_plan`, with the same options."""
+    plan = fused_plan(module, **options)
+    return None if plan is None else plan.step()
 
 
 def _divide(frames: int, rows: int, parts: int) -> list[tuple[int, int, int, int]]:

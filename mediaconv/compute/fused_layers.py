@@ -1,8 +1,8 @@
 """A stack of few-channel convolutions as the compiled kernels take it, and one layer's input between chunks.
 
-`read_stack` turns modules into arrays of taps and weights; `LayerStream` holds the input frames that windows
-to come still read. Nothing is computed here (mediaconv.compute.loops) and no thread is started
-(mediaconv.compute.fused).
+`read_stack` turns modules into arrays of taps and weights, `LayerPlan` these into the kernels' arguments for
+one size of frame; `LayerStream` holds the input frames that windows to come still read. Nothing is computed
+here (mediaconv.compute.loops) and no thread is started (mediaconv.compute.fused).
 """
 
 from __future__ import annotations
@@ -109,14 +109,12 @@ def _dense(weight: np.ndarray, groups: int) -> np.ndarray:
     return dense
 
 
-class LayerStream:
-    """One convolution over one input: its input frames held, its kernel arguments."""
+class LayerPlan:
+    """One convolution over inputs of one size: its kernel arguments, made once for any number of inputs."""
 
-    def __init__(
-        self, conv: Convolution, height: int, width: int, *, interleaved: bool, scale: float
-    ) -> None:
+    def __init__(self, conv: Convolution, height: int, width: int, *, interleaved: bool) -> None:
         t, y, x = conv.windows
-        self.conv, self.time, self.scale = conv, t, np.float32(scale)
+        self.conv, self.time = conv, t
         self.height, self.width = y.output_length(height), x.output_length(width)
         if self.height == 0 or self.width == 0:
             raise ComputeError(
@@ -131,6 +129,25 @@ class LayerStream:
         )  # fmt: skip
         self.taps, self.weights, self.groups = _arrange(conv, phase)
         self.row_bytes = conv.in_channels * y.extent * x.stride * phase * 4
+
+    @property
+    def products(self) -> int:
+        """Multiplications for one output frame."""
+        return self.height * self.width * self.conv.out_channels * len(self.taps)
+
+    def lines(self) -> np.ndarray:
+        """Scratch for one thread: as many frames deep as its cache holds."""
+        t = self.time
+        deepest = (LINE_BYTES // self.row_bytes - t.extent) // t.stride + 1
+        frames = (max(1, deepest) - 1) * t.stride + t.extent
+        return np.zeros(frames * self.row_bytes // 4, np.float32)
+
+
+class LayerStream:
+    """One layer over one input: its input frames held between chunks."""
+
+    def __init__(self, plan: LayerPlan) -> None:
+        self.plan, self.time = plan, plan.time
         self.frames: np.ndarray | None = None
         """A ring of input frames, (capacity, height, channels*width); input i lies at i modulo capacity."""
         self.oldest = self.received = self.emitted = 0
@@ -141,7 +158,8 @@ class LayerStream:
         ring = self.frames
         if ring is None or kept + count > len(ring):
             capacity = max(kept, self.time.extent - 1) + count
-            larger = np.empty((capacity, self.layer.height, self.layer.width * self.layer.channels), dtype)
+            layer = self.plan.layer
+            larger = np.empty((capacity, layer.height, layer.width * layer.channels), dtype)
             if ring is not None:
                 for i in range(self.oldest, self.received):
                     larger[i % capacity] = ring[i % len(ring)]
@@ -172,13 +190,6 @@ class LayerStream:
         self.emitted += count
         start = self.emitted * self.time.stride - self.time.left
         self.oldest = max(self.oldest, min(start, self.received))
-
-    def lines(self) -> np.ndarray:
-        """Scratch for one thread: as many frames deep as its cache holds."""
-        t = self.time
-        deepest = (LINE_BYTES // self.row_bytes - t.extent) // t.stride + 1
-        frames = (max(1, deepest) - 1) * t.stride + t.extent
-        return np.zeros(frames * self.row_bytes // 4, np.float32)
 
 
 def _arrange(conv: Convolution, phase: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

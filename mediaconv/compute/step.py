@@ -7,8 +7,9 @@ alone, never from time or machine load. Opens no files.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,7 +27,7 @@ from mediaconv.nn import stream
 from mediaconv.nn.copying import copy_module
 from mediaconv.pipeline import SourceInfo
 
-__all__ = ["ComputeStep", "TorchStep", "choose_chunk", "make_step", "pick_device"]
+__all__ = ["ComputeStep", "TorchStep", "choose_chunk", "make_step", "pick_device", "step_maker"]
 
 PRECISIONS = {
     "float32": torch.float32,
@@ -72,8 +73,7 @@ class TorchStep:
     ) -> None:
         self._dtype = precision_dtype(precision)
         self._device = torch.device(device)
-        self._module = _prepared(module, self._device, self._dtype)
-        self._stream = stream(self._module)
+        self._stream = stream(prepared(module, self._device, self._dtype))
         self._finish = Finisher(normalizer, format)
         self._scale = scale
 
@@ -114,17 +114,32 @@ def make_step(
     device: torch.device | str = "cpu",
     precision: str = "float32",
 ) -> ComputeStep:
-    """The fastest step for this stack, device and precision.
+    """The fastest step for this stack, device and precision: one of `step_maker`."""
+    return step_maker(module, normalizer, format, scale=scale, device=device, precision=precision)()
 
+
+def step_maker(
+    module: nn.Module,
+    normalizer: Normalizer,
+    format: SampleFormat,
+    *,
+    scale: float = 1.0,
+    device: torch.device | str = "cpu",
+    precision: str = "float32",
+) -> Callable[[], ComputeStep]:
+    """Makes a fresh step for each of many inputs, the fastest for this stack, device and precision.
+
+    What does not depend on the input is made here: the stack is read, or put on its device, once.
     scale: raw samples divided by it are the stack's input (SourceInfo.scale).
     """
     if torch.device(device).type == "cpu" and precision == "float32" and _may_fuse(module):
-        from mediaconv.compute.fused import fused_step
+        from mediaconv.compute.fused import fused_plan
 
-        fused = fused_step(module, normalizer=normalizer, sample_format=format, scale=scale)
+        fused = fused_plan(module, normalizer=normalizer, sample_format=format, scale=scale)
         if fused is not None:
-            return fused
-    return TorchStep(module, normalizer, format, scale=scale, device=device, precision=precision)
+            return fused.step
+    ready = prepared(module, torch.device(device), precision_dtype(precision))
+    return partial(TorchStep, ready, normalizer, format, scale=scale, device=device, precision=precision)
 
 
 def choose_chunk(
@@ -177,7 +192,7 @@ def precision_dtype(name: str) -> torch.dtype:
     return PRECISIONS[name]
 
 
-def _prepared(module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+def prepared(module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """The module in eval mode on that device in that type: itself where it is so, otherwise a copy."""
     tensors = [*module.parameters(), *module.buffers()]
     fits = all(t.device == device and (not t.is_floating_point() or t.dtype == dtype) for t in tensors)

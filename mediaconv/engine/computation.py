@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 from torch import nn
 
 from mediaconv.compute.normalize import MinMax, Normalizer, make_normalizer
-from mediaconv.compute.step import ComputeStep, choose_chunk, make_step, pick_device
+from mediaconv.compute.step import ComputeStep, choose_chunk, pick_device, step_maker
 from mediaconv.config import RunConfig
 from mediaconv.engine.conversion import Branch, Progress, Times, run_conversion
 from mediaconv.engine.stages import stage
@@ -23,6 +24,8 @@ from mediaconv.nn.streaming.protocol import axis_map, output_channels
 from mediaconv.pipeline import OutputInfo, Pipeline, Sink, Source, SourceInfo
 
 FLOATS = SampleFormat(32, floating=True)
+KEPT_SHAPES = 1000
+"""Shapes of inputs whose chunk sizes are remembered."""
 
 
 @dataclass(frozen=True)
@@ -58,18 +61,20 @@ class Computation:
         self._chunk = chunk
         self._device = pick_device(device)
         self._precision = precision
+        self._chunks: dict[tuple, int] = {}
+        self._makers: dict[tuple[SampleFormat, float], Callable[[], ComputeStep]] = {}
 
     @property
     def floats(self) -> SampleFormat:
         """How values that are not rounded are handed on: in float64 where that is computed, else float32."""
         return SampleFormat(64 if self._precision == "float64" else 32, floating=True)
 
-    @property
+    @cached_property
     def maps(self) -> tuple[AxisMap, ...]:
         """What outputs read, per axis."""
         return tuple(axis_map(self.module, axis) for axis in range(self._dims))
 
-    @property
+    @cached_property
     def stride(self) -> Fraction:
         """Input steps an output step, along the stream axis."""
         return axis_map(self.module).total_stride
@@ -88,7 +93,14 @@ class Computation:
         """Steps of a chunk: as configured, or what fits the memory budget."""
         if self._chunk != "auto":
             return int(self._chunk)
-        return choose_chunk(self.module, info, device=self._device, precision=self._precision)
+        key = (info.channels, info.shape, info.bit_depth)
+        if key not in self._chunks:
+            if len(self._chunks) >= KEPT_SHAPES:
+                self._chunks.clear()
+            self._chunks[key] = choose_chunk(
+                self.module, info, device=self._device, precision=self._precision
+            )
+        return self._chunks[key]
 
     def output_info(self, info: SourceInfo) -> OutputInfo:
         """What becomes of an input. Raises ComputeError where nothing would be left of it."""
@@ -107,7 +119,10 @@ class Computation:
 
     def step(self, info: SourceInfo, format: SampleFormat) -> ComputeStep:
         """A fresh pass over one input."""
-        return self._step(info, self._normalizer, format)
+        key = (format, info.scale)
+        if key not in self._makers:
+            self._makers[key] = self._maker(info, self._normalizer, format)
+        return self._makers[key]()
 
     def learn_range(self, source: Source) -> None:
         """The first pass over an input, which tells the normalizer the range of its output."""
@@ -116,7 +131,7 @@ class Computation:
             raise TypeError(f"{normalizer.name} needs no first pass")
         normalizer.reset()
         unchanged = make_normalizer("none", signal_range=normalizer.signal_range)
-        plain = self._step(source.info, unchanged, self.floats)
+        plain = self._maker(source.info, unchanged, self.floats)()
         run_conversion(
             source, [Branch(plain, _RangeObserver(normalizer))], chunk_size=self.chunk_size(source.info)
         )
@@ -129,8 +144,10 @@ class Computation:
         shape = run_conversion(source, [branch], chunk_size=self.chunk_size(info), progress=progress)
         return Converted(shape, branch.output_shape, step.clipped)
 
-    def _step(self, info: SourceInfo, normalizer: Normalizer, format: SampleFormat) -> ComputeStep:
-        return make_step(
+    def _maker(
+        self, info: SourceInfo, normalizer: Normalizer, format: SampleFormat
+    ) -> Callable[[], ComputeStep]:
+        return step_maker(
             self.module,
             normalizer,
             format,

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from mediaconv.engine.clock import OutputClock
-from mediaconv.engine.flow import flow
+from mediaconv.engine.flow import flow, in_turn
 from mediaconv.engine.stages import stage
 from mediaconv.errors import ComputeError, ReadError, WriteError
 from mediaconv.pipeline import Chunk, Source
@@ -90,7 +90,7 @@ def run_conversion(
 
     Each chunk goes through every branch's step, in order, before the next one. What was received is not
     completed here: the caller finishes its sinks, or aborts them where this raises.
-    Raises MediaError of the stage that failed first; by then both helper threads have ended.
+    Raises MediaError of the stage that failed first; by then all helper threads have ended.
     """
     info = source.info
     step_seconds = 1 / info.rate if info.rate else Fraction(1)
@@ -131,5 +131,7 @@ def run_conversion(
             for branch, (samples, times) in zip(branches, outputs, strict=True):
                 branch.write(samples, times)
 
-    flow(read(), compute, end, write)
+    length = info.shape[0]
+    run = in_turn if length is not None and length <= chunk_size else flow
+    run(read(), compute, end, write)
     return shape

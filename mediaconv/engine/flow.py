@@ -1,4 +1,5 @@
-"""Decode, compute and encode side by side: three threads, bounded queues, one way to stop.
+"""Decode, compute and encode side by side: three threads, bounded queues, one way to stop. Or in turn, where
+there is one item.
 
 Knows nothing of files: a producer makes items, the caller's function turns each into one for the consumer.
 """
@@ -75,6 +76,19 @@ def flow(
             thread.join()
     if errors:
         raise errors[0]
+
+
+def in_turn(
+    produce: Iterable[Any],
+    transform: Callable[[Any], Any],
+    finish: Callable[[], Any],
+    consume: Callable[[Any], None],
+) -> None:
+    """The same as `flow`, in the caller's thread: of one item nothing can overlap, and threads take longer to
+    start than a small file takes."""
+    for item in produce:
+        consume(transform(item))
+    consume(finish())
 
 
 def _put(target: queue.Queue, item: Any, stop: threading.Event) -> None:

@@ -26,6 +26,10 @@ View = Callable[[np.ndarray], np.ndarray]
 """From samples (C, n, ...) to what one file's writer takes."""
 
 
+FEW_BYTES = 1 << 18
+"""Samples up to which all files are written in turn: encoding them takes no longer than starting threads."""
+
+
 class Writer(Protocol):
     """One open output file."""
 
@@ -61,7 +65,8 @@ class FileSink(Sink):
         self._final = [folder / name for name in views]
         self._part = [part_path(path) for path in self._final]
         self._writers: list[Writer] = []
-        self._pool = ThreadPoolExecutor(min(len(self._final), os.cpu_count() or 1), "encode")
+        self._pool: ThreadPoolExecutor | None = None
+        self._bytes = 0
         try:
             for path in self._part:
                 self._writers.append(open_writer(path))
@@ -70,17 +75,18 @@ class FileSink(Sink):
             raise
 
     def write(self, samples: np.ndarray, times: Times) -> None:
+        self._bytes += samples.nbytes
         self._each(lambda i: self._writers[i].write(self._views[i](samples), times))
 
     def finish(self) -> list[Path]:
         self._each(lambda i: self._writers[i].close())
-        self._pool.shutdown()
+        self._end_pool()
         for part, final in zip(self._part, self._final, strict=True):
             part.rename(final)
         return self._final
 
     def abort(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        self._end_pool()
         for writer in self._writers:
             writer.abort()
 
@@ -88,11 +94,32 @@ class FileSink(Sink):
         return self._notes()
 
     def _each(self, act: Callable[[int], None]) -> None:
-        """Act on every file, encoders side by side; the first error is raised once all have stopped."""
-        tasks = [self._pool.submit(act, i) for i in range(len(self._writers))]
-        errors = [error for task in tasks if (error := task.exception()) is not None]
+        """Act on every file, encoders side by side; the first error is raised once all have stopped.
+
+        While there is little, in the caller's thread: threads would take longer to start.
+        """
+        count = len(self._writers)
+        if self._pool is None and (count == 1 or self._bytes <= FEW_BYTES):
+            found = [_error_of(act, i) for i in range(count)]
+        else:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(min(count, os.cpu_count() or 1), "encode")
+            found = [task.exception() for task in [self._pool.submit(act, i) for i in range(count)]]
+        errors = [error for error in found if error is not None]
         if errors:
             raise errors[0]
+
+    def _end_pool(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+
+def _error_of(act: Callable[[int], None], index: int) -> BaseException | None:
+    try:
+        act(index)
+    except Exception as error:
+        return error
+    return None
 
 
 class TensorSink(Sink):

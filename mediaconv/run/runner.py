@@ -29,6 +29,7 @@ from mediaconv.run.jobs.perform import DISK_FULL
 from mediaconv.run.jobs.plan import Job, make_plan
 from mediaconv.run.jobs.result import Outcome, OutputFile
 from mediaconv.run.output.folder import RUN_NAME, Output, open_output
+from mediaconv.run.output.group_commit import GroupCommit
 from mediaconv.run.output.ownership import check_run_yaml, marked, remove_unclaimed, with_replacements
 from mediaconv.run.output.staging import clear_leftovers
 from mediaconv.run.report.progress import QuietReporter, Reporter
@@ -178,6 +179,7 @@ class _Run:
         self._config = config
         self._versions = versions()
         self._current: dict[int, Job] = {}
+        self._commits: GroupCommit | None = None
 
     def begin(self, manifest: Manifest, identity: dict[str, str], surveyed: Survey) -> None:
         """Count what is skipped; rows of files that were only touched get the new time."""
@@ -191,17 +193,37 @@ class _Run:
         """Run the jobs, until all have ended or the run must stop."""
         if not jobs:
             return
-        with closing(executor.run(jobs, self)) as outcomes:
-            for outcome in outcomes:
+        assert self.output is not None
+        self._commits = GroupCommit(self.output.folder)
+        try:
+            with closing(executor.run(jobs, self)) as outcomes:
+                for outcome in outcomes:
+                    if outcome.result is not None and outcome.result.staged is not None:
+                        self._commits.add(outcome)
+                    else:
+                        self._keep(outcome)
+                    self._settle()
+                    if self.summary.stopped:
+                        break
+            ended = self._commits.finish()
+        except BaseException:
+            for outcome in self._commits.drop():
                 self._keep(outcome)
-                if self.summary.stopped:
-                    break
+            raise
+        for outcome in ended:
+            self._keep(outcome)
         self.summary.left = len(jobs) - self.summary.files - len(self.summary.failures)
+
+    def _settle(self) -> None:
+        """Rows for the jobs whose outputs were put in place meanwhile."""
+        if self._commits is not None:
+            for outcome in self._commits.ended():
+                self._keep(outcome)
 
     def _keep(self, outcome: Outcome) -> None:
         failure = outcome.failure
         if failure is not None and failure.stops_run:
-            self.summary.stopped = f"{outcome.job.name}: {failure.reason}"
+            self.summary.stopped = self.summary.stopped or f"{outcome.job.name}: {failure.reason}"
             return
         try:
             self.manifest.add(self._row(outcome))
@@ -255,11 +277,14 @@ class _Run:
         """Remove what jobs under way have begun to write, and let others write."""
         for job in list(self._current.values()):
             clear_leftovers(job.target)
+        if self._commits is not None:
+            self._commits.drop()
         if self.output is not None:
             self.output.release()
 
     def started(self, worker: int, job: Job) -> None:
         """See Watch."""
+        self._settle()
         self._current[worker] = job
         if self.output is not None:
             self.output.unsettled.add(job.name)
@@ -270,6 +295,7 @@ class _Run:
 
     def advanced(self, worker: int, steps: int, total: int | None, media_seconds: float | None) -> None:
         """See Watch."""
+        self._settle()
         self.reporter.advanced(worker, steps, total, media_seconds)
 
     def lost(self, job: Job, reason: str) -> None:

@@ -26,10 +26,12 @@ class Reverser:
     """Makes the function that runs a job. What an input's bytes begin with tells what happens.
 
     die: the worker kills itself, each time. once: only the first time. hang: it never ends.
-    bad: a file's error. seconds: how long a job takes.
+    bad: a file's error. seconds: how long a job takes. holds: outputs stay staged, for the
+        run to put in place.
     """
 
     seconds: float = 0.0
+    holds: bool = False
 
     def __call__(self) -> Perform:
         return self._perform
@@ -49,9 +51,9 @@ class Reverser:
             time.sleep(self.seconds)
             self._misbehave(job, data)
             path.write_bytes(data[::-1])
-            staging.commit()
+            written = path.stat().st_mtime_ns
+            staged = staging.hold() if self.holds else staging.commit()
         digest = hashlib.sha256(data[::-1]).hexdigest()
-        written = (job.target / "channel_0.bin").stat().st_mtime_ns
         return JobResult(
             outputs=[OutputFile("channel_0.bin", len(data), digest, written)],
             seconds=self.seconds,
@@ -59,6 +61,7 @@ class Reverser:
             output_shape=(1, len(data)),
             media_seconds=None,
             input_identity={**input_identity(job.input), "sha256": content_hash(job.input)},
+            staged=staged,
         )
 
     def _misbehave(self, job: Job, data: bytes) -> None:

@@ -36,9 +36,11 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
-def run(source: Path, output: Path, selection: Selection | None = None, **keys: object) -> int:
+def run(
+    source: Path, output: Path, selection: Selection | None = None, *, holds: bool = False, **keys: object
+) -> int:
     config = parsed(source, output, executor="serial", **keys)
-    return run_folder(config, selection=selection or Selection(), make=Reverser()).exit_code
+    return run_folder(config, selection=selection or Selection(), make=Reverser(holds=holds)).exit_code
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -86,31 +88,42 @@ def end(source: Path, output: Path, *, done: bool) -> None:
     assert not (output / ".mediaconv.lock").exists()
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EMFILE])
+@pytest.mark.parametrize(
+    ("holds", "number"),
+    [
+        (False, errno.EIO),
+        (False, errno.ENOSPC),
+        (False, errno.EMFILE),
+        (True, errno.EIO),
+        (True, errno.ENOSPC),
+    ],
+)
 @pytest.mark.parametrize("done", [False, True])
 @pytest.mark.parametrize("lasting", [False, True])
 def test_a_disk_that_fails_at_any_call(
-    lasting: bool, done: bool, number: int, source: Path, tmp_path: Path
+    holds: bool, lasting: bool, done: bool, number: int, source: Path, tmp_path: Path
 ) -> None:
     output, untouched = tmp_path / "out", tmp_path / "untouched"
     selection = begin(source, untouched, done=done)
     shutil.copytree(untouched, output)
     undisturbed = FailingDisk(0)
     with calls_on(output, undisturbed, lambda name: None):
-        assert run(source, output, selection) == 0
+        assert run(source, output, selection, holds=holds) == 0
     assert undisturbed.calls > 30
     for at in range(1, undisturbed.calls + 1):
         shutil.rmtree(output, ignore_errors=True)
         shutil.copytree(untouched, output)
         disk = FailingDisk(at, number, lasting=lasting)
         with calls_on(output, disk, lambda name: None), contextlib.suppress(MediaconvError):
-            assert run(source, output, selection) in (0, 1)
+            assert run(source, output, selection, holds=holds) in (0, 1)
         check(output, done=done)
         end(source, output, done=done)
 
 
 @pytest.mark.parametrize("done", [False, True])
-def test_the_power_is_cut_at_any_moment(done: bool, source: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("holds", [False, True])
+def test_the_power_is_cut_at_any_moment(holds: bool, done: bool, source: Path, tmp_path: Path) -> None:
+    """holds: outputs are put in place together, by another thread."""
     output, after = tmp_path / "out", tmp_path / "after"
     selection = begin(source, output, done=done)
     seen: list[Tree] = []
@@ -129,7 +142,7 @@ def test_the_power_is_cut_at_any_moment(done: bool, source: Path, tmp_path: Path
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", synced)
         with calls_on(output, lambda name: None, cut.after):
-            assert run(source, output, selection) == 0
+            assert run(source, output, selection, holds=holds) == 0
     cut.close()
     assert len(seen) > 30
     for tree in seen:

@@ -47,7 +47,7 @@ def select_executor(
             timeout_seconds=config.timeout_seconds,
         )
         return executor, config.workers if isinstance(config.workers, int) else min(jobs, cores())
-    make = make or functools.partial(Performer, config)
+    make = make or functools.partial(Performer, config, holds=True)
     workers = choose_workers(jobs, config.device) if isinstance(config.workers, str) else config.workers
     workers = 1 if config.executor == "serial" else max(1, min(workers, jobs))
     if config.executor == "serial" and config.timeout_seconds is None:

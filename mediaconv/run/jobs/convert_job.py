@@ -20,7 +20,7 @@ from mediaconv.pipeline import Pipeline, Source
 from mediaconv.run.jobs.identity import content_hash, input_identity
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.jobs.result import JobResult, OutputFile, clipped_note
-from mediaconv.run.output.staging import Staging
+from mediaconv.run.output.staging import Staged, Staging
 
 
 def convert_job(
@@ -30,8 +30,12 @@ def convert_job(
     computations: Computations,
     *,
     progress: Progress | None = None,
+    holds: bool = False,
 ) -> JobResult:
-    """Run one input from file to files. Raises MediaError with its stage; then nothing of it is left."""
+    """Run one input from file to files. Raises MediaError with its stage; then nothing of it is left.
+
+    holds: the outputs stay staged: whoever takes the result puts them in place.
+    """
 
     def opened() -> Source:
         return pipeline.open(job.input, config.read, config.limits)
@@ -49,6 +53,7 @@ def convert_job(
             computations,
             replaces=job.replaces,
             progress=progress,
+            holds=holds,
         ) as written:
             outputs = [_verified(path) for path in written.paths]
             identity = _unchanged(job, before)
@@ -61,15 +66,17 @@ def convert_job(
         clipped=written.clipped,
         notes=written.notes,
         input_identity=identity,
+        staged=written.staged,
     )
 
 
 @dataclass(frozen=True)
 class Written(Converted):
-    """What became of one source. paths: of its files, in channel order."""
+    """What became of one source. paths: of its files, in channel order. staged: where they still wait."""
 
     paths: tuple[Path, ...] = ()
     notes: list[str] = field(default_factory=list)
+    staged: Staged | None = None
 
 
 @contextmanager
@@ -83,8 +90,10 @@ def write_outputs(
     *,
     replaces: Collection[str] = (),
     progress: Progress | None = None,
+    holds: bool = False,
 ) -> Iterator[Written]:
-    """Convert an open source to complete files, which the end of the block puts in place in `target`.
+    """Convert an open source to complete files, which the end of the block puts in place in `target`, or
+    leaves staged where it `holds` them.
 
     replaces: names of files there that are our own, of an earlier conversion.
     An error, also in the block, leaves nothing. Raises MediaError.
@@ -100,8 +109,10 @@ def write_outputs(
         notes = [*source.notes(), *computation.notes, *sink.notes()]
         if converted.clipped:
             notes.append(clipped_note(converted.clipped))
-        yield Written(**vars(converted), paths=paths, notes=notes)
-        staging.commit()
+        staged = staging.hold() if holds else None
+        yield Written(**vars(converted), paths=paths, notes=notes, staged=staged)
+        if not holds:
+            staging.commit()
 
 
 def _identity(job: Job) -> dict[str, Any]:

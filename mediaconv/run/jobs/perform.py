@@ -26,16 +26,19 @@ DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Performer:
-    """Runs jobs of one configuration; the pipeline and the stack are made once and kept."""
+    """Runs jobs of one configuration; the pipeline and the stack are made once and kept.
 
-    def __init__(self, config: RunConfig) -> None:
+    holds: outputs on this machine stay staged, for the run to put in place, many at a time.
+    """
+
+    def __init__(self, config: RunConfig, *, holds: bool = False) -> None:
         with gc_paused():
             from mediaconv.engine.computation import Computations
             from mediaconv.pipeline import find
             from mediaconv.run.jobs.convert_job import convert_job
 
         self._convert_job = convert_job
-        self._config = config
+        self._config, self._holds = config, holds
         self._pipeline: Pipeline = find(config.pipeline)
         self._computations: Computations = Computations(config, self._pipeline)
 
@@ -47,7 +50,12 @@ class Performer:
             before = identity_of(job) if job.input_url else {}
             with localized(job) as local:
                 result = self._convert_job(
-                    local, self._config, self._pipeline, self._computations, progress=advance
+                    local,
+                    self._config,
+                    self._pipeline,
+                    self._computations,
+                    progress=advance,
+                    holds=self._holds and not job.target_url,
                 )
             result = replace(result, input_identity={**result.input_identity, **before})
         except Exception as error:

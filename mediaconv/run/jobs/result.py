@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mediaconv.run.jobs.plan import Job
+from mediaconv.run.output.staging import Staged
 
 
 def clipped_note(count: int) -> str:
@@ -34,6 +35,7 @@ class JobResult:
     media_seconds: length of the input in time; None for images.
     clipped: values that lay outside what the file can hold.
     input_identity: size, time and sha256 of the input that was read.
+    staged: complete outputs that wait to be put in place; None: they are.
     """
 
     outputs: list[OutputFile]
@@ -44,6 +46,7 @@ class JobResult:
     clipped: int = 0
     notes: list[str] = field(default_factory=list)
     input_identity: dict[str, Any] = field(default_factory=dict)
+    staged: Staged | None = None
 
 
 @dataclass(frozen=True)

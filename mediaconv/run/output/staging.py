@@ -11,6 +11,7 @@ import errno
 import os
 import shutil
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 from mediaconv.errors import WriteError
@@ -30,6 +31,69 @@ FULL_BYTES = 65536
 """A disk with less than this left is full: the smallest output with its folder needs more."""
 
 
+@dataclass(frozen=True)
+class Staged:
+    """A complete folder under a temporary name, and the target folder that it becomes. Holds no file open.
+
+    replaces: names of files in the target that are the run's own, of an earlier run.
+    """
+
+    folder: Path
+    target: Path
+    replaces: frozenset[str] = frozenset()
+
+    def contents(self) -> list[Path]:
+        """What must be durable before it gets its name: the files, then the folder."""
+        return [*self.folder.rglob("*"), self.folder]
+
+    def commit(self) -> None:
+        """Store the files durably and give the folder its name; the run's own files there are replaced.
+
+        Raises WriteError; then the target is as it was, or holds old files and new ones, each whole.
+        """
+        try:
+            for path in self.contents():
+                sync(path)
+            self.place()
+            sync(self.target.parent)
+        except OSError as error:
+            raise commit_error(self, error) from error
+
+    def place(self) -> bool:
+        """Give the folder its name; whether what was there before now lies under the temporary one.
+
+        Names are durable once the target's parent is synced. Raises OSError, WriteError.
+        """
+        if not os.path.lexists(self.target):
+            self.folder.rename(self.target)
+            return False
+        if self.target.is_symlink() or not self.target.is_dir():
+            raise WriteError(str(in_the_way(self.target)))
+        there = {entry.name: entry.is_file(follow_symlinks=False) for entry in os.scandir(self.target)}
+        new = {path.name for path in self.folder.iterdir()}
+        for name in sorted(new & there.keys()):
+            if name not in self.replaces or not there[name]:
+                raise WriteError(str(in_the_way(self.target / name)))
+        if not there:
+            self.folder.rename(self.target)
+            return False
+        if not all(there[name] and name in self.replaces for name in there) or not exchange(
+            self.folder, self.target
+        ):
+            self._replace_files(new)
+        return True
+
+    def _replace_files(self, new: Collection[str]) -> None:
+        """Where the target also holds what is not this input's (outputs of a sequence in a folder of
+        sequences), that stays: file by file, each whole. Cut short, it is done again: it has no row."""
+        for name in sorted(new):
+            os.replace(self.folder / name, self.target / name)
+        for name in self.replaces.difference(new):
+            if is_regular(self.target / name):
+                os.unlink(self.target / name)
+        sync(self.target)
+
+
 class Staging:
     """A temporary folder for one target folder: `commit` puts it in place, leaving the block removes it.
 
@@ -39,7 +103,8 @@ class Staging:
     def __init__(self, target: Path, replaces: Collection[str] = ()) -> None:
         self.target = target
         self.folder = target.with_name(temporary_name(target))
-        self._replaces = frozenset(replaces)
+        self._staged = Staged(self.folder, target, frozenset(replaces))
+        self._held = False
 
     def __enter__(self) -> Staging:
         try:
@@ -50,53 +115,33 @@ class Staging:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self._held and error is None:
+            return
         full = error if isinstance(error, WriteError) and _is_full(self.folder) else None
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if os.path.lexists(self.folder):
+            shutil.rmtree(self.folder, ignore_errors=True)
         if full is not None:
             # encoders tell a full disk in many ways; the disk itself tells it in one
             raise full from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def commit(self) -> None:
-        """Store the files durably and give the folder its name; the run's own files there are replaced.
+        """Put it in place. Raises WriteError as `Staged.commit`."""
+        self._staged.commit()
 
-        Raises WriteError; then the target is as it was, or holds old files and new ones, each whole.
-        """
-        try:
-            for path in self.folder.rglob("*"):
-                sync(path)
-            sync(self.folder)
-            self._swap()
-            sync(self.target.parent)
-        except OSError as error:
-            raise WriteError(f"cannot put {self.target} in place: {error.strerror}") from error
+    def hold(self) -> Staged:
+        """Leave the folder when the block ends without an error: who holds it commits or removes it."""
+        self._held = True
+        return self._staged
 
-    def _swap(self) -> None:
-        if not os.path.lexists(self.target):
-            self.folder.rename(self.target)
-            return
-        if self.target.is_symlink() or not self.target.is_dir():
-            raise WriteError(str(in_the_way(self.target)))
-        there = {entry.name: entry.is_file(follow_symlinks=False) for entry in os.scandir(self.target)}
-        new = {path.name for path in self.folder.iterdir()}
-        for name in sorted(new & there.keys()):
-            if name not in self._replaces or not there[name]:
-                raise WriteError(str(in_the_way(self.target / name)))
-        if not there:
-            self.folder.rename(self.target)
-        elif not all(there[name] and name in self._replaces for name in there) or not exchange(
-            self.folder, self.target
-        ):
-            self._replace_files(new)
 
-    def _replace_files(self, new: Collection[str]) -> None:
-        """Where the target also holds what is not this input's (outputs of a sequence in a folder of
-        sequences), that stays: file by file, each whole. Cut short, it is done again: it has no row."""
-        for name in sorted(new):
-            os.replace(self.folder / name, self.target / name)
-        for name in self._replaces.difference(new):
-            if is_regular(self.target / name):
-                os.unlink(self.target / name)
-        sync(self.target)
+def commit_error(staged: Staged, error: OSError | WriteError) -> WriteError:
+    """Why outputs could not be put in place; its cause tells a full disk, however that showed."""
+    if isinstance(error, WriteError):
+        return error
+    found = WriteError(f"cannot put {staged.target} in place: {error.strerror}")
+    full = _is_full(staged.folder.parent)
+    found.__cause__ = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) if full else error
+    return found
 
 
 def is_unfinished(name: str) -> bool:

@@ -10,7 +10,7 @@ import itertools
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -53,6 +53,9 @@ class Row:
     versions: dict[str, str] = field(default_factory=dict)
     attempts: int = 1
     place: str = ""  # the worker, in the word of manifests that stand
+
+
+ROW_KEYS = tuple(key.name for key in fields(Row))
 
 
 class Rows(dict[str, Row]):
@@ -99,7 +102,7 @@ class Manifest:
             raise in_the_way(self.path) from None
         self._end = _whole_bytes(self._handle)
         os.ftruncate(self._handle, self._end)
-        self._begun: tuple[str, int] | None = None
+        self._begun: tuple[str, int, bytes] | None = None
 
     def __enter__(self) -> Manifest:
         return self
@@ -115,22 +118,34 @@ class Manifest:
             os.close(self._handle)
 
     def begin(self, row: Row) -> None:
-        """Note that this process begins a job; the next row of the same input takes the note's place."""
+        """Note that this process begins a job; the next row of the same input takes the note's place, and so
+        does the next note: a job that was noted before is no longer under way."""
         if self._begun is not None and self._begun[0] == row.input:
             return
-        start = self._end
-        self._append(row)
-        self._begun = row.input, start
+        start = self._end if self._begun is None else self._begun[1]
+        note = _encoded(row)
+        self._begun = None
+        self._write(note, start)
+        self._begun = row.input, start, note
 
     def add(self, row: Row) -> None:
-        """Add a row, whole or not at all. Raises WriteError where the disk is full."""
+        """Add a row, whole or not at all. Raises WriteError where the disk is full.
+
+        The note of a job that is under way stays behind it.
+        """
         begun, self._begun = self._begun, None
-        self._append(row, begun[1] if begun and begun[0] == row.input else None)
+        line = _encoded(row)
+        if begun is None:
+            self._write(line, self._end)
+        elif begun[0] == row.input:
+            self._write(line, begun[1])
+        else:
+            self._write(line + begun[2], begun[1])
+            self._begun = begun[0], begun[1] + len(line), begun[2]
         self.rows.take(row)
 
-    def _append(self, row: Row, start: int | None = None) -> None:
-        line = _encoded(row)
-        offset = self._end if start is None else start
+    def _write(self, line: bytes, offset: int) -> None:
+        """Lines from an offset on, which replace what stands there."""
         line = line[:-1].ljust(self._end - offset - 1) + b"\n"  # covers the whole note that it replaces
         rest = memoryview(line)
         try:
@@ -233,7 +248,7 @@ def _one_line(error: Exception) -> str:
 
 def _encoded(row: Row) -> bytes:
     """One line; names in their own script, those that no script can spell (undecodable bytes) escaped."""
-    content = asdict(row)
+    content = {name: getattr(row, name) for name in ROW_KEYS}
     try:
         return json.dumps(content, ensure_ascii=False).encode() + b"\n"
     except UnicodeEncodeError:
