@@ -226,10 +226,11 @@ def _of_config(
     beside: str | None,
     options: dict[str, Any],
 ) -> Animation:
-    from mediaconv.draw.animate.configured_layers import animate_config
     from mediaconv.guide.stack_only import load_stack_only
 
     config = load_stack_only(Path(path), overrides=overrides, input=input)
+    from mediaconv.draw.animate.configured_layers import animate_config
+
     counterpart = None
     if beside:
         from mediaconv.compare.causal_pair import causal_pair

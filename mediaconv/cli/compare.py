@@ -41,11 +41,7 @@ def compare(
     """
     from rich.console import Console
 
-    from mediaconv.compare.comparison import Comparison
-    from mediaconv.compare.report.table import terminal_table
     from mediaconv.config import load_config
-    from mediaconv.front import compare as run_comparison
-    from mediaconv.web.json_values import dumps
 
     overrides = set or []
     first = load_config(Path(config), overrides=overrides, input=input, output=output)
@@ -53,6 +49,11 @@ def compare(
     second = (
         None if other is None else load_config(Path(other), overrides=overrides, input=input, output=output)
     )
+    from mediaconv.compare.comparison import Comparison
+    from mediaconv.compare.report.table import terminal_table
+    from mediaconv.front import compare as run_comparison
+    from mediaconv.web.json_values import dumps
+
     console = Console(quiet=quiet or json)
 
     def observe(comparison: Comparison, row: Mapping[str, Any]) -> None:

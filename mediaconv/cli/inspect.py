@@ -43,12 +43,9 @@ def inspect(
     debug: DebugOption = False,
 ) -> None:
     """Show a stack from inside: kernels, feature maps, sums and values of every layer."""
-    from mediaconv.draw.inspect import inspect_config
     from mediaconv.errors import UsageError
     from mediaconv.filesystem import check_made
     from mediaconv.guide.stack_only import NO_INPUT, load_stack_only
-    from mediaconv.pipeline import find
-    from mediaconv.run.jobs.discover import find_inputs
 
     if output is not None and Path(output).suffix.lower() not in (".html", ".htm"):
         raise UsageError(
@@ -59,6 +56,10 @@ def inspect(
         check_made(page, overwrite=overwrite)
     overrides = [*(set or []), *causal_override(causal)]
     checked = load_stack_only(Path(config), overrides=overrides, input=input[0] if input else None)
+    from mediaconv.draw.inspect import inspect_config
+    from mediaconv.pipeline import find
+    from mediaconv.run.jobs.discover import find_inputs
+
     if input:
         paths = [Path(path) for path in input]
     elif checked.input == NO_INPUT:

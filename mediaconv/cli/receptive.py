@@ -37,18 +37,18 @@ def receptive(
     """Measure the receptive field by gradient, beside the formula's numbers; more than these is an error."""
     import json as writer
 
-    from mediaconv.draw.receptive.cone import cone_scene
-    from mediaconv.draw.scene.figure import Figure
-    from mediaconv.draw.subject import subject
     from mediaconv.filesystem import check_made
     from mediaconv.guide.stack_only import load_stack_only
-    from mediaconv.nn.summary.receptive_field import receptive as measured
 
     if output is not None:
         check_made(Path(output), overwrite=overwrite)
-    made = subject(
-        load_stack_only(Path(config), overrides=[*(set or []), *causal_override(causal)]), channels=channels
-    )
+    loaded = load_stack_only(Path(config), overrides=[*(set or []), *causal_override(causal)])
+    from mediaconv.draw.receptive.cone import cone_scene
+    from mediaconv.draw.scene.figure import Figure
+    from mediaconv.draw.subject import subject
+    from mediaconv.nn.summary.receptive_field import receptive as measured
+
+    made = subject(loaded, channels=channels)
     cones = measured(made.stack, axes=made.pipeline.axes, channels=made.channels)
     if output is not None:
         Figure(cone_scene(cones), label=f"receptive field of {Path(config).name}").save(

@@ -39,15 +39,16 @@ def trace(
     """Show every layer: shapes, parameters, multiply-adds, receptive field, latency, memory."""
     import json as writer
 
-    from mediaconv.front import trace as traced
     from mediaconv.guide.stack_only import load_stack_only
-    from mediaconv.nn.summary import trace_table
-    from mediaconv.nn.summary.size_formula import explain as explained
 
     sizes = None if shape is None else _sizes(shape)
     overrides = [*(set or []), *causal_override(causal)]
     axes = None if sizes is None else len(sizes) - 1
     loaded = load_stack_only(Path(config), overrides=overrides, input=input, axes=axes)
+    from mediaconv.front import trace as traced
+    from mediaconv.nn.summary import trace_table
+    from mediaconv.nn.summary.size_formula import explain as explained
+
     made = traced(loaded, sizes, input=input)
     if explain is not None:
         print(explained(made.layer(explain), made.axes), end="")

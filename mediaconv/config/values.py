@@ -19,7 +19,7 @@ from mediaconv.config.problems import MOST_PROBLEMS, Problem, below, failure, un
 from mediaconv.config.validation_context import ValidationContext, check_causal, length_of
 from mediaconv.errors import nearest
 
-MAX_SIZE = 2**24
+MAX_SIZE = 2**20
 """Of a kernel, a stride, a factor or a number of channels: larger ones fit no memory, nor any file."""
 MAX_CHARACTERS = 4096
 """Of a text: the longest path that systems take."""

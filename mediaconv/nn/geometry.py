@@ -7,6 +7,7 @@ and transposed layers: maps pass on the ends of what is read, and sets of indice
 
 from __future__ import annotations
 
+import contextlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ import numpy as np
 
 MOST_PHASES = 2**21
 """Outputs of a period up to which each is looked at."""
+MOST_SETS = 2**14
+"""The same where ends are not enough and sets of indices are made."""
 WHOLE = math.inf
 """Latency and receptive field of a layer that needs the whole input before its first output."""
 
@@ -107,11 +110,14 @@ class AxisMap(ABC):
     def _offsets(self) -> tuple[np.ndarray, np.ndarray]:
         """First and last input of each output of a period, from the output's own time on; 0 and -1: none.
 
-        Of a monotone map with too many phases to look at each: one pair that holds them all.
+        Of a map with bounds and too many phases to look at each: one pair that holds them all.
         """
-        if self.monotone and self.period > MOST_PHASES:
-            least, most = self.bounds()
-            return np.array([math.ceil(least)]), np.array([math.floor(most + 1 - Fraction(1, self.period))])
+        if self.period > (MOST_PHASES if self.monotone else MOST_SETS):
+            with contextlib.suppress(NotImplementedError):
+                least, most = self.bounds()
+                return np.array([math.ceil(least)]), np.array(
+                    [math.floor(most + 1 - Fraction(1, self.period))]
+                )
         outputs = np.arange(self.period)
         now = outputs * self.total_stride.numerator // self.total_stride.denominator
         if self.monotone:
@@ -127,13 +133,16 @@ class AxisMap(ABC):
         return (int(read[0]), int(read[-1])) if len(read) else (0, -1)
 
     def bounds(self) -> tuple[Fraction, Fraction]:
-        """Of a monotone map: what output j reads lies between these, counted from `j * total_stride`."""
-        outputs = range(self.period)
-        low, high = self.ends(np.array(outputs), np.array(outputs))
-        times = [j * self.total_stride for j in outputs]
+        """What output j reads lies between these numbers, counted from `j * total_stride`.
+
+        Raises NotImplementedError where it is not known without looking at each output.
+        """
+        outputs = np.arange(self.period, dtype=np.int64)
+        low, high = self.ends(outputs, outputs)
+        above, below = self.total_stride.numerator, self.total_stride.denominator
         return (
-            min(int(n) - t for n, t in zip(low, times, strict=True)),
-            max(int(n) - t for n, t in zip(high, times, strict=True)),
+            Fraction(int((low * below - outputs * above).min()), below),
+            Fraction(int((high * below - outputs * above).max()), below),
         )
 
 
@@ -236,6 +245,9 @@ class Transposed(AxisMap):
 
     def ends(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return -((self.kernel - 1 - low - self.left) // self.stride), (high + self.left) // self.stride
+
+    def bounds(self) -> tuple[Fraction, Fraction]:
+        return Fraction(self.left + 1 - self.extent, self.stride), Fraction(self.left, self.stride)
 
 
 @dataclass(frozen=True)

@@ -194,6 +194,26 @@ def test_help_imports_nothing_heavy():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+ALL = """
+import sys
+from typer.testing import CliRunner
+from mediaconv.cli.main import app
+for line in ("run", "run --dry-run", "validate", "compare", "prove", "animate -o x.gif", "trace", "inspect",
+             "receptive", "export --chunk 3 -o x.onnx"):
+    words = line.split()
+    done = CliRunner().invoke(app, [words[0], "bad.yaml", *words[1:]])
+    assert done.exit_code == 2, done.output
+    assert "bad.yaml:6: stack[0].conv.kernel_size: got -3" in done.output, done.output
+    assert "torch" not in sys.modules, words
+"""
+
+
+def test_no_command_loads_torch_before_it_has_read_the_configuration(config, tmp_path):
+    stack = [{"conv": {"kernel_size": -3, "out_channels": 2}}]
+    config("bad.yaml", pipeline="image", input="in", output="out", stack=stack)
+    subprocess.run([sys.executable, "-c", ALL], cwd=tmp_path, check=True)
+
+
 @pytest.fixture(scope="module")
 def printed_schema(root):
     return run_program("schema", cwd=root).stdout

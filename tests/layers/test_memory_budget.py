@@ -67,15 +67,15 @@ def test_sizes_follow_from_layer_to_layer():
     ("pipeline", "layer", "name"),
     [
         ("image", {"pixel_unshuffle": {"downscale_factor": 30_000}}, "pixel_unshuffle"),
-        ("image", {"upsample": {"scale_factor": 10_000_000}}, "upsample"),
-        ("image", {"max_pool": {"kernel_size": 10_000_000}}, "max_pool"),
-        ("image", {"conv": {"out_channels": 1, "kernel_size": 3, "dilation": 10_000_000}}, "conv"),
+        ("image", {"upsample": {"scale_factor": 1_000_000}}, "upsample"),
+        ("image", {"max_pool": {"kernel_size": 1_000_000}}, "max_pool"),
+        ("image", {"conv": {"out_channels": 1, "kernel_size": 3, "dilation": 1_000_000}}, "conv"),
         ("image", {"conv": {"out_channels": 1, "kernel_size": 16_000}}, "conv"),
         ("image", {"deform_conv": {"out_channels": 1, "kernel_size": 300}}, "deform_conv"),
         ("video", {"conv_transpose": {"out_channels": 1, "kernel_size": 1, "stride": 999}}, "conv_transpose"),
-        ("audio", {"conv": {"out_channels": 16_000_000, "kernel_size": 999}}, "conv"),
-        ("audio", {"gated": {"out_channels": 16_000_000, "kernel_size": 999}}, "gated"),
-        ("audio", {"residual": [{"conv": {"out_channels": 3, "kernel_size": 10**7}}]}, "residual.layers"),
+        ("audio", {"conv": {"out_channels": 1_000_000, "kernel_size": 999}}, "conv"),
+        ("audio", {"gated": {"out_channels": 1_000_000, "kernel_size": 999}}, "gated"),
+        ("audio", {"residual": [{"max_pool": {"kernel_size": 10**6, "stride": 1}}] * 30}, "residual.layers"),
     ],
 )  # fmt: skip
 def test_too_much_is_refused_before_it_is_made_and_names_the_layer(pipeline, layer, name):
@@ -108,10 +108,11 @@ def test_the_limit_is_the_first_that_does_not_do():
     assert len(build_stack(config, find("audio"), channels=3)) == 1
 
 
-@pytest.mark.parametrize("key", ["kernel_size", "stride", "dilation", "out_channels", "groups"])
-def test_numbers_that_fit_nothing_are_refused_with_their_key(key):
-    keys = {"out_channels": 1, "kernel_size": 3} | {key: 10**9}
+@pytest.mark.parametrize("size", [2**20 + 1, 10**7, 10**9])
+@pytest.mark.parametrize("key", ["kernel_size", "stride", "dilation", "out_channels", "groups", "padding"])
+def test_numbers_that_fit_nothing_are_refused_with_their_key(key, size):
+    keys = {"out_channels": 1, "kernel_size": 3} | {key: size}
     with pytest.raises(
-        ConfigError, match=rf"stack\[0\]\.conv\.{key}: got 1000000000, expected an integer from 1"
+        ConfigError, match=rf"stack\[0\]\.conv\.{key}: got {size}, expected .*an integer from [01] to 1048576"
     ):
         parsed(pipeline="audio", input="in", output="out", stack=[{"conv": keys}])

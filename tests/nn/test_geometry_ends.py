@@ -64,6 +64,7 @@ LARGE = {
     "three upsamplings by 1000": lambda: nn.Sequential(*[nn.Upsample1d(1000) for _ in range(3)]),
     "30,001 taps": lambda: nn.Sequential(*[nn.CausalConv1d(1, 1, 30001, 2) for _ in range(3)]),
     "a dilation of 10**7": lambda: nn.Sequential(*[nn.CausalConv1d(1, 1, 3, dilation=10**7)] * 3),
+    "transposed with gaps": lambda: nn.ConvTranspose1d(1, 1, 3, 10**6),
     "transposed": lambda: nn.Sequential(*[nn.CausalConvTranspose1d(1, 1, 160, 40) for _ in range(3)]),
 }
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from mediaconv.config.problems import Problem, shown, wrong
 from mediaconv.config.validation_context import Causality, ValidationContext
-from mediaconv.config.values import Rule, per_axis_of
+from mediaconv.config.values import MAX_SIZE, Rule, per_axis_of
 from mediaconv.errors import nearest
 
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
@@ -20,6 +20,8 @@ def _check_padding(value: Any, context: ValidationContext | None) -> int | str:
             raise wrong(value, _WORDS, hint=nearest(value, _NAMES))
     elif isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise wrong(value, _WORDS)
+    elif value > MAX_SIZE:
+        raise wrong(value, f"same, valid or an integer from 0 to {MAX_SIZE}")
     return value
 
 
