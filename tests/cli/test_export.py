@@ -9,6 +9,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import soundfile
+import torch
+from torch.nn import functional as F
 
 
 def test_a_shipped_configuration_is_exported_with_its_facts(mediaconv, root, tmp_path):
@@ -85,6 +87,34 @@ def test_the_call_on_the_whole_stores_the_same(mediaconv, root, tmp_path):
     # float32 sums run in another order: a value on the edge between two samples may become either
     assert np.abs(y[0].astype(int) - written).max() <= 1
     assert (y[0] != written).mean() < 5e-3  # 2**-24 of the largest value, in units of 16 bits
+
+
+def test_a_captured_model_of_a_configuration_is_exported(mediaconv, root, tmp_path):
+    """A model file with a normalized skip, which no layer of ours is, in onnxruntime."""
+
+    class Denoiser(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = torch.nn.Conv1d(2, 8, 5, padding=2)
+            self.b = torch.nn.Conv1d(8, 2, 9, padding=4)
+
+        def forward(self, x):
+            y = F.silu(self.a(x))
+            return x - self.b(y / (y.square().mean(1, keepdim=True) + 1e-3).sqrt())
+
+    model, length = Denoiser().eval(), torch.export.Dim("t", min=16)
+    program = torch.export.export(model, (torch.randn(1, 2, 64),), dynamic_shapes=({2: length},))
+    torch.export.save(program, tmp_path / "theirs.pt2")
+    (tmp_path / "own.yaml").write_text("pipeline: audio\nstack: [{model: theirs.pt2}]\n")
+    sound = root / "data/audio/melody_clap.wav"
+    mediaconv("export", "own.yaml", "-o", "step.onnx", "--chunk", 1000, "--input", sound)
+    facts = json.loads((tmp_path / "step.json").read_text())
+    assert (facts["skip"], facts["latency"], facts["flush"]["chunks"]) == (6, 6, 1)
+    samples, _ = soundfile.read(sound, dtype="float32", always_2d=True)
+    y = stepped(tmp_path, facts, samples.T[None])
+    whole = model(torch.from_numpy(samples.T[None])).detach().numpy()
+    # float32 sums in another order
+    np.testing.assert_allclose(y, whole, rtol=0, atol=1e-5 * np.abs(whole).max())
 
 
 def stepped(folder, facts, x):

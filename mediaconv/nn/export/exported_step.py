@@ -17,7 +17,7 @@ from mediaconv.nn.convert import to_streaming
 from mediaconv.nn.export.fixed import UNKNOWN_LENGTH, Clock, FixedLayer, Level
 from mediaconv.nn.export.fixing import fix
 from mediaconv.nn.geometry import AxisMap
-from mediaconv.nn.summary.dependence import check_eval, geometry
+from mediaconv.nn.summary.dependence import check_eval, geometry, streams
 
 STEPS, LENGTH, OUTPUTS = "clock.steps", "clock.length", "clock.outputs"
 """States that every step has first: steps taken, the input's length once it is known, and the outputs'."""
@@ -130,7 +130,7 @@ def export_step(module: nn.Module, example: Tensor, *, finish: nn.Module | None 
     >>> y.shape, step.info.skip
     (torch.Size([1, 2, 4]), 0)
     """
-    module = to_streaming(module)
+    module = module if streams(module) else to_streaming(module)
     check_eval(module)
     along = geometry(module, 0)
     chunk = example.shape[2]

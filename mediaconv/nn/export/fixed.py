@@ -70,9 +70,9 @@ class FixedLayer(nn.Module):
         raise NotImplementedError
 
 
-def zeros(x: Tensor, count: int) -> Tensor:
+def zeros(x: Tensor, count: int, dim: int = DIM) -> Tensor:
     """Nothing yet: `count` positions like those of `x`."""
-    return x.new_zeros(*x.shape[:DIM], count, *x.shape[DIM + 1 :])
+    return x.new_zeros(*x.shape[:dim], count, *x.shape[dim + 1 :])
 
 
 class FixedPointwise(FixedLayer):

@@ -18,11 +18,12 @@ class FixedWindow(FixedLayer):
     """A sliding window: the inputs that later windows read are kept, those outside the signal made padding.
 
     apply: all outputs of whole windows. each: outputs a window. shift: outputs of window 0 before output 0.
+    dim: the dimension of the stream.
     """
 
     def __init__(
         self,
-        layer: nn.Module,
+        layer: nn.Module | None,
         window: Window,
         before: Level,
         apply: Callable[[Tensor], Tensor],
@@ -32,8 +33,10 @@ class FixedWindow(FixedLayer):
         each: int = 1,
         shift: int = 0,
         length: Length | None = None,
+        dim: int = DIM,
     ) -> None:
         super().__init__()
+        self.dim = dim
         self.layer, self.window, self.before, self.apply_windows = layer, window, before, apply
         self.mode, self.fill = mode, fill
         stride = window.stride
@@ -59,36 +62,37 @@ class FixedWindow(FixedLayer):
 
     def _declare(self, x: Tensor, state: dict[str, Tensor], prefix: str) -> Tensor:
         if self.kept:
-            state[f"{prefix}inputs"] = zeros(x, self.kept)
-        held = torch.cat([zeros(x, self.kept), x], DIM)
-        return self.apply_windows(held.narrow(DIM, self.begin, self.read))
+            state[f"{prefix}inputs"] = zeros(x, self.kept, self.dim)
+        held = torch.cat([zeros(x, self.kept, self.dim), x], self.dim)
+        return self.apply_windows(held.narrow(self.dim, self.begin, self.read))
 
     def forward(self, x: Tensor, state: Iterator[Tensor], clock: Clock) -> tuple[Tensor, list[Tensor]]:
-        held = torch.cat([next(state), x], DIM) if self.kept else x
+        held = torch.cat([next(state), x], self.dim) if self.kept else x
         size = self.kept + self.before.count
         start = clock.steps * self.before.count + (self.before.first - self.kept)
         position = torch.arange(size, device=x.device) + start
         length = self.before.length(clock.length)
         padded = self._padded(held, position, start, length)
-        y = self.apply_windows(padded.narrow(DIM, self.begin, self.read))
+        y = self.apply_windows(padded.narrow(self.dim, self.begin, self.read))
         if self.divides:
-            y = y * self._share(position, length).to(y.dtype).reshape(-1, *[1] * (y.ndim - DIM - 1))
-        return y, [held.narrow(DIM, size - self.kept, self.kept)] if self.kept else []
+            y = y * self._share(position, length).to(y.dtype).reshape(-1, *[1] * (y.ndim - self.dim - 1))
+        return y, [held.narrow(self.dim, size - self.kept, self.kept)] if self.kept else []
 
     def _padded(self, held: Tensor, position: Tensor, start: Tensor, length: Tensor) -> Tensor:
         if self.mode == "zeros":
             inside = (position >= 0) & (position < length)
-            return torch.where(inside.reshape(-1, *[1] * (held.ndim - DIM - 1)), held, self.fill)
+            return torch.where(inside.reshape(-1, *[1] * (held.ndim - self.dim - 1)), held, self.fill)
         if self.mode == "reflect":
             position = torch.where(position < 0, -position, position)
             position = torch.where(position >= length, 2 * (length - 1) - position, position)
         else:
             position = torch.minimum(position.clamp(min=0), length - 1)
-        return held.index_select(DIM, (position - start).clamp(0, held.shape[DIM] - 1))
+        return held.index_select(self.dim, (position - start).clamp(0, held.shape[self.dim] - 1))
 
     def _share(self, position: Tensor, length: Tensor) -> Tensor:
         """Kernel size over the positions that a mean counts, a window each."""
         window = self.window
+        assert self.layer is not None
         left, right = (window.left, window.right) if self.layer.count_include_pad else (0, 0)
         counted = ((position >= -left) & (position < length + right)).double()
         taps = counted.narrow(0, self.begin, self.read).unfold(0, window.extent, window.stride)

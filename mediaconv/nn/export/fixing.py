@@ -18,7 +18,9 @@ from mediaconv.nn.export.fixed import (
     FixedPointwise,
     Level,
 )
+from mediaconv.nn.export.fixed_graph import FixedGraph
 from mediaconv.nn.export.fixed_window import FixedTransposed, FixedWindow
+from mediaconv.nn.graph.graph import StreamingGraph
 from mediaconv.nn.layers.containers import Branches, Sequential
 from mediaconv.nn.layers.gates import Gated
 from mediaconv.nn.layers.norms import ChannelLayerNorm, RMSNorm
@@ -28,19 +30,27 @@ from mediaconv.nn.layers.reshape import Reshape
 from mediaconv.nn.layers.resize import _Upsample
 from mediaconv.nn.layers.transposed import _ConvTranspose
 from mediaconv.nn.streaming.protocol import axis_map, init_state
-from mediaconv.nn.streaming.window import Windowed, pad
+from mediaconv.nn.streaming.window import Span, Windowed, pad
 
 
-def fix(module: nn.Module, before: Level, path: str = "") -> FixedLayer:
+def fix(module: nn.Module, before: Level, path: str = "", axis: int = 0) -> FixedLayer:
     """A module that streams as steps of fixed shape, given what comes in.
+
+    axis: along which it streams; other than 0 for a layer of windows in a captured graph.
 
     Raises ValueError naming a layer that has no such step, as it reads the whole input.
     """
     where = path or type(module).__name__
+    if axis:
+        if not isinstance(module, Windowed) or isinstance(module, _Upsample | Resample | Reshape):
+            raise ValueError(f"{where}: {type(module).__name__} along axis {axis} has no step of fixed shape")
+        return _window(module, before, axis)
     if isinstance(module, Sequential):
         return _chain(list(module.parts()), before, path)
     if isinstance(module, Gated):
         return _chain([("conv", module.conv), ("gate", module.gate)], before, path)
+    if isinstance(module, StreamingGraph):
+        return FixedGraph(module, before, fix, where)
     if isinstance(module, RegisteredResidual):
         return fix(module.__dict__["_body"], before, path)
     if isinstance(module, Branches):
@@ -91,9 +101,9 @@ def _chain(parts: Sequence[tuple[str, nn.Module]], before: Level, path: str) -> 
     return FixedChain([name for name, _ in parts], layers, before)
 
 
-def _window(layer: Windowed, before: Level) -> FixedWindow:
-    window = layer.windows[0]
-    each = layer.outputs_of(INSIDE, 1)
+def _window(layer: Windowed, before: Level, axis: int = 0) -> FixedWindow:
+    window, inside = layer.windows[axis], INSIDE._replace(axis=axis)
+    each = layer.outputs_of(inside, 1)
 
     def length(n: Tensor) -> Tensor:
         return before.length(n).div(window.stride, rounding_mode="floor") * each
@@ -102,20 +112,21 @@ def _window(layer: Windowed, before: Level) -> FixedWindow:
         layer,  # type: ignore[arg-type]
         window,
         before,
-        lambda x: _means(layer, x) if isinstance(layer, _AvgPool) else layer.apply_windows(x, INSIDE),
+        lambda x: _means(layer, x, inside) if isinstance(layer, _AvgPool) else layer.apply_windows(x, inside),
         mode=layer.padding_mode,
         fill=layer.fill,
         each=each,
         length=length if isinstance(layer, Reshape) else None,
+        dim=axis + 2,
     )
 
 
-def _means(layer: _AvgPool, x: Tensor) -> Tensor:
+def _means(layer: _AvgPool, x: Tensor, inside: Span) -> Tensor:
     """As the layer's own windows, without `divisor_override`, which ONNX does not know."""
     pool = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[layer.dims - 1]
-    padded = pad(x, layer.windows, skip=0)
+    padded = pad(x, layer.windows, skip=inside.axis)
     total = pool(padded, layer.kernel_size, layer.stride) * math.prod(layer.kernel_size)
-    return layer.divided(total, x, INSIDE)
+    return layer.divided(total, x, inside)
 
 
 def _upsample(layer: _Upsample, before: Level) -> FixedWindow:

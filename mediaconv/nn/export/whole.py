@@ -14,7 +14,7 @@ from mediaconv.nn.convert import to_streaming
 from mediaconv.nn.export.checking import difference, fits_phase
 from mediaconv.nn.export.runtimes import Exported
 from mediaconv.nn.export.step_files import Target, refuse_difference
-from mediaconv.nn.summary.dependence import check_eval, geometry
+from mediaconv.nn.summary.dependence import check_eval, geometry, streams
 
 DIM = 2
 
@@ -48,7 +48,7 @@ def write_whole_call(
     `write_step`. Raises UsageError also where the export holds for one length alone.
     """
     target = Target(path, overwrite)
-    module = to_streaming(module).eval()
+    module = (module if streams(module) else to_streaming(module)).eval()
     check_eval(module)
     found = geometry(module)
     random = list(_random_inputs(module, example))

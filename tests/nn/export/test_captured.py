@@ -1,0 +1,107 @@
+"""Captured models as exported steps: in torch against the model on the whole, and by onnxruntime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.numpy import load_file
+from torch.nn import functional as F
+
+from mediaconv import nn
+from mediaconv.errors import UsageError
+from mediaconv.nn.export.exported_step import export_step, run_step
+from mediaconv.nn.export.step_files import write_step
+from tests.nn.graph.test_capture import BOUNDED, PAST, WHOLE, captured, frames
+
+AT_END = {"replicated at the end"}
+"""Take the input's last positions apart, which only the end tells."""
+
+
+def agrees(graph: torch.nn.Module, shape: tuple[int, ...], length: int, chunk: int) -> None:
+    x = torch.randn(shape[0], shape[1], length, *shape[3:], dtype=torch.float64)
+    step = export_step(graph, x.new_zeros(*shape[:2], chunk, *shape[3:]))
+    with torch.no_grad():
+        y, whole = run_step(step, step.info, step.start(), x), graph(x)
+    # float64 has 2e-16; sums of a chunk run in another order
+    torch.testing.assert_close(y, whole, rtol=0, atol=1e-12 * max(1.0, float(whole.abs().max())))
+
+
+@pytest.mark.parametrize("name", [n for n in [*BOUNDED, *PAST] if n not in AT_END])
+def test_a_captured_model_as_a_step_is_the_model(name: str) -> None:
+    graph = captured((BOUNDED | PAST)[name])
+    for length, chunk in ((24, 4), (31, 8), (6, 2), (40, 12)):
+        agrees(graph, (2, 4, 24), length - length % 2 * (name == "every second"), chunk)
+
+
+def test_frames_folded_into_the_batch_as_a_step() -> None:
+    graph = captured(frames, (2, 3, 7, 6, 8))
+    agrees(graph, (2, 3, 7, 6, 8), 11, 3)
+    agrees(graph, (2, 3, 7, 5, 9), 11, 4)
+
+
+@pytest.mark.parametrize("name", [*WHOLE, *AT_END])
+def test_what_needs_the_end_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"no step to export|reads the whole input"):
+        export_step(captured((BOUNDED | WHOLE)[name]), torch.zeros(2, 4, 8, dtype=torch.float64))
+
+
+def runs(graph: torch.nn.Module, folder: Path, chunk: int = 8) -> dict:
+    facts = write_step(export_step(graph, torch.zeros(2, 4, chunk)), folder / "step.onnx", graph)
+    assert facts["checked"]["largest_difference"] <= 1e-5
+    return facts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["first apart", "upsampled", "pooled", "lstm"])
+def test_a_captured_model_runs_in_onnxruntime(name: str, tmp_path: Path) -> None:
+    runs(captured((BOUNDED | PAST)[name]).float(), tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [n for n in [*BOUNDED, *PAST] if n not in AT_END])
+def test_every_captured_model_runs_in_onnxruntime(name: str, tmp_path: Path) -> None:
+    runs(captured((BOUNDED | PAST)[name]).float(), tmp_path)
+
+
+def test_padding_to_a_multiple_follows_from_the_length() -> None:
+    graph = captured(lambda m, x: m.down(F.pad(m.a(x), (0, -x.shape[-1] % 4))))
+    for length in (24, 25, 27, 34):
+        agrees(graph, (2, 4, 24), length, 8)
+
+
+class Begins(torch.nn.Module):
+    """A recurrence whose first state is learned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = torch.nn.GRU(4, 4, batch_first=True)
+        self.first = torch.nn.Parameter(torch.randn(1, 1, 4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y, _ = self.gru(x.transpose(1, 2), self.first.expand(-1, x.shape[0], -1).contiguous())
+        return y.transpose(1, 2)
+
+
+@pytest.mark.slow
+def test_a_learned_first_state_lies_beside_the_file(tmp_path: Path) -> None:
+    import onnxruntime
+
+    torch.manual_seed(0)
+    module = Begins().eval()
+    graph = nn.to_streaming(module, example=torch.randn(2, 4, 24))
+    facts = runs(graph, tmp_path)
+    assert facts["initial_state"] == "step.state.safetensors"
+    state = load_file(tmp_path / "step.state.safetensors")
+    assert list(facts["state"]) == facts["inputs"][1:]
+    assert set(state) == set(facts["state"])
+    x = torch.randn(2, 4, 8)
+    session = onnxruntime.InferenceSession(tmp_path / "step.onnx")
+    y = session.run(["outputs"], {"chunk": x.numpy(), **state})[0]
+    # float32 sums in another order
+    torch.testing.assert_close(torch.from_numpy(y), module(x).detach(), rtol=0, atol=1e-6)
+    (tmp_path / "step.state.safetensors").write_bytes(b"precious")
+    with pytest.raises(UsageError, match=r"step\.state\.safetensors is in the way"):
+        runs(graph, tmp_path)
+    assert (tmp_path / "step.state.safetensors").read_bytes() == b"precious"
