@@ -7,7 +7,6 @@ and transposed layers: maps pass on the ends of what is read, and sets of indice
 
 from __future__ import annotations
 
-import contextlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -17,10 +16,10 @@ from functools import reduce
 
 import numpy as np
 
+from mediaconv.nn.spans import Spans, TooManyError, check_count, end_taps
+
 MOST_PHASES = 2**21
 """Outputs of a period up to which each is looked at."""
-MOST_SETS = 2**14
-"""The same where ends are not enough and sets of indices are made."""
 WHOLE = math.inf
 """Latency and receptive field of a layer that needs the whole input before its first output."""
 
@@ -110,39 +109,53 @@ class AxisMap(ABC):
     def _offsets(self) -> tuple[np.ndarray, np.ndarray]:
         """First and last input of each output of a period, from the output's own time on; 0 and -1: none.
 
-        Of a map with bounds and too many phases to look at each: one pair that holds them all.
+        Of a map with too many phases to look at each: one pair that holds them all.
         """
-        if self.period > (MOST_PHASES if self.monotone else MOST_SETS):
-            with contextlib.suppress(NotImplementedError):
-                least, most = self.bounds()
-                return np.array([math.ceil(least)]), np.array(
-                    [math.floor(most + 1 - Fraction(1, self.period))]
-                )
-        outputs = np.arange(self.period)
-        now = outputs * self.total_stride.numerator // self.total_stride.denominator
-        if self.monotone:
-            low, high = self.ends(outputs, outputs)
-            return low - now, high - now
-        reads = [(*self._ends_of(j), int(now[j])) for j in range(self.period)]
-        pairs = np.array([(low - at, high - at) for low, high, at in reads if low <= high] or [(0, -1)])
-        return pairs[:, 0], pairs[:, 1]
+        try:
+            spans = self.all_spans()
+        except TooManyError:
+            least, most = self.bounds()
+            return np.array([math.ceil(least)]), np.array([math.floor(most + 1 - Fraction(1, self.period))])
+        low, high = spans.low, spans.high
+        now = np.arange(len(low)) * self.total_stride.numerator // self.total_stride.denominator
+        some = low <= high
+        if not some.any():
+            return np.array([0]), np.array([-1])
+        return (low - now)[some], (high - now)[some]
 
-    def _ends_of(self, output: int) -> tuple[int, int]:
-        """First and last input that an output reads; 0 and -1: none."""
-        read = self.reads(np.array([output]))
-        return (int(read[0]), int(read[-1])) if len(read) else (0, -1)
+    def all_spans(self) -> Spans:
+        """First and last input of each output of a period. Raises ValueError where these are too many."""
+        if not self.monotone:
+            return self.spans(Spans.identity())
+        if self.period > MOST_PHASES:
+            raise TooManyError
+        outputs = np.arange(self.period)
+        return Spans(self.total_stride, *self.ends(outputs, outputs))
+
+    def spans(self, before: Spans) -> Spans:
+        """First and last input of each output of a period, behind a map whose spans are `before`.
+
+        Unlike `ends` also for outputs that read nothing or leave gaps. Raises ValueError where these are
+        too many to look at.
+        """
+        period = self.period * before.repeats(self.period * self.total_stride)
+        check_count(period)
+        reads = [self.reads(np.array([j])) for j in range(self.period)]
+        moved = int(self.period * self.total_stride)
+        every = (reads[j % self.period] + j // self.period * moved for j in range(period))
+        return before.gathered(self.total_stride, every)
 
     def bounds(self) -> tuple[Fraction, Fraction]:
-        """What output j reads lies between these numbers, counted from `j * total_stride`.
-
-        Raises NotImplementedError where it is not known without looking at each output.
-        """
-        outputs = np.arange(self.period, dtype=np.int64)
-        low, high = self.ends(outputs, outputs)
+        """What output j reads lies between these numbers, counted from `j * total_stride`."""
+        spans = self.all_spans()
+        some = spans.low <= spans.high
+        if not some.any():
+            return Fraction(0), Fraction(-1)
+        outputs = np.arange(len(some), dtype=np.int64)[some]
         above, below = self.total_stride.numerator, self.total_stride.denominator
         return (
-            Fraction(int((low * below - outputs * above).min()), below),
-            Fraction(int((high * below - outputs * above).max()), below),
+            Fraction(int((spans.low[some] * below - outputs * above).min()), below),
+            Fraction(int((spans.high[some] * below - outputs * above).max()), below),
         )
 
 
@@ -194,6 +207,13 @@ class Window(AxisMap):
 
     def ends(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return low * self.stride - self.left, high * self.stride - self.left + self.extent - 1
+
+    def spans(self, before: Spans) -> Spans:
+        period = before.repeats(self.stride)
+        taps = end_taps(self.kernel, before.repeats(self.dilation))
+        check_count(period * len(taps))
+        starts = np.arange(period) * self.stride - self.left
+        return before.through(self.total_stride, period, ((starts + k * self.dilation, True) for k in taps))
 
     @property
     def reflects(self) -> bool:
@@ -249,6 +269,18 @@ class Transposed(AxisMap):
     def bounds(self) -> tuple[Fraction, Fraction]:
         return Fraction(self.left + 1 - self.extent, self.stride), Fraction(self.left, self.stride)
 
+    def spans(self, before: Spans) -> Spans:
+        period = self.stride * before.repeats(1)
+        common = math.gcd(self.stride, self.dilation)
+        alike = self.stride // common * before.repeats(self.dilation // common)
+        taps = end_taps(self.kernel, alike)
+        check_count(period * len(taps))
+        outputs = np.arange(period) + self.left
+        hits = (outputs - k * self.dilation for k in taps)
+        return before.through(
+            self.total_stride, period, ((hit // self.stride, hit % self.stride == 0) for hit in hits)
+        )
+
 
 @dataclass(frozen=True)
 class Interpolated(AxisMap):
@@ -287,6 +319,12 @@ class Interpolated(AxisMap):
             (self.scale - 1 - 2 * high) // (2 * self.scale)
         )
 
+    def spans(self, before: Spans) -> Spans:
+        period = self.scale * before.repeats(1)
+        check_count(period)
+        low, high = self.ends(np.arange(period), np.arange(period))
+        return before.through(self.total_stride, period, ((read, True) for read in (low, high)))
+
 
 @dataclass(frozen=True)
 class Whole(AxisMap):
@@ -307,6 +345,9 @@ class Whole(AxisMap):
 
     def reads(self, outputs: np.ndarray) -> np.ndarray:
         return self.inner.reads(outputs)
+
+    def spans(self, before: Spans) -> Spans:
+        return self.inner.spans(before)
 
     @property
     def whole(self) -> bool:
@@ -354,14 +395,8 @@ class Chain(AxisMap):
             low, high = m.ends(low, high)
         return low, high
 
-    def _ends_of(self, output: int) -> tuple[int, int]:
-        """Sets of indices are needed up to the last map that is not monotone; then their ends are enough."""
-        nearest = next((i for i, m in enumerate(self.maps) if not m.monotone), len(self.maps))
-        read = Chain(self.maps[nearest:]).reads(np.array([output]))
-        if not len(read):
-            return 0, -1
-        low, high = Chain(self.maps[:nearest]).ends(read[:1], read[-1:])
-        return int(low[0]), int(high[0])
+    def spans(self, before: Spans) -> Spans:
+        return reduce(lambda spans, m: m.spans(spans), self.maps, before)
 
     def bounds(self) -> tuple[Fraction, Fraction]:
         low = high = Fraction(0)
@@ -428,6 +463,13 @@ class Parallel(AxisMap):
     def ends(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         lows, highs = zip(*(m.ends(low, high) for m in self.maps), strict=True)
         return reduce(np.minimum, lows), reduce(np.maximum, highs)
+
+    def spans(self, before: Spans) -> Spans:
+        each = [m.spans(before) for m in self.maps]
+        period = math.lcm(*(len(found.low) for found in each))
+        check_count(period)
+        lows, highs = zip(*(found.at(np.arange(period)) for found in each), strict=True)
+        return Spans(each[0].stride, reduce(np.minimum, lows), reduce(np.maximum, highs))
 
     def bounds(self) -> tuple[Fraction, Fraction]:
         lows, highs = zip(*(m.bounds() for m in self.maps), strict=True)

@@ -8,9 +8,10 @@ read, never less.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -19,12 +20,14 @@ from torch.nn.utils.weight_norm import WeightNorm
 import mediaconv.nn as mnn
 from mediaconv.errors import ComputeError
 from mediaconv.nn.copying import copy_module
-from mediaconv.nn.geometry import AxisMap, Chain
+from mediaconv.nn.geometry import AxisMap, Chain, Window
 from mediaconv.nn.streaming.protocol import axis_map, each_child, is_pointwise, leaves, output_channels
 from mediaconv.nn.summary.sliding import slides
 
 Number = int | float
 
+MOST_OUTPUTS = 16
+"""Outputs of a period up to which each is measured."""
 _MAX_BYTES = 2**30
 """What unfolding the longest kernel over the input may take; more is not measured."""
 
@@ -176,14 +179,14 @@ def _cone(stack: nn.Sequential, axis: int, axes: Sequence[str], channels: int) -
     first, length = (0, _blocks(8, whole)) if whole.whole else _middle(whole)
     sizes = [length if a == axis else _enough(stack, a) for a in range(len(axes))]
     reads: list[set[int]] = [set() for _ in range(len(stack) + 1)]
-    if _unfolded(stack, channels, sizes) > _MAX_BYTES:
+    if unfolded_bytes(stack, channels, sizes) > _MAX_BYTES:
         levels = _levels(stack, axis, first, reads)
         return Cone(axes[axis], formula, None, float(whole.total_stride), first, levels)
     spans: list[tuple[int, int, int]] = []
-    for output in range(first, first + (1 if whole.whole else whole.period)):
-        read = _reads(stack, _inputs([1, channels, *sizes], axis), axis, output)
-        if output == first:
-            reads = read
+    outputs = [first] if whole.whole else [first + j for j in outputs_to_try(whole)]
+    each = _reads(stack, _inputs([1, channels, *sizes], axis), axis, outputs)
+    reads = each[0]
+    for output, read in zip(outputs, each, strict=True):
         if read[0]:
             spans.append((min(read[0]), max(read[0]), math.floor(output * whole.total_stride)))
     if whole.whole and reads[0] == set(range(length)):
@@ -199,14 +202,20 @@ def _cone(stack: nn.Sequential, axis: int, axes: Sequence[str], channels: int) -
     return Cone(axes[axis], formula, measured, float(whole.total_stride), first, levels)
 
 
-def _unfolded(stack: nn.Sequential, channels: int, sizes: Sequence[int]) -> int:
-    """Bytes of the largest unfolded input of a convolution of the stack, in float64, by its kernel."""
+def unfolded_bytes(stack: Iterable[nn.Module], channels: int, sizes: Sequence[int]) -> int:
+    """Bytes of the largest unfolded input of a convolution of some layers, in float64, padding included."""
     largest = 0
     for layer in stack:
-        after = [axis_map(layer, axis).output_length(n) for axis, n in enumerate(sizes)]
+        maps = [axis_map(layer, axis) for axis in range(len(sizes))]
+        after = [m.output_length(n) for m, n in zip(maps, sizes, strict=True)]
         for _, inner in leaves(layer):
             taps = math.prod(getattr(inner, "kernel_size", ())) if slides(inner) else 1
-            largest = max(largest, 8 * channels * taps * math.prod(map(max, sizes, after)))
+            spans = [axis_map(inner, axis) for axis in range(len(sizes))]
+            padded = [
+                n + max(0, m.left) + max(0, m.right) if isinstance(m, Window) else n
+                for m, n in zip(spans, sizes, strict=True)
+            ]
+            largest = max(largest, 8 * channels * taps * math.prod(map(max, padded, after)))
         channels, sizes = output_channels(layer, channels), after
     return largest
 
@@ -256,15 +265,34 @@ def _inputs(shape: Sequence[int], axis: int) -> list[Tensor]:
     return [noise + 0.5, ramp + small + 0.5, 1.5 - ramp + small]
 
 
-def _reads(stack: nn.Sequential, inputs: Sequence[Tensor], axis: int, output: int) -> list[set[int]]:
-    """Positions along the axis, at every level, that the output depends on for any of the inputs."""
-    reads: list[set[int]] = [set() for _ in range(len(stack) + 1)]
+def _reads(
+    stack: nn.Sequential, inputs: Sequence[Tensor], axis: int, outputs: Sequence[int]
+) -> list[list[set[int]]]:
+    """Of each output: positions along the axis, at every level, that it depends on for any of the inputs."""
+    every: list[list[set[int]]] = [[set() for _ in range(len(stack) + 1)] for _ in outputs]
     for x in inputs:
         held = [x.clone().requires_grad_()]
         for layer in stack:
             held.append(layer(held[-1]))
-        target = held[-1].select(axis + 2, output)
-        for level, read in zip(reads, read_positions(target, held[:-1], [axis]), strict=False):
-            level |= set(read[:, 0].tolist())
-        reads[-1].add(output)
-    return reads
+        for output, levels in zip(outputs, every, strict=True):
+            target = held[-1].select(axis + 2, output)
+            for level, read in zip(levels, read_positions(target, held[:-1], [axis]), strict=False):
+                level |= set(read[:, 0].tolist())
+            levels[-1].add(output)
+    return every
+
+
+def outputs_to_try(whole: AxisMap) -> list[int]:
+    """All outputs of a period; of a long one the first, the last, and those that read furthest by formula."""
+    if whole.period <= MOST_OUTPUTS:
+        return list(range(whole.period))
+    tried = {0, whole.period // 2, whole.period - 1}
+    try:
+        spans = whole.all_spans()
+    except ValueError:  # too many to look at each
+        return sorted(tried)
+    now = np.arange(len(spans.low)) * whole.total_stride.numerator // whole.total_stride.denominator
+    reads = spans.low <= spans.high
+    for distance in (spans.high - now, now - spans.low, spans.high - spans.low):
+        tried.add(int(np.where(reads, distance, -1).argmax()))
+    return sorted(tried)
