@@ -20,7 +20,6 @@ from mediaconv.errors import UsageError
 from mediaconv.nn.copying import copy_module
 from mediaconv.nn.summary.sliding import (
     AxisReach,
-    is_causal,
     is_transposed,
     padded_source,
     reaches,
@@ -246,7 +245,7 @@ def order_of(layer: nn.Module) -> Order | None:
     """What counts as future for a layer; None for a standard one in 2D, where no axis is time."""
     if getattr(layer, "mode", None) == "raster":
         return Order(axis=None, now=layer.raster_type == "B")
-    if not is_causal(layer):
+    if not layer.causal:
         return None if len(layer.kernel_size) == 2 else Order(axis=0)  # type: ignore[arg-type]
     if not isinstance(layer.time_axis, int):
         return Order(axis=None, now=True)

@@ -11,7 +11,6 @@ import numpy as np
 
 from mediaconv.draw.animate.frames import Position, Sliding, Step, Tap
 from mediaconv.draw.scene.scene import Point, Scene, number, text_width
-from mediaconv.nn.summary.sliding import is_causal
 
 LEGEND = {
     "input": "input",
@@ -66,9 +65,7 @@ class Moment:
         if self.sliding.is_padding(source):
             return Look("padding", text)
         order = self.sliding.order
-        forbidden = (
-            is_causal(self.sliding.layer) and order is not None and order.forbids(source, self.step.now)
-        )
+        forbidden = self.sliding.layer.causal and order is not None and order.forbids(source, self.step.now)
         return Look("future" if forbidden else "input", text)
 
     def output_look(self, channel: int, position: Position, order: dict[tuple[int, Position], int]) -> Look:

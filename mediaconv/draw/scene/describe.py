@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from mediaconv.nn.layers.convolution import causal_axes
-from mediaconv.nn.summary.sliding import is_causal, is_transposed, reaches, tap_mask
+from mediaconv.nn.layers.padding_rules import causal_axes
+from mediaconv.nn.summary.sliding import is_transposed, reaches, tap_mask
 
 _WORDS = (("kernel", "kernel_size"), ("stride", "stride"), ("dilation", "dilation"))
 
@@ -24,7 +24,7 @@ def describe(layer: nn.Module) -> tuple[str, str]:
     kernel = tuple(layer.kernel_size)  # type: ignore[arg-type]
     if mode == "raster":
         name += f" (raster, type {layer.raster_type})"
-    elif is_causal(layer):
+    elif layer.causal:
         time = {2: ("rows", "columns")}.get(len(kernel))
         axes = [time[axis] for axis in causal_axes(layer.time_axis, 2)] if time else []  # type: ignore[arg-type]
         where = f", time along the {' and '.join(axes)}" if axes else ""

@@ -23,7 +23,10 @@ from mediaconv.nn.streaming.state import State
 
 
 class Sequential(TotalStride, nn.Sequential):
-    """torch.nn.Sequential that streams; the same keys ("0.weight", ...)."""
+    """torch.nn.Sequential that streams; the same keys ("0.weight", ...).
+
+    Shape: (N, C, ...) to (N, C', ...'), as its layers give one after the other.
+    """
 
     def _repr_html_(self) -> str | None:
         """The trace of the stack, for notebooks; None, so that they show plain text, where it has none."""
@@ -81,6 +84,8 @@ class Branches(TotalStride, nn.Module):
 
     branches: modules; each gives the same output length, `add` and `mul` the same channels.
     Keys are "branches.0.…", "branches.1.…".
+
+    Shape: (N, C, ...) to (N, C', ...'); C' is the sum of the branches' channels under `concat`.
     """
 
     def __init__(self, branches: Iterable[nn.Module], merge: str = "add") -> None:
@@ -149,6 +154,8 @@ class Residual(Branches):
     """`layers(x) + shortcut(x)`; the shortcut is the identity unless given (He et al. 2016).
 
     Keys are "layers.…" and "shortcut.…".
+
+    Shape: (N, C, ...) to (N, C', ...'), the same of both.
     """
 
     def __init__(self, layers: nn.Module, shortcut: nn.Module | None = None) -> None:

@@ -14,16 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.nn.backends.algorithms import convolve
-from mediaconv.nn.geometry import AxisMap, Whole, Window, per_axis, same_padding
+from mediaconv.nn.geometry import AxisMap, Whole, Window, per_axis
 from mediaconv.nn.layers.masks import causal_mask, raster_mask
+from mediaconv.nn.layers.padding_rules import Ints, Padding, causal_axes, causal_window, standard_windows
 from mediaconv.nn.streaming.state import State
 from mediaconv.nn.streaming.window import Span, Windowed, pad, step_whole
 
-Ints = int | Sequence[int]
-Padding = str | int | Sequence[int | str]
-
 MODES = ("pad", "mask", "raster")
-ALIGNMENTS = ("strict", "block")
 
 
 class _Conv(Windowed, nn.modules.conv._ConvNd):
@@ -32,8 +29,29 @@ class _Conv(Windowed, nn.modules.conv._ConvNd):
     dims: int
     _mask: Tensor | None
 
-    def _torch_init(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Ints,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        kernel = per_axis(kernel_size, self.dims, "kernel_size")
+        steps = per_axis(stride, self.dims, "stride")
+        dilations = per_axis(dilation, self.dims, "dilation")
+        none = (0,) * self.dims  # torch pads nothing: windows do
+        nn.modules.conv._ConvNd.__init__(
+            self, in_channels, out_channels, kernel, steps, none, dilations,
+            False, none, groups, bias, padding_mode, device, dtype,  # type: ignore[arg-type]
+        )  # fmt: skip
+        self._configure(standard_windows(kernel, steps, dilations, padding), None)
 
     def _configure(self, windows: Sequence[Window], mask: Tensor | None) -> None:
         """Set the windows, cropped to the taps that a mask leaves along each axis."""
@@ -119,78 +137,9 @@ class _Conv(Windowed, nn.modules.conv._ConvNd):
         return self.empty_output(x, axis) if y is None else y
 
 
-def standard_windows(
-    kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int], padding: Padding
-) -> list[Window]:
-    """Windows of a standard layer.
+class _CausalConv(_Conv):
+    causal = True
 
-    padding: "same" (left `(e-1)//2`, right the rest, with any stride), "valid", a number, or one of these
-    per axis.
-    """
-    dims = len(kernel)
-    each: Sequence[int | str] = [padding] * dims if isinstance(padding, str | int) else list(padding)
-    if len(each) != dims:
-        raise ValueError(f"padding: got {len(each)} entries, expected one or {dims}, one per axis")
-    windows = []
-    for k, s, d, p in zip(kernel, stride, dilation, each, strict=True):
-        if p == "same":
-            left, right = same_padding(k, d)
-        elif p == "valid":
-            left = right = 0
-        elif isinstance(p, str):
-            raise ValueError(
-                f"padding: got {p!r}, expected 'same', 'valid', a number, or one of these per axis"
-            )
-        else:
-            left = right = p
-        if min(k, s, d) < 1 or left < 0:
-            raise ValueError(
-                f"kernel_size {k}, stride {s}, dilation {d}: expected at least 1; padding {left}: at least 0"
-            )
-        windows.append(Window(k, s, d, left, right))
-    return windows
-
-
-def causal_window(kernel: int, stride: int, dilation: int, *, mode: str, alignment: str = "strict") -> Window:
-    """The window along the causal axis, before masking: `pad`, or `mask` with its standard padding.
-
-    alignment: `strict` (output j sees inputs <= j*stride) or `block` (<= j*stride + stride - 1).
-    """
-    if alignment not in ALIGNMENTS:
-        raise ValueError(f"alignment: got {alignment!r}, expected one of {', '.join(ALIGNMENTS)}")
-    extent = (kernel - 1) * dilation + 1
-    if mode != "pad":
-        return Window(kernel, stride, dilation, *same_padding(kernel, dilation))
-    if alignment == "block":
-        return Window(kernel, stride, dilation, extent - stride, stride - 1)
-    return Window(kernel, stride, dilation, extent - 1, 0)
-
-
-class _Standard(_Conv):
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Ints,
-        stride: Ints = 1,
-        padding: Padding = 0,
-        dilation: Ints = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        kernel = per_axis(kernel_size, self.dims, "kernel_size")
-        steps = per_axis(stride, self.dims, "stride")
-        dilations = per_axis(dilation, self.dims, "dilation")
-        self._torch_init(
-            in_channels, out_channels, kernel, steps, 0, dilations, groups, bias, padding_mode, device, dtype
-        )
-        self._configure(standard_windows(kernel, steps, dilations, padding), None)
-
-
-class _Causal(_Conv):
     def __init__(
         self,
         in_channels: int,
@@ -211,24 +160,20 @@ class _Causal(_Conv):
         raster_type: str = "B",
     ) -> None:
         _check_causal(self.dims, padding, padding_mode, mode, time_axis, alignment, raster_type)
-        kernel = per_axis(kernel_size, self.dims, "kernel_size")
-        steps = per_axis(stride, self.dims, "stride")
-        dilations = per_axis(dilation, self.dims, "dilation")
-        self._torch_init(
-            in_channels, out_channels, kernel, steps, 0, dilations, groups, bias, padding_mode, device, dtype
-        )
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation,
+            groups, bias, padding_mode, device, dtype,
+        )  # fmt: skip
         self.mode, self.time_axis, self.alignment, self.raster_type = mode, time_axis, alignment, raster_type
-        windows = standard_windows(kernel, steps, dilations, padding)
+        windows = list(self.windows)
         mask = None
         if mode == "raster":
-            mask = raster_mask(kernel, dilations, raster_type)
+            mask = raster_mask(self.kernel_size, self.dilation, raster_type)
         else:
-            window = causal_window(
-                kernel[time_axis], steps[time_axis], dilations[time_axis], mode=mode, alignment=alignment
-            )
-            windows[time_axis] = window
+            w = windows[time_axis]
+            windows[time_axis] = causal_window(w.kernel, w.stride, w.dilation, mode=mode, alignment=alignment)
             if mode == "mask":
-                mask = causal_mask(kernel, dilations, time_axis)
+                mask = causal_mask(self.kernel_size, self.dilation, time_axis)
         self._configure(windows, None if mask is None else mask.to(self.weight.device))
 
     def extra_repr(self) -> str:
@@ -270,79 +215,122 @@ def _check_causal(
         raise ValueError(f"padding: got {padding!r}; mode raster is causal along every axis, use 'same'")
 
 
-def causal_axes(time_axis: Ints, dims: int, padding: Padding = "same") -> tuple[int, ...]:
-    """The causal axes, checked. Raises ValueError where one is not there or its padding is a number."""
-    axes = (time_axis,) if isinstance(time_axis, int) else tuple(time_axis)
-    each = [padding] * dims if isinstance(padding, str | int) else list(padding)
-    for axis in axes:
-        if not 0 <= axis < dims:
-            raise ValueError(f"time_axis: got {time_axis}, expected 0 to {dims - 1}")
-        if len(each) == dims and not isinstance(each[axis], str):
-            raise ValueError(
-                f"padding: got {each[axis]!r} on causal axis {axis}, whose padding follows from the kernel; "
-                "use 'same'"
-            )
-    return axes
+class Conv1d(_Conv, nn.Conv1d):
+    """Standard convolution of audio: torch.nn.Conv1d's arguments, weights and values.
 
+    padding: numbers as torch takes them (0 by default), "valid", or "same" with any stride: of the effective
+        kernel `e = (kernel_size - 1) * dilation + 1` it pads `(e - 1) // 2` before and the rest after.
+        One for all axes, or one for each.
+    padding_mode: zeros, reflect, replicate or circular (a stream along a circular axis waits for the end).
 
-class Conv1d(_Standard, nn.Conv1d):
-    """Standard convolution of sound; torch's arguments, and `padding="same"` with a stride.
+    Shape: (N, C_in, T) to (N, C_out, T'). Along each axis `ceil(length / stride)` with "same", else
+    `floor((length + 2 * padding - e) / stride) + 1`, as torch.nn.Conv1d says.
 
-    Shape: (N, C_in, T) to (N, C_out, T').
+    >>> list(Conv1d(2, 4, 5, stride=2, padding="same")(torch.zeros(1, 2, 10)).shape)
+    [1, 4, 5]
     """
 
     dims = 1
 
 
-class Conv2d(_Standard, nn.Conv2d):
-    """Standard convolution of images; torch's arguments, and `padding="same"` with a stride.
+class Conv2d(_Conv, nn.Conv2d):
+    """Standard convolution of images: torch.nn.Conv2d's arguments, weights and values.
 
-    Shape: (N, C_in, H, W) to (N, C_out, H', W').
+    padding: numbers as torch takes them (0 by default), "valid", or "same" with any stride: of the effective
+        kernel `e = (kernel_size - 1) * dilation + 1` it pads `(e - 1) // 2` before and the rest after.
+        One for all axes, or one for each.
+    padding_mode: zeros, reflect, replicate or circular (a stream along a circular axis waits for the end).
+
+    Shape: (N, C_in, H, W) to (N, C_out, H', W'). Along each axis `ceil(length / stride)` with "same", else
+    `floor((length + 2 * padding - e) / stride) + 1`, as torch.nn.Conv2d says.
+
+    >>> list(Conv2d(2, 4, (3, 5), stride=2, padding="same")(torch.zeros(1, 2, 10, 12)).shape)
+    [1, 4, 5, 6]
     """
 
     dims = 2
 
 
-class Conv3d(_Standard, nn.Conv3d):
-    """Standard convolution of film; torch's arguments, and `padding="same"` with a stride.
+class Conv3d(_Conv, nn.Conv3d):
+    """Standard convolution of video: torch.nn.Conv3d's arguments, weights and values.
 
-    Shape: (N, C_in, T, H, W) to (N, C_out, T', H', W').
+    padding: numbers as torch takes them (0 by default), "valid", or "same" with any stride: of the effective
+        kernel `e = (kernel_size - 1) * dilation + 1` it pads `(e - 1) // 2` before and the rest after.
+        One for all axes, or one for each.
+    padding_mode: zeros, reflect, replicate or circular (a stream along a circular axis waits for the end).
+
+    Shape: (N, C_in, T, H, W) to (N, C_out, T', H', W'). Along each axis `ceil(length / stride)` with "same",
+    else `floor((length + 2 * padding - e) / stride) + 1`, as torch.nn.Conv3d says.
+
+    >>> list(Conv3d(2, 4, (3, 5, 5), stride=2, padding="same")(torch.zeros(1, 2, 10, 6, 8)).shape)
+    [1, 4, 5, 3, 4]
     """
 
     dims = 3
 
 
-_CAUSAL_DOC = """Causal convolution: no output reads an input after its own time.
+class CausalConv1d(_CausalConv, nn.Conv1d):
+    """Causal convolution of audio: no output reads an input after its own time.
 
-    Arguments as torch.nn.{name}, and:
-    mode: `pad` (left padding e-1; WaveNet, van den Oord et al. 2016), `mask` (standard padding, future taps
-        zero){raster}.
-    time_axis: the causal axis of `pad` and `mask`; the others are padded by `padding`.
-    alignment: `strict` (output j sees inputs <= j*stride) or `block` (<= j*stride + stride - 1), for `pad`.
-    padding_mode: zeros, or replicate but for raster; what copies later positions is refused.
+    Arguments as torch.nn.Conv1d, `padding` "same" by default, and:
+    mode: `pad` (the whole effective kernel but one to the left; WaveNet, van den Oord et al. 2016,
+        arXiv 1609.03499) or `mask` (padded as a standard layer, future taps zero).
+    time_axis: the causal axis.
+    alignment: `strict` (output j reads inputs up to `j * stride`) or `block` (up to
+        `j * stride + stride - 1`), for `pad`.
+    padding_mode: zeros or replicate; what copies later positions is refused.
 
-    Shape: {shape}, output length ceil(length / stride) along the causal axis.
+    Shape: (N, C_in, T) to (N, C_out, T'), `ceil(length / stride)` along the causal axis.
+
+    >>> layer = CausalConv1d(2, 4, 3)
+    >>> layer.latency, layer.lookback, list(layer(torch.zeros(1, 2, 10)).shape)
+    (0, 2, [1, 4, 10])
     """
-_RASTER_DOC = (
-    ", `raster` (taps after the position in reading order zero;\n"
-    "        PixelCNN, van den Oord et al. 2016) with raster_type `A` (without the position itself) or `B`"
-)
 
-
-class CausalConv1d(_Causal, nn.Conv1d):
-    __doc__ = _CAUSAL_DOC.format(name="Conv1d", raster="", shape="(N, C_in, T) to (N, C_out, T')")
     dims = 1
 
 
-class CausalConv2d(_Causal, nn.Conv2d):
-    __doc__ = _CAUSAL_DOC.format(
-        name="Conv2d", raster=_RASTER_DOC, shape="(N, C_in, H, W) to (N, C_out, H', W')"
-    )
+class CausalConv2d(_CausalConv, nn.Conv2d):
+    """Causal convolution of images: no output reads an input after its own time.
+
+    Arguments as torch.nn.Conv2d, `padding` "same" by default, and:
+    mode: `pad` (the whole effective kernel but one to the left; WaveNet, van den Oord et al. 2016,
+        arXiv 1609.03499), `mask` (padded as a standard layer, future taps zero), or `raster` (taps after the
+        position in reading order are zero; PixelCNN, van den Oord et al. 2016, arXiv 1601.06759).
+    time_axis: the causal axis of `pad` and `mask`; the others are padded by `padding`.
+    alignment: `strict` (output j reads inputs up to `j * stride`) or `block` (up to
+        `j * stride + stride - 1`), for `pad`.
+    raster_type: `A` (without the position itself) or `B` (with it), for `raster`.
+    padding_mode: zeros, or replicate but for raster; what copies later positions is refused.
+
+    Shape: (N, C_in, H, W) to (N, C_out, H', W'), `ceil(length / stride)` along the causal axis.
+
+    >>> layer = CausalConv2d(2, 4, 3)
+    >>> layer.latency, layer.lookback, list(layer(torch.zeros(1, 2, 10, 12)).shape)
+    (0, 2, [1, 4, 10, 12])
+    """
+
     dims = 2
 
 
-class CausalConv3d(_Causal, nn.Conv3d):
-    __doc__ = _CAUSAL_DOC.format(
-        name="Conv3d", raster=_RASTER_DOC, shape="(N, C_in, T, H, W) to (N, C_out, T', H', W')"
-    )
+class CausalConv3d(_CausalConv, nn.Conv3d):
+    """Causal convolution of video: no output reads an input after its own time.
+
+    Arguments as torch.nn.Conv3d, `padding` "same" by default, and:
+    mode: `pad` (the whole effective kernel but one to the left; WaveNet, van den Oord et al. 2016,
+        arXiv 1609.03499), `mask` (padded as a standard layer, future taps zero), or `raster` (taps after the
+        position in reading order are zero; PixelCNN, van den Oord et al. 2016, arXiv 1601.06759).
+    time_axis: the causal axis of `pad` and `mask`; the others are padded by `padding`.
+    alignment: `strict` (output j reads inputs up to `j * stride`) or `block` (up to
+        `j * stride + stride - 1`), for `pad`.
+    raster_type: `A` (without the position itself) or `B` (with it), for `raster`.
+    padding_mode: zeros, or replicate but for raster; what copies later positions is refused.
+
+    Shape: (N, C_in, T, H, W) to (N, C_out, T', H', W'), `ceil(length / stride)` along the causal axis.
+
+    >>> layer = CausalConv3d(2, 4, 3)
+    >>> layer.latency, layer.lookback, list(layer(torch.zeros(1, 2, 10, 6, 8)).shape)
+    (0, 2, [1, 4, 10, 6, 8])
+    """
+
     dims = 3

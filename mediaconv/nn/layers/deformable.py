@@ -15,17 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.nn.geometry import AxisMap, Whole, Window, per_axis
-from mediaconv.nn.layers.convolution import (
-    CausalConv2d,
-    CausalConv3d,
-    Conv2d,
-    Conv3d,
-    Ints,
-    Padding,
-    causal_axes,
-    causal_window,
-    standard_windows,
-)
+from mediaconv.nn.layers.convolution import CausalConv2d, CausalConv3d, Conv2d, Conv3d
+from mediaconv.nn.layers.padding_rules import Ints, Padding, causal_axes, causal_window, standard_windows
 from mediaconv.nn.streaming.state import State
 from mediaconv.nn.streaming.window import Span, Windowed, pad_by, step_whole
 
@@ -37,8 +28,36 @@ FAR = float(2**30)
 class _Deform(Windowed, nn.modules.conv._ConvNd):
     """What deformable convolutions share; `offset` is the inner convolution that says where taps read."""
 
-    causal = False
+    dims: int
     offset: nn.Module
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Ints,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        groups: int = 1,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        offset_groups: int = 1,
+        modulation: bool = False,
+        offset_range: int | Sequence[int | None] = 1,
+        time_axis: int = 0,
+    ) -> None:
+        kernel = per_axis(kernel_size, self.dims, "kernel_size")
+        steps = per_axis(stride, self.dims, "stride")
+        dilations = per_axis(dilation, self.dims, "dilation")
+        none = (0,) * self.dims
+        nn.modules.conv._ConvNd.__init__(
+            self, in_channels, out_channels, kernel, steps, none, dilations,
+            False, none, groups, bias, "zeros", device, dtype,
+        )  # fmt: skip
+        self._configure(padding, offset_groups, modulation, offset_range, time_axis)
 
     def _configure(
         self,
@@ -231,45 +250,7 @@ def _widened(window: Window, bounds: Range) -> Window:
     return Window(window.extent + high - low, window.stride, 1, window.left - low, window.right + high)
 
 
-class _StandardDeform(_Deform):
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Ints,
-        stride: Ints = 1,
-        padding: Padding = 0,
-        dilation: Ints = 1,
-        groups: int = 1,
-        bias: bool = True,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-        *,
-        offset_groups: int = 1,
-        modulation: bool = False,
-        offset_range: int | Sequence[int | None] = 1,
-        time_axis: int = 0,
-    ) -> None:
-        self._torch_init(
-            in_channels,
-            out_channels,
-            per_axis(kernel_size, self.dims, "kernel_size"),
-            per_axis(stride, self.dims, "stride"),
-            0,
-            per_axis(dilation, self.dims, "dilation"),
-            groups,
-            bias,
-            "zeros",
-            device,
-            dtype,
-        )
-        self._configure(padding, offset_groups, modulation, offset_range, time_axis)
-
-    def _torch_init(self, *args: Any) -> None:
-        super().__init__(*args)
-
-
-class _CausalDeform(_StandardDeform):
+class _CausalDeform(_Deform):
     causal = True
 
     def __init__(
@@ -284,67 +265,120 @@ class _CausalDeform(_StandardDeform):
         bias: bool = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
-        **options: Any,
+        *,
+        offset_groups: int = 1,
+        modulation: bool = False,
+        offset_range: int | Sequence[int | None] = 1,
+        time_axis: int = 0,
     ) -> None:
         super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            bias,
-            device,
-            dtype,
-            **options,
-        )
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, device, dtype,
+            offset_groups=offset_groups, modulation=modulation, offset_range=offset_range,
+            time_axis=time_axis,
+        )  # fmt: skip
 
 
-_DOC = """{kind} convolution of {what} ({how} sampling, zeros outside).
+class DeformConv2d(_Deform, nn.Conv2d):
+    """Deformable convolution of images (bilinear sampling, zeros outside).
 
-    Arguments as torch.nn.Conv{dims}d{padding}, and:
+    Dai et al. 2017, arXiv 1703.06211; with modulation, Zhu et al. 2019, arXiv 1811.11168 (DCNv2).
+
+    Arguments as torch.nn.Conv2d, and:
     offset_groups: groups of channels with offsets of their own.
-    modulation: also learn a gain for each tap, 0 to 2 (DCNv2, here twice a sigmoid: 1 before training).
-    offset_range: largest offset along `time_axis`, in positions{bound}; larger ones are cut to it. Or one
+    modulation: also learn a gain for each tap, 0 to 2 (twice a sigmoid: 1 before training).
+    offset_range: largest offset along `time_axis`, in positions; larger ones are cut to it. Or one
         number for each axis, None where nothing bounds it: a stream along such an axis waits for the end.
-    time_axis: the axis whose offsets are bounded{causal}.
-    Keys: "weight", "bias", and the inner layer's "offset.weight", "offset.bias", which are zero at first: the
-    plain convolution. Channels of `offset`: group, tap, axis; then, with modulation, group, tap.
+    time_axis: the axis whose offsets are bounded.
 
-    Shape: {shape}.
+    Keys of its state: "weight", "bias", and the inner layer's "offset.weight" and "offset.bias", which are
+    zero at first: the plain convolution. Channels of `offset`: group, tap, axis; then, with modulation, group
+    and tap.
+
+    Shape: (N, C_in, H, W) to (N, C_out, H', W'), lengths as of `Conv2d`.
+
+    >>> layer = DeformConv2d(2, 4, 3, padding=1)
+    >>> list(layer(torch.zeros(1, 2, 10, 12)).shape), layer.latency
+    ([1, 4, 10, 12], 2)
     """
-_IMAGES = {"what": "images", "how": "bilinear", "dims": 2, "shape": "(N, C_in, H, W) to (N, C_out, H', W')"}
-_FILM = {
-    "what": "film",
-    "how": "trilinear",
-    "dims": 3,
-    "shape": "(N, C_in, T, H, W) to (N, C_out, T', H', W')",
-}
-_STANDARD: dict[str, Any] = {"kind": "Deformable", "padding": "", "bound": "", "causal": ""}
-_CAUSAL: dict[str, Any] = {
-    "kind": "Causal deformable",
-    "padding": ' (padding "same" by default)',
-    "bound": ", and never ahead",
-    "causal": ", padded on the left alone",
-}
 
-
-class DeformConv2d(_StandardDeform, nn.Conv2d):
-    __doc__ = _DOC.format(**_STANDARD, **_IMAGES)
     dims = 2
 
 
-class DeformConv3d(_StandardDeform, nn.Conv3d):
-    __doc__ = _DOC.format(**_STANDARD, **_FILM)
+class DeformConv3d(_Deform, nn.Conv3d):
+    """Deformable convolution of video (trilinear sampling, zeros outside).
+
+    Dai et al. 2017, arXiv 1703.06211; with modulation, Zhu et al. 2019, arXiv 1811.11168 (DCNv2).
+
+    Arguments as torch.nn.Conv3d, and:
+    offset_groups: groups of channels with offsets of their own.
+    modulation: also learn a gain for each tap, 0 to 2 (twice a sigmoid: 1 before training).
+    offset_range: largest offset along `time_axis`, in positions; larger ones are cut to it. Or one
+        number for each axis, None where nothing bounds it: a stream along such an axis waits for the end.
+    time_axis: the axis whose offsets are bounded.
+
+    Keys of its state: "weight", "bias", and the inner layer's "offset.weight" and "offset.bias", which are
+    zero at first: the plain convolution. Channels of `offset`: group, tap, axis; then, with modulation, group
+    and tap.
+
+    Shape: (N, C_in, T, H, W) to (N, C_out, T', H', W'), lengths as of `Conv3d`.
+
+    >>> layer = DeformConv3d(2, 4, 3, padding=1)
+    >>> list(layer(torch.zeros(1, 2, 10, 6, 8)).shape), layer.latency
+    ([1, 4, 10, 6, 8], 2)
+    """
+
     dims = 3
 
 
 class CausalDeformConv2d(_CausalDeform, nn.Conv2d):
-    __doc__ = _DOC.format(**_CAUSAL, **_IMAGES)
+    """Causal deformable convolution of images (bilinear sampling, zeros outside).
+
+    Dai et al. 2017, arXiv 1703.06211; with modulation, Zhu et al. 2019, arXiv 1811.11168 (DCNv2).
+
+    Arguments as torch.nn.Conv2d, `padding` "same" by default, and:
+    offset_groups: groups of channels with offsets of their own.
+    modulation: also learn a gain for each tap, 0 to 2 (twice a sigmoid: 1 before training).
+    offset_range: largest offset along `time_axis`, in positions, and never ahead; larger ones are cut to it.
+        Or one number for each axis, None where nothing bounds it: a stream along such an axis waits for its
+        end.
+    time_axis: the axis whose offsets are bounded, padded on the left alone.
+
+    Keys of its state: "weight", "bias", and the inner layer's "offset.weight" and "offset.bias", which are
+    zero at first: the plain convolution. Channels of `offset`: group, tap, axis; then, with modulation, group
+    and tap.
+
+    Shape: (N, C_in, H, W) to (N, C_out, H', W'), lengths as of `CausalConv2d`.
+
+    >>> layer = CausalDeformConv2d(2, 4, 3)
+    >>> list(layer(torch.zeros(1, 2, 10, 12)).shape), layer.latency
+    ([1, 4, 10, 12], 0)
+    """
+
     dims = 2
 
 
 class CausalDeformConv3d(_CausalDeform, nn.Conv3d):
-    __doc__ = _DOC.format(**_CAUSAL, **_FILM)
+    """Causal deformable convolution of video (trilinear sampling, zeros outside).
+
+    Dai et al. 2017, arXiv 1703.06211; with modulation, Zhu et al. 2019, arXiv 1811.11168 (DCNv2).
+
+    Arguments as torch.nn.Conv3d, `padding` "same" by default, and:
+    offset_groups: groups of channels with offsets of their own.
+    modulation: also learn a gain for each tap, 0 to 2 (twice a sigmoid: 1 before training).
+    offset_range: largest offset along `time_axis`, in positions, and never ahead; larger ones are cut to it.
+        Or one number for each axis, None where nothing bounds it: a stream along such an axis waits for its
+        end.
+    time_axis: the axis whose offsets are bounded, padded on the left alone.
+
+    Keys of its state: "weight", "bias", and the inner layer's "offset.weight" and "offset.bias", which are
+    zero at first: the plain convolution. Channels of `offset`: group, tap, axis; then, with modulation, group
+    and tap.
+
+    Shape: (N, C_in, T, H, W) to (N, C_out, T', H', W'), lengths as of `CausalConv3d`.
+
+    >>> layer = CausalDeformConv3d(2, 4, 3)
+    >>> list(layer(torch.zeros(1, 2, 10, 6, 8)).shape), layer.latency
+    ([1, 4, 10, 6, 8], 0)
+    """
+
     dims = 3

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mediaconv.nn.geometry import per_axis
-from mediaconv.nn.layers.convolution import Ints, Padding, causal_axes, causal_window, standard_windows
+from mediaconv.nn.layers.padding_rules import Ints, Padding, causal_axes, causal_window, standard_windows
 from mediaconv.nn.streaming.window import Span, Windowed, pad
 
 
@@ -133,6 +133,8 @@ class _AvgPool(_Pool):
 
 
 class _CausalMaxPool(_MaxPool):
+    causal = True
+
     def __init__(
         self,
         kernel_size: Ints,
@@ -150,6 +152,8 @@ class _CausalMaxPool(_MaxPool):
 
 
 class _CausalAvgPool(_AvgPool):
+    causal = True
+
     def __init__(
         self,
         kernel_size: Ints,
@@ -166,98 +170,193 @@ class _CausalAvgPool(_AvgPool):
         self._make_ceil(ceil_mode)
 
 
-_CAUSAL_DOC = """Causal {what}: no output reads an input after its own time.
-
-    Arguments as torch.nn.{name}, and:
-    time_axis: the causal axis, or axes, padded by e-1 on the left alone; the others follow `padding`.
-
-    Shape: {shape}, ceil(length / stride) along the causal axis.
-    """
-
-
 class MaxPool1d(_MaxPool):
-    """Maximum over windows of sound; torch's arguments, and `padding="same"` (ceil(length / stride)).
+    """Maximum over windows of audio: torch.nn.MaxPool1d's arguments and values.
+
+    padding: numbers as torch takes them (0 by default), or "same" with any stride: `ceil(length / stride)`
+        outputs. One for all axes, or one for each.
 
     Shape: (N, C, T) to (N, C, T').
+
+    >>> list(MaxPool1d(3, stride=2, padding="same")(torch.zeros(1, 2, 10)).shape)
+    [1, 2, 5]
     """
 
     dims = 1
 
 
 class MaxPool2d(_MaxPool):
-    """Maximum over windows of images; torch's arguments, and `padding="same"` (ceil(length / stride)).
+    """Maximum over windows of images: torch.nn.MaxPool2d's arguments and values.
+
+    padding: numbers as torch takes them (0 by default), or "same" with any stride: `ceil(length / stride)`
+        outputs. One for all axes, or one for each.
 
     Shape: (N, C, H, W) to (N, C, H', W').
+
+    >>> list(MaxPool2d(3, stride=2, padding="same")(torch.zeros(1, 2, 10, 12)).shape)
+    [1, 2, 5, 6]
     """
 
     dims = 2
 
 
 class MaxPool3d(_MaxPool):
-    """Maximum over windows of film; torch's arguments, and `padding="same"` (ceil(length / stride)).
+    """Maximum over windows of video: torch.nn.MaxPool3d's arguments and values.
+
+    padding: numbers as torch takes them (0 by default), or "same" with any stride: `ceil(length / stride)`
+        outputs. One for all axes, or one for each.
 
     Shape: (N, C, T, H, W) to (N, C, T', H', W').
+
+    >>> list(MaxPool3d(3, stride=2, padding="same")(torch.zeros(1, 2, 10, 6, 8)).shape)
+    [1, 2, 5, 3, 4]
     """
 
     dims = 3
 
 
 class AvgPool1d(_AvgPool):
-    """Average over windows of sound; torch's arguments, and `padding="same"` (ceil(length / stride)).
+    """Average over windows of audio: torch.nn.AvgPool1d's arguments and values.
+
+    padding: numbers as torch takes them (0 by default), or "same" with any stride: `ceil(length / stride)`
+        outputs. One for all axes, or one for each.
 
     Shape: (N, C, T) to (N, C, T').
+
+    >>> list(AvgPool1d(3, stride=2, padding="same")(torch.zeros(1, 2, 10)).shape)
+    [1, 2, 5]
     """
 
     dims = 1
 
 
 class AvgPool2d(_AvgPool):
-    """Average over windows of images; torch's arguments, and `padding="same"` (ceil(length / stride)).
+    """Average over windows of images: torch.nn.AvgPool2d's arguments and values.
+
+    padding: numbers as torch takes them (0 by default), or "same" with any stride: `ceil(length / stride)`
+        outputs. One for all axes, or one for each.
 
     Shape: (N, C, H, W) to (N, C, H', W').
+
+    >>> list(AvgPool2d(3, stride=2, padding="same")(torch.zeros(1, 2, 10, 12)).shape)
+    [1, 2, 5, 6]
     """
 
     dims = 2
 
 
 class AvgPool3d(_AvgPool):
-    """Average over windows of film; torch's arguments, and `padding="same"` (ceil(length / stride)).
+    """Average over windows of video: torch.nn.AvgPool3d's arguments and values.
+
+    padding: numbers as torch takes them (0 by default), or "same" with any stride: `ceil(length / stride)`
+        outputs. One for all axes, or one for each.
 
     Shape: (N, C, T, H, W) to (N, C, T', H', W').
+
+    >>> list(AvgPool3d(3, stride=2, padding="same")(torch.zeros(1, 2, 10, 6, 8)).shape)
+    [1, 2, 5, 3, 4]
     """
 
     dims = 3
 
 
 class CausalMaxPool1d(_CausalMaxPool):
-    __doc__ = _CAUSAL_DOC.format(what="maximum", name="MaxPool1d", shape="(N, C, T) to (N, C, T')")
+    """Causal maximum over windows of audio: no output reads an input after its own time.
+
+    Arguments as torch.nn.MaxPool1d, `padding` "same" by default, and:
+    time_axis: the causal axis, padded by `(kernel_size - 1) * dilation` on the left alone;
+        the others follow `padding`.
+
+    Shape: (N, C, T) to (N, C, T'), `ceil(length / stride)` along the causal axis.
+
+    >>> layer = CausalMaxPool1d(3, stride=2)
+    >>> layer.latency, list(layer(torch.zeros(1, 2, 10)).shape)
+    (0, [1, 2, 5])
+    """
+
     dims = 1
 
 
 class CausalMaxPool2d(_CausalMaxPool):
-    __doc__ = _CAUSAL_DOC.format(what="maximum", name="MaxPool2d", shape="(N, C, H, W) to (N, C, H', W')")
+    """Causal maximum over windows of images: no output reads an input after its own time.
+
+    Arguments as torch.nn.MaxPool2d, `padding` "same" by default, and:
+    time_axis: the causal axis, or axes, padded by `(kernel_size - 1) * dilation` on the left alone;
+        the others follow `padding`.
+
+    Shape: (N, C, H, W) to (N, C, H', W'), `ceil(length / stride)` along the causal axis.
+
+    >>> layer = CausalMaxPool2d(3, stride=2)
+    >>> layer.latency, list(layer(torch.zeros(1, 2, 10, 12)).shape)
+    (0, [1, 2, 5, 6])
+    """
+
     dims = 2
 
 
 class CausalMaxPool3d(_CausalMaxPool):
-    __doc__ = _CAUSAL_DOC.format(
-        what="maximum", name="MaxPool3d", shape="(N, C, T, H, W) to (N, C, T', H', W')"
-    )
+    """Causal maximum over windows of video: no output reads an input after its own time.
+
+    Arguments as torch.nn.MaxPool3d, `padding` "same" by default, and:
+    time_axis: the causal axis, or axes, padded by `(kernel_size - 1) * dilation` on the left alone;
+        the others follow `padding`.
+
+    Shape: (N, C, T, H, W) to (N, C, T', H', W'), `ceil(length / stride)` along the causal axis.
+
+    >>> layer = CausalMaxPool3d(3, stride=2)
+    >>> layer.latency, list(layer(torch.zeros(1, 2, 10, 6, 8)).shape)
+    (0, [1, 2, 5, 3, 4])
+    """
+
     dims = 3
 
 
 class CausalAvgPool1d(_CausalAvgPool):
-    __doc__ = _CAUSAL_DOC.format(what="average", name="AvgPool1d", shape="(N, C, T) to (N, C, T')")
+    """Causal average over windows of audio: no output reads an input after its own time.
+
+    Arguments as torch.nn.AvgPool1d, `padding` "same" by default, and:
+    time_axis: the causal axis, padded by `kernel_size - 1` on the left alone;
+        the others follow `padding`.
+
+    Shape: (N, C, T) to (N, C, T'), `ceil(length / stride)` along the causal axis.
+
+    >>> layer = CausalAvgPool1d(3, stride=2)
+    >>> layer.latency, list(layer(torch.zeros(1, 2, 10)).shape)
+    (0, [1, 2, 5])
+    """
+
     dims = 1
 
 
 class CausalAvgPool2d(_CausalAvgPool):
-    __doc__ = _CAUSAL_DOC.format(what="average", name="AvgPool2d", shape="(N, C, H, W) to (N, C, H', W')")
+    """Causal average over windows of images: no output reads an input after its own time.
+
+    Arguments as torch.nn.AvgPool2d, `padding` "same" by default, and:
+    time_axis: the causal axis, or axes, padded by `kernel_size - 1` on the left alone;
+        the others follow `padding`.
+
+    Shape: (N, C, H, W) to (N, C, H', W'), `ceil(length / stride)` along the causal axis.
+
+    >>> layer = CausalAvgPool2d(3, stride=2)
+    >>> layer.latency, list(layer(torch.zeros(1, 2, 10, 12)).shape)
+    (0, [1, 2, 5, 6])
+    """
+
     dims = 2
 
 
 class CausalAvgPool3d(_CausalAvgPool):
-    __doc__ = _CAUSAL_DOC.format(
-        what="average", name="AvgPool3d", shape="(N, C, T, H, W) to (N, C, T', H', W')"
-    )
+    """Causal average over windows of video: no output reads an input after its own time.
+
+    Arguments as torch.nn.AvgPool3d, `padding` "same" by default, and:
+    time_axis: the causal axis, or axes, padded by `kernel_size - 1` on the left alone;
+        the others follow `padding`.
+
+    Shape: (N, C, T, H, W) to (N, C, T', H', W'), `ceil(length / stride)` along the causal axis.
+
+    >>> layer = CausalAvgPool3d(3, stride=2)
+    >>> layer.latency, list(layer(torch.zeros(1, 2, 10, 6, 8)).shape)
+    (0, [1, 2, 5, 3, 4])
+    """
+
     dims = 3

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.nn.geometry import AxisMap, Interpolated, Transposed, Window, per_axis
-from mediaconv.nn.layers.convolution import Ints, causal_axes
+from mediaconv.nn.layers.padding_rules import Ints, causal_axes
 from mediaconv.nn.streaming.protocol import TotalStride
 from mediaconv.nn.streaming.state import State
 from mediaconv.nn.streaming.window import Span, Windowed, pad, window_state

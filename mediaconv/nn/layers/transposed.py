@@ -7,14 +7,13 @@ that output j reads inputs up to j // stride.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mediaconv.nn.geometry import AxisMap, Transposed, per_axis
-from mediaconv.nn.layers.convolution import Ints, Padding, causal_axes
+from mediaconv.nn.layers.padding_rules import Ints, Padding, causal_axes
 from mediaconv.nn.streaming.protocol import Streamable
 from mediaconv.nn.streaming.state import State
 from mediaconv.nn.streaming.window import pad_by
@@ -25,8 +24,32 @@ class _ConvTranspose(Streamable, nn.modules.conv._ConvNd):
 
     maps: tuple[Transposed, ...]
 
-    def _torch_init(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Ints,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        output_padding: Ints = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Ints = 1,
+        padding_mode: str = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        kernel = per_axis(kernel_size, self.dims, "kernel_size")
+        steps = per_axis(stride, self.dims, "stride")
+        dilations = per_axis(dilation, self.dims, "dilation")
+        extra = per_axis(output_padding, self.dims, "output_padding")
+        if padding_mode != "zeros":
+            raise ValueError(f"padding_mode: got {padding_mode!r}, a transposed convolution takes 'zeros'")
+        nn.modules.conv._ConvNd.__init__(
+            self, in_channels, out_channels, kernel, steps, (0,) * self.dims, dilations,
+            True, extra, groups, bias, padding_mode, device, dtype,  # type: ignore[arg-type]
+        )  # fmt: skip
+        self.maps = tuple(standard_cut(kernel, steps, dilations, padding, extra))
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: (N, C_in, ...) to (N, C_out, ...')."""
@@ -145,44 +168,9 @@ def standard_cut(
     return maps
 
 
-class _StandardTranspose(_ConvTranspose):
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Ints,
-        stride: Ints = 1,
-        padding: Padding = 0,
-        output_padding: Ints = 0,
-        groups: int = 1,
-        bias: bool = True,
-        dilation: Ints = 1,
-        padding_mode: str = "zeros",
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        kernel = per_axis(kernel_size, self.dims, "kernel_size")
-        steps = per_axis(stride, self.dims, "stride")
-        dilations = per_axis(dilation, self.dims, "dilation")
-        extra = per_axis(output_padding, self.dims, "output_padding")
-        self._torch_init(
-            in_channels,
-            out_channels,
-            kernel,
-            steps,
-            0,
-            extra,
-            groups,
-            bias,
-            dilations,
-            padding_mode,
-            device,
-            dtype,
-        )
-        self.maps = tuple(standard_cut(kernel, steps, dilations, padding, extra))
+class _CausalConvTranspose(_ConvTranspose):
+    causal = True
 
-
-class _CausalTranspose(_StandardTranspose):
     def __init__(
         self,
         in_channels: int,
@@ -201,19 +189,9 @@ class _CausalTranspose(_StandardTranspose):
         time_axis: Ints = 0,
     ) -> None:
         super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            output_padding,
-            groups,
-            bias,
-            dilation,
-            padding_mode,
-            device,
-            dtype,
-        )
+            in_channels, out_channels, kernel_size, stride, padding, output_padding,
+            groups, bias, dilation, padding_mode, device, dtype,
+        )  # fmt: skip
         self.time_axis = time_axis
         maps = list(self.maps)
         for axis in causal_axes(time_axis, self.dims, padding):
@@ -225,51 +203,100 @@ class _CausalTranspose(_StandardTranspose):
         return f"{super().extra_repr()}, causal"
 
 
-_DOC = """Transposed convolution of {what}; torch's arguments, and `padding="same"`.
+class ConvTranspose1d(_ConvTranspose, nn.ConvTranspose1d):  # type: ignore[misc]
+    """Transposed convolution of audio: torch.nn.ConvTranspose1d's arguments, weights and values.
 
-    padding: outputs cut at both ends; "same" leaves T * stride outputs, cut evenly, the odd one on the right.
+    padding: outputs cut at both ends, or "same": `length * stride` outputs, the overhang cut evenly, the odd
+        one on the right.
 
-    Shape: {shape}.
+    Shape: (N, C_in, T) to (N, C_out, T'). Along each axis `length * stride` with "same", else
+    `(length - 1) * stride - 2 * padding + dilation * (kernel_size - 1) + output_padding + 1`, as
+    torch.nn.ConvTranspose1d says.
+
+    >>> list(ConvTranspose1d(2, 4, 4, stride=2, padding="same")(torch.zeros(1, 2, 10)).shape)
+    [1, 4, 20]
     """
-_CAUSAL_DOC = """Causal transposed convolution of {what}: output j reads inputs up to j // stride.
 
-    Arguments as torch.nn.ConvTranspose{dims}d, and:
-    time_axis: the causal axis, or axes, with T * stride outputs; the others follow `padding`.
-
-    Shape: {shape}.
-    """
-_SHAPES = (
-    {"what": "sound", "dims": 1, "shape": "(N, C_in, T) to (N, C_out, T')"},
-    {"what": "images", "dims": 2, "shape": "(N, C_in, H, W) to (N, C_out, H', W')"},
-    {"what": "film", "dims": 3, "shape": "(N, C_in, T, H, W) to (N, C_out, T', H', W')"},
-)
-
-
-class ConvTranspose1d(_StandardTranspose, nn.ConvTranspose1d):  # type: ignore[misc]
-    __doc__ = _DOC.format(**_SHAPES[0])
     dims = 1
 
 
-class ConvTranspose2d(_StandardTranspose, nn.ConvTranspose2d):  # type: ignore[misc]
-    __doc__ = _DOC.format(**_SHAPES[1])
+class ConvTranspose2d(_ConvTranspose, nn.ConvTranspose2d):  # type: ignore[misc]
+    """Transposed convolution of images: torch.nn.ConvTranspose2d's arguments, weights and values.
+
+    padding: outputs cut at both ends, or "same": `length * stride` outputs, the overhang cut evenly, the odd
+        one on the right.
+
+    Shape: (N, C_in, H, W) to (N, C_out, H', W'). Along each axis `length * stride` with "same", else
+    `(length - 1) * stride - 2 * padding + dilation * (kernel_size - 1) + output_padding + 1`, as
+    torch.nn.ConvTranspose2d says.
+
+    >>> list(ConvTranspose2d(2, 4, 4, stride=2, padding="same")(torch.zeros(1, 2, 10, 12)).shape)
+    [1, 4, 20, 24]
+    """
+
     dims = 2
 
 
-class ConvTranspose3d(_StandardTranspose, nn.ConvTranspose3d):  # type: ignore[misc]
-    __doc__ = _DOC.format(**_SHAPES[2])
+class ConvTranspose3d(_ConvTranspose, nn.ConvTranspose3d):  # type: ignore[misc]
+    """Transposed convolution of video: torch.nn.ConvTranspose3d's arguments, weights and values.
+
+    padding: outputs cut at both ends, or "same": `length * stride` outputs, the overhang cut evenly, the odd
+        one on the right.
+
+    Shape: (N, C_in, T, H, W) to (N, C_out, T', H', W'). Along each axis `length * stride` with "same", else
+    `(length - 1) * stride - 2 * padding + dilation * (kernel_size - 1) + output_padding + 1`, as
+    torch.nn.ConvTranspose3d says.
+
+    >>> list(ConvTranspose3d(2, 4, 4, stride=2, padding="same")(torch.zeros(1, 2, 10, 6, 8)).shape)
+    [1, 4, 20, 12, 16]
+    """
+
     dims = 3
 
 
-class CausalConvTranspose1d(_CausalTranspose, nn.ConvTranspose1d):  # type: ignore[misc]
-    __doc__ = _CAUSAL_DOC.format(**_SHAPES[0])
+class CausalConvTranspose1d(_CausalConvTranspose, nn.ConvTranspose1d):  # type: ignore[misc]
+    """Causal transposed convolution of audio: output j reads inputs up to `j // stride`.
+
+    Arguments as torch.nn.ConvTranspose1d, `padding` "same" by default, and:
+    time_axis: the causal axis, whose overhang is cut off its end; the others follow `padding`.
+
+    Shape: (N, C_in, T) to (N, C_out, T'), `length * stride` along the causal axis.
+
+    >>> layer = CausalConvTranspose1d(2, 4, 4, stride=2)
+    >>> layer.latency, layer.lookback
+    (0, 1)
+    """
+
     dims = 1
 
 
-class CausalConvTranspose2d(_CausalTranspose, nn.ConvTranspose2d):  # type: ignore[misc]
-    __doc__ = _CAUSAL_DOC.format(**_SHAPES[1])
+class CausalConvTranspose2d(_CausalConvTranspose, nn.ConvTranspose2d):  # type: ignore[misc]
+    """Causal transposed convolution of images: output j reads inputs up to `j // stride`.
+
+    Arguments as torch.nn.ConvTranspose2d, `padding` "same" by default, and:
+    time_axis: the causal axis, or axes, whose overhang is cut off its end; the others follow `padding`.
+
+    Shape: (N, C_in, H, W) to (N, C_out, H', W'), `length * stride` along the causal axis.
+
+    >>> layer = CausalConvTranspose2d(2, 4, 4, stride=2)
+    >>> layer.latency, layer.lookback
+    (0, 1)
+    """
+
     dims = 2
 
 
-class CausalConvTranspose3d(_CausalTranspose, nn.ConvTranspose3d):  # type: ignore[misc]
-    __doc__ = _CAUSAL_DOC.format(**_SHAPES[2])
+class CausalConvTranspose3d(_CausalConvTranspose, nn.ConvTranspose3d):  # type: ignore[misc]
+    """Causal transposed convolution of video: output j reads inputs up to `j // stride`.
+
+    Arguments as torch.nn.ConvTranspose3d, `padding` "same" by default, and:
+    time_axis: the causal axis, or axes, whose overhang is cut off its end; the others follow `padding`.
+
+    Shape: (N, C_in, T, H, W) to (N, C_out, T', H', W'), `length * stride` along the causal axis.
+
+    >>> layer = CausalConvTranspose3d(2, 4, 4, stride=2)
+    >>> layer.latency, layer.lookback
+    (0, 1)
+    """
+
     dims = 3

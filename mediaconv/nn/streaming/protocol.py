@@ -20,6 +20,8 @@ class Streamable:
     """Mixin of every layer that runs in chunks. Tensors are (N, C, ...); `axis` counts the axes after C."""
 
     dims: int
+    causal: bool = False
+    """Whether the layer is built to read no input after an output's own time, along its time axis or axes."""
 
     def axis_map(self, axis: int) -> AxisMap:
         """What outputs read along an axis."""

@@ -108,11 +108,6 @@ def slides(layer: nn.Module) -> bool:
     return isinstance(layer, SLIDING)
 
 
-def is_causal(layer: nn.Module) -> bool:
-    """Whether a layer promises not to read the future."""
-    return hasattr(layer, "mode") or hasattr(layer, "time_axis")
-
-
 def is_transposed(layer: nn.Module) -> bool:
     return bool(getattr(layer, "transposed", False))
 
