@@ -1,4 +1,4 @@
-"""The programs of docs/how-to/export.md, which need no mediaconv, over a sound: they give the stack's result."""
+"""The programs of docs/how-to/export.md, which need no mediaconv, over a sound, against the stack itself."""
 
 from __future__ import annotations
 
