@@ -6,6 +6,7 @@ all taps, and that exponentials vectorise. mediaconv.compute.loops strings these
 
 from __future__ import annotations
 
+import importlib.util
 import platform
 from typing import Any
 
@@ -14,7 +15,24 @@ from llvmlite import binding, ir  # type: ignore[import-untyped]
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
-from numba.np import arrayobj
+from numba.np import arrayobj, linalg
+
+
+def _load_numba() -> None:
+    """What Numba loads when it first compiles, but for SciPy, which takes as long as Numba itself.
+
+    Numba only asks whether it is there, and loads it where a function multiplies matrices.
+    """
+    ensure = linalg.ensure_blas
+    if importlib.util.find_spec("scipy") is not None:
+        linalg.ensure_blas = lambda: None
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        linalg.ensure_blas = ensure
+
+
+_load_numba()
 
 _FEATURES = binding.get_host_cpu_features()
 SUPPORTED = bool(_FEATURES.get("fma")) or platform.machine().lower() in ("aarch64", "arm64")

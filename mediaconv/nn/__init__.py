@@ -5,6 +5,9 @@
 Knows nothing of files or YAML.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from mediaconv.nn.convert import (
     register_chain,
     register_converter,
@@ -12,8 +15,6 @@ from mediaconv.nn.convert import (
     register_residual,
     to_streaming,
 )
-from mediaconv.nn.export.exported_step import export_step
-from mediaconv.nn.export.step_files import write_step
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.graph.opaque import opaque
 from mediaconv.nn.layers.containers import Branches, Residual, Sequential
@@ -71,6 +72,10 @@ from mediaconv.nn.streaming.protocol import Streamable
 from mediaconv.nn.streaming.state import State
 from mediaconv.nn.streaming.stream import Stream, stream
 from mediaconv.nn.summary.dependence import geometry, noncausal_layers
+
+if TYPE_CHECKING:
+    from mediaconv.nn.export.exported_step import export_step
+    from mediaconv.nn.export.step_files import write_step
 
 __all__ = [
     "AvgPool1d",
@@ -146,3 +151,15 @@ __all__ = [
     "to_streaming",
     "write_step",
 ]
+
+_LATER = {
+    "export_step": "mediaconv.nn.export.exported_step",
+    "write_step": "mediaconv.nn.export.step_files",
+}
+"""Where what is loaded when it is first used lies: it brings SymPy, whose import takes a fifth of torch's."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'mediaconv.nn' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LATER[name]), name)

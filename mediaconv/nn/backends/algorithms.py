@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.flop_counter import conv_flop_count, flop_registry, register_flop_formula
 
+from mediaconv.nn.backends.counted_products import register_when_counted
 from mediaconv.nn.backends.large_pages import empty
 from mediaconv.nn.backends.memory_layout import memory_format
 
@@ -36,12 +35,7 @@ SLOW_BELOW = 20480
 """Size of the input up to which torch does without oneDNN: batch x channels x the first two axes."""
 
 
-if torch.ops.aten.mkldnn_convolution not in flop_registry:
-
-    @register_flop_formula(torch.ops.aten.mkldnn_convolution)
-    def _flops(x: Sequence[int], weight: Sequence[int], *rest: object, out_shape: Any, **more: object) -> int:
-        """So that torch's FlopCounterMode counts what is called here as it counts any convolution."""
-        return conv_flop_count(list(x), list(weight), list(out_shape))
+register_when_counted()
 
 
 def convolve(
