@@ -14,10 +14,11 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mediaconv.errors import UsageError, nearest
 from mediaconv.media.limits import Limits
+from mediaconv.media.output_names import check_names, check_pattern
 from mediaconv.media.sink import OutputInfo, Sink
 from mediaconv.media.source import Chunk, Source, SourceInfo
 
@@ -25,7 +26,18 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-__all__ = ["Chunk", "Options", "OutputInfo", "Pipeline", "Sink", "Source", "SourceInfo", "find", "names"]
+__all__ = [
+    "Chunk",
+    "Options",
+    "OutputInfo",
+    "Pipeline",
+    "Sink",
+    "Source",
+    "SourceInfo",
+    "WriteOptions",
+    "find",
+    "names",
+]
 
 GROUP = "mediaconv.pipelines"
 
@@ -34,6 +46,35 @@ class Options(BaseModel):
     """Base of a pipeline's `read` and `write` options: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WriteOptions(Options):
+    """Options that every `write` of ours has; a plug-in's may begin with them too.
+
+    Whoever creates files gives `names` to its sinks; `pattern` and `plots` are the run's to do.
+    """
+
+    names: list[str] | None = Field(
+        None, description="of the files, one a channel, without suffix; default: channel_0, channel_1, ..."
+    )
+    pattern: str | None = Field(
+        None,
+        description="flat folders: '{stem}_{name}{suffix}' writes clip_low.wav beside its like; "
+        "default: a folder an input",
+    )
+    plots: bool = Field(
+        False, strict=True, description="also one figure an input: the input and each channel, plot.png"
+    )
+
+    @model_validator(mode="after")
+    def _named(self) -> WriteOptions:
+        if self.names is not None:
+            check_names(self.names)
+            if getattr(self, "layout", "channels") != "channels":
+                raise ValueError("names: are for layout channels, a file a channel; leave them out")
+        if self.pattern is not None:
+            check_pattern(self.pattern)
+        return self
 
 
 class Pipeline(ABC):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -15,18 +16,21 @@ from mediaconv.errors import UsageError
 from mediaconv.media.audio.reader import AUDIO_SUFFIXES, AudioReader
 from mediaconv.media.audio.writer import AudioWriter
 from mediaconv.media.limits import Limits
+from mediaconv.media.output_names import check_groups, names_of_groups
 from mediaconv.media.samples import SampleFormat
 from mediaconv.media.sinks import (
     FileSink,
     PreviewSink,
     TensorSink,
+    View,
     channel_views,
     check_tensor_format,
+    final_name,
     merged_view,
 )
 from mediaconv.media.streams import StreamChoice
 from mediaconv.media.suffixes import SOUND_FILM_SUFFIXES
-from mediaconv.pipeline import Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
+from mediaconv.pipeline import Options, OutputInfo, Pipeline, Sink, Source, SourceInfo, WriteOptions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,7 +64,7 @@ class AudioRead(Options):
     )
 
 
-class AudioWrite(Options):
+class AudioWrite(WriteOptions):
     """How sounds are written."""
 
     format: Literal["wav", "flac", "npy", "safetensors"] | None = Field(
@@ -72,6 +76,9 @@ class AudioWrite(Options):
         "`precision: float64`",
     )
     layout: Literal["channels", "tensor"] = Field("channels", description="a file per channel, or raw values")
+    groups: list[list[int]] | None = Field(
+        None, description="files of several channels: [[0, 1], [2, 3]] writes two stereo files"
+    )
 
     channel_names: bool = Field(
         False,
@@ -83,6 +90,12 @@ class AudioWrite(Options):
     @model_validator(mode="after")
     def _fits(self) -> AudioWrite:
         check_tensor_format(self.layout, self.format)
+        if self.channel_names and (self.names is not None or self.groups is not None):
+            raise ValueError("channel_names: says nothing beside names or groups; give one of them")
+        if self.groups is not None:
+            check_groups(self.groups, self.names)
+            if self.layout == "tensor":
+                raise ValueError("groups: are for files of sound; a tensor holds all channels")
         if self.format == "flac" and self.bit_depth in (32, "float"):
             raise ValueError(f"bit_depth: got {self.bit_depth}, expected 16 or 24 in flac, or format: wav")
         return self
@@ -144,17 +157,24 @@ class AudioPipeline(Pipeline):
         rate_hz = max(1, round(exact))
         notes = [] if rate_hz == exact else [f"sample rate {float(exact):g} Hz rounded to {rate_hz} Hz"]
         suffix = options.format or "wav"
-        names: list[str] = []
+        names = options.names
         if options.channel_names:
-            names, refusal = _names_of_outputs(source, output)
+            speakers, refusal = _names_of_outputs(source, output)
             notes += refusal
-        return FileSink(
-            folder,
-            format := stored_format(source, options, output.float_bits),
-            channel_views(output.channels, suffix, names),
-            lambda path: AudioWriter(path, rate_hz=rate_hz, format=format),
-            notes=lambda: notes,
-        )
+            names = [f"channel_{c}_{speaker}" for c, speaker in enumerate(speakers)] or None
+        format = stored_format(source, options, output.float_bits)
+        if options.groups is None:
+            views = channel_views(output.channels, suffix, names)
+            counts = dict.fromkeys(views, 1)
+        else:
+            groups = names_of_groups(options.groups, options.names, output.channels)
+            views = {f"{name}.{suffix}": _group_view(group) for name, group in groups.items()}
+            counts = {f"{name}.{suffix}": len(group) for name, group in groups.items()}
+
+        def open_writer(path: Path) -> AudioWriter:
+            return AudioWriter(path, rate_hz=rate_hz, format=format, channels=counts[final_name(path)])
+
+        return FileSink(folder, format, views, open_writer, notes=lambda: notes)
 
     def typical_input(self) -> SourceInfo:
         return SourceInfo(1, (16_000,), 1.0, Fraction(22_050), bit_depth=16)
@@ -164,7 +184,7 @@ class AudioPipeline(Pipeline):
     ) -> Sink | None:
         return (
             None
-            if options.layout == "channels"
+            if options.layout == "channels" and options.groups is None
             else self.create(folder, source, output, AudioWrite.model_validate({}))
         )
 
@@ -188,6 +208,13 @@ class AudioPipeline(Pipeline):
         ) as writer:
             writer.write(data.astype(format.dtype))
         return path
+
+
+def _group_view(channels: Sequence[int]) -> View:
+    """Of samples (C, n) those of a file of several channels, (n, C'); of one channel (n,)."""
+    if len(channels) == 1:
+        return itemgetter(channels[0])
+    return lambda samples: merged_view(samples[list(channels)])
 
 
 def _names_of_outputs(source: SourceInfo, output: OutputInfo) -> tuple[list[str], list[str]]:

@@ -27,7 +27,7 @@ from mediaconv.media.sinks import (
     merged_view,
     rgb_refusal,
 )
-from mediaconv.pipeline import Chunk, Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
+from mediaconv.pipeline import Chunk, Options, OutputInfo, Pipeline, Sink, Source, SourceInfo, WriteOptions
 
 _DEEP = ("png", "tiff", "tif")
 """Formats that hold 16 bits."""
@@ -44,7 +44,7 @@ class ImageRead(Options):
     size: PictureSize | None = Field(None, description="width and height in pixels to scale to")
 
 
-class ImageWrite(Options):
+class ImageWrite(WriteOptions):
     """How images are written."""
 
     format: Literal["png", "jpg", "jpeg", "tiff", "tif", "webp", "npy", "safetensors"] | None = Field(
@@ -166,7 +166,7 @@ class ImagePipeline(Pipeline):
                 raise rgb_refusal(output.channels)
             views: dict[str, View] = {f"rgb.{suffix}": merged_view}
         else:
-            views = channel_views(output.channels, suffix)
+            views = channel_views(output.channels, suffix, options.names)
         return FileSink(folder, SampleFormat(stored), views, lambda path: _ImageWriter(path, options))
 
     def typical_input(self) -> SourceInfo:

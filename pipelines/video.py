@@ -38,7 +38,7 @@ from mediaconv.media.video.reader import VIDEO_SUFFIXES, VideoReader
 from mediaconv.media.video.sequence import DEFAULT_FPS, SequenceReader
 from mediaconv.media.video.video_info import VideoInfo
 from mediaconv.media.video.writer import VideoWriter
-from mediaconv.pipeline import Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
+from mediaconv.pipeline import Options, OutputInfo, Pipeline, Sink, Source, SourceInfo, WriteOptions
 
 
 def _check_sequence(value: object) -> object:
@@ -84,7 +84,7 @@ class VideoRead(Options):
         return named and path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
-class VideoWrite(Options):
+class VideoWrite(WriteOptions):
     """How films are written."""
 
     format: Literal["mp4", "mkv", "webm", "npy", "safetensors"] | None = Field(
@@ -291,7 +291,7 @@ class _FilmSink(FileSink):
         elif options.layout == "grid":
             views = {f"grid.{suffix}": tile}
         else:
-            views = channel_views(output.channels, suffix)
+            views = channel_views(output.channels, suffix, options.names)
         super().__init__(folder, SampleFormat(options.bit_depth), views, self._open, notes=self._all_remarks)
 
     def _open(self, path: Path) -> _FilmWriter:

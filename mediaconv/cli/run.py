@@ -68,6 +68,9 @@ def run(
     max_failures: Annotated[
         str | None, typer.Option(metavar="N", help="end the run when more files than this fail")
     ] = None,
+    plots: Annotated[
+        bool, typer.Option("--plots", help="also one figure an input: the input and each channel, plot.png")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print what would be done, and do nothing")
     ] = False,
@@ -98,7 +101,7 @@ def run(
         "max_failures": max_failures,
     }
     options = {key: value for key, value in stated.items() if value is not None}
-    overrides = [*(set or []), *causal_override(causal)]
+    overrides = [*(set or []), *causal_override(causal), *(["write.plots=true"] if plots else [])]
     resolved = _resolved(config, overrides, options, input, output)
 
     from mediaconv.front import run as run_folder

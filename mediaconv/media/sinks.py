@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from mediaconv.errors import UsageError
+from mediaconv.media.output_names import names_of_channels
 from mediaconv.media.samples import SampleFormat
 from mediaconv.media.sink import Sink
 from mediaconv.media.tensor.writer import TensorWriter
@@ -146,6 +147,15 @@ class TensorSink(Sink):
         self._writer.abort()
 
 
+def final_name(part: Path) -> str:
+    """The name of a file by its temporary one.
+
+    >>> final_name(part_path(Path("out/low.wav")))
+    'low.wav'
+    """
+    return f"{part.stem.removeprefix('.').removesuffix('.part')}{part.suffix}"
+
+
 def part_path(path: Path) -> Path:
     """The temporary name of a file: it starts with a dot, contains `.part` and keeps the suffix.
 
@@ -155,10 +165,9 @@ def part_path(path: Path) -> Path:
     return path.with_name(f".{path.stem}.part{path.suffix}")
 
 
-def channel_views(channels: int, suffix: str, names: Sequence[str] = ()) -> dict[str, View]:
-    """One file a channel: `channel_0.png`, `channel_1.png`, ...; with names `channel_0_FL.wav`, ..."""
-    marks = [f"_{name}" for name in names] or [""] * channels
-    return {f"channel_{c}{mark}.{suffix}": itemgetter(c) for c, mark in enumerate(marks)}
+def channel_views(channels: int, suffix: str, names: Sequence[str] | None = None) -> dict[str, View]:
+    """One file a channel: `channel_0.png`, `channel_1.png`, ..., or of these names. Raises UsageError."""
+    return {f"{name}.{suffix}": itemgetter(c) for c, name in enumerate(names_of_channels(names, channels))}
 
 
 def merged_view(samples: np.ndarray) -> np.ndarray:

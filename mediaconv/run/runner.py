@@ -62,7 +62,7 @@ def survey_run(config: RunConfig, selection: Selection = RESUME, *, looking: boo
         surveyed = _surveyed(jobs, rows, output, run_identity(config), selection)
         if not looking:
             check_run_yaml(output.folder, rows)
-            surveyed = _cleared(surveyed, rows, output)
+            surveyed = _cleared(surveyed, rows, output, config)
     return replace(surveyed, inputs=listing)
 
 
@@ -113,9 +113,9 @@ def _begun(config: RunConfig, selection: Selection, run: _Run, stack: ExitStack)
             output.remove(path)
         if output.folder != Path(config.output):
             jobs = [replace(job, target=output.folder / job.name) for job in jobs]
-        surveyed = _cleared(_surveyed(jobs, rows, output, identity, selection), rows, output)
+        surveyed = _cleared(_surveyed(jobs, rows, output, identity, selection), rows, output, config)
         todo = {job.name for job, _ in surveyed.todo}
-        remove_unclaimed(output.claimed - todo, rows, output)
+        remove_unclaimed(output.claimed - todo, rows, output, getattr(config.write, "names", None))
         output.unsettled &= todo
         output.claim(sorted(todo))
         manifest = stack.enter_context(Manifest(output.folder, rows))
@@ -128,9 +128,10 @@ def _begun(config: RunConfig, selection: Selection, run: _Run, stack: ExitStack)
     return surveyed
 
 
-def _cleared(surveyed: Survey, rows: Rows, output: Output) -> Survey:
+def _cleared(surveyed: Survey, rows: Rows, output: Output, config: RunConfig) -> Survey:
     """The survey with what each job may replace. Raises UsageError where something else is in the way."""
-    jobs = with_replacements([job for job, _ in surveyed.todo], rows, output.claimed, output, output.folder)
+    todo, names = [job for job, _ in surveyed.todo], getattr(config.write, "names", None)
+    jobs = with_replacements(todo, rows, output.claimed, output, output.folder, names)
     return replace(
         surveyed, todo=[(job, reason) for job, (_, reason) in zip(jobs, surveyed.todo, strict=True)]
     )
@@ -262,7 +263,7 @@ class _Run:
         return replace(
             common,
             outputs=[
-                {"path": f"{outcome.job.name}/{file.name}", **_verified(file, outcome.job)}
+                {"path": f"{outcome.job.output_folder}{file.name}", **_verified(file, outcome.job)}
                 for file in result.outputs
             ],
             media_seconds=result.media_seconds,

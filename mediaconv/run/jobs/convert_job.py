@@ -16,11 +16,13 @@ from mediaconv.engine.conversion import Progress
 from mediaconv.engine.stages import stage
 from mediaconv.errors import ReadError, WriteError
 from mediaconv.filesystem import NotAFileError
+from mediaconv.media.output_names import patterned
 from mediaconv.pipeline import Pipeline, Source
 from mediaconv.run.jobs.identity import content_hash, input_identity
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.jobs.result import JobResult, OutputFile, clipped_note
 from mediaconv.run.output.staging import Staged, Staging
+from mediaconv.run.plots.watch import Watched
 
 
 def convert_job(
@@ -52,6 +54,7 @@ def convert_job(
             pipeline,
             computations,
             replaces=job.replaces,
+            naming=(job.pattern, job.name) if job.pattern else None,
             progress=progress,
             holds=holds,
         ) as written:
@@ -72,7 +75,10 @@ def convert_job(
 
 @dataclass(frozen=True)
 class Written(Converted):
-    """What became of one source. paths: of its files, in channel order. staged: where they still wait."""
+    """What became of one source. paths: of its files, in channel order, and its figure.
+
+    staged: where they still wait.
+    """
 
     paths: tuple[Path, ...] = ()
     notes: list[str] = field(default_factory=list)
@@ -89,6 +95,7 @@ def write_outputs(
     computations: Computations,
     *,
     replaces: Collection[str] = (),
+    naming: tuple[str, str] | None = None,
     progress: Progress | None = None,
     holds: bool = False,
 ) -> Iterator[Written]:
@@ -96,21 +103,28 @@ def write_outputs(
     leaves staged where it `holds` them.
 
     replaces: names of files there that are our own, of an earlier conversion.
+    naming: a pattern and the input's name, for files beside the target instead of in it.
     An error, also in the block, leaves nothing. Raises MediaError.
     """
     computation, output = computations.prepare(source.info, reopen)
-    with stage(WriteError), Staging(target, replaces) as staging:
+    with stage(WriteError), Staging(target, replaces, flat=naming is not None) as staging:
         sink = pipeline.create(staging.folder, source.info, output, config.write)
+        plot = None
+        if getattr(config.write, "plots", False):
+            plot = Watched(pipeline, source.info, output, config.write, title=target.name)
+            source, sink = plot.source(source), plot.sink(sink)
         try:
             converted = computation.write(source, sink, progress=progress)
-            paths = tuple(sink.finish())
+            paths = [*sink.finish(), *([] if plot is None else [plot.save(staging.folder)])]
         finally:
             sink.abort()
+        if naming is not None:
+            paths = [path.rename(path.with_name(patterned(*naming, path.name))) for path in paths]
         notes = [*source.notes(), *computation.notes, *sink.notes()]
         if converted.clipped:
             notes.append(clipped_note(converted.clipped))
         staged = staging.hold() if holds else None
-        yield Written(**vars(converted), paths=paths, notes=notes, staged=staged)
+        yield Written(**vars(converted), paths=tuple(paths), notes=notes, staged=staged)
         if not holds:
             staging.commit()
 

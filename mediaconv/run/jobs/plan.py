@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mediaconv.config import RunConfig
 from mediaconv.errors import UsageError
+from mediaconv.media.output_names import patterned
 from mediaconv.pipeline import Pipeline
 from mediaconv.run.jobs.discover import Found, discover, find_inputs, lies_within
 from mediaconv.run.output.folder import KEPT
@@ -19,6 +20,7 @@ from mediaconv.run.output.storage import is_remote
 from mediaconv.run.report.formatting import counted
 from mediaconv.run.resume.manifest import NAME as MANIFEST_NAME
 
+_STANDARD_NAMES = (*(f"channel_{c}" for c in range(16)), "rgb", "grid", "tensor")
 OWN_NAMES = frozenset({*KEPT, LOCK_NAME})
 """What a run keeps in its output folder beside outputs."""
 
@@ -31,6 +33,7 @@ class Job:
     input_url, target_url: where these really lie, when that is other storage; `input` and `target` are then
         where they are while the job runs.
     replaces: names of files in the target that are the run's own, of an earlier run.
+    pattern: how outputs are named in the folder that holds the target, flat; "": in the target itself.
     """
 
     name: str
@@ -39,6 +42,12 @@ class Job:
     input_url: str = ""
     target_url: str = ""
     replaces: tuple[str, ...] = ()
+    pattern: str = ""
+
+    @property
+    def output_folder(self) -> str:
+        """Below the output folder, where its files lie: with a slash at its end, or nothing."""
+        return f"{self.name}/" if not self.pattern else self.name[: self.name.rfind("/") + 1]
 
     @property
     def origin(self) -> str:
@@ -48,7 +57,7 @@ class Job:
     @property
     def destination(self) -> str:
         """The folder of the outputs as a user knows it."""
-        return self.target_url or str(self.target)
+        return self.target_url or str(self.target.parent if self.pattern else self.target)
 
 
 def make_plan(
@@ -75,7 +84,10 @@ def make_plan(
             f"input: {config.input} holds nothing for the pipeline {pipeline.name}{patterns}; "
             f"it takes {' '.join(sorted(pipeline.takes(config.read)))}"
         )
-    jobs = [job_of(path, listing, folder) for path in listing.inputs]
+    pattern = getattr(config.write, "pattern", None) or ""
+    if pattern and not local:
+        raise UsageError("write.pattern: flat folders are for outputs on this machine; leave it out")
+    jobs = [replace(job_of(path, listing, folder), pattern=pattern) for path in listing.inputs]
     jobs.sort(key=lambda job: job.name)
     if not local:
         base = config.output.rstrip("/")
@@ -84,6 +96,8 @@ def make_plan(
         _refuse_overwriting(jobs, listing)
     _refuse_own_names(jobs)
     _refuse_sharing(jobs)
+    if pattern:
+        _refuse_collisions(jobs, getattr(config.write, "names", None) or _STANDARD_NAMES)
     return jobs
 
 
@@ -154,6 +168,20 @@ def _refuse_own_names(jobs: Sequence[Job]) -> None:
             f"input: the outputs of {job.origin} would lie in {job.destination}, but {kind}; "
             "rename it, or leave it out with exclude"
         )
+
+
+def _refuse_collisions(jobs: Sequence[Job], names: Sequence[str]) -> None:
+    """No two inputs' outputs get one name by a pattern; upper and lower case are one."""
+    known: dict[str, Job] = {}
+    for job in jobs:
+        for name in (*names, "plot"):
+            file = patterned(job.pattern, job.name, f"{name}.x").removesuffix(".x")
+            other = known.setdefault(f"{job.output_folder}{file}".casefold(), job)
+            if other is not job:
+                raise UsageError(
+                    f"write.pattern: {job.pattern} names outputs of {other.origin} and {job.origin} alike: "
+                    f"{job.output_folder}{file}; leave the pattern out, or rename one"
+                )
 
 
 def _refuse_sharing(jobs: Sequence[Job]) -> None:

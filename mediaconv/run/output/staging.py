@@ -36,11 +36,13 @@ class Staged:
     """A complete folder under a temporary name, and the target folder that it becomes. Holds no file open.
 
     replaces: names of files in the target that are the run's own, of an earlier run.
+    flat: files go into the folder that holds the target, beside those of other inputs, one by one.
     """
 
     folder: Path
     target: Path
     replaces: frozenset[str] = frozenset()
+    flat: bool = False
 
     def contents(self) -> list[Path]:
         """What must be durable before it gets its name: the files, then the folder."""
@@ -64,6 +66,9 @@ class Staged:
 
         Names are durable once the target's parent is synced. Raises OSError, WriteError.
         """
+        if self.flat:
+            self._place_files()
+            return True
         if not os.path.lexists(self.target):
             self.folder.rename(self.target)
             return False
@@ -83,6 +88,19 @@ class Staged:
             self._replace_files(new)
         return True
 
+    def _place_files(self) -> None:
+        """Each file whole, none over one that is not the run's own. Cut short, it is done again."""
+        parent = self.target.parent
+        names = sorted(path.name for path in self.folder.iterdir())
+        for name in names:
+            if os.path.lexists(parent / name) and not (name in self.replaces and is_regular(parent / name)):
+                raise WriteError(str(in_the_way(parent / name)))
+        for name in names:
+            os.replace(self.folder / name, parent / name)
+        for name in self.replaces.difference(names):
+            if is_regular(parent / name):
+                os.unlink(parent / name)
+
     def _replace_files(self, new: Collection[str]) -> None:
         """Where the target also holds what is not this input's (outputs of a sequence in a folder of
         sequences), that stays: file by file, each whole. Cut short, it is done again: it has no row."""
@@ -98,12 +116,13 @@ class Staging:
     """A temporary folder for one target folder: `commit` puts it in place, leaving the block removes it.
 
     replaces: names of files in the target that are the run's own, of an earlier run.
+    flat: files go into the folder that holds the target, beside those of other inputs, one by one.
     """
 
-    def __init__(self, target: Path, replaces: Collection[str] = ()) -> None:
+    def __init__(self, target: Path, replaces: Collection[str] = (), *, flat: bool = False) -> None:
         self.target = target
         self.folder = target.with_name(temporary_name(target))
-        self._staged = Staged(self.folder, target, frozenset(replaces))
+        self._staged = Staged(self.folder, target, frozenset(replaces), flat)
         self._held = False
 
     def __enter__(self) -> Staging:

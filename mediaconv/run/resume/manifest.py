@@ -219,7 +219,8 @@ def _checked(content: dict[str, Any]) -> Row:
         raise TypeError("outputs: expected a list")
     for file in row.outputs:
         folder, _, name = file["path"].rpartition("/")
-        if folder != row.input or not is_safe_name(name):
+        flat = folder == row.input.rpartition("/")[0]
+        if not (folder == row.input or flat) or not is_safe_name(name):
             raise ValueError("outputs: a path that leaves its input's folder")
         if type(file["bytes"]) is not int or not isinstance(file["sha256"], str):
             raise TypeError("outputs: expected bytes and sha256 of each")

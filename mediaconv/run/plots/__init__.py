@@ -1,0 +1,1 @@
+"""One figure of an input and its outputs: gathered while the file is converted, drawn when it is done."""
