@@ -142,7 +142,7 @@ def test_weights_propose_their_stack(said, sounds, tmp_path):
     said("init", "sounds", "--from", "w.safetensors", "-o", "w.yaml")
     config = load_config(tmp_path / "w.yaml")
     assert [spec.name for spec in config.stack] == ["conv", "relu", "conv", "conv"]
-    assert (config.stack[2].groups, config.read.channels, config.weights) == (4, "mono", "w.safetensors")
+    assert (config.stack[2].groups, config.read.channels, config.weights.file) == (4, "mono", "w.safetensors")
     assert "- relu   # UNKNOWN: layer 1 has no weights" in (tmp_path / "w.yaml").read_text()
     assert "2 files, 4 channels" in said("run", "w.yaml", code=1)
 
