@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mediaconv.draw.scene.cells import Look, box_corners, draw_cell
+from mediaconv.draw.panels.cells import Look, box_corners, draw_cell
 from mediaconv.draw.scene.figure import Figure
 from mediaconv.draw.scene.scene import Scene
 

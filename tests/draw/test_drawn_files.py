@@ -15,7 +15,7 @@ from PIL import Image, ImageSequence
 from mediaconv.draw.animate.animation import FORMATS, animate
 from mediaconv.draw.animate.gallery import GALLERY, gallery, gallery_animation
 from mediaconv.draw.animate.made_layers import demo_input, demo_layer
-from mediaconv.draw.scene.cells import LEGEND
+from mediaconv.draw.panels.cells import LEGEND
 from mediaconv.draw.scene.palette import LIGHT, rgb
 from mediaconv.draw.scene.scene import Polygon
 from mediaconv.errors import UsageError, WriteError

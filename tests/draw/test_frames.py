@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from mediaconv import nn as layers
 from mediaconv.draw.animate.animation import animate
-from mediaconv.draw.animate.frames import Order, order_of, sliding
 from mediaconv.draw.animate.made_layers import demo_input, demo_layer, demo_lengths
-from mediaconv.draw.scene.describe import describe
+from mediaconv.draw.panels.describe import describe
+from mediaconv.draw.sliding.frames import Order, order_of, sliding
 from mediaconv.errors import UsageError
 
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}

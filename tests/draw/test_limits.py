@@ -8,9 +8,9 @@ import soundfile
 import torch
 
 from mediaconv.draw.animate.animation import animate
-from mediaconv.draw.animate.frames import sliding
 from mediaconv.draw.animate.made_layers import demo_input, demo_layer, demo_lengths
 from mediaconv.draw.inspect import inspect_config
+from mediaconv.draw.sliding.frames import sliding
 from mediaconv.draw.subject import subject
 from mediaconv.errors import UsageError
 from tests.draw.test_inspect import settings

@@ -11,7 +11,7 @@ from mediaconv import nn as layers
 from mediaconv.draw.animate.animation import animate
 from mediaconv.draw.animate.gallery import GALLERY, gallery_animation
 from mediaconv.draw.animate.made_layers import LENGTHS, demo_input, demo_layer, standard_counterpart
-from mediaconv.draw.scene.cells import LEGEND
+from mediaconv.draw.panels.cells import LEGEND
 from mediaconv.draw.scene.palette import DARK, LIGHT, rgb
 from mediaconv.draw.scene.raster import rasterize
 from mediaconv.draw.scene.scene import Polygon

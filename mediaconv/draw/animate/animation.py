@@ -12,15 +12,15 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mediaconv.draw.animate.animation_page import page
-from mediaconv.draw.animate.frames import BUDGET, sliding
 from mediaconv.draw.animate.movie import gif, mp4
-from mediaconv.draw.scene.describe import describe
+from mediaconv.draw.panels.describe import describe
+from mediaconv.draw.panels.picture import Picture
 from mediaconv.draw.scene.palette import DARK, LIGHT
 from mediaconv.draw.scene.pdf import pdf
-from mediaconv.draw.scene.picture import Picture
 from mediaconv.draw.scene.raster import rasterize
 from mediaconv.draw.scene.scene import Scene
 from mediaconv.draw.scene.svg import svg
+from mediaconv.draw.sliding.frames import BUDGET, sliding
 from mediaconv.errors import UsageError
 from mediaconv.filesystem import write_made
 from mediaconv.web.page import notebook_frame

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mediaconv.config import RunConfig
 from mediaconv.draw.animate.animation import Animation, animate
 from mediaconv.draw.animate.made_layers import LENGTHS, demo_input
-from mediaconv.draw.animate.part import MOST
+from mediaconv.draw.sliding.part import MOST
 from mediaconv.draw.subject import Subject, input_of, layer_named, subject
 
 

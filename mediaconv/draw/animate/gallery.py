@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mediaconv.draw.animate.animation import Animation, animate
-from mediaconv.draw.animate.frames import BUDGET
 from mediaconv.draw.animate.made_layers import LENGTHS, demo_input, demo_layer
+from mediaconv.draw.sliding.frames import BUDGET
 from mediaconv.filesystem import check_made
 
 GALLERY: dict[str, dict] = {

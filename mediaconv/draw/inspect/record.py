@@ -22,7 +22,7 @@ from mediaconv.draw.inspect.kernel_maps import Kernels, is_convolution, kernels_
 from mediaconv.draw.inspect.sheets import Sheet, curve_sheet, picture_sheet, shrink
 from mediaconv.draw.inspect.stats import Stats, measure
 from mediaconv.draw.inspect.sums import Kept, Sums, plan_sums, take_apart
-from mediaconv.draw.scene.describe import describe
+from mediaconv.draw.panels.describe import describe
 from mediaconv.errors import UsageError
 from mediaconv.nn.layers.containers import MERGES
 from mediaconv.nn.summary.sliding import slides

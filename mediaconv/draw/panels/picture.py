@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mediaconv.draw.animate.frames import BUDGET, Sliding
-from mediaconv.draw.scene.cells import LEGEND, Moment, draw_key
-from mediaconv.draw.scene.describe import describe
-from mediaconv.draw.scene.panel1d import Panel1d
-from mediaconv.draw.scene.panel2d import Panel2d
-from mediaconv.draw.scene.panel3d import Panel3d
+from mediaconv.draw.panels.cells import LEGEND, Moment, draw_key
+from mediaconv.draw.panels.describe import describe
+from mediaconv.draw.panels.panel1d import Panel1d
+from mediaconv.draw.panels.panel2d import Panel2d
+from mediaconv.draw.panels.panel3d import Panel3d
 from mediaconv.draw.scene.scene import Scene, text_width, wrapped
+from mediaconv.draw.sliding.frames import BUDGET, Sliding
 
 _MARGIN = 24.0
 _GAP = 40.0

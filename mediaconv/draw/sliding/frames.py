@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mediaconv.draw.animate.part import drawn_channels, drawn_part
+from mediaconv.draw.sliding.part import drawn_channels, drawn_part
 from mediaconv.errors import UsageError
 from mediaconv.nn.copying import copy_module
 from mediaconv.nn.summary.sliding import (

@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from mediaconv.draw.animate.frames import Position, Sliding
-from mediaconv.draw.scene.cells import (
+from mediaconv.draw.panels.cells import (
     Moment,
     box_corners,
     draw_cell,
@@ -16,8 +15,9 @@ from mediaconv.draw.scene.cells import (
     offsets,
     widest,
 )
-from mediaconv.draw.scene.products import draw_captions, draw_grids, grids_of, partial_sums, plane_taps
+from mediaconv.draw.panels.products import draw_captions, draw_grids, grids_of, partial_sums, plane_taps
 from mediaconv.draw.scene.scene import Scene, text_width
+from mediaconv.draw.sliding.frames import Position, Sliding
 
 _SIDE = 300.0
 _CELL = (22.0, 42.0)

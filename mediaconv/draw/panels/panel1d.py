@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mediaconv.draw.animate.frames import Sliding, Step
-from mediaconv.draw.scene.cells import (
+from mediaconv.draw.panels.cells import (
     Moment,
     box_corners,
     draw_cell,
@@ -15,8 +14,9 @@ from mediaconv.draw.scene.cells import (
     offsets,
     widest,
 )
-from mediaconv.draw.scene.products import terms, weight_look
+from mediaconv.draw.panels.products import terms, weight_look
 from mediaconv.draw.scene.scene import Scene, text_width, wrapped
+from mediaconv.draw.sliding.frames import Sliding, Step
 
 _LABEL = 92.0
 _WIDTH = 900.0

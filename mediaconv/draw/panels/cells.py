@@ -9,8 +9,8 @@ from functools import cached_property
 
 import numpy as np
 
-from mediaconv.draw.animate.frames import Position, Sliding, Step, Tap
 from mediaconv.draw.scene.scene import Point, Scene, number, text_width
+from mediaconv.draw.sliding.frames import Position, Sliding, Step, Tap
 
 LEGEND = {
     "input": "input",

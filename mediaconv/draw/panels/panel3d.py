@@ -6,10 +6,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from mediaconv.draw.animate.frames import Position, Sliding
-from mediaconv.draw.scene.cells import Moment, draw_cell, extent, fitting, offsets, widest
-from mediaconv.draw.scene.products import draw_captions, draw_grids, grids_of, partial_sums, plane_taps
+from mediaconv.draw.panels.cells import Moment, draw_cell, extent, fitting, offsets, widest
+from mediaconv.draw.panels.products import draw_captions, draw_grids, grids_of, partial_sums, plane_taps
 from mediaconv.draw.scene.scene import Point, Scene, text_width
+from mediaconv.draw.sliding.frames import Position, Sliding
 
 _CELL_WIDTH = (33.0, 42.0)
 _ROW = (-9.0, 18.0)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-from mediaconv.draw.animate.frames import Sliding, Tap
-from mediaconv.draw.scene.cells import Look, Moment, box_corners, draw_cell, tap_role, widest
+from mediaconv.draw.panels.cells import Look, Moment, box_corners, draw_cell, tap_role, widest
 from mediaconv.draw.scene.scene import Scene, number
+from mediaconv.draw.sliding.frames import Sliding, Tap
 
 _LARGEST = 9
 """Kernels wider or higher than this have no grids: only their sum is written."""
