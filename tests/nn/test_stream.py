@@ -282,3 +282,33 @@ def test_memory_depends_on_the_window_not_on_the_length() -> None:
         s.push(torch.ones(1, 2, 4))
         sizes.add(sum(t.numel() for t in s.state_dict().values()))
     assert len(sizes) <= 3
+
+
+class Threads(Pointwise, tn.Module):
+    """Notes the threads that torch may use."""
+
+    def __init__(self, seen: list[int]) -> None:
+        super().__init__()
+        self._seen = seen
+
+    def forward(self, x: Tensor) -> Tensor:
+        self._seen.append(torch.get_num_threads())
+        return x
+
+
+def test_a_short_chunk_of_sound_stays_on_one_thread() -> None:
+    seen: list[int] = []
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        failing = Failing()
+        s = nn.stream(nn.Sequential(Threads(seen), nn.CausalConv1d(8, 8, 3), failing))
+        s.push(torch.zeros(1, 8, 64))
+        s.push(torch.zeros(1, 8, 50_000))
+        failing.fails = True
+        with pytest.raises(KeyboardInterrupt):
+            s.push(torch.zeros(1, 8, 64))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1, 2, 1]

@@ -123,8 +123,13 @@ def column_conv1d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, d
     """
     n, c, _ = x.shape
     k = weight.shape[2]
-    taps = x.unfold(2, (k - 1) * dilation + 1, stride)[..., ::dilation]
-    columns = taps.transpose(2, 3).reshape(n, c * k, -1)
+    if _is_recorded(x):
+        columns = x.unfold(2, (k - 1) * dilation + 1, stride)[..., ::dilation].transpose(2, 3)
+    else:  # the same view in one call
+        count = (x.shape[2] - (k - 1) * dilation - 1) // stride + 1
+        item, channel, sample = x.stride()
+        columns = x.as_strided((n, c, k, count), (item, channel, sample * dilation, sample * stride))
+    columns = columns.reshape(n, c * k, -1)
     flat = weight.flatten(1)
     if bias is None:
         return torch.matmul(flat, columns)

@@ -20,6 +20,9 @@ from mediaconv.nn.streaming.protocol import count_axes, output_channels, step
 from mediaconv.nn.streaming.state import State
 from mediaconv.nn.summary.dependence import check_eval, geometry, streams
 
+FEW_PRODUCTS = 1 << 21
+"""Products of a layer of sound that one thread adds up in less time than it takes to wake another."""
+
 
 class Stream:
     """A module running over one input, chunk by chunk. Made by `stream`.
@@ -35,6 +38,8 @@ class Stream:
         self._axes = count_axes(self.module)
         check_eval(self.module)
         self.axis = axis
+        weights = (m.weight for m in self.module.modules() if isinstance(m, nn.Conv1d))
+        self._products = max((weight.numel() for weight in weights), default=0)
         self._held: State | None = self._fresh()
 
     @property
@@ -165,6 +170,22 @@ class Stream:
         return State([fresh_group(self.module, self.axis)], received=0, emitted=0, flushed=0, groups=1)
 
     def _step(self, x: Tensor, *, last: bool) -> Tensor:
+        threads = self._threads_to_leave(x) if not last else 1
+        if threads == 1:
+            return self._advanced(x, last=last)
+        torch.set_num_threads(1)
+        try:
+            return self._advanced(x, last=last)
+        finally:
+            torch.set_num_threads(threads)
+
+    def _threads_to_leave(self, x: Tensor) -> int:
+        """Torch's threads where a chunk of sound is too short to be shared among them, else 1."""
+        if not self._products or x.ndim != 3 or not x.is_cpu or torch.compiler.is_compiling():
+            return 1
+        return torch.get_num_threads() if x.shape[0] * x.shape[2] * self._products <= FEW_PRODUCTS else 1
+
+    def _advanced(self, x: Tensor, *, last: bool) -> Tensor:
         state, dim = self._state, self.axis + 2
         self._held = None  # until all is done: a layer that raises is a chunk apart from the others
         if state.tensors.get("like") is None:
