@@ -107,8 +107,10 @@ unit: $(TESTING) ## the quick tests of pure code in under a minute, or of one ro
 	  -n 2 --dist loadfile $(wildcard $(addprefix tests/,$(ROOM))) $(PYTEST_ARGS)
 
 .PHONY: torture
-torture: $(TESTING) ## kills runs at random moments, a hundred times for each kind of media; lets disks fail
+torture: $(TESTING) ## kills runs at random moments, a hundred times for each kind of media; lets disks fail; reads 100,000 mutants
 	MEDIACONV_TORTURE=100 $(BIN)/python -m pytest tests/run -k "torture or faults" -o timeout=0 $(PYTEST_ARGS)
+	MEDIACONV_MUTANTS=100000 MEDIACONV_MUTANTS_FROM=$$RANDOM$$RANDOM \
+	  $(BIN)/python -m pytest tests/mutation -o timeout=0 $(PYTEST_ARGS)
 
 .PHONY: models
 models: $(TESTING) ## captures published models, all of them, and writes docs/reference/models.md

@@ -27,6 +27,7 @@ from mediaconv.cli.receptive import receptive
 from mediaconv.cli.run import run
 from mediaconv.cli.status import status
 from mediaconv.cli.trace import trace
+from mediaconv.standard_streams import open_streams, quiet_libraries
 
 app = typer.Typer(
     name="mediaconv",
@@ -81,7 +82,9 @@ app.add_typer(demo, name="demo")
 
 def main() -> None:
     """The `mediaconv` program."""
-    _open_streams()
+    open_streams()
+    if "--debug" not in sys.argv:
+        quiet_libraries()
     try:
         app()
     except KeyboardInterrupt:
@@ -92,17 +95,6 @@ def main() -> None:
         raise
     finally:
         gc.freeze()  # leaving collects twice: torch's million objects go anyway
-
-
-def _open_streams() -> None:
-    """Streams that were closed (`>&-`, `2>&-`) lead nowhere: no file may take their place."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_RDWR), number)
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
 def _leave_at_once() -> None:

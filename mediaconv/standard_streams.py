@@ -1,0 +1,34 @@
+"""The program's standard streams: closed ones lead nowhere, and stderr is the program's alone.
+
+C libraries write warnings of their own to descriptor 2 (mpg123 about an MP3's headers, libtiff about tags), which tell
+a user nothing and may repeat what a file says. What matters of them comes back as an error of ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+
+def open_streams() -> None:
+    """Streams that were closed (`>&-`, `2>&-`) lead nowhere: no file may take their place."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
+def quiet_libraries() -> None:
+    """Let descriptor 2 lead nowhere, for child processes too; `sys.stderr` goes on where it went."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
+        own = os.dup(2)  # not inherited by child processes
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        encoding = sys.stderr.encoding
+        sys.stderr = os.fdopen(own, "w", buffering=1, encoding=encoding, errors="backslashreplace")
