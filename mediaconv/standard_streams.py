@@ -1,12 +1,13 @@
 """The program's standard streams: closed ones lead nowhere, and stderr is the program's alone.
 
-C libraries write warnings of their own to descriptor 2 (mpg123 about an MP3's headers, libtiff about tags), which tell
-a user nothing and may repeat what a file says. What matters of them comes back as an error of ours.
+C libraries write warnings of their own to descriptor 2 (mpg123 about an MP3's headers, libtiff about tags),
+which tell a user nothing and may repeat what a file says. What matters comes back as an error of ours.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 
@@ -30,5 +31,8 @@ def quiet_libraries() -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 2)
         os.close(nowhere)
+        raw = os.fdopen(own, "wb", buffering=0)  # what cannot be written is not kept for later
         encoding = sys.stderr.encoding
-        sys.stderr = os.fdopen(own, "w", buffering=1, encoding=encoding, errors="backslashreplace")
+        sys.stderr = io.TextIOWrapper(
+            raw, encoding, "backslashreplace", line_buffering=True, write_through=True
+        )  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mediaconv.cli.options import DebugOption, OverwriteOption, SetOption
+from mediaconv.cli.options import DebugOption, OverwriteOption, SetOption, tell
 
 if TYPE_CHECKING:
     from mediaconv.draw.animate.animation import Animation
@@ -145,7 +145,7 @@ def animate(
         overrides = [*(set or []), *([] if causal is None else [f"causal={_mode(causal)}"])]
         made = _of_config(str(config), overrides, layer, input, beside, options)
     made.save(output, step=step, overwrite=overwrite)
-    print(f"{output}: {len(made)} frame{'s' * (len(made) != 1)}, {made.label}")
+    tell(f"{output}: {len(made)} frame{'s' * (len(made) != 1)}, {made.label}")
 
 
 def _refuse_others(context: typer.Context, subject: str) -> None:
@@ -169,7 +169,7 @@ def _gallery(folder: str, frames: int | None, overwrite: bool) -> None:
     from mediaconv.draw.animate.gallery import gallery
 
     options = {} if frames is None else {"frames": frames}
-    gallery(folder, **options, overwrite=overwrite, progress=lambda path: print(path))
+    gallery(folder, **options, overwrite=overwrite, progress=lambda path: tell(str(path)))
 
 
 def _of_kind(

@@ -16,6 +16,7 @@ from mediaconv.cli.options import (
     OutputOption,
     QuietOption,
     SetOption,
+    telling,
 )
 
 
@@ -57,23 +58,23 @@ def compare(
     console = Console(quiet=quiet or json)
 
     def observe(comparison: Comparison, row: Mapping[str, Any]) -> None:
-        if "reason" in row:
-            Console(stderr=True).print(
-                f"{row['input']}: {row['stage']}: {row['reason']}", markup=False, soft_wrap=True
-            )
-            return
-        if row["channels"]:
-            console.print(terminal_table(row["input"], row["channels"], comparison.columns))
-        if row["mismatch"]:
-            console.print(f"{row['input']}: {row['mismatch']}", markup=False, soft_wrap=True)
+        with telling():
+            if "reason" in row:
+                reason = f"{row['input']}: {row['stage']}: {row['reason']}"
+                Console(stderr=True).print(reason, markup=False, soft_wrap=True)
+                return
+            if row["channels"]:
+                console.print(terminal_table(row["input"], row["channels"], comparison.columns))
+            if row["mismatch"]:
+                console.print(f"{row['input']}: {row['mismatch']}", markup=False, soft_wrap=True)
 
     result = run_comparison(first, second, observe=observe)
-    for side in result.sides:
-        console.print(
-            f"{side['label']}: {side['verdict']} ({side['facts'][0]})", markup=False, highlight=False
-        )
-    if json:
-        print(dumps(result.as_json()))
-    if result.report is not None:
-        console.print(f"report: {result.report}", markup=False, highlight=False, soft_wrap=True)
+    with telling():
+        for side in result.sides:
+            text = f"{side['label']}: {side['verdict']} ({side['facts'][0]})"
+            console.print(text, markup=False, highlight=False)
+        if json:
+            print(dumps(result.as_json()))
+        if result.report is not None:
+            console.print(f"report: {result.report}", markup=False, highlight=False, soft_wrap=True)
     return result.exit_code

@@ -15,6 +15,7 @@ from mediaconv.cli.options import (
     QuietOption,
     SetOption,
     causal_override,
+    telling,
 )
 
 
@@ -81,9 +82,10 @@ def inspect(
         return
     flags = sum(len({flag.channel for flag in node.stats.flags}) for node in inspection.nodes)
     layers = len(inspection.nodes) - 1
-    print(
-        f"{', '.join(written)}: {layers} layer{'s' * (layers != 1)}, "
-        f"{flags} channel{'s' * (flags != 1)} pointed out"
-    )
-    for note in inspection.notes:
-        print(f"note: {note}")
+    with telling():
+        print(
+            f"{', '.join(written)}: {layers} layer{'s' * (layers != 1)}, "
+            f"{flags} channel{'s' * (flags != 1)} pointed out"
+        )
+        for note in inspection.notes:
+            print(f"note: {note}")

@@ -21,7 +21,7 @@ from mediaconv.cli.info import info
 from mediaconv.cli.init import init
 from mediaconv.cli.inspect import inspect
 from mediaconv.cli.kernels import kernels
-from mediaconv.cli.options import INTERRUPTED, DebugOption, ending
+from mediaconv.cli.options import INTERRUPTED, DebugOption, drop_output, ending
 from mediaconv.cli.prove import prove
 from mediaconv.cli.receptive import receptive
 from mediaconv.cli.run import run
@@ -89,6 +89,11 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         _leave_at_once()
+    except OSError as error:  # of printing the help
+        drop_output()
+        if not isinstance(error, BrokenPipeError):
+            print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)
+        sys.exit(1)
     except SystemExit as done:
         if done.code == INTERRUPTED:
             _leave_at_once()

@@ -8,7 +8,7 @@ import functools
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Annotated
 
@@ -118,9 +118,20 @@ def drop_output() -> None:
 
 def tell(text: str) -> None:
     """Print the summary of work that is done; where that fails, the exit code tells."""
+    with telling():
+        print(text)
+
+
+@contextlib.contextmanager
+def telling() -> Iterator[None]:
+    """For printing about work that goes on or is done: where that fails, the exit code tells of the work."""
     try:
-        print(text, flush=True)
+        yield
+        sys.stdout.flush()
     except OSError as error:
         drop_output()
-        with contextlib.suppress(OSError, ValueError):
-            print(f"note: the summary cannot be written: {error.strerror}", file=sys.stderr)
+        if not isinstance(error, BrokenPipeError):
+            with contextlib.suppress(OSError, ValueError):
+                print(f"note: what is told cannot be written: {error.strerror}", file=sys.stderr)
+    except SystemExit:  # by which rich's console leaves where a reader has left
+        drop_output()

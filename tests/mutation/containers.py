@@ -1,4 +1,4 @@
-"""The parts that a container is made of, so that mutation hits its structure: chunks, boxes, pages, entries."""
+"""The parts that a container is made of (chunks, boxes, pages, entries), so that mutation hits them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def parts_of(data: bytes) -> list[Part]:
 
 
 def repaired(data: bytes) -> bytes:
-    """With the checksums of PNG chunks and Ogg pages made right, so that a decoder goes on to what they hold."""
+    """With right checksums of PNG chunks and Ogg pages, so that a decoder goes on to what they hold."""
     if data.startswith(PNG):
         made = bytearray(data)
         for start, end in _png(data):
@@ -96,7 +96,7 @@ def _tiff(data: bytes) -> Iterator[Part]:
 
 def _ogg(data: bytes) -> Iterator[Part]:
     offset = data.find(b"OggS")
-    while 0 <= offset and offset + 27 <= len(data):
+    while offset >= 0 and offset + 27 <= len(data):
         segments = data[offset + 27 : offset + 27 + data[offset + 26]]
         end = min(len(data), offset + 27 + len(segments) + sum(segments))
         yield offset, end

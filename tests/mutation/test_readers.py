@@ -1,4 +1,4 @@
-"""Mutants of every format: each is read or refused in a line; nothing hangs, crashes, grows or is left behind.
+"""Mutants of every format: each is read or refused in a line; none hangs, crashes, grows or leaves a file.
 
 Two thousand by default; MEDIACONV_MUTANTS=100000 (`make torture`) makes as many, from another seed with
 MEDIACONV_MUTANTS_FROM. A case is told by its number, and made again by `mutant_of`.
@@ -40,7 +40,7 @@ def test_mutants_are_read_or_refused(tmp_path: Path) -> None:
 
 
 def run(samples: Path, folder: Path, first: int, end: int) -> list[str]:
-    """What was wrong with every second case from `first` on; a process that dies of one goes on with the next."""
+    """What was wrong with every second case from `first` on; after one that ends the process the next."""
     found: list[str] = []
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     while first < end:

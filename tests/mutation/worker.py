@@ -1,7 +1,7 @@
 """Reads mutants, one after the other, in a process that may die of one: `python -m tests.mutation.worker`.
 
-Arguments: the samples' folder, a folder of its own, the first case, the end, the step. Before each case it prints its
-number, and afterwards a line for what was wrong. A case that takes too long ends the process by a signal.
+Arguments: the samples' folder, a folder of its own, the first case, the end, the step. Before each case it
+prints its number, and then a line for what was wrong. One that takes too long ends the process by a signal.
 """
 
 from __future__ import annotations

@@ -34,6 +34,33 @@ def test_the_exit_code_is_that_of_the_work(redirected: str, tmp_path: Path) -> N
     assert sorted(row["status"] for row in rows(tmp_path / "out").values()) == ["done"]
 
 
+@pytest.mark.parametrize("redirected", [">&-", ">/dev/full", "2>/dev/full", "| head -c 1"])
+@pytest.mark.parametrize(
+    ("words", "code", "made"),
+    [
+        ("compare {}", 0, "out-compare/compare.json"),
+        ("animate --kind conv1d --size 4 -o x.svg", 0, "x.svg"),
+        ("validate {}", None, None),
+        ("--help", None, None),
+    ],
+)
+def test_other_commands_go_on_or_say_so(
+    words: str, code: int | None, made: str | None, redirected: str, tmp_path: Path
+) -> None:
+    images(tmp_path / "in", 1)
+    config = write_config(tmp_path / "c.yaml", tmp_path / "in", tmp_path / "out")
+    command = f"'{sys.executable}' -m mediaconv.cli.main {words.format(config)} {redirected}"
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    # what a command prints is all that it makes: then it fails where that goes nowhere
+    prints = redirected in (">/dev/full", "| head -c 1")
+    assert done.returncode in ((0, 1) if code is None and prints else (0,)), done.stderr
+    assert not any(word in done.stderr for word in ("Traceback", "Exception ignored", "defect"))
+    assert made is None or (tmp_path / made).stat().st_size
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [
