@@ -13,9 +13,11 @@ from mediaconv.cli.options import (
     DebugOption,
     InputOption,
     JsonOption,
+    ModelOption,
     OutputOption,
     QuietOption,
     SetOption,
+    model_override,
     telling,
 )
 
@@ -31,6 +33,7 @@ def compare(
     input: InputOption = None,
     output: OutputOption = None,
     set: SetOption = None,
+    model: ModelOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
     debug: DebugOption = False,
@@ -44,7 +47,7 @@ def compare(
 
     from mediaconv.config import load_config
 
-    overrides = set or []
+    overrides = [*model_override(model), *(set or [])]
     first = load_config(Path(config), overrides=overrides, input=input, output=output)
     first = first.model_copy(update={"output": output or f"{first.output.rstrip('/')}-compare"})
     second = (

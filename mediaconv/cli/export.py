@@ -12,9 +12,11 @@ from mediaconv.cli.options import (
     ConfigArgument,
     DebugOption,
     JsonOption,
+    ModelOption,
     OverwriteOption,
     SetOption,
     causal_override,
+    model_override,
 )
 
 
@@ -41,6 +43,7 @@ def export(
     json: JsonOption = False,
     causal: CausalOption = None,
     set: SetOption = None,
+    model: ModelOption = None,
     debug: DebugOption = False,
 ) -> None:
     """Write the stack's streaming step as one function: a chunk and the state in, outputs and the state out.
@@ -56,7 +59,7 @@ def export(
 
     if chunk is None and not whole:
         raise UsageError("chunk: give --chunk, the steps (samples, rows or frames) that every call takes")
-    overrides = [*(set or []), *causal_override(causal)]
+    overrides = [*model_override(model), *(set or []), *causal_override(causal)]
     loaded = load_stack_only(Path(config), overrides=overrides, input=None if input is None else str(input))
     options = ExportOptions(chunk or 16, size, input, whole, normalize, overwrite)
     with placing(loaded):

@@ -11,10 +11,12 @@ from mediaconv.cli.options import (
     CausalOption,
     ConfigArgument,
     DebugOption,
+    ModelOption,
     OverwriteOption,
     QuietOption,
     SetOption,
     causal_override,
+    model_override,
     telling,
 )
 
@@ -40,6 +42,7 @@ def inspect(
     overwrite: OverwriteOption = False,
     causal: CausalOption = None,
     set: SetOption = None,
+    model: ModelOption = None,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -55,7 +58,7 @@ def inspect(
     page = Path(output or "inspect.html") if output is not None or png is None else None
     if page is not None:
         check_made(page, overwrite=overwrite)
-    overrides = [*(set or []), *causal_override(causal)]
+    overrides = [*model_override(model), *(set or []), *causal_override(causal)]
     checked = load_stack_only(Path(config), overrides=overrides, input=input[0] if input else None)
     from mediaconv.draw.inspect import inspect_config
     from mediaconv.pipeline import find

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import json
 import os
 import sys
 import traceback
@@ -34,6 +35,15 @@ SetOption = Annotated[
 CausalOption = Annotated[
     bool | None, typer.Option("--causal/--no-causal", help="replaces `causal` of the file by true or false")
 ]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="FILE",
+        help="a model in place of `stack`: FILE.onnx, FILE.pt2, an installed name, or FILE.py:FUNCTION, "
+        "which is run: name only what you trust",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON document for programs")]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="replace a file that this program did not make, too")
@@ -62,6 +72,15 @@ def debug_wanted() -> bool:
 DebugOption = Annotated[
     bool, typer.Option("--debug", help="show tracebacks of errors", is_eager=True, callback=_remember)
 ]
+
+
+def model_override(model: str | None) -> list[str]:
+    """What `--model` replaces, as `--set` takes it. Code that is named here may be run."""
+    if model is None:
+        return []
+    from mediaconv.model_files.typed_code import trust
+
+    return [f"stack=[{{model: {json.dumps({'file': trust(model)})}}}]"]
 
 
 def ending(command: Callable[..., int | None]) -> Callable[..., None]:

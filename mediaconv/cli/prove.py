@@ -13,10 +13,12 @@ from mediaconv.cli.options import (
     DebugOption,
     InputOption,
     JsonOption,
+    ModelOption,
     OutputOption,
     QuietOption,
     SetOption,
     causal_override,
+    model_override,
 )
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ def prove(
     output: OutputOption = None,
     causal: CausalOption = None,
     set: SetOption = None,
+    model: ModelOption = None,
     files: Annotated[bool, typer.Option("--files/--no-files", help="also from file to file")] = True,
     seconds: Annotated[
         float, typer.Option(min=0, max=86400, help="try inputs of growing length for so long")
@@ -46,7 +49,7 @@ def prove(
     """
     from mediaconv.config import load_config
 
-    overrides = [*(set or []), *causal_override(causal)]
+    overrides = [*model_override(model), *(set or []), *causal_override(causal)]
     resolved = load_config(Path(config), overrides=overrides, input=input, output=output, refuse_leaks=False)
     from mediaconv.compare.prove.verdict import Verdict
     from mediaconv.front import prove as prove_config

@@ -13,9 +13,11 @@ from mediaconv.cli.options import (
     ConfigArgument,
     DebugOption,
     JsonOption,
+    ModelOption,
     OverwriteOption,
     SetOption,
     causal_override,
+    model_override,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ def receptive(
     json: JsonOption = False,
     causal: CausalOption = None,
     set: SetOption = None,
+    model: ModelOption = None,
     debug: DebugOption = False,
 ) -> None:
     """Measure the receptive field by gradient, beside the formula's numbers; more than these is an error."""
@@ -42,7 +45,9 @@ def receptive(
 
     if output is not None:
         check_made(Path(output), overwrite=overwrite)
-    loaded = load_stack_only(Path(config), overrides=[*(set or []), *causal_override(causal)])
+    loaded = load_stack_only(
+        Path(config), overrides=[*model_override(model), *(set or []), *causal_override(causal)]
+    )
     from mediaconv.draw.receptive.cone import cone_scene
     from mediaconv.draw.scene.figure import Figure
     from mediaconv.draw.subject import subject

@@ -14,11 +14,13 @@ from mediaconv.cli.options import (
     DebugOption,
     InputOption,
     JsonOption,
+    ModelOption,
     OutputOption,
     QuietOption,
     SetOption,
     causal_override,
     debug_wanted,
+    model_override,
     tell,
 )
 
@@ -36,6 +38,7 @@ def run(
     input: InputOption = None,
     output: OutputOption = None,
     set: SetOption = None,
+    model: ModelOption = None,
     include: Annotated[
         list[str] | None, typer.Option(metavar="PATTERN", help="only inputs that match; may be repeated")
     ] = None,
@@ -101,7 +104,12 @@ def run(
         "max_failures": max_failures,
     }
     options = {key: value for key, value in stated.items() if value is not None}
-    overrides = [*(set or []), *causal_override(causal), *(["write.plots=true"] if plots else [])]
+    overrides = [
+        *model_override(model),
+        *(set or []),
+        *causal_override(causal),
+        *(["write.plots=true"] if plots else []),
+    ]
     resolved = _resolved(config, overrides, options, input, output)
 
     from mediaconv.front import run as run_folder

@@ -13,8 +13,10 @@ from mediaconv.cli.options import (
     ConfigArgument,
     DebugOption,
     JsonOption,
+    ModelOption,
     SetOption,
     causal_override,
+    model_override,
 )
 
 
@@ -34,6 +36,7 @@ def trace(
     wide: Annotated[bool, typer.Option("--wide", help="every column, however wide the terminal is")] = False,
     causal: CausalOption = None,
     set: SetOption = None,
+    model: ModelOption = None,
     debug: DebugOption = False,
 ) -> None:
     """Show every layer: shapes, parameters, multiply-adds, receptive field, latency, memory."""
@@ -42,7 +45,7 @@ def trace(
     from mediaconv.guide.stack_only import load_stack_only
 
     sizes = None if shape is None else _sizes(shape)
-    overrides = [*(set or []), *causal_override(causal)]
+    overrides = [*model_override(model), *(set or []), *causal_override(causal)]
     axes = None if sizes is None else len(sizes) - 1
     loaded = load_stack_only(Path(config), overrides=overrides, input=input, axes=axes)
     from mediaconv.front import trace as traced

@@ -92,5 +92,14 @@ def _standard(value: Any) -> Any:
 def _causal(value: Any) -> Any:
     """A part of a stack with every layer causal: by its own key, or by the file's where it says false."""
     if isinstance(value, dict):
-        return {k: _causal(v) for k, v in value.items() if k != "causal" or v not in (False, None)}
+        return {
+            k: _causal_model(v) if k == "model" else _causal(v)
+            for k, v in value.items()
+            if k != "causal" or v not in (False, None)
+        }
     return [_causal(item) for item in value] if isinstance(value, list) else value
+
+
+def _causal_model(value: Any) -> Any:
+    """A model's layer as its causal twin: the file's `causal` moves no window of a trained model."""
+    return {**(value if isinstance(value, dict) else {"file": value}), "causal": True}

@@ -58,7 +58,8 @@ def subject(
     if channels is not None and channels < 1:
         raise UsageError(f"channels: got {channels}, expected an integer >= 1")
     if input is None:
-        count = pipeline.typical_input().channels if channels is None else channels
+        stated = getattr(config.stack[0], "in_channels", None)
+        count = channels or stated or pipeline.typical_input().channels
         stack = build_stack(config, pipeline, channels=count, rate_hz=float(_RATE_HZ))
         return Subject(config, pipeline, stack, count)
     with pipeline.open(input, config.read, config.limits) as source:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from mediaconv.config.problems import Problem, wrong
 from mediaconv.config.validation_context import ValidationContext
-from mediaconv.config.values import Rule, path, text
+from mediaconv.config.values import Rule, number, path, text
 from mediaconv.errors import UsageError
 from mediaconv.layers.layer_spec import BuildContext, LayerSpec
 from mediaconv.layers.registry import register
@@ -32,6 +32,12 @@ def _check_options(value: Any, context: ValidationContext | None) -> dict[str, A
 def _check_output(value: Any, context: ValidationContext | None) -> str | int:
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         raise wrong(value, "the name of an output, or its number")
+    return value
+
+
+def _check_causal(value: Any, context: ValidationContext | None) -> bool:
+    if not isinstance(value, bool):
+        raise wrong(value, "true or false")
     return value
 
 
@@ -60,6 +66,16 @@ class Model(LayerSpec):
         "image model over the frames of a film; '1 (t c) h w' feeds several frames as channels",
     )
 
+    rate: Annotated[float, number(above=0)] | None = Field(
+        default=None,
+        description="samples or frames a second that the model was made for: another rate is refused",
+    )
+    causal: Annotated[bool, Rule(_check_causal, {"type": "boolean"})] = Field(
+        default=False,
+        description="true: the model's causal twin, every window along the stream axis moved into the past, "
+        "with the same weights",
+    )
+
     def problems(self, context: ValidationContext) -> list[Problem]:
         if self.axes is None or not context.axes:
             return []
@@ -77,6 +93,22 @@ class Model(LayerSpec):
         from mediaconv.model_files.open_model import is_file
 
         return ("file",) if is_file(self.file) else ()
+
+    def set_weights(self, module: nn.Module, *, name: str, seed: int, rate_hz: float | None) -> None:
+        """Check the input's rate; the weights are the model's own. Raises UsageError."""
+        if self.rate is not None and rate_hz is not None and abs(rate_hz - self.rate) > 1e-6 * self.rate:
+            raise UsageError(
+                f"got {rate_hz:g} steps a second, but {self.file} takes {self.rate:g}: resample the sound by "
+                f"read: {{sample_rate: {self.rate:g}}}, or the film before"
+            )
+
+    @property
+    def in_channels(self) -> int | None:
+        """Channels that the file states, or a first convolution has; None where neither tells."""
+        from mediaconv.model_files.open_model import channels_of
+
+        axes = (self.axes or "n c").split()
+        return channels_of(self.file, axes.index("c") if "c" in axes else None)
 
     def files(self) -> list[Path]:
         """Files that the layer's outputs follow from."""
@@ -103,7 +135,7 @@ class Model(LayerSpec):
         if context.file.causal and latency:
             raise ValueError(
                 f"{self.file} reads {latency} steps ahead, which causal {context.file.causal.mode} forbids; "
-                "set causal: false"
+                "set causal: false, or causal: true on the layer for its causal twin"
             )
         check_length = getattr(captured, "check_length", None)
         if check_length is not None and context.signal.total is not None:
@@ -145,7 +177,7 @@ class Model(LayerSpec):
             )
         window = self._window(context, pattern, declared)
         adapted = AdaptedModel(
-            model, pattern, letters, window=window, causal=bool(context.file.causal),
+            model, pattern, letters, window=window, causal=self.causal or bool(context.file.causal),
             output=None if onnx else self.output,
         )  # fmt: skip
         sizes = [_EXAMPLE_SIZES[context.dims][0], *self._across(context)]
@@ -155,7 +187,12 @@ class Model(LayerSpec):
         generator = torch.Generator().manual_seed(0)
         example = torch.randn(1, context.channels, *sizes, generator=generator)
         plain = pattern.order == ("n", "c", *letters) and self.output is None and window == 1
-        return to_streaming(model if plain else adapted, example=example)
+        module = model if plain else adapted
+        if self.causal:
+            from mediaconv.nn.graph.entry import streaming_graph
+
+            return streaming_graph(module, example, into_past=True)
+        return to_streaming(module, example=example)
 
     def _window(self, context: BuildContext, pattern: Any, declared: Any) -> int:
         """Frames in the model's channels. Raises ValueError where the channels do not fit."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mediaconv.errors import UsageError, nearest
+from mediaconv.model_files.typed_code import build_typed, code_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,7 +21,12 @@ _REFUSED = (".pt", ".pth", ".ts", ".torchscript", ".pkl", ".bin", ".ckpt", ".saf
 
 def is_file(name: str) -> bool:
     """Whether a model is named by a path, not by the name it is installed under."""
-    return Path(name).suffix.lower() in (*SUFFIXES, *_REFUSED) or "/" in name or "\\" in name
+    return (
+        code_of(name) is not None
+        or Path(name).suffix.lower() in (*SUFFIXES, *_REFUSED)
+        or "/" in name
+        or "\\" in name
+    )
 
 
 def entry_of(name: str) -> EntryPoint:
@@ -48,6 +55,8 @@ def open_model(
     """
     if not is_file(name):
         return _installed(name, dict(options or {}))
+    if code_of(name) is not None:
+        return build_typed(name, dict(options or {}))
     path = Path(name)
     suffix = path.suffix.lower()
     if options:
@@ -98,6 +107,9 @@ def files_of(name: str) -> list[Path]:
     """Files that a model's outputs follow from: its own, and the external data of an ONNX file."""
     if not is_file(name):
         return []
+    code = code_of(name)
+    if code is not None:
+        return [code[0]]
     path = Path(name)
     if path.suffix.lower() != ".onnx" or not path.is_file():
         return [path]
@@ -112,3 +124,20 @@ def origin_of(name: str) -> str:
         return ""
     entry = entry_of(name)
     return f"{entry.value} {entry.dist.name}-{entry.dist.version}" if entry.dist is not None else entry.value
+
+
+@lru_cache(maxsize=16)
+def channels_of(name: str, axis: int | None) -> int | None:
+    """Channels of a model's input: as its file states them along `axis`, or as its first convolution has."""
+    try:
+        module = open_model(name)
+    except (UsageError, ValueError):  # told of where the model is built
+        return None
+    shape = getattr(module, "input_shape", None)
+    if shape is not None:
+        return shape[axis] if axis is not None and axis < len(shape) else None
+    for layer in module.modules():
+        count = getattr(layer, "in_channels", None)
+        if isinstance(count, int):
+            return count
+    return None

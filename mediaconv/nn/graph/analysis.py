@@ -93,10 +93,24 @@ def rule(*operations: Any) -> Callable[[Rule], Rule]:
 
 
 class Analysis:
-    """One pass over a captured graph. causal: refuse what needs the whole input."""
+    """One pass over a captured graph. causal: refuse what needs the whole input.
 
-    def __init__(self, captured: Captured, shape: Sequence[int], axis: int, *, causal: bool = False) -> None:
-        self.captured, self.causal, self.stream_dim = captured, causal, axis + 2
+    into_past: every window along the stream is moved until it reads nothing that comes later (`into_past`).
+    """
+
+    def __init__(
+        self,
+        captured: Captured,
+        shape: Sequence[int],
+        axis: int,
+        *,
+        causal: bool = False,
+        into_past: bool = False,
+    ) -> None:
+        self.captured, self.causal, self.stream_dim = captured, causal or into_past, axis + 2
+        self.into_past = into_past
+        self.untrimmed: set[int] = set()
+        self.ahead: list[str] = []
         self.shape = shape
         sizes = captured.sizes
         symbol = sizes[self.stream_dim].symbol
@@ -472,6 +486,12 @@ class Analysis:
                 ]
             )
         assert y.node is not None
+        axis_map = GraphMap(y.node)
+        if self.into_past and axis_map.latency:
+            reasons = self.ahead or ["what reads ahead is no window: a slice, or what is put after the end"]
+            raise CaptureError(
+                [f"its causal twin would still read {axis_map.latency} steps ahead: {r}" for r in reasons]
+            )
         self._free(y.slot)
         return Program(
             self.steps,
@@ -482,7 +502,7 @@ class Analysis:
             self.constants,
             y.dims,
             y.dtype,
-            GraphMap(y.node),
+            axis_map,
             None if self.batch_symbol is not None else self.batch,
             list(dict.fromkeys(self.notes)),
         )

@@ -56,7 +56,7 @@ def agrees(module: nn.Module, example: Tensor, axis: int, size: int, *, needed: 
             streamed = run(module, x, ragged(size, example.shape[axis + 2]), axis)
         except ValueError as error:
             raise DiffersError([f"the capture fails for {size} steps: {error}"]) from error
-        compare(streamed, whole, f"{size} steps")
+        compare(streamed, whole, f"{size} steps", getattr(module, "coarsest", whole.dtype))
     return True
 
 
@@ -82,8 +82,8 @@ def ragged(length: int, example: int) -> Iterator[int]:
         i += 1
 
 
-def compare(ours: Tensor, whole: Tensor, what: str) -> None:
-    """Raise CaptureError where a stream differs from the whole."""
+def compare(ours: Tensor, whole: Tensor, what: str, dtype: torch.dtype) -> None:
+    """Raise CaptureError where a stream differs from the whole. dtype: the least precise of its values."""
     if ours.shape != whole.shape:
         raise DiffersError(
             [
@@ -96,7 +96,7 @@ def compare(ours: Tensor, whole: Tensor, what: str) -> None:
     same = (ours == whole) | (ours.isnan() & whole.isnan())
     error = float((ours - whole).abs().masked_fill(same, 0).max())
     scale = float(whole.masked_fill(~whole.isfinite(), 0).abs().max()) or 1.0
-    allowed = TOLERANCE.get(whole.dtype, 0.0)
+    allowed = TOLERANCE.get(dtype, 0.0)
     if not error <= allowed * scale:
         raise DiffersError(
             [

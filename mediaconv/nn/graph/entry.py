@@ -21,9 +21,11 @@ def streaming_graph(
     axis: int = 0,
     output: str | int | None = None,
     causal: bool = False,
+    into_past: bool = False,
 ) -> StreamingGraph:
     """A module as a graph that streams, compared with the module in ragged chunks before it is given.
 
+    into_past: its causal twin, every window along the axis moved into the past, is given instead.
     example: an input (N, C, ...); an exported program brings its own. The other arguments are those of
     `to_streaming`. Raises CaptureError (a TypeError) with every reason why it cannot stream.
     """
@@ -46,7 +48,7 @@ def streaming_graph(
         last = example.narrow(axis + 2, example.shape[axis + 2] - 1, 1)
         x = torch.cat([example, *[last] * longer], axis + 2)
         try:
-            graph = StreamingGraph(module, x, axis, output=output, causal=causal)
+            graph = StreamingGraph(module, x, axis, output=output, causal=causal, into_past=into_past)
             broken = _checked(graph, x, axis)
         except CaptureError as error:
             refused = refused or error

@@ -29,7 +29,8 @@ RULE_MODULES = rules_local, rules_layout, rules_window, rules_time
 class StreamingGraph(TotalStride, nn.Module):
     """A module made to stream by capture. Its parameters, buffers and keys are the module's own.
 
-    Called, it is the module. `notes` tells of what is held to the end, and of hooks. Made by `to_streaming`.
+    Called, it is the module, or its causal twin (`into_past`). `notes` tells of what is held to the end, and
+    of hooks. Made by `to_streaming`.
 
     Shape: (N, C, ...) to (N, C', ...), the axes after the channels as the module has them.
     """
@@ -42,6 +43,7 @@ class StreamingGraph(TotalStride, nn.Module):
         *,
         output: str | int | None = None,
         causal: bool = False,
+        into_past: bool = False,
     ) -> None:
         super().__init__()
         self.training = module.training
@@ -49,7 +51,7 @@ class StreamingGraph(TotalStride, nn.Module):
         for name in ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"):
             self.__dict__[name] = module.__dict__[name]
         self.__dict__["_module"] = module
-        self._output, self._causal = output, causal
+        self._output, self._causal, self._into_past = output, causal, into_past
         self.dims = example.ndim - 2
         self._shape = tuple(example.shape)
         self._captured: dict[torch.dtype, Captured] = {}
@@ -86,6 +88,8 @@ class StreamingGraph(TotalStride, nn.Module):
         module = self.__dict__["_module"]
         if module.training != self.training:
             module.training = self.training
+        if self._into_past:
+            return self.step(x, self.init_state(self._axis), axis=self._axis, last=True)
         return select(module(x), self._output)
 
     def conditions(self) -> Conditions:
@@ -99,6 +103,14 @@ class StreamingGraph(TotalStride, nn.Module):
         if broken:
             told = self.conditions().told(broken)
             self.notes.append(f"lengths T with {told} alone: at others the module goes another way")
+
+    @property
+    def coarsest(self) -> torch.dtype:
+        """The least precise type of its values: a norm may compute in float32 whatever it is given."""
+        captured = next(iter(self._captured.values()))
+        values = [n.meta.get("val") for n in captured.graph.nodes]
+        floats = {v.dtype for v in values if isinstance(v, Tensor) and v.is_floating_point()}
+        return max(floats or {captured.dtype}, key=lambda dtype: torch.finfo(dtype).eps)
 
     def check_length(self, length: int) -> None:
         """Raise ValueError for a length along the captured axis at which the module goes another way."""
@@ -178,7 +190,7 @@ class StreamingGraph(TotalStride, nn.Module):
                     f"sizes {full[2:]}: the module was captured with {list(self._shape[2:])} and goes "
                     "another way at these: give an example of these sizes"
                 )
-            program = Analysis(captured, full, axis, causal=self._causal).run()
+            program = Analysis(captured, full, axis, causal=self._causal, into_past=self._into_past).run()
             self._programs[key] = program
         return program
 

@@ -86,6 +86,8 @@ def piece(an: Analysis, x: Value, low: tuple[str, Any], high: tuple[str, Any], s
         an.slots -= 1
         return x
     window = Window(1, step, 1, -low[1], -high[1])
+    if an.into_past and x.slot in an.untrimmed:
+        window = Window(1, step, 1, 0, -high[1] - low[1])
     every = an.function(f"h[{':, ' * x.dim}::{step}]", "h, e")  # type: ignore[operator]
     an.steps.append(Sliding(out, x.slot, x.dims, x.dtype, window, every))
     return Value(out, STREAMED, x.dims, x.dtype, an.after(x, window))

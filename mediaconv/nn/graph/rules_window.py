@@ -13,6 +13,7 @@ from mediaconv.nn.backends.algorithms import convolve
 from mediaconv.nn.geometry import Window
 from mediaconv.nn.graph.analysis import CONSTANT, STREAMED, Analysis, Value, rule
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Dims
+from mediaconv.nn.graph.into_past import moved_window, padded_before, shortened, trimmed, uncut
 from mediaconv.nn.graph.refusal import RefusalError
 from mediaconv.nn.graph.steps import Layered, Sliding
 from mediaconv.nn.layers import pooling, resize, transposed
@@ -76,7 +77,7 @@ def convolution(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
         else:
             pads.append((per_axis(a["padding"], n)[i],) * 2)
     axis = x.dim - 2  # type: ignore[operator]
-    window = Window(kernel[axis], stride[axis], dilation[axis], *pads[axis])
+    window = moved_window(an, node, Window(kernel[axis], stride[axis], dilation[axis], *pads[axis]))
     if kernel[axis] == stride[axis] == 1 and pads[axis] == (0, 0):
         return an.local(node, window_dims(an, node, x), {a["input"]: x})
     uneven = [amount for i in reversed(range(n)) for amount in ((0, 0) if i == axis else pads[i])]
@@ -126,7 +127,8 @@ def transposed_convolution(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Va
     x = an.sole(x)
     shape = [int(s) for s in a["weight"].meta["val"].shape]
     kind = getattr(transposed, f"ConvTranspose{n}d")
-    numbers = (per_axis(a[name], n) for name in ("stride", "padding", "output_padding"))
+    numbers = [per_axis(a[name], n) for name in ("stride", "padding", "output_padding")]
+    cut = uncut(an, numbers, x.dim - 2)  # type: ignore[operator]
     biased = a["bias"] is not None
     layer = kind(
         shape[0], shape[1] * a["groups"], tuple(shape[2:]), *numbers, a["groups"], biased,
@@ -137,7 +139,8 @@ def transposed_convolution(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Va
     if biased:
         del layer._parameters["bias"]
         weights["bias"] = an.value(a["bias"]).slot
-    return layered(an, node, x, layer, weights)
+    y = layered(an, node, x, layer, weights)
+    return trimmed(an, y, cut) if an.into_past else y
 
 
 @rule(
@@ -158,6 +161,11 @@ def pool(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
     kernel = per_axis(a["kernel_size"], n)
     stride = per_axis(a["stride"] or kernel, n)
     padding = per_axis(a["padding"], n)
+    if an.into_past:
+        at = x.dim - 2  # type: ignore[operator]
+        extent = (kernel[at] - 1) * (per_axis(a["dilation"], n)[at] if "max" in name else 1) + 1
+        x = padded_before(an, x, extent - 1, 2 * padding[at], float("-inf") if "max" in name else 0.0)
+        padding = [0 if d == at else p for d, p in enumerate(padding)]
     if "max" in name:
         kind = getattr(pooling, f"MaxPool{n}d")
         layer = kind(
@@ -232,6 +240,10 @@ def pad(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     )
     copies = mode != "constant"
     window = Window(1, left=before, right=after)
+    if an.into_past and function is None and after > 0:
+        window = Window(1, left=before + after, right=0)
+    if an.into_past and mode == "reflect" and window.left > 0:
+        raise RefusalError("reflection at the start reads what comes later")
     out = an.slot()
     step_ = Sliding(
         out, x.slot, x.dims, x.dtype, window, _copy if copies else _same, PAD_MODES[mode], value, function
@@ -325,7 +337,10 @@ def interpolate(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
         if n == 1
         else getattr(resize, f"Upsample{n}d")(tuple(scales), "linear")
     )
-    y = layered(an, node, x, layer)
+    if an.into_past:
+        y = shortened(an, layered(an, node, padded_before(an, x, 1, 1, mode="replicate"), layer), scale)
+    else:
+        y = layered(an, node, x, layer)
     return y if factors is not None else bounded(an, node, y, value.shape[x.dim], scale)
 
 

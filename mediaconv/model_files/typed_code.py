@@ -1,0 +1,72 @@
+"""`--model file.py:build`: a function in a file of Python, run because whoever typed the command named it.
+
+A configuration never runs such a file. What may be run is told to the workers by the environment, a line a
+model; Ray's workers on other machines see none of it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mediaconv.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TRUSTED = "MEDIACONV_TYPED_MODELS"
+_CODE = re.compile(r"(.+\.py):([A-Za-z_]\w*)")
+
+
+def code_of(name: str) -> tuple[Path, str] | None:
+    """The file and the function that a name such as `net.py:build` means; None for any other name."""
+    match = _CODE.fullmatch(name)
+    return None if match is None else (Path(match[1]), match[2])
+
+
+def trust(name: str) -> str:
+    """Let this process and its workers run a model's code. The name with its path in full."""
+    code = code_of(name)
+    if code is None:
+        return name
+    full = f"{code[0].resolve()}:{code[1]}"
+    os.environ[TRUSTED] = "\n".join(dict.fromkeys([*_trusted(), full]))
+    return full
+
+
+def _trusted() -> list[str]:
+    return [entry for entry in os.environ.get(TRUSTED, "").split("\n") if entry]
+
+
+def build_typed(name: str, options: dict[str, Any]) -> nn.Module:
+    """What the function gives for the options, in evaluation mode; random weights are drawn from seed 0.
+
+    Raises UsageError: not named on the command line, or what goes wrong in the user's code.
+    """
+    import torch
+    from torch import nn
+
+    code = code_of(name)
+    if code is None or f"{code[0].resolve()}:{code[1]}" not in _trusted():
+        raise UsageError(
+            f"model: {name}: a configuration runs no code: name it on the command line, --model {name}, or "
+            "install it (entry points mediaconv.models)"
+        )
+    path, function = code
+    if not path.is_file():
+        raise UsageError(f"model: {path}: no such file (a relative path is taken from the current folder)")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        try:
+            made = runpy.run_path(str(path))[function](**options)
+        except KeyError:
+            raise UsageError(f"model: {path}: has no function {function!r}") from None
+        except Exception as error:
+            # the user's own code may raise anything
+            raise UsageError(f"model: {name} cannot be made: {type(error).__name__}: {error}") from error
+    if not isinstance(made, nn.Module):
+        raise UsageError(f"model: {name} gave a {type(made).__name__}, expected a torch.nn.Module")
+    return made.eval()

@@ -1,0 +1,120 @@
+"""A model as a layer through the commands: run, resumed, traced, proven, compared with its twin."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from torch import nn
+from torch.export import Dim
+
+from mediaconv.model_files.typed_code import TRUSTED
+from tests.program import run_program
+
+CODE = """
+import torch
+from torch import nn
+
+class Denoiser(nn.Module):
+    def __init__(self, channels=2):
+        super().__init__()
+        self.a = nn.Conv1d(channels, 4, 5, padding=2)
+        self.b = nn.Conv1d(4, channels, 3, padding=1)
+
+    def forward(self, x):
+        return x + self.b(torch.relu(self.a(x)))
+
+def build():
+    return Denoiser()
+"""
+
+
+def denoiser() -> nn.Module:
+    names: dict = {}
+    exec(CODE, names)
+    torch.manual_seed(0)
+    return names["build"]().eval()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two stereo files, a .pt2 model of three steps of latency, and a configuration."""
+    path = tmp_path_factory.mktemp("model")
+    (path / "in").mkdir()
+    for name in ("a", "b"):
+        noise = np.random.default_rng(len(name)).uniform(-0.5, 0.5, (3000, 2))
+        soundfile.write(path / "in" / f"{name}.wav", noise, 8000, subtype="FLOAT")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(denoiser(), (torch.zeros(1, 2, 4000),), dynamic_shapes=({2: Dim.AUTO},))
+        torch.export.save(program, path / "m.pt2")
+    (path / "build.py").write_text(CODE)
+    (path / "c.yaml").write_text(
+        "pipeline: audio\ninput: in\noutput: out\nstack: [{model: m.pt2}]\nexecutor: serial\n"
+        "normalize: none\n"
+    )
+    return path
+
+
+@pytest.mark.slow
+def test_a_folder_is_run_exactly_and_resumed(folder: Path) -> None:
+    done = run_program("run", "c.yaml", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    x, _ = soundfile.read(folder / "in" / "a.wav", dtype="float32")
+    outputs = sorted((folder / "out" / "a.wav").glob("*.wav"))
+    ours = np.stack([soundfile.read(file, dtype="float32")[0] for file in outputs])
+    with torch.no_grad():
+        wanted = denoiser()(torch.from_numpy(x.T[None]))[0].numpy()
+    # float32 sums of chunks in another order
+    np.testing.assert_allclose(ours, wanted, rtol=0, atol=1e-6)
+    again = run_program("run", "c.yaml", "--json", cwd=folder)
+    assert json.loads(again.stdout)["skipped"] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [[], ["--model", "build.py:build"]])
+def test_commands_that_look_at_a_stack_take_its_channels_from_the_model(
+    folder: Path, model: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TRUSTED, "")  # what is typed here is not trusted by the tests that follow
+    traced = run_program("trace", "c.yaml", *model, cwd=folder)
+    assert traced.returncode == 0, traced.stderr
+    received = run_program("receptive", "c.yaml", *model, cwd=folder)
+    assert received.returncode == 0, received.stderr
+    proven = run_program("prove", "c.yaml", *model, cwd=folder)
+    assert "3 samples" in proven.stdout, proven.stdout + proven.stderr
+
+
+@pytest.mark.slow
+def test_a_model_is_compared_with_its_causal_twin(folder: Path) -> None:
+    done = run_program("compare", "c.yaml", "--json", "--output", "compared", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    sides = {side["name"]: side for side in json.loads(done.stdout)["sides"]}
+    assert sides["causal"]["latency_steps"] == 0
+    assert sides["causal"]["causal"] is True
+    assert sides["standard"]["latency_steps"] == 3
+    module, x = denoiser(), soundfile.read(folder / "in" / "a.wav", dtype="float32")[0]
+    pad = nn.functional.pad
+    with torch.no_grad():
+        y = torch.from_numpy(x.T[None])
+        h = torch.relu(nn.functional.conv1d(pad(y, (4, 0)), module.a.weight, module.a.bias))
+        by_hand = (y + nn.functional.conv1d(pad(h, (2, 0)), module.b.weight, module.b.bias))[0].numpy()
+    file = next((folder / "compared").rglob("causal/**/channel_0.wav"))
+    ours, _ = soundfile.read(file, dtype="float32")
+    assert any(np.allclose(ours, channel, rtol=0, atol=1e-6) for channel in by_hand)
+
+
+def test_a_configuration_runs_no_code(folder: Path) -> None:
+    done = run_program("validate", "c.yaml", "--set", "stack=[{model: build.py:build}]", cwd=folder)
+    assert done.returncode == 2
+    assert "runs no code" in done.stderr
+    other = run_program(
+        "validate", "c.yaml", "--set", "stack=[{model: {file: m.pt2, rate: 24000}}]", cwd=folder
+    )
+    assert other.returncode == 2
+    assert "got 8000 steps a second, but m.pt2 takes 24000" in other.stderr
