@@ -13,6 +13,11 @@ INTERRUPTED = 130
 
 def main() -> None:
     """The `mediaconv` program."""
+    if os.name == "nt":
+        sys.exit(
+            "mediaconv runs on Linux and macOS (it locks and renames files as POSIX has it); on Windows use "
+            "WSL: wsl --install, then mediaconv inside it"
+        )
     try:
         from mediaconv.cli.main import main as program
 

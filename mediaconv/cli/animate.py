@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -144,8 +147,24 @@ def animate(
     else:
         overrides = [*(set or []), *([] if causal is None else [f"causal={_mode(causal)}"])]
         made = _of_config(str(config), overrides, layer, input, beside, options)
-    made.save(output, step=step, overwrite=overwrite)
+    with _progress(made):
+        made.save(output, step=step, overwrite=overwrite)
     tell(f"{output}: {len(made)} frame{'s' * (len(made) != 1)}, {made.label}")
+
+
+@contextmanager
+def _progress(animation: Animation) -> Iterator[None]:
+    """A bar of the frames on a terminal."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("frames", total=len(animation))
+        animation.on_frame = lambda drawn, frames: bars.update(task, completed=min(drawn, frames))
+        yield
 
 
 def _refuse_others(context: typer.Context, subject: str) -> None:

@@ -39,3 +39,12 @@ def test_a_traceback_is_shown_where_it_is_asked_for_and_nowhere_else(tmp_path):
     for asked in (["--debug", *words], [*words, "--debug"]):
         assert "Traceback" in run_program(*asked, cwd=tmp_path).stderr
         assert "Traceback" not in run_program(*words, cwd=tmp_path).stderr
+
+
+def test_windows_is_told_in_one_line():
+    code = "import os\nos.name = 'nt'\nfrom mediaconv.__main__ import main\nmain()\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("mediaconv runs on Linux and macOS")
+    assert "WSL" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -239,3 +239,35 @@ def test_commands_import_nothing_heavy_before_they_run(command):
     outside = re.findall(r"^(?:from|import) (\S+)", source, re.MULTILINE)
     assert not {m for m in outside if m.split(".")[0] in ("torch", "PIL", "numpy")}
     assert not {m for m in outside if m.startswith("mediaconv.draw")}
+
+
+def test_random_weights_of_ones_own_are_drawn_as_whole_numbers(tmp_path):
+    from pathlib import Path
+
+    from mediaconv.draw.animate.configured_layers import animate_config
+    from mediaconv.guide.stack_only import load_stack_only
+
+    path = Path(tmp_path / "s.yaml")
+    path.write_text("pipeline: audio\nstack:\n  - conv: {out_channels: 1, kernel_size: 3}\n")
+    made = animate_config(load_stack_only(path))
+    weight = made.picture.slidings[0].layer.weight
+    assert bool((weight == weight.round()).all())
+    path.write_text("pipeline: audio\nstack:\n  - conv: {kernel: gaussian}\n")
+    weight = animate_config(load_stack_only(path)).picture.slidings[0].layer.weight
+    assert not bool((weight == weight.round()).all())
+
+
+def test_every_frame_drawn_is_told(tmp_path):
+    from mediaconv.draw.animate.animation import animate as drawn
+    from mediaconv.draw.animate.made_layers import demo_input, demo_layer
+
+    made = drawn(demo_layer("conv1d"), demo_input(1, (10,)))
+    told = []
+    made.on_frame = lambda done, frames: told.append((done, frames))
+    made.save(tmp_path / "a.gif")
+    assert told == [(i + 1, len(made)) for i in range(len(made))]
+
+
+def test_a_kernel_of_one_with_padding_is_drawn(tmp_path, mediaconv):
+    mediaconv("animate", "--kind", "conv1d", "--kernel-size", 1, "--padding", 1, "-o", "k.svg")
+    assert (tmp_path / "k.svg").stat().st_size > 1000

@@ -64,6 +64,9 @@ class Animation:
             raise UsageError(f"seconds: got {seconds:g} a frame, expected more than 0, at most {MAX_SECONDS}")
         self.picture = picture
         self.label = label
+        self.on_frame: Callable[[int, int], None] | None = None
+        """Called with each frame that is drawn: how many so far, and how many the animation has."""
+        self._drawn = 0
         stay = seconds or min(_STAY[1], max(_STAY[0], _DURATION / picture.frames))
         self.seconds = [stay] * (picture.frames - 1) + [max(stay, _LAST)]
 
@@ -81,6 +84,9 @@ class Animation:
 
     def scene(self, index: int) -> Scene:
         """Frame `index` with the paper around it. Raises UsageError."""
+        self._drawn += 1
+        if self.on_frame is not None:
+            self.on_frame(self._drawn, len(self))
         scene = self.picture.scene(self._checked(index))
         if self.aspect is None:
             return scene

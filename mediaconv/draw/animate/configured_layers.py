@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from mediaconv.config import RunConfig
 from mediaconv.draw.animate.animation import Animation, animate
-from mediaconv.draw.animate.made_layers import LENGTHS, demo_input
+from mediaconv.draw.animate.made_layers import LENGTHS, demo_input, fill_weights
 from mediaconv.draw.sliding.part import MOST
 from mediaconv.draw.subject import Subject, input_of, layer_named, subject
+from mediaconv.layers.construct import iter_bound_layers
 
 
 def animate_config(
@@ -38,7 +39,22 @@ def animate_config(
         other = layer_named(counterpart.stack, name)[1]
     where = f"layer {name} of {len(made.stack)}"
     notes = (f"{where}, over {made.notes[0]}" if made.notes else f"{where}, over made-up whole numbers",)
+    if made.x is None and _weights_are_random(made, name):
+        notes = (f"{where}, with made-up whole numbers as weights and input",)
+        for each in (module, other):
+            if each is not None:
+                fill_weights(each)
     return animate(module, x, beside=other, at=at, notes=notes, **options)
+
+
+def _weights_are_random(made: Subject, name: str) -> bool:
+    """Whether nothing in the configuration says which weights the layer has."""
+    if made.config.weights is not None:
+        return False
+    specs = {bound.name: bound.spec for bound in iter_bound_layers(made.config.stack, made.stack)}
+    spec = specs.get(name)
+    keys = ("kernel", "weight", "init", "bias_init")
+    return spec is not None and spec.name != "model" and not any(getattr(spec, key, None) for key in keys)
 
 
 def _subject(config: RunConfig, input: Path | None, at: Sequence[int] | None) -> Subject:
