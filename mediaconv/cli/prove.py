@@ -20,6 +20,7 @@ from mediaconv.cli.options import (
     causal_override,
     model_override,
 )
+from mediaconv.cli.waiting import waiting
 
 if TYPE_CHECKING:
     from mediaconv.compare.prove.attribution import Leak
@@ -55,7 +56,8 @@ def prove(
     from mediaconv.front import prove as prove_config
     from mediaconv.web.json_values import dumps
 
-    verdict = prove_config(resolved, files=files, seconds=seconds, exact=exact)
+    with waiting("trying inputs", quiet=quiet):
+        verdict = prove_config(resolved, files=files, seconds=seconds, exact=exact)
     assert isinstance(verdict, Verdict)
     if json:
         print(dumps(verdict.as_json()))
@@ -77,7 +79,7 @@ def _text(config: str, verdict: Verdict) -> str:
         lines.append(f"  by {method + ':':14}{shown}")
     if verdict.causal:
         lines.append(f"  {_covered(stack, unit)}")
-    if stack.known:
+    if stack.known and stack.tried:
         agrees = "agrees" if stack.agrees else "differs"
         lines.append(f"  by the formula: {_count(stack.formula, unit)}: {agrees}")
     files = verdict.files
@@ -96,11 +98,23 @@ def _text(config: str, verdict: Verdict) -> str:
 
 def _covered(stack: Proof, unit: str) -> str:
     """What the verdict rests on: the layers' own structure, or what was tried."""
-    tried = f"at every one of {stack.positions:,} cuts of an input of {_count(stack.steps, unit)}"
-    longest = f", and at some of up to {_count(stack.length, unit)}" if stack.length > stack.steps else ""
-    if stack.structure:
-        return f"proven by structure: no layer reads ahead; also not found {tried}{longest}"
-    return f"not found {tried}{longest}: no proof beyond that"
+    structure = "proven by structure: nothing in it reads ahead"
+    covered = stack.covered
+    if not stack.tried or not covered.positions:
+        return structure if stack.structure else "nothing later was found; no cut was tried: time ran out"
+    which = f"every one of {covered.positions:,}"
+    if covered.positions < covered.cuts:
+        which = f"{covered.positions:,} of the {covered.cuts:,}"
+    tried = f"at {which} cuts of an input of {_count(covered.steps, unit)}"
+    if covered.kinds < covered.all_kinds:
+        tried += f", with {covered.kinds} of {covered.all_kinds} kinds of later values (time ran out)"
+    if covered.length > covered.steps:
+        tried += f", and at some of up to {_count(covered.length, unit)}"
+    return (
+        f"{structure}; also not found {tried}"
+        if stack.structure
+        else f"not found {tried}: no proof beyond that"
+    )
 
 
 def _leak(leak: Leak) -> str:

@@ -19,6 +19,7 @@ from mediaconv.cli.options import (
     causal_override,
     model_override,
 )
+from mediaconv.cli.waiting import waiting
 
 if TYPE_CHECKING:
     from mediaconv.nn.summary.receptive_field import Cone, Reach
@@ -54,7 +55,8 @@ def receptive(
     from mediaconv.nn.summary.receptive_field import receptive as measured
 
     made = subject(loaded, channels=channels)
-    cones = measured(made.stack, axes=made.pipeline.axes, channels=made.channels)
+    with waiting("measuring"):
+        cones = measured(made.stack, axes=made.pipeline.axes, channels=made.channels)
     if output is not None:
         Figure(cone_scene(cones), label=f"receptive field of {Path(config).name}").save(
             output, overwrite=overwrite

@@ -53,6 +53,27 @@ LEAKS = {
 }
 
 
+LEAKS |= {
+    "every 97th output from 1,003 on": only(lambda t: (t % 97 == 1003 % 97) & (t > 1000)),
+    "output 2,777 alone": only(lambda t: t == 2777),
+    "the last but one output alone": lambda x: torch.where(at(x) == x.shape[2] - 2, ahead_of(x, 1), x),
+    "the first output alone, 57 ahead": only(lambda t: t == 0, 57),
+    "lengths over 5,000 alone": lambda x: x + ahead_of(x, 3) if x.shape[2] > 5000 else x,
+    "the mean over all": lambda x: x - x.mean(2, keepdim=True),
+    "the largest of all": lambda x: x / x.abs().amax(2, keepdim=True).clamp(min=1e-30),
+    "backwards sum": lambda x: x.flip(2).cumsum(2).flip(2),
+    "order of values": lambda x: x.sort(2).values,
+    "later values squared below a floor": lambda x: x + torch.relu(ahead_of(x, 4) ** 2 - 1e8),
+    "later sign alone": lambda x: x + 1e-3 * ahead_of(x, 2).sign(),
+    "rounded future": lambda x: x + (ahead_of(x, 1) * 4).round() / 4,
+    "one channel of outputs alone": lambda x: torch.cat([x, ahead_of(x, 1)], 1),
+    "minus infinity alone": lambda x: x + (ahead_of(x, 1) == -torch.inf).double(),
+    "future divided by itself": lambda x: x * (ahead_of(x, 1) / ahead_of(x, 1)),
+    "softmax over time": lambda x: x.softmax(2),
+    "reversed recurrence": lambda x: torch.cummax(x.flip(2), 2).values.flip(2),
+}
+
+
 @pytest.mark.parametrize("name", LEAKS)
 def test_planted_leaks_are_found(name):
     found = prove(Of(LEAKS[name]), channels=1, dims=1, seconds=8)
@@ -76,7 +97,28 @@ class Recurrent(nn.Module):
         return self.gru(x.transpose(1, 2))[0].transpose(1, 2)
 
 
+class Block(nn.Module):
+    """A user's own forward: padded on the left, with a skip."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(1, 1, 5, dilation=2)
+
+    def forward(self, x):
+        return x + torch.tanh(self.conv(F.pad(x, (8, 0))))
+
+
+BY_STRUCTURE = ("layers", "masked", "a block of one's own", "a shift", "a sum of the past")
 CAUSAL = {
+    "a block of one's own": Block,
+    "a shift": lambda: Of(lambda x: F.pad(x, (3, 0))[..., :-3]),
+    "every 97th output reads back": lambda: Of(
+        lambda x: torch.where(at(x) % 97 == 50, x + F.pad(x, (7, 0))[..., :-7], x)
+    ),
+    "loud values clipped": lambda: Of(lambda x: x.clamp(-1, 1)),
+    "what is not finite made zero": lambda: Of(lambda x: torch.where(x.isfinite(), x, 0.0)),
+    "positions of its own": lambda: Of(lambda x: x * at(x).sin()),
+    "mean of the past": lambda: Of(lambda x: x.cumsum(2) / (at(x) + 1)),
     "a sum of the past": lambda: Of(lambda x: x.cumsum(2)),
     "a maximum of the past": lambda: Of(lambda x: x.cummax(2).values),
     "a filter": lambda: Of(lambda x: F.conv1d(F.pad(x, (4, 0)), torch.ones(1, 1, 5, dtype=x.dtype))),
@@ -93,8 +135,8 @@ def test_causal_modules_pass_and_say_what_was_covered(name):
     torch.manual_seed(0)
     found = prove(CAUSAL[name](), channels=1, dims=1, seconds=1)
     assert found.causal
-    assert found.structure == (name in ("layers", "masked"))
-    assert 1 <= found.positions < found.steps <= found.length
+    assert found.structure or name not in BY_STRUCTURE
+    assert 1 <= found.covered.positions < found.covered.steps <= found.covered.length
     assert found.rounded == (name == "a filter by FFT")
 
 
@@ -115,10 +157,44 @@ def test_masked_taps_are_zero_for_all_that_is_finite():
 
 @pytest.mark.parametrize(
     "module",
-    [mnn.CausalConv1d(1, 1, 4001), mnn.CausalConv1d(1, 1, 3, dilation=10**7), Recurrent()],
-    ids=["4,001 taps", "a dilation of 10**7", "GRU"],
+    [
+        mnn.CausalConv1d(1, 1, 4001),
+        mnn.CausalConv1d(1, 1, 3, dilation=10**7),
+        mnn.CausalConv1d(1, 1, 100_001),
+        Recurrent(),
+    ],
+    ids=["4,001 taps", "a dilation of 10**7", "100,001 taps", "GRU"],
 )
 def test_slow_modules_are_judged_in_seconds(module):
     began = time.process_time()
     assert prove(module, channels=1, dims=1).causal
     assert time.process_time() - began < 20  # some seconds on a quiet machine; it was a minute and more
+
+
+def test_what_is_too_large_to_run_is_judged_by_its_formula():
+    for layer, ahead in (
+        (mnn.CausalConv1d(1, 1, 3, dilation=10**7), 0),
+        (mnn.Conv1d(1, 1, 3, dilation=10**7, padding="same"), 10**7),
+        (mnn.Conv1d(1, 1, 100_001, padding="same"), 50_000),
+    ):
+        found = prove(layer, channels=1, dims=1)
+        assert (found.causal, found.lookahead, found.formula, found.tried) == (
+            ahead == 0,
+            ahead,
+            ahead,
+            False,
+        )
+        assert [leak.lookahead for leak in found.leaks] == [ahead] * (ahead > 0)
+        assert "too large to be run" in found.notes[0]
+
+
+def test_coverage_says_what_was_tried_when_time_ran_out():
+    def slowly(x):
+        time.sleep(0.005)
+        return x.cumsum(2)
+
+    found = prove(Of(slowly), channels=1, dims=1, seconds=0.05).covered
+    assert 0 < found.positions <= found.cuts
+    assert found.kinds < found.all_kinds
+    found = prove(Of(lambda x: x), channels=1, dims=1, seconds=2).covered
+    assert (found.positions, found.kinds) == (found.cuts, found.all_kinds)

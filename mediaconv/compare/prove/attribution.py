@@ -34,8 +34,19 @@ Shapes = tuple[tuple[int, ...], tuple[int, ...]]
 """Of what went into a layer and of what came out."""
 
 
-def leaking_layers(module: nn.Module, probed: ProbeShape, labels: Mapping[str, str]) -> list[Leak]:
-    """Every layer that looks ahead when it is run alone; the module itself where none of its layers does."""
+def leaking_layers(
+    module: nn.Module,
+    probed: ProbeShape,
+    labels: Mapping[str, str],
+    whole: tuple[int | None, int | None],
+) -> list[Leak]:
+    """Every layer that looks ahead when it is run alone; the module itself where none of its layers does.
+
+    whole: what was measured of the module and what its formula says, which is so of an only layer.
+    """
+    only = list(_layers(module))
+    if len(only) == 1 and isinstance(only[0][1], Streamable):
+        return [Leak(label_of(*only[0], labels), *whole)]
     seen: dict[str, Shapes] = {}
     copy = exact_copy(module)
     parts = list(_layers(copy))
@@ -54,7 +65,7 @@ def leaking_layers(module: nn.Module, probed: ProbeShape, labels: Mapping[str, s
         taken, _ = seen.get(name, ((), ()))
         if len(taken) != probed.dims + 2:
             return None
-        return _leak_of(layer, replace(probed, channels=taken[1]), _label(name, layer, labels))
+        return _leak_of(layer, replace(probed, channels=taken[1]), label_of(name, layer, labels))
 
     def keeps_time(name: str) -> bool:
         """What shortens time may pad elsewhere: alone, its outputs stand at other times than in the model."""
@@ -127,6 +138,6 @@ def _leak_of(layer: nn.Module, probed: ProbeShape, label: str) -> Leak | None:
     return Leak(label, ahead, formula)
 
 
-def _label(name: str, layer: nn.Module, labels: Mapping[str, str]) -> str:
+def label_of(name: str, layer: nn.Module, labels: Mapping[str, str]) -> str:
     label = labels.get(name, name)
     return f"{label} ({type(layer).__name__})" if label else type(layer).__name__

@@ -27,6 +27,9 @@ CHUNKS = {1: 1000, 2: 7, 3: 5}
 """Steps of a chunk by number of axes: small, so that changes fall inside chunks and on their seams."""
 LONGEST = {1: 2**20, 2: 512, 3: 256}
 SHORTEST = {1: 4000, 2: 48, 3: 24}
+FEWEST = 8
+MOST_OUTPUTS = 2**21
+"""Steps of the outputs; of stacks that make many of each input step fewer are tried."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def prove_files(
     if source is not None and source.is_dir():
         source = None
     lossless = _settings(config, pipeline, scaled=source is not None and (len(order.axes) > 1 or dims == 2))
-    data, info = _material(lossless, pipeline, source, channels, reach)
+    data, info = _material(lossless, pipeline, source, channels, _steps(order, dims, reach))
     worst: tuple[int, ...] | None = None
     with tempfile.TemporaryDirectory(prefix="mediaconv-prove-") as folder:
         path = pipeline.write_lossless(Path(folder), data, info)
@@ -100,6 +103,12 @@ def prove_files(
     )
 
 
+def _steps(order: Order, dims: int, reach: int) -> int:
+    """How long an input to try: twice what an output reads and more, where that is not beyond all measure."""
+    wanted = SHORTEST[dims] + (2 * reach if 2 * reach < LONGEST[dims] else 0)
+    return max(FEWEST, min(LONGEST[dims], wanted, int(MOST_OUTPUTS * order.strides[0])))
+
+
 def _settings(config: RunConfig, pipeline: Pipeline, *, scaled: bool) -> RunConfig:
     """The configuration for the proof: the whole variant, in small chunks, on the CPU.
 
@@ -130,11 +139,10 @@ def _scales(
 
 
 def _material(
-    config: RunConfig, pipeline: Pipeline, source: Path | None, channels: int, reach: int
+    config: RunConfig, pipeline: Pipeline, source: Path | None, channels: int, wanted: int
 ) -> tuple[np.ndarray, SourceInfo]:
     """The steps to try, (n, ..., C), from the beginning of an input, repeated where it is short; or noise."""
     dims = len(pipeline.axes)
-    wanted = min(LONGEST[dims], max(SHORTEST[dims], 2 * reach + SHORTEST[dims]))
     if source is None:
         typical, sides = pipeline.typical_input(), (LARGEST_SIDE,) * (dims - 1)
         rate = Fraction(getattr(config.read, "fps", None) or typical.rate or 0) or None

@@ -5,25 +5,28 @@ Knows modules, not files: `files` does the same from file to file.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import nn
 
-from mediaconv.compare.prove.attribution import Leak, leaking_layers
+from mediaconv.compare.prove.attribution import Leak, label_of, leaking_layers
+from mediaconv.compare.prove.structure import by_graph, by_layers, formula_ahead, too_large
+from mediaconv.compare.prove.suffix import Coverage
 from mediaconv.compare.prove.trial import (
     ProbeShape,
-    all_known,
     first_ahead,
     formula_of,
     leading,
     measured,
     one_thread,
 )
-from mediaconv.nn import to_streaming
-from mediaconv.nn.streaming.protocol import axis_map, leaves
-from mediaconv.nn.summary.dependence import streams
+from mediaconv.nn.summary.dependence import noncausal_layers
 from mediaconv.nn.summary.receptive_field import exact_copy
+
+PROVEN_SECONDS = 0.5
+"""How long cuts are tried, at most, of what is proven by the structure of its layers."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,11 @@ class Proof:
     formula: the same by `mediaconv.nn.geometry`; None: to the end. known: whether there is a formula.
     by: look-ahead by each method alone.
     shape: of the input that was tried, channels first. seams: where chunks met.
-    structure: whether no layer reads ahead by its definition, each being one of mediaconv.nn or torch.
-    positions, steps: of an input of so many steps so many cuts were tried, every one of them; length: of the
-        longest input tried. rounded: whether later inputs change the last bits of earlier outputs.
+    structure: whether no layer reads ahead by its definition, each being one of mediaconv.nn or torch, or no
+        edge of the module's captured graph does.
+    covered: at which cuts of which inputs nothing was found. rounded: whether later inputs change the last
+        bits of earlier outputs.
+    tried: False where the module is too large to be run: what is said follows from the formula alone.
     """
 
     causal: bool
@@ -50,10 +55,9 @@ class Proof:
     shape: tuple[int, ...]
     seams: tuple[int, ...]
     structure: bool = False
-    positions: int = 0
-    steps: int = 0
-    length: int = 0
+    covered: Coverage = field(default_factory=Coverage)
     rounded: bool = False
+    tried: bool = True
     leaks: list[Leak] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -95,11 +99,16 @@ def prove(
     probed = ProbeShape(channels, dims, tuple(order_axes), exact)
     with one_thread():
         module = exact_copy(module)
-        trial = measured(module, probed, seconds=seconds)
-        reads, structure = trial.reads, _by_structure(module, probed)
-        formula, known = formula_of(module, probed, reads)
+        if too_large(module, probed):
+            return _by_formula(module, probed, names, labels or {})
+        structure = by_layers(module, probed)
+        trial = measured(module, probed, seconds=min(seconds, PROVEN_SECONDS) if structure else seconds)
+        reads = trial.reads
         ahead, axis = first_ahead(reads, probed)
-        leaks = leaking_layers(module, probed, labels or {}) if ahead != 0 else []
+        if ahead == 0 and not structure and not trial.rounded:
+            structure = by_graph(module, probed, trial.shape)
+        formula, known = formula_of(module, probed, reads)
+        leaks = leaking_layers(module, probed, labels or {}, (ahead, formula)) if ahead != 0 else []
     if ahead != 0 and not leaks:  # too seldom for the short look at each layer
         leaks = [Leak(f"{type(module).__name__} as a whole", ahead, formula)]
     by = {method: leading(aheads) for method, aheads in reads.ahead.items()}
@@ -113,9 +122,7 @@ def prove(
         shape=trial.shape,
         seams=trial.seams,
         structure=structure and ahead == 0,
-        positions=trial.covered.positions,
-        steps=trial.covered.steps,
-        length=trial.covered.length,
+        covered=trial.covered,
         rounded=trial.rounded,
         leaks=leaks,
     )
@@ -130,23 +137,33 @@ def prove(
     return proof
 
 
-def _by_structure(module: nn.Module, probed: ProbeShape) -> bool:
-    """Whether every layer is one whose reads are known, and none reads later in the order."""
-    try:
-        streaming = module if streams(module) else to_streaming(module)
-        if not all_known(streaming):
-            return False
-        if len(probed.order_axes) == 1:  # a layer that pads may make up for one that reads ahead
-            return axis_map(streaming, probed.order_axes[0]).latency == 0
-        return all(_never_later(layer, probed) for _, layer in leaves(streaming))
-    except (TypeError, ValueError):
-        return False
-
-
-def _never_later(layer: nn.Module, probed: ProbeShape) -> bool:
-    """Whether a layer reads nothing later in reading order."""
-    raster = getattr(layer, "mode", "") == "raster"
-    return raster or all(axis_map(layer, axis).latency == 0 for axis in probed.order_axes)
+def _by_formula(
+    module: nn.Module, probed: ProbeShape, names: Sequence[str], labels: Mapping[str, str]
+) -> Proof:
+    """The answer for layers that are too large to be run: what they are says it."""
+    ahead, axis = formula_ahead(module, probed)
+    leaks = [
+        Leak(label_of(name, layer, labels), own, own)
+        for name, layer, steps in (noncausal_layers(module, axis) if ahead != 0 else [])
+        for own in [None if math.isinf(steps) else int(steps)]
+    ]
+    note = "too large to be run: told by the layers' formula alone"
+    if ahead != 0:
+        note += ", which counts weights that are zero too"
+    return Proof(
+        causal=ahead == 0,
+        lookahead=ahead,
+        unit=names[axis],
+        formula=ahead,
+        known=True,
+        by={},
+        shape=(),
+        seams=(),
+        structure=ahead == 0,
+        tried=False,
+        leaks=leaks,
+        notes=[note],
+    )
 
 
 def _notes(proof: Proof) -> list[str]:

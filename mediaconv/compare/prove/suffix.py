@@ -41,15 +41,30 @@ COARSE = 16
 
 @dataclass
 class Coverage:
-    """What was tried. positions: cuts at every one of which all fills were tried, of an input of `steps`.
+    """What was tried: all kinds of values in place of what comes after each of `positions` cuts.
 
+    cuts: that there are in an input of `steps`. kinds: of values that were tried, of `all_kinds`.
     length: steps of the longest input tried, at some cuts. not_finite: only NaN or infinity showed a leak.
     """
 
     positions: int = 0
+    cuts: int = 0
     steps: int = 0
     length: int = 0
+    kinds: int = 0
+    all_kinds: int = 0
     not_finite: bool = False
+
+    def as_json(self) -> dict[str, int]:
+        """For programs."""
+        return {
+            "positions": self.positions,
+            "of": self.cuts,
+            "steps": self.steps,
+            "longest": self.length,
+            "kinds_of_values": self.kinds,
+            "of_kinds": self.all_kinds,
+        }
 
 
 def cover(
@@ -74,14 +89,19 @@ def cover(
     axis = order.axes[0] + 1
     count = math.prod(shape[a + 1] for a in order.axes)
     cuts = list(_spread(count))
-    tried = count
-    for base, fill in itertools.product(_bases(shape), FILLS):
-        tried = min(tried, sweep.run(base, fill, cuts, until))
+    done.positions = done.cuts = len(cuts)
+    done.steps = done.length = shape[axis]
+    tries = list(itertools.product(_bases(shape), FILLS))
+    done.all_kinds = len(tries)
+    for base, fill in tries:
+        tried = sweep.run(base, fill, cuts, until)
         if reads.complete(order):
             return done
+        if tried < len(cuts) and done.kinds:  # time ran out at a kind of which little was tried
+            break
+        done.positions, done.kinds = min(done.positions, tried), done.kinds + 1
         if time.monotonic() > until:
             break
-    done.positions, done.steps, done.length = tried, shape[axis], shape[axis]
     began = time.perf_counter()
     function(base)
     each = (time.perf_counter() - began) / shape[axis]
@@ -106,7 +126,8 @@ def cover(
             if reads.complete(order):
                 return done
         if tried > done.positions:
-            done.positions, done.steps = tried, length
+            done.positions, done.cuts, done.steps = tried, len(cuts), length
+            done.kinds = done.all_kinds = len(QUICK)
     return done
 
 

@@ -29,8 +29,10 @@ from mediaconv.compare.prove.probe import (
 from mediaconv.compare.prove.rounding import Rounding
 from mediaconv.compare.prove.suffix import Coverage, cover
 from mediaconv.errors import UsageError
-from mediaconv.nn import AxisMap, geometry, stream
-from mediaconv.nn.summary.receptive_field import exact_copy, open_copy
+from mediaconv.nn import AxisMap, Sequential, geometry, stream
+from mediaconv.nn.convert import convert
+from mediaconv.nn.summary.dependence import streams
+from mediaconv.nn.summary.receptive_field import exact_copy, open_copy, unfolded_bytes
 
 SHORTEST = {1: 60, 2: 24, 3: 24}
 """Fewest steps of the order's first axis that are tried, by the number of axes."""
@@ -47,6 +49,8 @@ SHORT_ENOUGH = 2**11
 """Steps of memory up to which an input is as long as it."""
 MOST_GROWN = 2**21
 """Values of the largest of these inputs."""
+MOST_BYTES = 2**28
+"""What unfolding the longest kernel over an input may take; more is judged by structure alone."""
 LOUD = 30.0
 
 
@@ -143,6 +147,8 @@ def _far(
         return
     if shape[1 + axis] >= length or math.prod(shape) // shape[1 + axis] * length > FAR_VALUES:
         return
+    if _bytes(module, probed, length) > MOST_BYTES:
+        return
     try:
         sizes = _sizes(module, probed, length)
     except UsageError:
@@ -159,19 +165,41 @@ def _order(module: nn.Module, probed: ProbeShape, shape: Sequence[int]) -> Order
 def _length(module: nn.Module, probed: ProbeShape) -> int:
     """Steps of the order's first axis in which an output in the middle sees all that it reads."""
     axis = probed.order_axes[0]
-    needed = SHORTEST[probed.dims]
+    shortest = SHORTEST[probed.dims]
     known = known_map(module, axis)
     if known is None:
-        shape = (probed.channels, *_sizes(module, probed, needed))
-        return min(LONGEST, max(needed, 12 * math.ceil(measured_stride(exact_copy(module), axis, shape))))
-    if known.latency == 0 and known.lookback > SHORT_ENOUGH:
-        pass  # a long memory takes long to run, and hides nothing: no layer says that it reads ahead
-    elif not known.whole:
-        period = math.ceil(known.period * known.total_stride)
-        sides = int(max(known.latency, known.lookback))
-        needed = max(needed, 2 * sides + 8 * math.ceil(known.total_stride) + 2 * period)
+        shape = (probed.channels, *_sizes(module, probed, shortest))
+        return min(LONGEST, max(shortest, 12 * math.ceil(measured_stride(exact_copy(module), axis, shape))))
     multiple = math.lcm(MULTIPLE, known.total_stride.numerator)
-    return min(LONGEST, -(-needed // multiple) * multiple)
+    needed = needed_length(module, probed)
+    length = -(-max(shortest, needed) // multiple) * multiple
+    if _bytes(module, probed, length) > MOST_BYTES:
+        length = -(-needed // known.input_period) * known.input_period
+    return min(LONGEST, length)
+
+
+def needed_length(module: nn.Module, probed: ProbeShape) -> int:
+    """Steps in which an output of a module with a formula sees all that it reads, and a few more."""
+    known = geometry(module, probed.order_axes[0])
+    if known.whole or (known.latency == 0 and known.lookback > SHORT_ENOUGH):
+        return MULTIPLE  # a long memory takes long to run, and hides nothing: no layer says it reads ahead
+    period = math.ceil(known.period * known.total_stride)
+    return 2 * int(max(known.latency, known.lookback)) + 8 * math.ceil(known.total_stride) + 2 * period
+
+
+def call_bytes(module: nn.Module, probed: ProbeShape, length: int) -> int:
+    """Bytes that the largest step of a call takes at a length, by formula."""
+    sizes = [length if axis == probed.order_axes[0] else SIDES[0] for axis in range(probed.dims)]
+    layers = list(module) if isinstance(module, Sequential) else [module]
+    return unfolded_bytes(layers, probed.channels, sizes)
+
+
+def _bytes(module: nn.Module, probed: ProbeShape, length: int) -> int:
+    """The same of a module that may be unknown: nothing then."""
+    try:
+        return call_bytes(module if streams(module) else convert(module), probed, length)
+    except (TypeError, ValueError):
+        return 0
 
 
 def _at_length(

@@ -66,7 +66,8 @@ class Verdict:
             "input_shape": stack.shape,
             "chunk_seams": stack.seams,
             "proven_by_structure": stack.structure,
-            "cuts": {"positions": stack.positions, "steps": stack.steps, "longest": stack.length},
+            "tried": stack.tried,
+            "cuts": stack.covered.as_json(),
             "rounding": stack.rounded,
         }
 
@@ -85,7 +86,7 @@ def prove_config(
     proof = prove_model(model, config, pipeline, info, seconds=seconds, exact=exact)
     axes = order_axes(config, pipeline)
     files_proof = None
-    if files:
+    if files and proof.tried:
         order = Order(axes, tuple(axis_map(model.module, a).total_stride for a in axes))
         reach = axis_map(model.module, axes[0]).receptive_field
         steps = 64 if math.isinf(reach) else int(reach)
@@ -97,9 +98,8 @@ def prove_config(
             raise UsageError(f"file to file could not be tried: {error.stage}: {error}") from error
     verdict = _verdict(config, proof, files_proof, pipeline)
     if files and files_proof is None:
-        verdict.notes.append(
-            f"file to file was not tried: no lossless {pipeline.name} input can be written here"
-        )
+        why = f"no lossless {pipeline.name} input can be written here" if proof.tried else "too large"
+        verdict.notes.append(f"file to file was not tried: {why}")
     return verdict
 
 
