@@ -14,7 +14,8 @@ from torch import nn
 
 from mediaconv.errors import UsageError
 from mediaconv.machine import memory_bytes
-from mediaconv.nn.geometry import AxisMap, Chain, Window
+from mediaconv.nn.composed_maps import Chain
+from mediaconv.nn.geometry import AxisMap, Window
 from mediaconv.nn.streaming.protocol import axis_map, output_channels
 
 FLOAT_BYTES = 4

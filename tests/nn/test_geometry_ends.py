@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from mediaconv import nn
-from mediaconv.nn.geometry import AxisMap, Chain, Interpolated, Parallel, Transposed, Window
+from mediaconv.nn.composed_maps import Chain, Parallel
+from mediaconv.nn.geometry import AxisMap, Interpolated, Transposed, Window
 
 
 def random_map(rng: random.Random) -> AxisMap:

@@ -9,7 +9,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from mediaconv.nn.geometry import Chain, Interpolated, Parallel, Transposed, Window
+from mediaconv.nn.composed_maps import Chain, Parallel
+from mediaconv.nn.geometry import Interpolated, Transposed, Window
 from mediaconv.nn.layers.reshape import BlockMap
 
 

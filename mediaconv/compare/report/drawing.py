@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from mediaconv.nn.geometry import AxisMap, Chain
+from mediaconv.nn.composed_maps import Chain
+from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.streaming.protocol import axis_map
 
 WIDTH, ROW, BAR, TOP = 460, 44, 20, 40

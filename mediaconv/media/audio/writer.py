@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol
 
 import numpy as np
@@ -13,8 +12,8 @@ import numpy as np
 from mediaconv.errors import WriteError, nearest
 from mediaconv.media.audio.flac_file import FlacFile
 from mediaconv.media.audio.wav_file import WavFile
-from mediaconv.media.input_file import one_line
 from mediaconv.media.samples import SampleFormat
+from mediaconv.media.written_file import WrittenFile
 
 BITS = {".wav": (16, 24, 32), ".flac": (16, 24)}
 MOST_CHANNELS = {".wav": 65535, ".flac": 8}
@@ -31,7 +30,7 @@ class SoundFileWriter(Protocol):
     def abort(self) -> None: ...
 
 
-class AudioWriter:
+class AudioWriter(WrittenFile):
     """One sound file; samples are appended, `close` completes it.
 
     path: its suffix (.wav, .flac) chooses the format. format: of the samples: signed integers of 16, 24 (in
@@ -52,17 +51,6 @@ class AudioWriter:
             self._file: SoundFileWriter = kind(self._path, rate_hz=rate_hz, channels=channels, format=format)
         except OSError as error:
             raise self._failure(error) from error
-
-    def __enter__(self) -> AudioWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
 
     def write(self, samples: np.ndarray, times: Sequence[Fraction] | None = None) -> None:
         """Append samples. Shape: (n,) or (n, C), in the format's type. The rate says their times."""
@@ -110,6 +98,3 @@ class AudioWriter:
             raise WriteError(f"channels: got {self._channels}, {suffix} holds 1 to {MOST_CHANNELS[suffix]}")
         if not 1 <= rate_hz <= HIGHEST_RATE[suffix]:
             raise WriteError(f"rate_hz: got {rate_hz}, {suffix} holds 1 to {HIGHEST_RATE[suffix]}")
-
-    def _failure(self, error: OSError) -> WriteError:
-        return WriteError(f"{self._path}: cannot be written ({one_line(error)})")

@@ -11,7 +11,6 @@ import json
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
 import numpy as np
@@ -19,13 +18,14 @@ from safetensors.numpy import load_file
 
 from mediaconv.errors import ReadError, WriteError, nearest
 from mediaconv.media.input_file import one_line, read_head
+from mediaconv.media.written_file import WrittenFile
 
 TENSOR_NAME = "output"
 SAFETENSORS_ALIGNMENT = 8
 COPY_BYTES = 1 << 20
 
 
-class TensorWriter:
+class TensorWriter(WrittenFile):
     """One tensor file of floats; chunks are appended along axis 1, `close` completes it.
 
     path: its suffix (.npy, .safetensors) chooses the format; in the latter the tensor's name is "output".
@@ -53,17 +53,6 @@ class TensorWriter:
             self._spool = open(self._spool_path, "wb+")  # noqa: SIM115 - lives as long as the writer
         except OSError as error:
             raise self._failure(error) from error
-
-    def __enter__(self) -> TensorWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
 
     def write(self, chunk: np.ndarray) -> None:
         """Append along axis 1. Shape: (C, n, ...), stored as floats; all but n as in the first chunk."""
@@ -122,9 +111,6 @@ class TensorWriter:
                 spool.seek(offset + channel * part)
                 _copy(spool, target, part)
                 offset += channels * part
-
-    def _failure(self, error: OSError) -> WriteError:
-        return WriteError(f"{self._path}: cannot be written ({one_line(error)})")
 
 
 def read_tensor(path: str | Path) -> np.ndarray:

@@ -11,7 +11,6 @@ import os
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import av
@@ -19,11 +18,11 @@ import numpy as np
 from av.video.reformatter import ColorRange
 
 from mediaconv.errors import WriteError
-from mediaconv.media.input_file import one_line
 from mediaconv.media.video.audio_copy import AudioCopy
 from mediaconv.media.video.codecs import CONTAINERS, DEFAULT_PRESET, Wish, choose, codec_for
 from mediaconv.media.video.frame_packer import FramePacker
 from mediaconv.media.video.video_info import STATED_SIZE
+from mediaconv.media.written_file import WrittenFile
 
 DEFAULT_RATE = Fraction(25)
 LARGEST_DENOMINATOR = 2**24  # finer clocks overflow the 32-bit fields of MP4
@@ -31,7 +30,7 @@ FINE_CLOCK = 90_000
 BT709 = 1  # its number among the code points of ISO/IEC 23091-2, for matrix, primaries and transfer alike
 
 
-class VideoWriter:
+class VideoWriter(WrittenFile):
     """One film file; frames are appended, `close` completes it.
 
     path: its suffix (.mp4, .mkv, .webm) chooses the container. width, height: of the frames.
@@ -95,18 +94,7 @@ class VideoWriter:
         try:
             self._open(suffix, rate, sample_aspect_ratio)
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise WriteError(f"{self._path}: cannot be written ({one_line(error)})") from error
-
-    def __enter__(self) -> VideoWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
+            raise self._failure(error) from error
 
     def copy_audio(
         self,
@@ -242,9 +230,6 @@ class VideoWriter:
             if packet.time_base == self._time_base and packet.pts in self._durations:
                 packet.duration = self._durations.pop(packet.pts)
             self._container.mux_one(packet)
-
-    def _failure(self, error: BaseException) -> WriteError:
-        return WriteError(f"{self._path}: cannot be written ({one_line(error)})")
 
 
 def usable_time_base(time_base: Fraction) -> Fraction:

@@ -16,7 +16,8 @@ import sympy
 import torch
 from torch import Tensor, fx
 
-from mediaconv.nn.geometry import IDENTITY, AxisMap, Transposed
+from mediaconv.nn.composed_maps import IDENTITY
+from mediaconv.nn.geometry import AxisMap, Transposed
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims, LayoutError, find, refined
 from mediaconv.nn.graph.capture import Captured
 from mediaconv.nn.graph.maps import GraphMap, MapNode

@@ -11,7 +11,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from mediaconv.nn.geometry import IDENTITY, WHOLE, AxisMap
+from mediaconv.nn.composed_maps import IDENTITY
+from mediaconv.nn.geometry import WHOLE, AxisMap
 
 
 class MapNode:

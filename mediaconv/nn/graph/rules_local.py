@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from mediaconv.nn.geometry import IDENTITY, Whole
+from mediaconv.nn.composed_maps import IDENTITY, Whole
 from mediaconv.nn.graph.analysis import CONSTANT, LATE, NEW, RULES, STREAMED, Analysis, Value, rule
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims
 from mediaconv.nn.graph.maps import MapNode

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import fx
 
-from mediaconv.nn.geometry import IDENTITY, Window
+from mediaconv.nn.composed_maps import IDENTITY
+from mediaconv.nn.geometry import Window
 from mediaconv.nn.graph.analysis import LATE, STREAMED, Analysis, Value, rule
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM
 from mediaconv.nn.graph.maps import MapNode

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from mediaconv.nn.geometry import AxisMap, Chain, Parallel
+from mediaconv.nn.composed_maps import Chain, Parallel
+from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.streaming.protocol import (
     TotalStride,
     axis_map,

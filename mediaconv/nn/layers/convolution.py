@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.nn.backends.algorithms import convolve
-from mediaconv.nn.geometry import AxisMap, Whole, Window, per_axis
+from mediaconv.nn.composed_maps import Whole
+from mediaconv.nn.geometry import AxisMap, Window, per_axis
 from mediaconv.nn.layers.masks import causal_mask, raster_mask
 from mediaconv.nn.layers.padding_rules import Ints, Padding, causal_axes, causal_window, standard_windows
 from mediaconv.nn.streaming.state import State

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mediaconv.nn.geometry import AxisMap, Whole, Window, per_axis
+from mediaconv.nn.composed_maps import Whole
+from mediaconv.nn.geometry import AxisMap, Window, per_axis
 from mediaconv.nn.layers.convolution import CausalConv2d, CausalConv3d, Conv2d, Conv3d
 from mediaconv.nn.layers.padding_rules import Ints, Padding, causal_axes, causal_window, standard_windows
 from mediaconv.nn.streaming.state import State

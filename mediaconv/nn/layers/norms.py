@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mediaconv.nn.geometry import IDENTITY, AxisMap, Whole
+from mediaconv.nn.composed_maps import IDENTITY, Whole
+from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.streaming.protocol import Pointwise, TotalStride
 from mediaconv.nn.streaming.state import State
 from mediaconv.nn.streaming.window import step_whole

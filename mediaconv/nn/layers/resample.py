@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mediaconv.nn.geometry import IDENTITY, AxisMap, Window
+from mediaconv.nn.composed_maps import IDENTITY
+from mediaconv.nn.geometry import AxisMap, Window
 from mediaconv.nn.streaming.protocol import TotalStride
 from mediaconv.nn.streaming.state import State
 from mediaconv.nn.streaming.window import pad_by, step_window, window_state

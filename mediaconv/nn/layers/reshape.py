@@ -16,7 +16,8 @@ import einops
 import numpy as np
 from torch import Tensor, nn
 
-from mediaconv.nn.geometry import IDENTITY, AxisMap, Window
+from mediaconv.nn.composed_maps import IDENTITY
+from mediaconv.nn.geometry import AxisMap, Window
 from mediaconv.nn.streaming.protocol import TotalStride
 from mediaconv.nn.streaming.state import State
 from mediaconv.nn.streaming.window import Span, Windowed

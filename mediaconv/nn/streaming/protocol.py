@@ -12,7 +12,8 @@ from fractions import Fraction
 
 from torch import Tensor, nn
 
-from mediaconv.nn.geometry import IDENTITY, AxisMap, whole_number
+from mediaconv.nn.composed_maps import IDENTITY
+from mediaconv.nn.geometry import AxisMap, whole_number
 from mediaconv.nn.streaming.state import State
 
 

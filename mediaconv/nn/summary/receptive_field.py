@@ -19,8 +19,9 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 import mediaconv.nn as mnn
 from mediaconv.errors import ComputeError
+from mediaconv.nn.composed_maps import Chain
 from mediaconv.nn.copying import copy_module
-from mediaconv.nn.geometry import AxisMap, Chain, Window
+from mediaconv.nn.geometry import AxisMap, Window
 from mediaconv.nn.streaming.protocol import axis_map, each_child, is_pointwise, leaves, output_channels
 from mediaconv.nn.summary.sliding import slides
 

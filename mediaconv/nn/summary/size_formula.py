@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mediaconv.nn.geometry import AxisMap, Transposed, Whole, Window
+from mediaconv.nn.composed_maps import Whole
+from mediaconv.nn.geometry import AxisMap, Transposed, Window
 from mediaconv.nn.streaming.protocol import axis_map
 from mediaconv.nn.summary.sliding import reaches, slides, tap_mask
 from mediaconv.nn.summary.trace import Row

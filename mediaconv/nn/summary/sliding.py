@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 import mediaconv.nn as mnn
-from mediaconv.nn.geometry import AxisMap, Transposed, Whole, Window
+from mediaconv.nn.composed_maps import Whole
+from mediaconv.nn.geometry import AxisMap, Transposed, Window
 from mediaconv.nn.layers.masks import causal_mask, raster_mask
 
 SLIDING = (

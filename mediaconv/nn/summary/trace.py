@@ -14,7 +14,8 @@ from torch import nn
 
 import mediaconv.nn as mnn
 from mediaconv.errors import UsageError
-from mediaconv.nn.geometry import AxisMap, Chain
+from mediaconv.nn.composed_maps import Chain
+from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.streaming.protocol import Streamable, axis_map, output_channels
 from mediaconv.nn.summary.cost import multiply_adds, queue_values, state_values
 from mediaconv.nn.summary.memory_use import measure
