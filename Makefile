@@ -44,20 +44,28 @@ $(BENCHING): $(TESTING)
 	$(PIP) -e '.[test,bench]'
 	@touch $@
 
-# The programs that tests ask: as root they are installed, otherwise named.
+# The programs that tests ask: as root they are installed, otherwise named. Tests of some formats skip without theirs.
 .PHONY: programs
 programs:
-	@missing=(); \
+	@missing=(); optional=(); \
 	command -v ffmpeg > /dev/null && command -v ffprobe > /dev/null || missing+=(ffmpeg); \
 	command -v chromium > /dev/null || command -v chromium-browser > /dev/null \
 	  || command -v google-chrome > /dev/null || missing+=(chromium); \
-	[ $${#missing[@]} -eq 0 ] && exit 0; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
-	  apt-get update -qq; \
-	  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$${missing[@]}"; \
-	else \
-	  echo "the tests need $${missing[*]}: install it (Debian: sudo apt-get install $${missing[*]})" >&2; exit 2; \
-	fi
+	for pair in sox:sox mpg123:mpg123 opusdec:opus-tools oggdec:vorbis-tools mkvmerge:mkvtoolnix; do \
+	  command -v "$${pair%%:*}" > /dev/null || optional+=("$${pair##*:}"); \
+	done; \
+	if [ $${#missing[@]} -gt 0 ]; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	    apt-get update -qq; \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$${missing[@]}"; \
+	  else \
+	    echo "the tests need $${missing[*]}: install it (Debian: sudo apt-get install $${missing[*]})" >&2; exit 2; \
+	  fi; \
+	fi; \
+	[ $${#optional[@]} -eq 0 ] && exit 0; \
+	{ [ "$$(id -u)" = 0 ] && apt-get update -qq \
+	  && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$${optional[@]}"; } \
+	  || echo "some tests of formats are skipped without $${optional[*]} (Debian: sudo apt-get install $${optional[*]})"
 
 # --- using it ----------------------------------------------------------------------------------------------
 
@@ -107,7 +115,8 @@ unit: $(TESTING) ## the quick tests of pure code in under a minute, or of one ro
 	  -n 2 --dist loadfile $(wildcard $(addprefix tests/,$(ROOM))) $(PYTEST_ARGS)
 
 .PHONY: torture
-torture: $(TESTING) ## kills runs at random moments, a hundred times for each kind of media; lets disks fail; reads 100,000 mutants
+torture: programs $(TESTING) ## kills runs at random moments, lets disks fail; reads 100,000 mutants and all formats
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.media.corpus
 	MEDIACONV_TORTURE=100 $(BIN)/python -m pytest tests/run -k "torture or faults" -o timeout=0 $(PYTEST_ARGS)
 	MEDIACONV_MUTANTS=100000 MEDIACONV_MUTANTS_FROM=$$RANDOM$$RANDOM \
 	  $(BIN)/python -m pytest tests/mutation -o timeout=0 $(PYTEST_ARGS)

@@ -15,7 +15,7 @@ from mediaconv.media.image.grid import tile
 from mediaconv.media.image.reader import IMAGE_SUFFIXES, read_image
 from mediaconv.media.image.writer import write_image
 from mediaconv.media.limits import Limits, PictureSize, check_pixels
-from mediaconv.media.samples import SampleFormat
+from mediaconv.media.samples import SampleFormat, full_scale
 from mediaconv.media.sinks import (
     FileSink,
     PreviewSink,
@@ -50,7 +50,11 @@ class ImageWrite(WriteOptions):
     format: Literal["png", "jpg", "jpeg", "tiff", "tif", "webp", "npy", "safetensors"] | None = Field(
         None, description="the suffix of the files; default png, and npy for layout tensor"
     )
-    bit_depth: Literal[8, 16] | None = Field(None, description="bits of a sample; default: as the source")
+    bit_depth: Literal[8, 16, "float"] | None = Field(
+        None,
+        description="bits of a sample; default: as the source; float: of tiff, 32 bits, 64 with "
+        "`precision: float64`",
+    )
     quality: int | None = Field(None, ge=1, le=100, strict=True, description="of jpg and webp")
     lossless: bool = Field(
         False, strict=True, description="decoded pixels equal the quantized values exactly"
@@ -68,6 +72,12 @@ class ImageWrite(WriteOptions):
             )
         if self.bit_depth == 16 and self.format not in (None, *_DEEP):
             raise ValueError(f"bit_depth: got 16, {self.format} stores 8 bits; expected format png or tiff")
+        if self.bit_depth == "float" and self.layout == "grid":
+            raise ValueError("bit_depth: got float, expected 8 or 16 with layout: grid")
+        if self.bit_depth == "float" and self.format not in ("tiff", "tif"):
+            raise ValueError(
+                f"bit_depth: got float, {self.format or 'png'} holds none; expected format: tiff"
+            )
         return self
 
 
@@ -82,8 +92,9 @@ class _ImageSource(Source):
         self.info = SourceInfo(
             channels=channels,
             shape=(height, width),
-            scale=float(np.iinfo(image.data.dtype).max),
+            scale=full_scale(image.data.dtype),
             bit_depth=image.bit_depth,
+            floating=image.data.dtype.kind == "f",
         )
 
     def chunks(self, size: int) -> Iterator[Chunk]:
@@ -132,6 +143,14 @@ class _GridWriter(_ImageWriter):
         super().close()
 
 
+def _stored_format(source: SourceInfo, output: OutputInfo, options: ImageWrite, suffix: str) -> SampleFormat:
+    """Floats where they are asked for, or where the source's are and the format and layout hold them."""
+    held = suffix in ("tiff", "tif") and options.layout != "grid"
+    if options.bit_depth == "float" or (options.bit_depth is None and source.floating and held):
+        return SampleFormat(output.float_bits, floating=True)
+    return SampleFormat(options.bit_depth or (16 if source.bit_depth > 8 and suffix in _DEEP else 8))
+
+
 class ImagePipeline(Pipeline):
     """Image in, one image per output channel out."""
 
@@ -153,11 +172,11 @@ class ImagePipeline(Pipeline):
         if options.layout == "tensor":
             return TensorSink(folder, options.format or "npy", float_bits=output.float_bits)
         suffix = options.format or "png"
-        stored = options.bit_depth or (16 if source.bit_depth > 8 and suffix in _DEEP else 8)
+        stored = _stored_format(source, output, options, suffix)
         if options.layout == "grid":
             return FileSink(
                 folder,
-                SampleFormat(stored),
+                stored,
                 {f"grid.{suffix}": _all},
                 lambda path: _GridWriter(path, options),
             )
@@ -167,7 +186,7 @@ class ImagePipeline(Pipeline):
             views: dict[str, View] = {f"rgb.{suffix}": merged_view}
         else:
             views = channel_views(output.channels, suffix, options.names)
-        return FileSink(folder, SampleFormat(stored), views, lambda path: _ImageWriter(path, options))
+        return FileSink(folder, stored, views, lambda path: _ImageWriter(path, options))
 
     def typical_input(self) -> SourceInfo:
         return SourceInfo(3, (64, 64), 255.0)
@@ -186,7 +205,7 @@ class ImagePipeline(Pipeline):
         return PreviewSink(self.create(folder, source, output, options), count)
 
     def write_lossless(self, folder: Path, data: np.ndarray, info: SourceInfo) -> Path:
-        if data.shape[-1] in (1, 3, 4):
+        if data.shape[-1] in (1, 3, 4) and data.itemsize <= 2:
             write_image(folder / "input.png", data)
             return folder / "input.png"
         import tifffile

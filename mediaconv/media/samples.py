@@ -58,6 +58,15 @@ class SampleFormat:
         return np.clip(scaled, self.low, self.high).astype(self.dtype)
 
 
+def full_scale(dtype: np.dtype) -> float:
+    """The stored value that stands for 1.0 in pictures: the largest of an integer type, 1 of floats.
+
+    >>> full_scale(np.dtype(np.uint8)), full_scale(np.dtype(np.float64))
+    (255.0, 1.0)
+    """
+    return 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
+
+
 def to_sixteen(samples: np.ndarray, bits: int) -> np.ndarray:
     """Unsigned samples of 1 to 16 bits to uint16, stretched so that the largest is 65535.
 

@@ -56,6 +56,7 @@ class LibavDecoder:
     ) -> None:
         self._path = path
         self._keep_late_start = keep_late_start
+        self._first_packet: Fraction | None = None
         self._container = open_container(path)
         try:
             best = self._container.streams.best("audio")
@@ -81,7 +82,7 @@ class LibavDecoder:
             self._order = sorted(range(len(names)), key=lambda k: WAV_ORDER.index(names[k]))
         self.layout = tuple(names[k] for k in self._order)
         self._clock = AudioClock(self.rate_hz, close=holes == "close")
-        self._late_samples = self._late(first)
+        self._late_samples = self._late()
         if keep_late_start and self._late_samples > LONGEST_FILLED * self.rate_hz:
             late = self._late_samples / self.rate_hz
             self.close()
@@ -140,16 +141,17 @@ class LibavDecoder:
         """Release the file. May be called twice."""
         self._container.close()
 
-    def _late(self, frame: av.AudioFrame) -> int:
-        """Samples between the file's start and the sound's."""
-        begin = _seconds(frame)
-        if begin is None or self._container.start_time is None:
+    def _late(self) -> int:
+        """Samples from the file's start to the first packet of sound; its first frame may come later."""
+        if self._first_packet is None or self._container.start_time is None:
             return 0
-        return max(0, round((begin - clock_origin(self._container)) * self.rate_hz))
+        return max(0, round((self._first_packet - clock_origin(self._container)) * self.rate_hz))
 
     def _decoded(self) -> Iterator[av.AudioFrame]:
         try:
             for packet in packets(self._path, self._container, self._stream):
+                if self._first_packet is None and packet.size:
+                    self._first_packet = _seconds(packet)
                 for frame in self._stream.codec_context.decode(packet):
                     if frame.samples:
                         self._extent.add(frame)

@@ -19,6 +19,7 @@ BLOCK_VALUES = 1 << 16
 BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "FLOAT": 32, "DOUBLE": 64}
 BITS |= {"ALAC_16": 16, "ALAC_20": 20, "ALAC_24": 24, "ALAC_32": 32, "DWVW_12": 12, "DWVW_24": 24}
 LOSSY_BITS = 16
+FLOAT_SUBFORMAT = bytes.fromhex("0300000000001000800000aa00389b71")
 WIDE = frozenset({"PCM_32", "DOUBLE", "ALAC_32"})
 """Samples that float32 would round."""
 
@@ -109,6 +110,11 @@ def _is_left_to_libav(file: soundfile.SoundFile, path: Path) -> bool:
     estimated = file.format == "FLAC" and not 0 < file.frames < 2**62
     placed = file.format == "CAF" and b"chan" in read_head(path)
     own_order = file.channels > 2 and (file.subtype[:4] == "ALAC" or placed)
+    planar = file.format == "SVX" and file.channels > 1  # which libsndfile takes for interleaved
+    # and of floats in extensible W64 it takes the bits for integers
+    floats = file.format == "W64" and file.subtype == "PCM_32" and FLOAT_SUBFORMAT in read_head(path)[:512]
+    if planar or floats:
+        return True
     return file.subtype.startswith("MPEG") or estimated or own_order
 
 

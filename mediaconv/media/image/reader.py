@@ -18,6 +18,7 @@ from mediaconv.media.image.writer import write_image
 from mediaconv.media.input_file import read_head
 from mediaconv.media.integrity.completeness import check_complete
 from mediaconv.media.limits import Limits
+from mediaconv.media.samples import full_scale
 from mediaconv.media.suffixes import IMAGE_SUFFIXES
 
 
@@ -25,8 +26,9 @@ from mediaconv.media.suffixes import IMAGE_SUFFIXES
 class Image:
     """A decoded picture.
 
-    data: (H, W, C), uint8 or uint16; C is 1 (gray), 3 (RGB), 4 (RGBA), or the bands of a TIFF.
-    bit_depth: 8 or 16; data fill 0..2**bit_depth - 1.
+    data: (H, W, C), uint8 or uint16, of TIFF also uint32 and floats; C is 1 (gray), 3 (RGB), 4 (RGBA), or
+        the bands of a TIFF.
+    bit_depth: of a sample; integers fill 0..2**bit_depth - 1, floats stand for themselves.
     images: how many pages or frames the file holds; this is the first one.
     """
 
@@ -70,6 +72,10 @@ def read_image(
     return Image(data, 8 * data.itemsize, images)
 
 
+LUMA = np.array([0.299, 0.587, 0.114])
+"""Of BT.601."""
+
+
 def _rgb(data: np.ndarray) -> np.ndarray:
     return np.repeat(data, 3, axis=2) if data.shape[2] == 1 else data[..., :3]
 
@@ -77,13 +83,16 @@ def _rgb(data: np.ndarray) -> np.ndarray:
 def _gray(data: np.ndarray) -> np.ndarray:
     if data.shape[2] == 1:
         return data
+    if data.itemsize > 2:  # more than OpenCV's integers or its float32 keep
+        gray = data[..., :3] @ LUMA
+        return (gray if data.dtype.kind == "f" else np.rint(gray)).astype(data.dtype)[..., None]
     return cv2.cvtColor(np.ascontiguousarray(data[..., :3]), cv2.COLOR_RGB2GRAY)[..., None]
 
 
 def _rgba(data: np.ndarray) -> np.ndarray:
     if data.shape[2] == 4:
         return data
-    alpha = np.full((*data.shape[:2], 1), np.iinfo(data.dtype).max, data.dtype)
+    alpha = np.full((*data.shape[:2], 1), full_scale(data.dtype), data.dtype)
     return np.concatenate([_rgb(data), alpha], axis=2)
 
 
@@ -94,10 +103,13 @@ def resized(data: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Averages areas where the picture shrinks, else interpolates between pixels."""
     shrinks = size[0] <= data.shape[1] and size[1] <= data.shape[0]
     way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    wide = data.dtype == np.uint32  # which OpenCV does not scale
     bands = [
-        cv2.resize(np.ascontiguousarray(data[..., k]), size, interpolation=way) for k in range(data.shape[2])
+        cv2.resize(np.ascontiguousarray(data[..., k], np.float64 if wide else None), size, interpolation=way)
+        for k in range(data.shape[2])
     ]
-    return np.stack(bands, axis=2)
+    scaled = np.stack(bands, axis=2)
+    return np.rint(scaled).astype(np.uint32) if wide else scaled
 
 
 __all__ = ["COLORS", "IMAGE_SUFFIXES", "Image", "read_image", "write_image"]

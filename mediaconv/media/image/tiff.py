@@ -1,4 +1,4 @@
-"""Decoding the first page of a TIFF: any number of bands, 8 or 16 bits, upright.
+"""Decoding the first page of a TIFF: any number of bands, integers or floats, upright.
 
 Pillow decodes the colour kinds it knows in 8 bits (palettes, CMYK, YCbCr); tifffile all else. Geographic tags
 and further pages are passed over, unless they are bands of the one picture.
@@ -17,7 +17,7 @@ import tifffile
 from mediaconv.errors import ReadError
 from mediaconv.media.limits import Limits, check_pixels
 from mediaconv.media.orientation import from_exif
-from mediaconv.media.samples import to_sixteen
+from mediaconv.media.samples import full_scale, to_sixteen
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it raises what matters; the rest is advice
 
@@ -25,6 +25,7 @@ ORIENTATION_TAG = 274
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
 INKS, YCBCR, LAB = 5, 6, (8, 9, 10)
 MULTIPLIED_ALPHA = 1
+FLOAT, FLOAT_BITS = 3, (16, 32, 64)
 KINDS = {1: "unsigned integer", 2: "signed integer", 3: "float"}
 NARROW = 16  # pixels: narrower pages may be bands
 COPY_OR_MASK = 1 | 4  # bits of NewSubfileType
@@ -46,14 +47,14 @@ def decode(path: Path, limits: Limits) -> tuple[np.ndarray, int]:
             series, axis = bands
             rows, columns = (size for k, size in enumerate(series.shape) if k != axis)
             _check_size(path, (rows, columns, series.shape[axis]), limits)
-            return _stretched(np.moveaxis(series.asarray(), axis, -1), page), 1
+            return _finite(path, _stretched(np.moveaxis(series.asarray(), axis, -1), page)), 1
         if page.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB) and page.bitspersample <= 8:
             return _by_pillow(path), _images(file)
         if page.photometric == YCBCR or page.photometric in LAB:
             kind = tifffile.PHOTOMETRIC(page.photometric).name
             bits = page.bitspersample
             raise ReadError(f"{path}: {kind} colours of {bits} bits are not supported; convert to RGB")
-        data = _bands_last(page)
+        data = _finite(path, _bands_last(page))
         orientation = from_exif(int(page.tags.valueof(ORIENTATION_TAG, default=1)))
         return orientation.apply(data), _images(file)
 
@@ -89,11 +90,13 @@ def _images(file: Any) -> int:
 
 
 def _check_samples(path: Path, page: tifffile.TiffPage, size: int) -> None:
-    if page.sampleformat != 1 or page.bitspersample > 16:
+    floats = page.sampleformat == FLOAT and page.bitspersample in FLOAT_BITS
+    integers = page.sampleformat == 1 and (page.bitspersample <= 16 or page.bitspersample == 32)
+    if not (floats or integers):
         kind = KINDS.get(page.sampleformat, "complex")
         raise ReadError(
             f"{path}: {kind} samples of {page.bitspersample} bits are not supported; convert to unsigned "
-            "integers of 8 or 16 bits"
+            "integers of 8, 16 or 32 bits, or to floats"
         )
     pieces = zip(page.dataoffsets, page.databytecounts, strict=False)
     needed = max((offset + count for offset, count in pieces), default=0)
@@ -108,6 +111,16 @@ def _by_pillow(path: Path) -> np.ndarray:
         if page_image.mode not in PILLOW_MODES:
             raise ReadError(f"{path}: colours of kind {page_image.mode!r} are not supported; convert to RGB")
         return np.asarray(page_image.convert(PILLOW_MODES[page_image.mode]))
+
+
+def _finite(path: Path, data: np.ndarray) -> np.ndarray:
+    """The same. Raises ReadError where a float is no number."""
+    if data.dtype.kind == "f" and not np.isfinite(data).all():
+        row, column = np.argwhere(~np.isfinite(data).all(axis=2))[0]
+        raise ReadError(
+            f"{path}: NaN or infinite values, the first in row {row}, column {column}; repair the file"
+        )
+    return data
 
 
 def _bands_last(page: tifffile.TiffPage) -> np.ndarray:
@@ -130,29 +143,33 @@ def _straight(data: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:
     if not extra or extra[0] != MULTIPLIED_ALPHA or data.shape[2] <= len(extra):
         return data
     at = data.shape[2] - len(extra)
-    top, alpha = np.iinfo(data.dtype).max, data[..., at : at + 1].astype(np.float64)
+    top, alpha = full_scale(data.dtype), data[..., at : at + 1].astype(np.float64)
     colours = np.divide(
         data[..., :at] * float(top), alpha, out=np.zeros(data[..., :at].shape), where=alpha > 0
     )
-    straight = np.minimum(np.rint(colours), top).astype(data.dtype)
+    straight = colours if data.dtype.kind == "f" else np.minimum(np.rint(colours), top)
+    straight = straight.astype(data.dtype)
     return np.concatenate([straight, data[..., at:]], axis=2)
 
 
 def _paper(inks: np.ndarray) -> np.ndarray:
     """Cyan, magenta, yellow, black (and alpha) to RGB (and alpha), as Pillow does in 8 bits."""
-    top = np.iinfo(inks.dtype).max
+    top = full_scale(inks.dtype)
     left = (top - inks[..., :4].astype(np.float64)) / top
-    colours = np.rint(left[..., :3] * left[..., 3:] * top).astype(inks.dtype)
+    colours = left[..., :3] * left[..., 3:] * top
+    colours = (colours if inks.dtype.kind == "f" else np.rint(colours)).astype(inks.dtype)
     return np.concatenate([colours, inks[..., 4:5]], axis=2)
 
 
 def _stretched(data: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:
     """Samples of any number of bits to 8 or 16, white the largest."""
     bits = page.bitspersample
-    if data.dtype == bool or bits < 8:
+    if data.dtype.kind == "f":
+        data = data.astype(np.float64 if bits == 64 else np.float32)
+    elif data.dtype == bool or bits < 8:
         data = (data.astype(np.uint16) * 255 // ((1 << bits) - 1)).astype(np.uint8)
     elif 8 < bits < 16:
         data = to_sixteen(data, bits)
     if page.photometric == WHITE_IS_ZERO:
-        data = np.iinfo(data.dtype).max - data
+        data = full_scale(data.dtype) - data if data.dtype.kind == "f" else np.iinfo(data.dtype).max - data
     return data

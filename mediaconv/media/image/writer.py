@@ -9,11 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import PIL.Image
+import tifffile
 
 from mediaconv.errors import WriteError, nearest
 from mediaconv.media.input_file import one_line
 
 FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".tif": "tiff", ".tiff": "tiff", ".webp": "webp"}
+FLOAT_FORMATS = {"tiff"}
 BITS = {"png": (8, 16), "jpeg": (8,), "tiff": (8, 16), "webp": (8,)}
 ALPHA = {"png", "tiff", "webp"}
 LARGEST_SIDE = {"jpeg": 65535, "webp": 16383}
@@ -23,7 +25,8 @@ DEFAULT_QUALITY = {"jpeg": 95, "webp": 90}
 def write_image(
     path: str | Path, data: np.ndarray, *, quality: int | None = None, lossless: bool = False
 ) -> None:
-    """Write a picture of shape (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA, uint8 or uint16.
+    """Write a picture of shape (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA, uint8 or uint16;
+    TIFF also float32 and float64.
 
     quality: of JPEG and WebP, 1 to 100. lossless: WebP without loss; PNG and TIFF always are, JPEG never.
 
@@ -56,7 +59,8 @@ def _check(format: str, data: np.ndarray, quality: int | None, lossless: bool) -
     allowed = (1, 3, 4) if format in ALPHA else (1, 3)
     if data.ndim not in (2, 3) or 0 in data.shape or channels not in allowed:
         raise WriteError(f"channels: got a picture of shape {data.shape}, {format} holds {allowed} channels")
-    if data.dtype not in (np.uint8, np.uint16) or 8 * data.itemsize not in BITS[format]:
+    integers = data.dtype in (np.uint8, np.uint16) and 8 * data.itemsize in BITS[format]
+    if not integers and not (data.dtype in (np.float32, np.float64) and format in FLOAT_FORMATS):
         bits = " or ".join(map(str, BITS[format]))
         raise WriteError(
             f"bit_depth: got samples of {data.dtype}, {format} holds unsigned integers of {bits} bits"
@@ -77,6 +81,13 @@ def _png(data: np.ndarray, quality: int, lossless: bool) -> bytes:
 
 
 def _tiff(data: np.ndarray, quality: int, lossless: bool) -> bytes:
+    if data.dtype.kind == "f":
+        buffer = io.BytesIO()
+        picture = data.reshape(data.shape[:2]) if data.shape[2:] == (1,) else data
+        kind = "minisblack" if picture.ndim == 2 else "rgb"
+        extra = ["unassalpha"] if picture.shape[2:] == (4,) else None
+        tifffile.imwrite(buffer, picture, photometric=kind, extrasamples=extra, metadata=None, software=False)
+        return buffer.getvalue()
     return _by_opencv(".tiff", data, [])
 
 

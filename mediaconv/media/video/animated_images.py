@@ -22,6 +22,7 @@ from mediaconv.media.image.reader import COLORS, resized
 from mediaconv.media.input_file import one_line, read_head
 from mediaconv.media.integrity.completeness import check_complete
 from mediaconv.media.limits import Limits, check_pixels
+from mediaconv.media.samples import full_scale
 from mediaconv.media.source import Chunk, Source
 from mediaconv.media.video import timeline
 from mediaconv.media.video.video_info import VideoInfo
@@ -84,7 +85,7 @@ class AnimationReader(Source):
         self.info = VideoInfo(
             channels=channels,
             shape=(None, height, width),
-            scale=float(np.iinfo(first[1].dtype).max),
+            scale=full_scale(first[1].dtype),
             rate=self._fps or FALLBACK_RATE,
             bit_depth=8 * first[1].itemsize,
             time_base=1 / self._fps if self._fps else Fraction(1, 1000),

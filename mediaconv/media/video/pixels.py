@@ -7,6 +7,8 @@ the luma of YUV, and BT.601's of RGB. Alpha is dropped for "rgb" and "gray" with
 
 from __future__ import annotations
 
+import re
+
 import av
 import cv2
 import numpy as np
@@ -20,6 +22,7 @@ from mediaconv.media.video.planes import has_alpha, plane, stored_bits
 
 CHANNELS = {"rgb": 3, "gray": 1, "rgba": 4}
 PLANAR = {3: "gbrp", 4: "gbrap"}
+PLANAR_RGB = re.compile(r"gbra?p(?:(?:9|10|12|14|16)le)?")
 PLANE_ORDER = (2, 0, 1, 3)  # of red, green, blue, alpha in the planar formats
 DEPTHS = (10, 12, 14, 16)
 
@@ -96,11 +99,15 @@ class PixelConverter:
                 out[..., :3] = read_rgb(frame, self._reformatter, size=size, interpolation=quality)
                 if channels == 3:
                     return
+        if PLANAR_RGB.fullmatch(frame.format.name) and not resized:
+            self._planes(frame, stored_bits(frame), out)
+            return
         converted = self._reformatter.reformat(
             frame,
             width=size[0],
             height=size[1],
-            format="rgb24" if packed else f"{PLANAR[channels]}{depth}",
+            # with alpha kept, as the scaler leaves rubbish in the last columns where it drops that of 16 bits
+            format="rgb24" if packed else f"{PLANAR[4 if has_alpha(frame) else channels]}{depth}",
             interpolation=quality,
             dst_color_range=ColorRange.JPEG,
             threads=1,
@@ -111,6 +118,13 @@ class PixelConverter:
         for channel in range(3 if deep and has_luma(frame) else 0, channels):
             samples = plane(converted, PLANE_ORDER[channel], self.dtype.type, 1)[..., 0]
             out[..., channel] = to_sixteen(samples, self._depth) if deep else samples
+
+    def _planes(self, frame: av.VideoFrame, bits: int, out: np.ndarray) -> None:
+        """Planar RGB of any depth as it is stored, stretched to 8 or 16 bits."""
+        kind = np.uint8 if bits <= 8 else np.uint16
+        for channel in range(out.shape[2]):
+            samples = plane(frame, PLANE_ORDER[channel], kind, 1)[..., 0]
+            out[..., channel] = samples if bits <= 8 else to_sixteen(samples, bits)
 
     def _untransposed(self, out: np.ndarray) -> np.ndarray:
         """A view of `out` that takes stored rows and columns."""

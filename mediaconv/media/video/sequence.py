@@ -15,6 +15,7 @@ import numpy as np
 from mediaconv.errors import ReadError
 from mediaconv.media.image.reader import read_image
 from mediaconv.media.limits import Limits
+from mediaconv.media.samples import full_scale
 from mediaconv.media.source import Chunk, Source
 from mediaconv.media.video.video_info import VideoInfo
 
@@ -68,7 +69,7 @@ class SequenceReader(Source):
         self.info = VideoInfo(
             channels=channels,
             shape=(len(chosen), height, width),
-            scale=float(np.iinfo(self._first.dtype).max),
+            scale=full_scale(self._first.dtype),
             rate=rate,
             bit_depth=8 * self._first.itemsize,
             duration_seconds=len(chosen) / rate,
