@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import film, folders, layers
+from benchmarks import exported, film, folders, layers
 from benchmarks.table import Table, machine
 
 README = Path(__file__).parents[1] / "README.md"
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[], list[Table]]] = {
     "film": film.measure,
     "layers": layers.measure,
     "folders": folders.measure,
+    "exported": exported.measure,
 }
 
 
