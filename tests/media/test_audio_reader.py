@@ -236,3 +236,16 @@ def test_overlapping_times_are_left_out_and_a_clock_that_begins_again_goes_on() 
     clock = AudioClock(1000)
     assert [clock.hole(Fraction(at, 100), 100) for at in (0, 10, 14, 24, 400, 0)] == [0, 0, -60, 0, 3660, 0]
     assert len(clock.notes()) == 2
+
+
+def test_a_start_in_a_codec_that_cannot_seek(tmp_path: Path) -> None:
+    """GSM in WAV: libsndfile refuses to seek in it."""
+    path = make(tmp_path / "a.wav", "sine=r=8000:d=1", "-c:a", "libgsm_ms")
+    whole = load(path)[0]
+    part, _ = load(path, start_seconds=0.25, duration_seconds=0.5)
+    np.testing.assert_array_equal(part, whole[2000:6000])
+
+
+def test_floats_in_extensible_w64(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.w64", "sine=r=8000:d=0.1", "-c:a", "pcm_f32le", "-ac", 2)
+    np.testing.assert_array_equal(load(path)[0], decode_sound(path, 2))

@@ -87,10 +87,12 @@ class SndfileDecoder:
                 if first >= file.frames:
                     first -= file.frames
                     continue
-                if first:
-                    file.seek(first)
+                if first and _seek(file, first):
                     first = 0
                 while len(block := file.read(size, dtype=self._dtype, always_2d=True)):
+                    skipped = min(first, len(block))
+                    first -= skipped
+                    block = block[skipped:]
                     yield block[:, self._order] if self._order else block
         except soundfile.LibsndfileError as error:
             raise ReadError(f"{self._path}: damaged: decoding stopped ({one_line(error)})") from error
@@ -103,6 +105,14 @@ class SndfileDecoder:
         """Release the file. May be called twice."""
         for file in self._files:
             file.close()
+
+
+def _seek(file: soundfile.SoundFile, sample: int) -> bool:
+    """Whether the file stands at a sample now; some codecs (GSM) are decoded from the beginning only."""
+    try:
+        return bool(file.seek(sample) == sample)
+    except soundfile.LibsndfileError:
+        return False
 
 
 def _is_left_to_libav(file: soundfile.SoundFile, path: Path) -> bool:
