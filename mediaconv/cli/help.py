@@ -39,12 +39,12 @@ def help(
     """Show what a command does and its options; without a command, all commands."""
     from mediaconv.errors import UsageError, nearest
 
-    found: Any = context.find_root()
+    shown: Any = context.find_root()
     name = "mediaconv"
     for word in command or []:
-        inner = getattr(found.command, "commands", {})
+        inner = getattr(shown.command, "commands", {})
         if word not in inner:
             raise UsageError(f"help: got {word!r}, expected a command{nearest(word, inner)}")
         name = f"{name} {word}"
-        found = type(found)(inner[word], info_name=word, parent=found)
-    print(found.get_help())
+        shown = type(shown)(inner[word], info_name=word, parent=shown)
+    print(shown.get_help())

@@ -28,11 +28,11 @@ def info(
     if inputs:
         from mediaconv.guide.describe_input import describe_input
 
-        found = [describe_input(path) for path in inputs]
+        descriptions = [describe_input(path) for path in inputs]
         if json:
-            print(writer.dumps([each.as_json() for each in found], indent=2))
+            print(writer.dumps([each.as_json() for each in descriptions], indent=2))
         else:
-            print("\n".join(escaped(line) for each in found for line in each.lines()))
+            print("\n".join(escaped(line) for each in descriptions for line in each.lines()))
         return
     from mediaconv.guide.installation import installation, installation_lines
 

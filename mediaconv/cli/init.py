@@ -48,17 +48,17 @@ def init(
     from mediaconv.guide.starter import default_output, starter
 
     proposal = None if weights is None else propose_stack(weights)
-    found = input_kind(Path(input), kind=kind)
+    media = input_kind(Path(input), kind=kind)
     path = output or Path(f"{Path(default_output(Path(input))).name}.yaml")
     _refuse_there(path, "choose another name with -o")
     if proposal is not None:
-        _fit(proposal, path, len(found.pipeline.axes), f"{input} ({found.pipeline.name})")
-    made = starter(found, proposal=proposal)
+        _fit(proposal, path, len(media.pipeline.axes), f"{input} ({media.pipeline.name})")
+    made = starter(media, proposal=proposal)
     shown = shlex.quote(str(path))
     text = made.text.replace("THIS.yaml", shown)
     _write(path, text.encode())
     unknown = "" if proposal is None else _unknown(proposal)
-    print(f"{path}: for {found.words}{unknown}\nnext: mediaconv run {shown}")
+    print(f"{path}: for {media.words}{unknown}\nnext: mediaconv run {shown}")
 
 
 def _fit(proposal: Proposal, path: Path, dims: int, what: str) -> None:
@@ -111,13 +111,13 @@ def _list() -> None:
 
     from mediaconv.guide.shipped import shipped
 
-    found = shipped()
+    examples = shipped()
     table = Table(box=None, pad_edge=False)
     table.add_column("configuration", no_wrap=True)
     table.add_column("what it is for")
-    for entry in found:
+    for entry in examples:
         table.add_row(entry.name, entry.purpose)
     console = Console(highlight=False)
-    console.print(table, markup=False) if found else print("no examples are installed")
-    if found:
-        console.print(f"they lie in {found[0].path.parent}", markup=False, soft_wrap=True)
+    console.print(table, markup=False) if examples else print("no examples are installed")
+    if examples:
+        console.print(f"they lie in {examples[0].path.parent}", markup=False, soft_wrap=True)

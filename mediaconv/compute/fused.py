@@ -58,16 +58,16 @@ class FusedPlan:
 
     def layers(self, height: int, width: int) -> list[LayerPlan]:
         """The plans for frames of that size, made once. Raises ComputeError where nothing would be left."""
-        found = self._layers.get((height, width))
-        if found is None:
-            found, size = [], (height, width)
+        plans = self._layers.get((height, width))
+        if plans is None:
+            plans, size = [], (height, width)
             for conv in self.chain:
-                found.append(LayerPlan(conv, *size, interleaved=not found))
-                size = found[-1].height, found[-1].width
+                plans.append(LayerPlan(conv, *size, interleaved=not plans))
+                size = plans[-1].height, plans[-1].width
             if len(self._layers) >= PLANS:
                 self._layers.pop(next(iter(self._layers)))
-            self._layers[height, width] = found
-        return found
+            self._layers[height, width] = plans
+        return plans
 
     def map(self, work: Callable[[Any], Any], bands: list[Any], threads: int) -> Iterable[Any]:
         """Every band's work, side by side where there are several; the threads stay for later steps."""

@@ -34,8 +34,8 @@ class Stored(nn.Module):
                 "be exported: choose sigmoid, tanh, clip or none"
             )
         self._steps, self._format = normalizer.steps(), sample_format
-        found = torch.from_numpy(np.empty(0, sample_format.dtype)).dtype
-        self._dtype = HELD_IN.get(found, found)
+        stored = torch.from_numpy(np.empty(0, sample_format.dtype)).dtype
+        self._dtype = HELD_IN.get(stored, stored)
         self.normalizer = {"name": normalizer.name, **dataclasses.asdict(self._steps)}
         self.stored = {
             "type": sample_format.dtype.name,
@@ -69,7 +69,7 @@ class Stored(nn.Module):
         """Stored samples; rounded to nearest, ties to even."""
         return self.normalized(x) if self._format.floating else self.scaled(x).round().to(self._dtype)
 
-    def difference(self, found: Tensor, values: Tensor) -> Tensor:
+    def difference(self, stored: Tensor, values: Tensor) -> Tensor:
         """How far samples lie from what values of the stack become, beyond rounding, relative to the largest.
 
         A value that lies on the edge between two samples may become either.
@@ -80,5 +80,5 @@ class Stored(nn.Module):
             expected, room = self.scaled(values), 0.5
         if not values.numel():
             return torch.zeros(())
-        excess = ((found.double() - expected).abs() - room).clamp(min=0).max()
+        excess = ((stored.double() - expected).abs() - room).clamp(min=0).max()
         return excess / max(float(expected.abs().max()), 1e-30)

@@ -74,9 +74,9 @@ def _first_input(config: RunConfig, pipeline: Pipeline) -> Path | None:
     from mediaconv.run.jobs.discover import discover
 
     with suppress(OSError, UsageError):
-        found = discover(config, pipeline)
-        if found.inputs and not found.url:
-            return Path(found.inputs[0])
+        listing = discover(config, pipeline)
+        if listing.inputs and not listing.url:
+            return Path(listing.inputs[0])
     return None
 
 
@@ -143,13 +143,13 @@ def _facts(config: RunConfig, info: SourceInfo, module: Any, finish: Stored | No
     from mediaconv.run.jobs.identity import run_identity
 
     rate = float(info.rate) if info.rate else None
-    found = geometry(module)
+    along = geometry(module)
     identity = run_identity(config)
     return {
         "pipeline": config.pipeline,
         "rate_hz": rate,
-        "output_rate_hz": rate / float(found.total_stride) if rate else None,
-        "latency_ms": 1000 * float(found.latency) / rate if rate and not found.whole else None,
+        "output_rate_hz": rate / float(along.total_stride) if rate else None,
+        "latency_ms": 1000 * float(along.latency) / rate if rate and not along.whole else None,
         "input_scale": info.scale,
         "normalizer": finish.normalizer if finish else None,
         "stored": finish.stored if finish else None,

@@ -28,11 +28,11 @@ class Description:
 
     def lines(self) -> list[str]:
         """For people."""
-        found = [f"{self.path}: pipeline {self.pipeline}"]
-        found += [f"  stream {i}: {text}" for i, text in enumerate(self.streams)]
+        lines = [f"{self.path}: pipeline {self.pipeline}"]
+        lines += [f"  stream {i}: {text}" for i, text in enumerate(self.streams)]
         width = max(map(len, self.facts), default=0) + 1
-        found += [f"  {name + ':':{width}} {value}" for name, value in self.facts.items()]
-        return found + [f"  note: {note}" for note in self.notes]
+        lines += [f"  {name + ':':{width}} {value}" for name, value in self.facts.items()]
+        return lines + [f"  note: {note}" for note in self.notes]
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""

@@ -100,8 +100,8 @@ def _kind_of_file(path: Path) -> Pipeline:
 
 @functools.lru_cache(maxsize=1024)
 def _name_of_suffix(suffix: str) -> str:
-    found = [name for name in names() if suffix in find(name).extensions]
-    return ("image" if suffix == ".gif" else found[0]) if found else ""
+    taking = [name for name in names() if suffix in find(name).extensions]
+    return ("image" if suffix == ".gif" else taking[0]) if taking else ""
 
 
 def _pictures(path: Path) -> int:
@@ -115,13 +115,13 @@ def _pictures(path: Path) -> int:
 
 def _files_below(folder: Path) -> list[Path]:
     """Files in depth, without hidden ones and without output folders of runs, in order."""
-    found: list[Path] = []
+    files_below: list[Path] = []
     for here, folders, files in os.walk(folder):
         if {"run.yaml", "manifest.jsonl"} <= set(files):
             folders[:] = []
             continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(here, name) for name in sorted(files) if not name.startswith(".")]
-        if len(found) > MOST_FILES:
+        files_below += [Path(here, name) for name in sorted(files) if not name.startswith(".")]
+        if len(files_below) > MOST_FILES:
             break
-    return found
+    return files_below

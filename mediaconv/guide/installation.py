@@ -38,25 +38,25 @@ def installation() -> dict[str, Any]:
 
 def installation_lines() -> list[str]:
     """For people."""
-    found = installation()
-    libraries = ", ".join(f"{name} {text or 'missing'}" for name, text in found["libraries"].items())
+    installed = installation()
+    libraries = ", ".join(f"{name} {text or 'missing'}" for name, text in installed["libraries"].items())
     lines = [
-        f"mediaconv {found['mediaconv']}, Python {found['python']}, {found['system']}",
+        f"mediaconv {installed['mediaconv']}, Python {installed['python']}, {installed['system']}",
         f"  libraries: {libraries}",
-        f"  devices:   {', '.join(found['devices'])}",
-        f"  writes:    {_listed(found['encoders'])}; WAV, FLAC, PNG, TIFF, JPEG, WebP, NPY, safetensors",
-        f"  reads:     {_listed(found['decoders'])} and all that FFmpeg, libsndfile and OpenCV know",
+        f"  devices:   {', '.join(installed['devices'])}",
+        f"  writes:    {_listed(installed['encoders'])}; WAV, FLAC, PNG, TIFF, JPEG, WebP, NPY, safetensors",
+        f"  reads:     {_listed(installed['decoders'])} and all that FFmpeg, libsndfile and OpenCV know",
     ]
-    for name, there in found["extras"].items():
+    for name, there in installed["extras"].items():
         purpose = EXTRAS[name][1]
         state = "installed" if there else f"missing (pip install mediaconv[{name}])"
         lines.append(f"  extra {name}: {state}; {purpose}")
     groups = ("pipelines", "layers", "models")
-    return lines + [f"  {g}: {', '.join(found[g]) or 'none beside the built-in ones'}" for g in groups]
+    return lines + [f"  {g}: {', '.join(installed[g]) or 'none beside the built-in ones'}" for g in groups]
 
 
-def _listed(found: dict[str, bool]) -> str:
-    return ", ".join(name if there else f"{name} (missing)" for name, there in found.items())
+def _listed(present: dict[str, bool]) -> str:
+    return ", ".join(name if there else f"{name} (missing)" for name, there in present.items())
 
 
 def _version(name: str) -> str | None:
@@ -69,9 +69,9 @@ def _version(name: str) -> str | None:
 def _devices() -> list[str]:
     import torch
 
-    found = [f"cpu ({os.cpu_count()} cores)"]
-    found += [f"cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(torch.cuda.device_count())]
-    return [*found, "mps"] if torch.backends.mps.is_available() else found
+    devices = [f"cpu ({os.cpu_count()} cores)"]
+    devices += [f"cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(torch.cuda.device_count())]
+    return [*devices, "mps"] if torch.backends.mps.is_available() else devices
 
 
 def _codec(name: str, mode: Literal["r", "w"]) -> bool:

@@ -62,12 +62,12 @@ def from_state(state: Mapping[str, Tensor], path: str) -> Proposal:
     last = -1
     for layer, tensors in groups.items():
         shapes = ", ".join(f"{name} {list(t.shape)}" for name, t in tensors.items())
-        found = _layer(tensors, channels)
-        if found is None:
+        proposed = _layer(tensors, channels)
+        if proposed is None:
             made.unknown.append(layer)
             made.lines.append(f"  # UNKNOWN: {_comment(layer)}: {shapes}")
             continue
-        name, options, into, out, dims = found
+        name, options, into, out, dims = proposed
         if dims is not None and made.dims not in (None, dims):
             made.unknown.append(layer)
             made.lines.append(f"  # UNKNOWN: {_comment(layer)} has {dims} axes, not {made.dims}: {shapes}")

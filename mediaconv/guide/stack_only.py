@@ -28,14 +28,14 @@ def load_stack_only(
     """
 
     def fill(value: Mapping[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        filled: dict[str, Any] = {}
         if "input" not in value:
-            found["input"] = input or NO_INPUT
+            filled["input"] = input or NO_INPUT
         if "output" not in value:
-            found["output"] = "out"
+            filled["output"] = "out"
         if "pipeline" not in value and "stack" in value:
-            found["pipeline"] = _kind(value, input or value.get("input"), axes)
-        return found
+            filled["pipeline"] = _kind(value, input or value.get("input"), axes)
+        return filled
 
     return load_config(path, overrides=overrides, fill=fill)
 

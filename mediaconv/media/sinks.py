@@ -101,12 +101,12 @@ class FileSink(Sink):
         """
         count = len(self._writers)
         if self._pool is None and (count == 1 or self._bytes <= FEW_BYTES):
-            found = [_error_of(act, i) for i in range(count)]
+            outcomes = [_error_of(act, i) for i in range(count)]
         else:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(min(count, os.cpu_count() or 1), "encode")
-            found = [task.exception() for task in [self._pool.submit(act, i) for i in range(count)]]
-        errors = [error for error in found if error is not None]
+            outcomes = [task.exception() for task in [self._pool.submit(act, i) for i in range(count)]]
+        errors = [error for error in outcomes if error is not None]
         if errors:
             raise errors[0]
 

@@ -21,14 +21,14 @@ _lock = Lock()
 
 def state_of(files: Iterable[Path]) -> tuple[Hashable, ...]:
     """What tells that files are as they were: path, size, and when and as what they were written."""
-    found = []
+    states = []
     for file in files:
         try:
             stat = file.stat()
         except OSError:
             continue
-        found.append((str(file.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ino))
-    return tuple(found)
+        states.append((str(file.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ino))
+    return tuple(states)
 
 
 def captured_once(key: Hashable, make: Callable[[], nn.Module]) -> nn.Module:

@@ -153,9 +153,9 @@ class Parallel(AxisMap):
 
     def spans(self, before: Spans) -> Spans:
         each = [m.spans(before) for m in self.maps]
-        period = math.lcm(*(len(found.low) for found in each))
+        period = math.lcm(*(len(taps.low) for taps in each))
         check_count(period)
-        lows, highs = zip(*(found.at(np.arange(period)) for found in each), strict=True)
+        lows, highs = zip(*(taps.at(np.arange(period)) for taps in each), strict=True)
         return Spans(each[0].stride, reduce(np.minimum, lows), reduce(np.maximum, highs))
 
     def bounds(self) -> tuple[Fraction, Fraction]:

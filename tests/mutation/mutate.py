@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from tests.mutation.containers import parts_of, repaired
+from tests.mutation.mutated_containers import parts_of, repaired
 
 NUMBERS = (0, 1, 2, 3, 7, 8, 15, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 2**24, 2**31 - 1, 2**31)
 NUMBERS += (2**32 - 1, 2**32, 2**48, 2**63 - 1, 2**63, 2**64 - 1)

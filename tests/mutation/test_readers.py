@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutation.samples import make_samples
+from tests.mutation.mutated_samples import make_samples
 
 ROOT = Path(__file__).parents[2]
 COUNT = int(os.environ.get("MEDIACONV_MUTANTS", "2000"))
@@ -44,7 +44,16 @@ def run(samples: Path, folder: Path, first: int, end: int) -> list[str]:
     found: list[str] = []
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     while first < end:
-        command = [sys.executable, "-m", "tests.mutation.worker", samples, folder, first, end, PROCESSES]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.mutation.reading_worker",
+            samples,
+            folder,
+            first,
+            end,
+            PROCESSES,
+        ]
         with subprocess.Popen(
             [str(word) for word in command], stdout=subprocess.PIPE, text=True, env=env
         ) as child:

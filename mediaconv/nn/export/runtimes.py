@@ -144,8 +144,8 @@ class Pt2File:
 
     def run(self, *tensors: Tensor) -> list[Tensor]:
         """See Exported."""
-        found = self._module(*tensors)
-        return [found] if isinstance(found, Tensor) else list(found)
+        outputs = self._module(*tensors)
+        return [outputs] if isinstance(outputs, Tensor) else list(outputs)
 
     def data(self, facts: Mapping[str, Any]) -> bytes:
         """See Exported: facts become the archive's extra file `step.json`."""

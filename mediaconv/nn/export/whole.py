@@ -50,7 +50,7 @@ def write_whole_call(
     target = Target(path, overwrite)
     module = (module if streams(module) else to_streaming(module)).eval()
     check_eval(module)
-    found = geometry(module)
+    along = geometry(module)
     random = list(_random_inputs(module, example))
     call = WholeCall(module, finish).eval()
     made = target.runtime(call, [random[0]], ["input"], ["output"], DIM)
@@ -61,9 +61,9 @@ def write_whole_call(
         "inputs": ["input"],
         "outputs_in_order": ["output"],
         "shape": [*example.shape[:DIM], None, *example.shape[DIM + 1 :]],
-        "latency": None if math.isinf(found.latency) else found.latency,
-        "receptive_field": None if math.isinf(found.receptive_field) else found.receptive_field,
-        "stride": str(found.total_stride),
+        "latency": None if math.isinf(along.latency) else along.latency,
+        "receptive_field": None if math.isinf(along.receptive_field) else along.receptive_field,
+        "stride": str(along.total_stride),
         **(metadata or {}),
     }
     facts["checked"] = {

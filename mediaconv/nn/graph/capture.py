@@ -146,11 +146,11 @@ def _captured(program: ExportedProgram, dtype: torch.dtype) -> Captured:
 
 def _conditions(x: Tensor) -> list[Any]:
     """What the export found true of the sizes and relied on."""
-    found: list[Any] = []
+    expressions: list[Any] = []
     for size in x.shape:
         if isinstance(size, torch.SymInt):
-            found += (guard.expr for guard in size.node.shape_env.guards)
-    return list(dict.fromkeys(found))
+            expressions += (guard.expr for guard in size.node.shape_env.guards)
+    return list(dict.fromkeys(expressions))
 
 
 @contextlib.contextmanager

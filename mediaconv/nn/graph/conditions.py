@@ -36,13 +36,13 @@ class Conditions:
             return True
 
     def _values(self, shape: Sequence[int]) -> dict[str, int]:
-        found = {}
+        values = {}
         for d, (size, length) in enumerate(zip(self.sizes, shape, strict=True)):
             if (
                 size.symbol is not None
             ):  # of a batch, two stand for any: one item broadcasts as any number does
-                found[str(size.symbol)] = 2 if d == 0 else (length - size.offset) // size.factor
-        return found
+                values[str(size.symbol)] = 2 if d == 0 else (length - size.offset) // size.factor
+        return values
 
     def broken(self, shape: Sequence[int]) -> frozenset[int]:
         """Numbers of the conditions on the stream axis that an input's shape does not meet."""
@@ -67,7 +67,7 @@ class Conditions:
             number in self.broken([n if d == self.dim else s for d, s in enumerate(shape)]) for n in lengths
         )
 
-    def told(self, numbers: Iterable[int]) -> str:
+    def describe(self, numbers: Iterable[int]) -> str:
         """Conditions as text, with T for the length."""
         symbol = str(self.sizes[self.dim].symbol)
         return " and ".join(sorted(source(self.all[i]).replace(symbol, "T") for i in numbers))

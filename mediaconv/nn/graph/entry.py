@@ -80,19 +80,19 @@ def _checked(graph: StreamingGraph, x: Tensor, axis: int) -> frozenset[int]:
     check(graph, x, axis, holds)
     _check_lengths(graph, x, axis, holds)
     ways = tried_ways(conditions, x.shape, agrees_at)
-    told = frozenset(i for i in ways.bad if not conditions.about_ends(i, x.shape))
-    graph.keep_conditions(ways, told)
-    return told
+    broken = frozenset(i for i in ways.bad if not conditions.about_ends(i, x.shape))
+    graph.keep_conditions(ways, broken)
+    return broken
 
 
 def _check_lengths(graph: StreamingGraph, x: Tensor, axis: int, holds: Callable[[int], bool]) -> None:
     """Run the lengths at which the graph's formula for the output's length is not the export's."""
-    length, found = x.shape[axis + 2], graph.axis_map(axis)
+    length, along = x.shape[axis + 2], graph.axis_map(axis)
     for n in (*range(1, 65), *range(length, length + 65)):
         if not holds(n):
             continue
         try:
-            same = found.output_length(n) == graph.exported_length(n)
+            same = along.output_length(n) == graph.exported_length(n)
         except ValueError:
             same = False
         if not same:

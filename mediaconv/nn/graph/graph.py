@@ -101,8 +101,8 @@ class StreamingGraph(TotalStride, nn.Module):
         """Take only lengths at which the capture was found to hold. broken: conditions to be told of."""
         self._ways = ways
         if broken:
-            told = self.conditions().told(broken)
-            self.notes.append(f"lengths T with {told} alone: at others the module goes another way")
+            words = self.conditions().describe(broken)
+            self.notes.append(f"lengths T with {words} alone: at others the module goes another way")
 
     @property
     def coarsest(self) -> torch.dtype:
@@ -120,8 +120,9 @@ class StreamingGraph(TotalStride, nn.Module):
         shape = [length if d == self._axis + 2 else n for d, n in enumerate(self._shape)]
         broken = conditions.broken(shape)
         if not self._ways.take(broken):
+            words = conditions.describe(broken)
             raise ValueError(
-                f"length {length}: this capture holds for lengths T with {conditions.told(broken)} alone; "
+                f"length {length}: this capture holds for lengths T with {words} alone; "
                 "at others the module goes another way"
             )
 

@@ -61,8 +61,8 @@ class GroupCommit:
     def ended(self) -> list[Outcome]:
         """Those that came to their end since it was last asked: in place, or failed to be."""
         with self._changed:
-            found, self._ended = self._ended, []
-        return found
+            ended, self._ended = self._ended, []
+        return ended
 
     def finish(self) -> list[Outcome]:
         """The same of all that wait; then nothing more can be added."""
@@ -137,7 +137,7 @@ class GroupCommit:
         for outcome in batch:
             if outcome in replaced or outcome.job.name in failed:
                 shutil.rmtree(_staged(outcome).folder, ignore_errors=True)
-        return [_told(outcome, failed.get(outcome.job.name)) for outcome in batch]
+        return [_with_error(outcome, failed.get(outcome.job.name)) for outcome in batch]
 
     def _each_alone(self, batch: Sequence[Outcome], failed: dict[str, OSError | WriteError]) -> None:
         """Find out whose outputs could not be made durable."""
@@ -163,7 +163,7 @@ def _staged(outcome: Outcome) -> Staged:
     return outcome.result.staged
 
 
-def _told(outcome: Outcome, error: OSError | WriteError | None) -> Outcome:
+def _with_error(outcome: Outcome, error: OSError | WriteError | None) -> Outcome:
     """The outcome of a job whose outputs are in place, or are not because of an error."""
     if error is None:
         assert outcome.result is not None

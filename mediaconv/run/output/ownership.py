@@ -122,9 +122,9 @@ class _Listed:
                     stems.setdefault(stem, []).append((name, regular))
             self._flat[job.output_folder] = stems
         stem = stem_of(job.name) if "{stem}" in job.pattern else ""
-        found = dict(self._flat[job.output_folder].get(stem, []))
+        names = dict(self._flat[job.output_folder].get(stem, []))
         there = self._there[job.output_folder]
-        return list({**found, **{name: there[name] for name in own if name in there}}.items())
+        return list({**names, **{name: there[name] for name in own if name in there}}.items())
 
     def may_be_output(self, job: Job, name: str) -> bool:
         """Whether a killed run's output, which has no row, may be called so."""

@@ -157,10 +157,10 @@ def commit_error(staged: Staged, error: OSError | WriteError) -> WriteError:
     """Why outputs could not be put in place; its cause tells a full disk, however that showed."""
     if isinstance(error, WriteError):
         return error
-    found = WriteError(f"cannot put {staged.target} in place: {error.strerror}")
+    failure = WriteError(f"cannot put {staged.target} in place: {error.strerror}")
     full = _is_full(staged.folder.parent)
-    found.__cause__ = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) if full else error
-    return found
+    failure.__cause__ = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) if full else error
+    return failure
 
 
 def is_unfinished(name: str) -> bool:

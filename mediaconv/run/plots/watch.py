@@ -39,7 +39,7 @@ class Watched:
 
     def save(self, folder: Path) -> Path:
         """Draw the figure into a folder."""
-        from mediaconv.run.plots.figure import draw
+        from mediaconv.run.plots.chart import draw
 
         path = folder / NAME
         rate: Fraction | None = self._info.rate

@@ -21,20 +21,20 @@ class MovingRate:
     """
 
     def __init__(self) -> None:
-        self._told: deque[tuple[float, float]] = deque()
+        self._reports: deque[tuple[float, float]] = deque()
 
     def add(self, done: float, *, now: float | None = None) -> None:
         """So much is done by now. One more than WINDOW_SECONDS old is kept."""
         now = time.monotonic() if now is None else now
-        self._told.append((now, done))
-        while len(self._told) > 2 and now - self._told[1][0] >= WINDOW_SECONDS:
-            self._told.popleft()
+        self._reports.append((now, done))
+        while len(self._reports) > 2 and now - self._reports[1][0] >= WINDOW_SECONDS:
+            self._reports.popleft()
 
     def remaining(self, total: float) -> float | None:
         """Seconds until `total` is done; None before it can be told."""
-        if len(self._told) < 2:
+        if len(self._reports) < 2:
             return None
-        (began, first), (now, done) = self._told[0], self._told[-1]
+        (began, first), (now, done) = self._reports[0], self._reports[-1]
         if now - began < LEAST_SECONDS or done <= first or done >= total:
             return None
         return (total - done) * (now - began) / (done - first)

@@ -24,17 +24,17 @@ def result_rows(status: Status) -> list[dict[str, Any]]:
 
 
 def _row(status: Status, name: str, state: str, reason: str | None) -> dict[str, Any]:
-    found: dict[str, Any] = {"input": name, "status": state, "reason": reason}
+    columns: dict[str, Any] = {"input": name, "status": state, "reason": reason}
     row = status.rows.get(name)
     if row is None:
-        return found
-    found |= {"seconds": row.seconds, "media_seconds": row.media_seconds, "attempts": row.attempts}
-    found |= {"stage": row.stage, "reason": reason or row.reason, "notes": "; ".join(row.notes) or None}
+        return columns
+    columns |= {"seconds": row.seconds, "media_seconds": row.media_seconds, "attempts": row.attempts}
+    columns |= {"stage": row.stage, "reason": reason or row.reason, "notes": "; ".join(row.notes) or None}
     if row.outputs:
-        found |= {"files": len(row.outputs), "bytes": sum(int(file["bytes"]) for file in row.outputs)}
-        found |= {"input_shape": _shape(row.input_shape), "output_shape": _shape(row.output_shape)}
-        found["clipped"] = row.clipped
-    return found
+        columns |= {"files": len(row.outputs), "bytes": sum(int(file["bytes"]) for file in row.outputs)}
+        columns |= {"input_shape": _shape(row.input_shape), "output_shape": _shape(row.output_shape)}
+        columns["clipped"] = row.clipped
+    return columns
 
 
 def _shape(shape: Sequence[int] | None) -> str | None:

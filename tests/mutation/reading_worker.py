@@ -1,4 +1,6 @@
-"""Reads mutants, one after the other, in a process that may die of one: `python -m tests.mutation.worker`.
+"""Reads mutants, one after the other, in a process that may die of one.
+
+Run by `python -m tests.mutation.reading_worker`.
 
 Arguments: the samples' folder, a folder of its own, the first case, the end, the step. Before each case it
 prints its number, and then a line for what was wrong. One that takes too long ends the process by a signal.
@@ -35,7 +37,7 @@ def main() -> None:
     samples, folder = Path(sys.argv[1]), Path(sys.argv[2])
     from mediaconv.errors import MediaconvError
     from mediaconv.standard_streams import quiet_libraries
-    from tests.mutation.samples import reader_of
+    from tests.mutation.mutated_samples import reader_of
 
     for path in samples.iterdir():  # libraries are loaded, and every sample is whole
         reader_of(path.name)(path)
