@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -87,6 +88,34 @@ def test_every_command_is_in_the_readme():
 
     readme = (ROOT / "README.md").read_text()
     assert [c.__name__ for c in COMMANDS if f"`mediaconv {c.__name__}" not in readme] == []
+
+
+def test_the_blocks_of_published_models_that_are_declared_stream_exactly(monkeypatch, request):
+    pytest.importorskip("torchvision")
+    pytest.importorskip("transformers")
+    import torch
+
+    from mediaconv.nn import convert, stream
+    from mediaconv.nn.streaming import protocol
+
+    monkeypatch.setattr(convert, "CONVERTERS", dict(convert.CONVERTERS))
+    registered = patch.dict(protocol.POINTWISE)
+    registered.start()
+    request.addfinalizer(registered.stop)
+    names = {}
+    exec(blocks(ROOT / "docs/how-to/your-model.md", "python")[1], names)
+    modules = {
+        "trunk": (torch.nn.Sequential(*list(names["resnet"].children())[:-2]), (1, 3, 96, 64)),
+        "encoder": (names["dac"], (1, 16, 64)),
+        "stem": (names["google"], (1, 3, 20, 16)),
+    }
+    for name, (module, shape) in modules.items():
+        x = torch.randn(shape)
+        streamed = stream(names[name])
+        with torch.no_grad():
+            parts = [streamed.push(x[:, :, :7]), streamed.push(x[:, :, 7:]), streamed.flush()]
+            # float32 sums of chunks in another order
+            torch.testing.assert_close(torch.cat(parts, 2), module(x), rtol=1e-4, atol=1e-5)
 
 
 def test_the_model_of_the_page_on_ones_own_is_read(tmp_path, monkeypatch):

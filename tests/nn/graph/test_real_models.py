@@ -19,7 +19,7 @@ def test_a_published_model_streams_as_the_page_says(model: Model) -> None:
     result = tried(model)
     assert result.outcome == model.outcome, result.why
     assert (result.error is None) == (model.outcome == REFUSED)
-    assert result.error is None or result.error < 1e-10
+    assert result.error is None or result.error < model.tolerance
     page = PAGE.read_text()
     assert row(model, result).split("|")[1:4] in [line.split("|")[1:4] for line in page.splitlines()]
 
