@@ -116,6 +116,10 @@ class Pipeline(ABC):
         """Which of the files found under a folder are inputs; by default those with its extensions."""
         return [f for f in files if f.suffix.lower() in self.takes(options)]
 
+    def needed_bytes(self, path: Path) -> int:
+        """About what reading an input holds at once beside a chunk, quickly told; 0: it is read in chunks."""
+        return 0
+
     @abstractmethod
     def open(self, path: Path, options: Options, limits: Limits) -> Source:
         """Open one input. Raises ReadError."""

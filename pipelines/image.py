@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from mediaconv.errors import WriteError
+from mediaconv.media.image.decoders import needed_bytes
 from mediaconv.media.image.grid import tile
 from mediaconv.media.image.reader import IMAGE_SUFFIXES, read_image
 from mediaconv.media.image.writer import write_image
@@ -164,6 +165,9 @@ class ImagePipeline(Pipeline):
     player: ClassVar[str] = "image"
     read_options: ClassVar[type[Options]] = ImageRead
     write_options: ClassVar[type[Options]] = ImageWrite
+
+    def needed_bytes(self, path: Path) -> int:
+        return needed_bytes(path)
 
     def open(self, path: Path, options: ImageRead, limits: Limits) -> Source:  # type: ignore[override]
         return _ImageSource(path, options, limits)

@@ -86,7 +86,7 @@ def run_folder(
         stack.enter_context(ends_promptly(run.clear))
         with gc_paused():  # what is known of many thousand files stays until the end
             surveyed = _begun(config, selection, run, stack)
-        executor, workers = select_executor(config, len(surveyed.todo), make)
+        executor, workers = select_executor(config, [job for job, _ in surveyed.todo], make)
         stack.callback(run.reporter.close)
         caution = ""
         if isinstance(executor, SerialExecutor):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +20,9 @@ from ffmpeg_oracle import ffmpeg, make
 
 from mediaconv.errors import ReadError
 from mediaconv.media.audio.reader import AudioReader
+from mediaconv.media.image.decoders import needed_bytes
 from mediaconv.media.image.reader import read_image
+from mediaconv.media.limits import Limits
 from mediaconv.media.video.reader import VideoReader
 
 
@@ -211,3 +217,41 @@ def test_sound_that_is_no_number_is_laid_to_the_file(
         assert sum(len(part.data) for part in reader.chunks(999)) == 70_000
     with AudioReader(path, mono=True, start_seconds=8.7) as reader, pytest.raises(ReadError, match="70000"):
         list(reader.chunks(999))
+
+
+def stated_png(path: Path, width: int, height: int, depth: int, color: int) -> Path:
+    """A PNG of some hundred bytes that states a size; its data end early."""
+    parts = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0), zlib.compress(bytes(1000)), b""
+    content = b"\x89PNG\r\n\x1a\n"
+    for kind, part in zip((b"IHDR", b"IDAT", b"IEND"), parts, strict=True):
+        content += len(part).to_bytes(4, "big") + kind + part + zlib.crc32(kind + part).to_bytes(4, "big")
+    path.write_bytes(content)
+    return path
+
+
+def test_a_picture_that_would_take_too_much_memory_is_refused_by_its_header(tmp_path: Path) -> None:
+    few = Limits(max_memory=2 * 2**30)
+    png = stated_png(tmp_path / "a.png", 16384, 16384, 16, 6)
+    tiff = tmp_path / "a.tif"
+    tifffile.imwrite(tiff, np.zeros((4, 4, 4), np.uint16), photometric="rgb")
+    content = tiff.read_bytes()
+    for tag in (256, 257):  # width and height
+        at = re.search(struct.pack("<H", tag) + rb"[\x03\x04]\0\x01\0\0\0", content).end()  # type: ignore[union-attr]
+        content = content[:at] + struct.pack("<I", 16384) + content[at + 4 :]
+    tiff.write_bytes(content)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for path in (png, tiff):
+        # 16384 x 16384 x 4 bands x 2 bytes are 2 GiB, of which three are held
+        with pytest.raises(
+            ReadError, match=r"need about 6\.00 GiB of memory, more than limits\.max_memory: 2\.00"
+        ):
+            read_image(path, limits=few)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+    assert needed_bytes(png) == 6 * 2**30
+    assert needed_bytes(tmp_path / "none.png") == 0
+    small = tmp_path / "small.png"
+    PIL.Image.new("RGB", (10, 20)).save(small)
+    assert needed_bytes(small) == 3 * 10 * 20 * 3
+    read_image(small, limits=Limits(max_memory=1800))
+    with pytest.raises(ReadError, match="max_memory"):
+        read_image(small, limits=Limits(max_memory=1799))

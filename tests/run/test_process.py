@@ -7,17 +7,23 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import PIL.Image
 import psutil
 import pytest
 
+from mediaconv.config import load_config
 from mediaconv.errors import MediaconvError
 from mediaconv.run.executors.process import ProcessExecutor
+from mediaconv.run.executors.resources import choose_workers
+from mediaconv.run.executors.select_executor import largest_bytes
 from mediaconv.run.executors.serial import SerialExecutor
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.jobs.result import Outcome
 from tests.run.fakes import Diary, Reverser, Surroundings, Unstartable, jobs_of
-from tests.run.trees import outputs, unfinished
+from tests.run.running import write_config
+from tests.run.trees import images, outputs, unfinished
 
 GOOD = {f"{i}.bin": f"contents of {i}".encode() for i in range(6)}
 
@@ -153,3 +159,13 @@ def test_workers_die_with_their_parent(tmp_path: Path) -> None:
     parent.wait()
     _, alive = psutil.wait_procs(workers, timeout=2)
     assert alive == []
+
+
+def test_workers_are_as_many_as_the_largest_picture_lets(tmp_path: Path) -> None:
+    assert choose_workers(100, "cpu", 10**15) == 1
+    images(tmp_path / "in", 3, side=50)
+    config = load_config(write_config(tmp_path / "c.yaml", tmp_path / "in", tmp_path / "out"))
+    paths = sorted((tmp_path / "in").rglob("*.png"))
+    jobs = [SimpleNamespace(input=path) for path in [*paths, tmp_path / "gone.png"]]
+    bands = len(PIL.Image.open(paths[0]).getbands())
+    assert largest_bytes(config, jobs) == 3 * 50 * 50 * bands  # type: ignore[arg-type]

@@ -78,7 +78,7 @@ def test_a_job_that_kills_its_worker_is_tried_twice_and_others_go_on(cluster: An
     contents = {"x.bin": b"die", "once.bin": b"once", **{f"{i}.bin": b"%d" % i for i in range(4)}}
     jobs = jobs_of(tmp_path, contents)
     config = parsed(tmp_path, tmp_path / "out", executor="ray", ray={"address": cluster.address})
-    executor, _ = select_executor(config, len(jobs), Reverser())
+    executor, _ = select_executor(config, jobs, Reverser())
     found = {o.job.name: o for o in executor.run(jobs, _NullWatch())}
     assert set(found) == set(contents)
     failure = found["x.bin"].failure
@@ -101,7 +101,7 @@ def test_every_job_gets_the_resources_that_it_asks_for(
     keys = {"executor": "ray", "timeout_seconds": timeout_seconds}
     config = parsed(tmp_path, tmp_path / "out", ray={"address": cluster.address, **wanted}, **keys)
     jobs = jobs_of(tmp_path, {f"{i}.bin": b"x" for i in range(3)})
-    executor, _ = select_executor(config, len(jobs), Surroundings())
+    executor, _ = select_executor(config, jobs, Surroundings())
     found = [json.loads(o.failure.reason) for o in executor.run(jobs, _NullWatch()) if o.failure]
     resources = {"CPU": 3.0, "GPU": 0.5, "disk": 1.0} if timeout_seconds is None else {}
     assert found == [{"threads": 3, **resources}] * len(jobs)
@@ -110,7 +110,7 @@ def test_every_job_gets_the_resources_that_it_asks_for(
 def test_a_job_over_its_time_is_ended(cluster: Any, tmp_path: Path) -> None:
     jobs = jobs_of(tmp_path, {"x.bin": b"hang", "y.bin": b"quick"})
     keys = {"executor": "ray", "ray": {"address": cluster.address}, "timeout_seconds": 2}
-    executor, _ = select_executor(parsed(tmp_path, tmp_path / "out", **keys), len(jobs), Reverser())
+    executor, _ = select_executor(parsed(tmp_path, tmp_path / "out", **keys), jobs, Reverser())
     found = {o.job.name: o for o in executor.run(jobs, _NullWatch())}
     failure = found["x.bin"].failure
     assert failure is not None

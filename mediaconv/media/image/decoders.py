@@ -17,7 +17,7 @@ import PIL.Image
 from mediaconv.errors import ReadError
 from mediaconv.media.image import tiff
 from mediaconv.media.input_file import describe, one_line
-from mediaconv.media.limits import Limits, check_pixels
+from mediaconv.media.limits import Limits, check_pixels, picture_bytes
 from mediaconv.media.orientation import Orientation, from_exif
 from mediaconv.media.samples import to_sixteen
 
@@ -50,6 +50,7 @@ def decode(path: Path, head: bytes, limits: Limits) -> tuple[np.ndarray, int]:
         with _open_pillow(path, head) as image:
             check_pixels(path, *image.size, limits)
             bits = _deep_bits(head, image)
+            check_pixels(path, *image.size, limits, bands=_bands(image), sample_bytes=2 if bits > 8 else 1)
             if bits > 8:
                 return _decode_deep(path, bits, _orientation(image)), _images(image)
             return _decode_pillow(path, image), _images(image)
@@ -61,6 +62,22 @@ def decode(path: Path, head: bytes, limits: Limits) -> tuple[np.ndarray, int]:
         ) from error
     except Exception as error:  # decoders of damaged files raise anything: SyntaxError, struct.error, ...
         raise ReadError(f"{path}: damaged or cut off: it cannot be decoded ({one_line(error)})") from error
+
+
+def needed_bytes(path: Path) -> int:
+    """About what reading a picture takes, by its header alone; 0 where that tells nothing."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+        with _open_pillow(path, head) as image:
+            deep = 16 if head.startswith(TIFF) else _deep_bits(head, image)
+            return picture_bytes(*image.size, _bands(image), 2 if deep > 8 else 1)
+    except Exception:  # what is damaged is told when it is read
+        return 0
+
+
+def _bands(image: PIL.Image.Image) -> int:
+    return 4 if image.mode == "P" else len(image.getbands())
 
 
 def _open_pillow(path: Path, head: bytes) -> PIL.Image.Image:

@@ -40,13 +40,14 @@ def decode(path: Path, limits: Limits) -> tuple[np.ndarray, int]:
     """
     with tifffile.TiffFile(path, _multifile=False) as file:
         page = file.pages.first
-        _check_size(path, (page.imagelength, page.imagewidth, page.samplesperpixel), limits)
+        deep = -(-page.bitspersample // 8)
+        _check_size(path, (page.imagelength, page.imagewidth, page.samplesperpixel), limits, deep)
         _check_samples(path, page, file.filehandle.size)
         bands = _bands_in_pages(file)
         if bands is not None:
             series, axis = bands
             rows, columns = (size for k, size in enumerate(series.shape) if k != axis)
-            _check_size(path, (rows, columns, series.shape[axis]), limits)
+            _check_size(path, (rows, columns, series.shape[axis]), limits, deep)
             return _finite(path, _stretched(np.moveaxis(series.asarray(), axis, -1), page)), 1
         if page.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB) and page.bitspersample <= 8:
             return _by_pillow(path), _images(file)
@@ -59,9 +60,9 @@ def decode(path: Path, limits: Limits) -> tuple[np.ndarray, int]:
         return orientation.apply(data), _images(file)
 
 
-def _check_size(path: Path, shape: tuple[int, int, int], limits: Limits) -> None:
+def _check_size(path: Path, shape: tuple[int, int, int], limits: Limits, sample_bytes: int) -> None:
     height, width, bands = shape
-    check_pixels(path, width, height, limits, bands=bands)
+    check_pixels(path, width, height, limits, bands=bands, sample_bytes=sample_bytes)
     if bands > limits.max_channels:
         raise ReadError(f"{path}: {bands} bands, expected at most {limits.max_channels} (max_channels)")
 

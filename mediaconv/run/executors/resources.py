@@ -33,9 +33,12 @@ def available_bytes() -> int:
     return int(min(free, limit - used) if limit and used is not None else free)
 
 
-def choose_workers(jobs: int, device: str) -> int:
-    """Most workers worth having for that many jobs: as cores and memory allow, at least one."""
-    most = min(jobs, cores(), available_bytes() // WORKER_BYTES)
+def choose_workers(jobs: int, device: str, job_bytes: int = 0) -> int:
+    """Most workers worth having for that many jobs: as cores and memory allow, at least one.
+
+    job_bytes: what the largest job's input holds beside a chunk.
+    """
+    most = min(jobs, cores(), available_bytes() // (WORKER_BYTES + job_bytes))
     if device.startswith(("cuda", "mps")) or (device == "auto" and os.path.exists("/dev/nvidia0")):
         most = min(most, GPU_WORKERS)
     return max(1, most)

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mediaconv.config import RunConfig
 from mediaconv.config.dump import located
 from mediaconv.errors import UsageError
+from mediaconv.pipeline import find
 from mediaconv.run.executors.executor import Executor, Perform
 from mediaconv.run.executors.process import ProcessExecutor
 from mediaconv.run.executors.resources import choose_workers, cores
 from mediaconv.run.executors.serial import SerialExecutor
 from mediaconv.run.jobs.perform import Performer
+from mediaconv.run.jobs.plan import Job
 from mediaconv.run.output.storage import IN_PROCESS
+
+LOOKED_AT = 256
 
 
 def select_executor(
-    config: RunConfig, jobs: int, make: Callable[[], Perform] | None = None
+    config: RunConfig, todo: Sequence[Job], make: Callable[[], Perform] | None = None
 ) -> tuple[Executor, int]:
-    """The executor for that many jobs, and its most workers.
+    """The executor for these jobs, and its most workers.
 
     `auto` is process, also for one job: what crashes then ends a worker, not the program. A job over
     `timeout_seconds` can only be ended from outside, so serial is then one process.
 
     make: makes what runs one job; default: what the configuration says.
     """
+    jobs = len(todo)
     if any(path.startswith(f"{IN_PROCESS}://") for path in (config.input, config.output)):
         seen = f"{IN_PROCESS}:// is seen by one process only"
         if config.executor in ("process", "ray"):
@@ -48,9 +53,20 @@ def select_executor(
         )
         return executor, config.workers if isinstance(config.workers, int) else min(jobs, cores())
     make = make or functools.partial(Performer, config, holds=True)
-    workers = choose_workers(jobs, config.device) if isinstance(config.workers, str) else config.workers
+    workers = (
+        choose_workers(jobs, config.device, largest_bytes(config, todo))
+        if isinstance(config.workers, str)
+        else config.workers
+    )
     workers = 1 if config.executor == "serial" else max(1, min(workers, jobs))
     if config.executor == "serial" and config.timeout_seconds is None:
         return SerialExecutor(make), 1
     grow = isinstance(config.workers, str)
     return ProcessExecutor(make, workers=workers, grow=grow, timeout_seconds=config.timeout_seconds), workers
+
+
+def largest_bytes(config: RunConfig, jobs: Sequence[Job]) -> int:
+    """What the largest input needs at once, of up to LOOKED_AT of them: reading many headers takes long."""
+    pipeline = find(config.pipeline)
+    some = jobs[:: -(-len(jobs) // LOOKED_AT)] if jobs else []
+    return max((pipeline.needed_bytes(job.input) for job in some), default=0)

@@ -100,7 +100,7 @@ def forecast(config: RunConfig, selection: Selection = RESUME) -> Forecast:
     jobs = [job for job, _ in survey.todo]
     if not jobs:
         return Forecast(survey, config.output, 0, 0.0, 0, "nothing is left to do")
-    _, workers = select_executor(config, len(jobs))
+    _, workers = select_executor(config, jobs)
     rows = list(survey.rows.values())
     weights = {job.name: _bytes(job) for job in jobs}
     try:
