@@ -130,7 +130,7 @@ fuzz: $(TESTING) ## searches for stacks that do not stream exactly, until stoppe
 	$(BIN)/python -m tests.nn.fuzz
 
 .PHONY: bench
-bench: $(BENCHING) ## the figures of the README, on this machine
+bench: $(BENCHING) ## the figures of docs/performance.md, on this machine; fails where a ratio is over its limit
 	$(BIN)/python -m benchmarks.run
 
 .PHONY: clean

@@ -1,7 +1,7 @@
-"""Measures everything and writes it into the README, between its two marks.
+"""Measures everything and writes it into docs/performance.md, each part between its two marks.
 
-python -m benchmarks.run            # all of it: minutes
-python -m benchmarks.run film       # one of them, printed and not written
+python -m benchmarks.run            # all of it: a quarter of an hour
+python -m benchmarks.run film       # one part of it
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import exported, film, folders, layers
+from benchmarks import exported, film, folders, layers, ratios
 from benchmarks.table import Table, machine
 
-README = Path(__file__).parents[1] / "README.md"
-BEGIN, END = "<!-- benchmarks: make bench -->", "<!-- end of benchmarks -->"
+PAGE = Path(__file__).parents[1] / "docs/performance.md"
 BENCHMARKS: dict[str, Callable[[], list[Table]]] = {
+    "ratios": ratios.measure,
     "film": film.measure,
     "layers": layers.measure,
     "folders": folders.measure,
@@ -24,17 +24,21 @@ BENCHMARKS: dict[str, Callable[[], list[Table]]] = {
 }
 
 
-def main(chosen: list[str]) -> None:
-    """Run the named benchmarks, or all and renew the README."""
-    tables = [table for name in chosen or BENCHMARKS for table in BENCHMARKS[name]()]
-    text = "\n\n".join(table.markdown() for table in tables)
-    print(text)
-    if not chosen:
-        measured = f"Measured on {machine()}, {datetime.date.today()}."
-        before, rest = README.read_text().split(BEGIN)
-        after = rest.split(END)[1]
-        README.write_text(f"{before}{BEGIN}\n{measured}\n\n{text}\n{END}{after}")
+def main(chosen: list[str]) -> int:
+    """Run the named benchmarks, or all, and renew their parts; 1 where a ratio is over its limit."""
+    for name in chosen or BENCHMARKS:
+        text = "\n\n".join(table.markdown() for table in BENCHMARKS[name]())
+        print(text, flush=True)
+        renew(name, f"Measured on {machine()}, {datetime.date.today()}.\n\n{text}")
+    return int(bool(ratios.OVER))
+
+
+def renew(name: str, text: str) -> None:
+    """Replace one part of the page."""
+    begin, end = f"<!-- {name}: make bench -->\n", f"<!-- end of {name} -->"
+    before, rest = PAGE.read_text().split(begin)
+    PAGE.write_text(f"{before}{begin}{text}\n{end}{rest.split(end)[1]}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

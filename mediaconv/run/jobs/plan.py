@@ -87,7 +87,7 @@ def make_plan(
     pattern = getattr(config.write, "pattern", None) or ""
     if pattern and not local:
         raise UsageError("write.pattern: flat folders are for outputs on this machine; leave it out")
-    jobs = [replace(job_of(path, listing, folder), pattern=pattern) for path in listing.inputs]
+    jobs = [job_of(path, listing, folder, pattern=pattern) for path in listing.inputs]
     jobs.sort(key=lambda job: job.name)
     if not local:
         base = config.output.rstrip("/")
@@ -101,13 +101,13 @@ def make_plan(
     return jobs
 
 
-def job_of(path: Path, listing: Found, output: Path) -> Job:
+def job_of(path: Path, listing: Found, output: Path, *, pattern: str = "") -> Job:
     """The job of an input below the root of those that were found. output: the folder, on this machine."""
     name = str(path)[listing.skip :]
-    if path in listing.folders and path == listing.root:  # as a sequence of stills
+    if listing.folders and path in listing.folders and path == listing.root:  # as a sequence of stills
         name = listing.url.rpartition("/")[2] if listing.url else path.resolve().name
-    url = f"{listing.url}/{path.as_posix()}" if path.parts else listing.url
-    return Job(name, path, Path(output, name), input_url=url if listing.url else "")
+    url = f"{listing.url}/{path.as_posix()}" if listing.url and path.parts else listing.url
+    return Job(name, path, output / name, input_url=url, pattern=pattern)
 
 
 def _refuse_hiding(config: RunConfig, pipeline: Pipeline, root: Path) -> None:

@@ -55,6 +55,7 @@ class Row:
     place: str = ""  # the worker, in the word of manifests that stand
 
 
+UNSAFE_PARTS = frozenset({"", ".", ".."})
 ROW_KEYS = tuple(key.name for key in fields(Row))
 
 
@@ -217,9 +218,10 @@ def _checked(content: dict[str, Any]) -> Row:
         raise TypeError("identity.size: expected a number")
     if not isinstance(row.outputs, list):
         raise TypeError("outputs: expected a list")
+    above = row.input.rpartition("/")[0]
     for file in row.outputs:
         folder, _, name = file["path"].rpartition("/")
-        flat = folder == row.input.rpartition("/")[0]
+        flat = folder == above
         if not (folder == row.input or flat) or not is_safe_name(name):
             raise ValueError("outputs: a path that leaves its input's folder")
         if type(file["bytes"]) is not int or not isinstance(file["sha256"], str):
@@ -239,7 +241,7 @@ def is_safe_name(name: str) -> bool:
     >>> is_safe_name("a/b.png"), is_safe_name("/a"), is_safe_name("a/../../b"), is_safe_name("")
     (True, False, False, False)
     """
-    return "\0" not in name and not any(part in ("", ".", "..") for part in name.split("/"))
+    return "\0" not in name and UNSAFE_PARTS.isdisjoint(name.split("/"))
 
 
 def _one_line(error: Exception) -> str:
