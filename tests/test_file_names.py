@@ -25,18 +25,14 @@ SAME_THING = {
     "forecast.py": (COMMAND, {"mediaconv/cli", "mediaconv/demo"}),
     "status.py": (COMMAND, {"mediaconv/cli", "mediaconv/run/resume"}),
     "trace.py": (COMMAND, {"mediaconv/cli", "mediaconv/nn/summary"}),
-    "conftest.py": (
-        "pytest's fixtures of a folder",
-        {"tests", "tests/config", "tests/media", "tests/nn"},
-    ),
 }
 """Names that stand more than once: why, and where."""
 
 
 def test_no_two_files_share_a_name_unless_they_are_the_same_thing() -> None:
     folders: dict[str, set[str]] = defaultdict(set)
-    for top in ("mediaconv", "pipelines", "tests"):
-        for path in (ROOT / top).rglob("*.py"):
+    for top, pattern in (("mediaconv", "*.py"), ("pipelines", "*.py"), ("tests", "test_*.py")):
+        for path in (ROOT / top).rglob(pattern):
             folders[path.name].add(path.parent.relative_to(ROOT).as_posix())
     shared = {name: rooms for name, rooms in folders.items() if len(rooms) > 1 and name != "__init__.py"}
     assert shared == {name: rooms for name, (_, rooms) in SAME_THING.items()}
