@@ -25,7 +25,7 @@ TURNS = 5
 CHANNELS, DILATIONS = 32, (1, 2, 4, 8, 16, 32)
 SOUND_CHUNKS = (256, 4096)
 SOUND_SAMPLES = 16384
-FRAME, FRAMES = (720, 1280), 6
+FRAME, FRAMES = (720, 1280), 4
 TOLERANCE = 1e-5
 """Relative to the largest absolute value: float32 summed in another order."""
 

@@ -153,6 +153,7 @@ def run_step(step: Any, info: StepInfo, start: list[Tensor], x: Tensor) -> Tenso
         if count < info.chunk:
             missing = x.new_zeros(*x.shape[:2], info.chunk - count, *x.shape[3:])
             chunk = torch.cat([chunk, missing], 2)
+        chunk = chunk.contiguous()  # as compiled steps take it
         if begin + info.chunk >= length:  # the input ends in this chunk
             state[1] = torch.tensor(length)
         y, *state = step(chunk, *state)
