@@ -202,3 +202,23 @@ def test_a_jobs_identity_follows_the_models_content(tmp_path):
     assert run_identity(config) == first
     save_onnx(Denoiser().eval(), x, tmp_path / "m.onnx", [2])
     assert run_identity(config) != first
+
+
+def test_a_jobs_identity_follows_an_onnx_models_external_data(tmp_path):
+    import onnx
+
+    path = save_onnx(Denoiser().eval(), torch.randn(1, 1, 64), tmp_path / "m.onnx", [2])
+    onnx.save_model(
+        onnx.load(path),
+        path,
+        save_as_external_data=True,
+        location="m.bin",
+        size_threshold=0,
+        convert_attribute=False,
+    )
+    config = config_of("audio", path)
+    first = run_identity(config)
+    data = bytearray((tmp_path / "m.bin").read_bytes())
+    data[0] ^= 1
+    (tmp_path / "m.bin").write_bytes(data)
+    assert run_identity(config) != first
