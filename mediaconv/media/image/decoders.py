@@ -8,6 +8,7 @@ checked on the header. Colour profiles are not applied.
 from __future__ import annotations
 
 import threading
+import warnings
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,7 @@ from mediaconv.media.orientation import Orientation, from_exif
 from mediaconv.media.samples import to_sixteen
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # what matters is raised
 
 ORIENTATION_TAG = 274
 PNG = b"\x89PNG\r\n\x1a\n"
