@@ -13,6 +13,7 @@ import yaml
 from mediaconv.config import parse_config
 from mediaconv.model.build import build_stack
 from mediaconv.nn import geometry
+from mediaconv.nn.summary.channel_reads import reads_map
 from mediaconv.nn.summary.trace import trace
 from mediaconv.pipeline import find
 from tests.stacks.interpreter import Interpreter
@@ -102,6 +103,9 @@ def check_reads(seed: int, axis: int, layers: list) -> None:
         if read:
             behind, ahead = max(behind, own - read[0]), max(ahead, read[-1] - own)
     tight = not any(word in str(layers) for word in CHANNELS_MOVED)
+    by_channel = reads_map(list(stack), axis, channels)
+    assert behind <= by_channel.lookback <= found.lookback
+    assert ahead <= by_channel.latency <= found.latency
     relation = operator.eq if tight and 2 * (behind + ahead) < LONG[dims] else operator.le
     assert relation(behind, found.lookback)
     assert relation(ahead, found.latency)

@@ -16,6 +16,7 @@ from mediaconv.compare.prove.trial import MOST_BYTES, ProbeShape, all_known, cal
 from mediaconv.nn import to_streaming
 from mediaconv.nn.graph.graph import StreamingGraph
 from mediaconv.nn.streaming.protocol import axis_map, leaves
+from mediaconv.nn.summary.channel_reads import reads_map
 from mediaconv.nn.summary.dependence import streams
 from mediaconv.nn.summary.receptive_field import exact_copy
 
@@ -73,7 +74,7 @@ def formula_ahead(module: nn.Module, probed: ProbeShape) -> tuple[int | None, in
 
 def _never_ahead(module: nn.Module, probed: ProbeShape) -> bool:
     if len(probed.order_axes) == 1:  # a layer that pads may make up for one that reads ahead
-        return axis_map(module, probed.order_axes[0]).latency == 0
+        return reads_map([module], probed.order_axes[0], probed.channels).latency == 0
     return all(
         getattr(layer, "mode", "") == "raster"
         or all(axis_map(layer, axis).latency == 0 for axis in probed.order_axes)

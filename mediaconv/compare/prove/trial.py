@@ -31,6 +31,7 @@ from mediaconv.compare.prove.suffix import Coverage, cover
 from mediaconv.errors import UsageError
 from mediaconv.nn import AxisMap, Sequential, geometry, stream
 from mediaconv.nn.convert import convert
+from mediaconv.nn.summary.channel_reads import reads_map
 from mediaconv.nn.summary.dependence import streams
 from mediaconv.nn.summary.receptive_field import exact_copy, open_copy, unfolded_bytes
 
@@ -311,6 +312,8 @@ def formula_of(module: nn.Module, probed: ProbeShape, reads: Reads) -> tuple[int
     known = known_map(module, axis)
     if known is None or axis != probed.order_axes[0]:
         return None, False
+    streaming = module if streams(module) else convert(module)
+    known = reads_map([streaming], axis, probed.channels)
     return None if math.isinf(known.latency) else int(known.latency), True
 
 

@@ -23,6 +23,7 @@ from mediaconv.nn.composed_maps import Chain
 from mediaconv.nn.copying import copy_module
 from mediaconv.nn.geometry import AxisMap, Window
 from mediaconv.nn.streaming.protocol import axis_map, each_child, is_pointwise, leaves, output_channels
+from mediaconv.nn.summary.channel_reads import reads_map
 from mediaconv.nn.summary.sliding import slides
 
 Number = int | float
@@ -176,7 +177,8 @@ def _without_pointwise(module: nn.Module) -> None:
 
 def _cone(stack: nn.Sequential, axis: int, axes: Sequence[str], channels: int) -> Cone:
     whole = Chain(tuple(axis_map(layer, axis) for layer in stack))
-    formula = Reach(whole.receptive_field, whole.latency, whole.lookback)
+    by_channel = reads_map(list(stack), axis, channels)
+    formula = Reach(by_channel.receptive_field, by_channel.latency, by_channel.lookback)
     first, length = (0, _blocks(8, whole)) if whole.whole else _middle(whole)
     sizes = [length if a == axis else _enough(stack, a) for a in range(len(axes))]
     reads: list[set[int]] = [set() for _ in range(len(stack) + 1)]

@@ -17,6 +17,7 @@ from mediaconv.errors import UsageError
 from mediaconv.nn.composed_maps import Chain
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.streaming.protocol import Streamable, axis_map, output_channels
+from mediaconv.nn.summary.channel_reads import has_phases, reads_map
 from mediaconv.nn.summary.cost import multiply_adds, queue_values, state_values
 from mediaconv.nn.summary.memory_use import measure
 
@@ -97,8 +98,9 @@ def trace(stack: nn.Module, shape: Sequence[int], *, axes: Sequence[str] | None 
         raise UsageError(
             f"shape: got {list(shape)}, expected channels and {', '.join(names) or '1 to 3 axes'}"
         )
+    phases = shape[0] if has_phases([stack]) else 0
     try:
-        rows = list(_walk(stack, "", 0, tuple(shape), tuple(Chain() for _ in lengths), names))
+        rows = list(_walk(stack, "", 0, tuple(shape), tuple(Chain() for _ in lengths), names, (), phases))
         cost = sum(row.multiply_adds for row in rows)
         measured = measure(stack, shape, cost, max(math.prod(row.after) for row in rows))
     except ValueError as error:
@@ -143,12 +145,19 @@ def _walk(
     before: tuple[int, ...],
     maps: tuple[AxisMap, ...],
     axes: Sequence[str],
+    path: tuple[nn.Module, ...],
+    channels: int,
 ) -> Iterator[Row]:
-    """The module's row, then those of its parts. maps: from the stack's input to the module's, per axis."""
+    """The module's row, then those of its parts. maps: from the stack's input to the module's, per axis.
+
+    path: the modules from the stack's input to this one. channels: of that input; 0 where none carry phases.
+    """
     own = tuple(axis_map(module, axis) for axis in range(len(maps)))
     after = _output(module, before)
     so_far = tuple(_then(m, o) for m, o in zip(maps, own, strict=True))
     parts = _parts(module)
+    whole = (*path, module)
+    seen = [reads_map(whole, a, channels) for a in range(len(maps))] if channels else so_far
     sequence = not isinstance(module, mnn.Branches)
     row = Row(
         name=name,
@@ -158,7 +167,7 @@ def _walk(
         after=after,
         parameters=0 if parts else sum(p.numel() for p in module.parameters()),
         multiply_adds=0 if parts else multiply_adds(module, before, after),
-        receptive_field=tuple(m.receptive_field for m in so_far),
+        receptive_field=tuple(m.receptive_field for m in seen),
         stride=tuple(m.total_stride for m in so_far),
         latency=so_far[0].latency,
         lookahead=own[0].latency,
@@ -171,10 +180,10 @@ def _walk(
         yield row
     inner = depth + 1 if name and type(module) is not mnn.Sequential else depth
     for part, child in parts:
-        path = f"{name}.{part}" if name else part
-        yield from _walk(child, path, inner, before, maps, axes)
+        label = f"{name}.{part}" if name else part
+        yield from _walk(child, label, inner, before, maps, axes, path, channels)
         if sequence:
-            before = _output(child, before)
+            before, path = _output(child, before), (*path, child)
             maps = tuple(_then(m, axis_map(child, axis)) for axis, m in enumerate(maps))
 
 
