@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
-from mediaconv.compare.report.table import Column, summary
+from mediaconv.compare.report.table import Column, shown, summary
 
 REPORT = "report.html"
 
@@ -46,6 +47,21 @@ class Comparison:
         """A row a channel of every file."""
         return [{"file": f["input"], **row} for f in self.files for row in f["channels"]]
 
+    def _repr_html_(self) -> str:
+        """For notebooks: what each side sees, and the numbers of each channel."""
+        sides = "".join(
+            f"<li><b>{escape(str(side['label']))}</b>: {escape(str(side['verdict']))}</li>"
+            for side in self.sides
+        )
+        heads = ["file", "channel", *(column.label for column in self.columns)]
+        lines = [
+            [str(row["file"]), str(row["channel"]), *(shown(row.get(c.key), c) for c in self.columns)]
+            for row in self.rows
+        ]
+        table = "".join(_line("td", line) for line in lines)
+        where = "" if self.report is None else f"<small>report: {escape(str(self.report))}</small>"
+        return f'<ul>{sides}</ul><div style="overflow-x:auto"><table>{_line("th", heads)}{table}</table></div>{where}'
+
     def as_json(self) -> dict[str, Any]:
         """The content of compare.json."""
         return {
@@ -55,3 +71,10 @@ class Comparison:
             "failures": self.failures,
             "report": self.report and self.report.name,
         }
+
+
+def _line(tag: str, cells: list[str]) -> str:
+    inner = "".join(
+        f'<{tag} style="padding:2px 8px;text-align:right">{escape(cell)}</{tag}>' for cell in cells
+    )
+    return f"<tr>{inner}</tr>"

@@ -16,11 +16,11 @@ from mediaconv.errors import ConfigError, UsageError
 if TYPE_CHECKING:
     from torch import nn
 
-    import mediaconv.nn as mnn
     from mediaconv.compare.comparison import Comparison
     from mediaconv.compare.prove.search import Proof
     from mediaconv.compare.prove.verdict import Verdict
     from mediaconv.config import RunConfig
+    from mediaconv.front.loaded_stack import LoadedStack
     from mediaconv.nn.summary.trace import Trace
     from mediaconv.run.report.progress import Reporter
     from mediaconv.run.report.summary import Summary
@@ -70,11 +70,12 @@ def _resolved(
 
 def load_stack(
     config: Config, *, channels: int, rate_hz: float | None = None, overrides: Sequence[str] = (), **keys: Any
-) -> mnn.Sequential:
+) -> LoadedStack:
     """The stack of a configuration with its weights, in evaluation mode, float32, on the CPU.
 
     channels: of its inputs. rate_hz: steps of the stream axis a second, for filters given in Hz.
-    overrides, keys: see `load_config`. A notebook shows the stack as its trace. Raises UsageError.
+    overrides, keys: see `load_config`. A notebook shows the stack as its trace, and
+    `stack.plot(x)` an input and what becomes of it. Raises UsageError.
 
     >>> import mediaconv, torch
     >>> stack = [{"conv": {"out_channels": 4, "kernel_size": 3, "stride": 2}}]
@@ -82,11 +83,13 @@ def load_stack(
     >>> mediaconv.load_stack(config, channels=1)(torch.zeros(1, 1, 10)).shape
     torch.Size([1, 4, 5])
     """
+    from mediaconv.front.loaded_stack import LoadedStack
     from mediaconv.model.build import build_stack
     from mediaconv.pipeline import find
 
     resolved = load_config(config, overrides=overrides, **keys)
-    return build_stack(resolved, find(resolved.pipeline), channels=channels, rate_hz=rate_hz)
+    made = build_stack(resolved, find(resolved.pipeline), channels=channels, rate_hz=rate_hz)
+    return LoadedStack(*made).eval()
 
 
 def run(

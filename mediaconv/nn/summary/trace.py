@@ -74,6 +74,11 @@ class Trace:
 
         return trace_text(self).rstrip()
 
+    def _repr_html_(self) -> str:
+        from mediaconv.nn.summary.trace_table import html_of_trace
+
+        return html_of_trace(self)
+
     def layer(self, name: str) -> Row:
         """The row of a layer by number or dotted name. Raises UsageError listing the names."""
         for row in self.rows:

@@ -134,8 +134,12 @@ def trace_html(module: nn.Module, shape: Sequence[int] | None = None) -> str:
 
     shape: (C, ...) of its input; by default what the first convolution takes, with short lengths.
     """
-    made = trace(module, shape or _default_shape(module))
-    style = 'style="text-align:{}"'
+    return html_of_trace(trace(module, shape or _default_shape(module)))
+
+
+def html_of_trace(made: Trace) -> str:
+    """The table as HTML, styled for light and dark notebooks: lines in the colour of the text."""
+    style = 'style="text-align:{};padding:2px 8px;font-variant-numeric:tabular-nums"'
     sides = ["left" if n < _LEFT else "right" for n in range(len(_HEAD))]
 
     def line(tag: str, cells: Sequence[str]) -> str:
@@ -147,9 +151,10 @@ def trace_html(module: nn.Module, shape: Sequence[int] | None = None) -> str:
 
     body = "".join(line("td", _cells(row)) for row in made.rows)
     return (
-        f"<table><caption>{html.escape(_caption(made))}</caption><thead>{line('th', _HEAD)}</thead>"
+        '<div style="overflow-x:auto"><table style="border-collapse:collapse;font-size:13px">'
+        f"<caption>{html.escape(_caption(made))}</caption><thead>{line('th', _HEAD)}</thead>"
         f"<tbody>{body}</tbody><tfoot>{line('th', _cells(made.total))}</tfoot></table>"
-        f"<small>{html.escape(_notes(made))}</small>"
+        f"<small>{html.escape(_notes(made))}</small></div>"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ Row = tuple[str, Any]
 
 
 def draw(
-    path: Path,
+    target: Path | IO[bytes],
     input: Gathered,
     outputs: Gathered,
     *,
@@ -32,7 +32,7 @@ def draw(
     ratio: float,
     merged: bool,
 ) -> None:
-    """Write the figure.
+    """Write the figure, a PNG.
 
     names: of the output channels. rate: of the input's steps a second. ratio: output steps an input step.
     merged: the three outputs are colours of one picture.
@@ -56,7 +56,7 @@ def draw(
         figure = _films(input, outputs, shown, rate, merged)
     more = f", the first {MOST_CHANNELS} of {len(names)} channels" if len(names) > MOST_CHANNELS else ""
     figure.suptitle(f"{title}{more}", fontsize=13, parse_math=False)
-    figure.savefig(path, format="png", facecolor="white", metadata={"Software": None})
+    figure.savefig(target, format="png", facecolor="white", metadata={"Software": None})
 
 
 def _inputs(input: Gathered) -> int:
