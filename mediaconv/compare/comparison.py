@@ -60,7 +60,8 @@ class Comparison:
         ]
         table = "".join(_line("td", line) for line in lines)
         where = "" if self.report is None else f"<small>report: {escape(str(self.report))}</small>"
-        return f'<ul>{sides}</ul><div style="overflow-x:auto"><table>{_line("th", heads)}{table}</table></div>{where}'
+        box = f'<div style="overflow-x:auto"><table>{_line("th", heads)}{table}</table></div>'
+        return f"<ul>{sides}</ul>{box}{where}"
 
     def as_json(self) -> dict[str, Any]:
         """The content of compare.json."""

@@ -11,7 +11,7 @@ import torch
 import mediaconv.nn as mnn
 from mediaconv.errors import UsageError
 from mediaconv.nn.streaming.protocol import axis_map
-from mediaconv.run.plots.figure import draw
+from mediaconv.run.plots.chart import draw
 from mediaconv.run.plots.gather import Gathered
 
 
