@@ -50,7 +50,7 @@ class GroupCommit:
             self._thread = threading.Thread(target=self._work, name="commit", daemon=True)
             self._thread.start()
         with self._changed:
-            while len(self._waiting) + len(self._under_way) >= MOST_WAITING:
+            while len(self._waiting) + len(self._under_way) >= MOST_WAITING and self._thread.is_alive():
                 self._changed.wait(0.1)
             if not self._waiting:
                 self._first = time.monotonic()
