@@ -14,12 +14,13 @@ import torch
 
 @dataclass(frozen=True)
 class Table:
-    """A title, what was done, the columns and the rows."""
+    """A title, what was done, the columns and the rows. faults: works whose ratios are over their limits."""
 
     title: str
     note: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    faults: Sequence[str] = ()
 
     def markdown(self) -> str:
         """The table as Markdown."""
