@@ -76,6 +76,16 @@ SHORTAGES = {
 }
 
 
+SHORTAGE_WORDS = {
+    "can't start new thread": errno.EAGAIN,
+    "resource temporarily unavailable": errno.EAGAIN,
+    "failed to map segment": errno.ENOMEM,
+    "allocate memory": errno.ENOMEM,
+    "too many open files": errno.EMFILE,
+}
+"""How libraries and the dynamic linker tell of the same without a number."""
+
+
 def shortage(error: BaseException | None) -> str | None:
     """What the machine ran short of, where that led to an error: then no file is to blame.
 
@@ -90,8 +100,11 @@ def shortage(error: BaseException | None) -> str | None:
             return SHORTAGES[error.errno]
         if isinstance(error, MemoryError):
             return SHORTAGES[errno.ENOMEM]
-        if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
-            return SHORTAGES[errno.EAGAIN]
+        if isinstance(error, RuntimeError | ImportError | OSError):
+            text = str(error).lower()
+            for words, number in SHORTAGE_WORDS.items():
+                if words in text:
+                    return SHORTAGES[number]
         error = error.__cause__ or error.__context__
     return None
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mediaconv.errors import MediaconvError
+from mediaconv.errors import MediaconvError, shortage
 
 if TYPE_CHECKING:
     pass
@@ -112,10 +112,14 @@ def _code(act: Callable[[], int | None]) -> int:
         if error.filename is None and error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF):
             drop_output()
             return _failed(error, f"the output cannot be written: {error.strerror}", 1)
+        if short := shortage(error):
+            return _failed(error, short, 1)
         return _failed(
             error, f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1
         )
     except Exception as error:
+        if short := shortage(error):
+            return _failed(error, short, 1)
         defect = f"{type(error).__name__}: {error} (this is a defect of mediaconv; --debug shows where)"
         return _failed(error, defect, 1)
 

@@ -6,7 +6,9 @@ import errno
 import io
 import os
 import random
+import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -311,3 +313,47 @@ def test_serial_gets_past_a_poisonous_file_at_the_next_start(crasher: Path, tmp_
     assert "SIGSEGV" in failed["reason"]
     assert len((output / "manifest.jsonl").read_text().splitlines()) <= 5
     assert unfinished(output) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' limits are others")
+@pytest.mark.parametrize(
+    ("limit", "executor", "told"),
+    [
+        ("-n 10", "serial", "too many open files"),
+        ("-v 1500000", "process", "out of memory"),
+        pytest.param("-n 10", "process", "too many open files", marks=pytest.mark.slow),
+        pytest.param("-v 1500000", "serial", "out of memory", marks=pytest.mark.slow),
+    ],
+)
+def test_a_starved_run_tells_of_the_shortage_and_the_next_one_resumes(
+    limit: str, executor: str, told: str, tmp_path: Path
+) -> None:
+    """The limits lie between what the program needs to begin and what PyTorch and its workers need."""
+    source, output = tmp_path / "in", tmp_path / "out"
+    inputs = images(source, 2)
+    config = write_config(tmp_path / "c.yaml", source, output, executor=executor, workers=1)
+    command = f"ulimit {limit}; exec {sys.executable} -m mediaconv.cli.main run {config}"
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=env, timeout=60)
+    assert process.returncode == 1
+    words = (process.stdout + process.stderr).lower()
+    assert told in words
+    assert not re.search("defect|damaged|traceback|error: [a-z]+error", words)
+    assert run(source, output).files == len(inputs)
+    assert unfinished(output) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ImportError("libx.so: failed to map segment from shared object"), "out of memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "out of memory"),
+        (OSError("libx.so: cannot open shared object file: Too many open files"), "too many open files"),
+        (RuntimeError("Resource temporarily unavailable"), "no more threads"),
+        (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), "no more threads"),
+    ],
+)
+def test_shortage_is_no_defect_and_no_damage(error: Exception, told: str, tmp_path: Path) -> None:
+    failure = failure_of(error, Job("a", tmp_path / "a", tmp_path / "out" / "a"))
+    assert told in failure.reason
+    assert "defect" not in failure.reason

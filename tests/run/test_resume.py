@@ -18,7 +18,7 @@ import mediaconv
 from mediaconv.config import load_config
 from mediaconv.errors import UsageError
 from mediaconv.filesystem import temporary_name
-from mediaconv.run.resume.manifest import Manifest, Row
+from mediaconv.run.resume.manifest import Manifest, Row, read_manifest
 from mediaconv.run.resume.status import read_status
 from mediaconv.run.runner import Selection, run_folder, survey_run
 from tests.run.running import parsed, rows, run
@@ -260,6 +260,32 @@ def test_of_several_rows_the_last_counts_and_nonsense_is_refused(
         file.write("[]\n" + first + "\n")
     with pytest.raises(UsageError, match=r"manifest.jsonl:7: not a row.*delete that line"):
         survey_run(parsed(source, output))
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('{"input": "a", "status": "done", "zzz": 1}', "unknown key 'zzz'"),
+        ('{"input": "a"}', "no status"),
+        ('{"status": "done"}', "no input"),
+        ("[1]", "expected a mapping"),
+        ("3", "expected a mapping"),
+        ("{bad", "not JSON from column 2 on"),
+        ('{"input": "a", "x": \xff}', "not JSON that can be read"),
+        ('{"input": "a", "status": ' + "9" * 5000 + "}", "not JSON that can be read"),
+        ('{"input": "a", "status": "done", "outputs": [3]}', "outputs: expected path, bytes"),
+        ('{"input": "a", "status": "done", "outputs": [{"path": 3}]}', "outputs: expected path, bytes"),
+        ('{"input": "a", "status": "done", "outputs": [{"path": "a/b"}]}', "outputs: expected path, bytes"),
+    ],
+)
+def test_a_damaged_row_is_told_by_its_line_and_in_words_of_the_manifest(
+    line: str, told: str, tmp_path: Path
+) -> None:
+    good = '{"input": "b", "status": "failed"}\n'
+    (tmp_path / "manifest.jsonl").write_bytes(good.encode() + line.encode("latin-1") + b"\n" + good.encode())
+    with pytest.raises(UsageError) as error:
+        read_manifest(tmp_path)
+    assert f"manifest.jsonl:2: not a row of a manifest ({told}" in str(error.value)
 
 
 def test_leftovers_of_a_killed_run_are_removed_and_strangers_files_stay(

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import functools
 import os
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFile
 
 from mediaconv.errors import UsageError
 from mediaconv.filesystem import temporary_name
+from mediaconv.pipeline import find
+from mediaconv.run.jobs.discover import discover
 from mediaconv.run.jobs.dry_run import forecast
 from mediaconv.run.jobs.perform import Performer
+from mediaconv.run.jobs.rehearsal import rehearse
 from mediaconv.run.resume.status import read_status
 from mediaconv.run.runner import run_folder
 from tests.run.fakes import Slow
@@ -136,3 +142,58 @@ def test_a_killed_job_leaves_nothing_on_the_storage(
     assert len(summary.failures) == COUNT
     assert outputs(tmp_path / "out") == {}
     assert sorted(os.listdir(tmp_path / "out")) == ["manifest.jsonl", "run.yaml"]
+
+
+@pytest.mark.parametrize("cache", ["", "simplecache::"])
+def test_chains_of_an_archive_and_a_cache_are_read_as_the_files_are(
+    cache: str, plain: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    source, expected = plain
+    archive = shutil.make_archive(str(tmp_path / "photos"), "zip", source)
+    inside = sorted(name for name in rows(tmp_path / "plain"))
+    assert run(f"{cache}zip://::file://{archive}", tmp_path / "out").failures == []
+    assert outputs(tmp_path / "out") == expected
+    assert run(f"{cache}zip://::file://{archive}", tmp_path / "out").skipped == COUNT
+    assert run(f"{cache}zip://{inside[0]}::file://{archive}", tmp_path / "one").files == 1
+    assert list(rows(tmp_path / "one")) == [inside[0].rpartition("/")[2]]
+
+
+def test_a_cache_before_a_store(memory: Any, plain: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+    source, expected = plain
+    memory.put(f"{source}/", "/in/", recursive=True)
+    assert run("simplecache::memory://in", tmp_path / "out").files == COUNT
+    assert outputs(tmp_path / "out") == expected
+
+
+def test_an_archive_that_is_none_is_told(tmp_path: Path) -> None:
+    (tmp_path / "x.zip").write_bytes(b"no archive")
+    for name in ("x.zip", "nowhere.zip"):
+        with pytest.raises(UsageError, match=rf"zip://::{tmp_path}/{name} cannot be listed: "):
+            run(f"zip://::{tmp_path}/{name}", tmp_path / "out")
+
+
+def test_keys_that_are_no_paths_are_left_out_and_told(
+    memory: Any, plain: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    source, _ = plain
+    data = next(source.rglob("*.png")).read_bytes()
+    bad = ["/in//a.png", "/in/b//c.png", "/in/../../d.png", "/in/./e.png"]
+    for key in [*bad, "/in/b/c.png"]:
+        memory.store[key] = MemoryFile(memory, key, data)
+    config = parsed("memory://in", tmp_path / "out")
+    left = {entry.path for entry in discover(config, find("image")).left_out if entry.lost}
+    assert left == {f"memory://{key}" for key in bad}
+    assert run("memory://in", tmp_path / "out").files == 1
+    assert set(outputs(tmp_path / "out")) == {"b/c.png/channel_0.png", "b/c.png/channel_1.png"}
+
+
+def test_validation_knows_urls(memory: Any, plain: tuple[Path, dict[str, str]]) -> None:
+    source, _ = plain
+    memory.put(f"{source}/", "/in/", recursive=True)
+    (line,) = rehearse(parsed("memory://in", "memory://out")).unchecked
+    assert re.search(r"memory:///in/\S+\.png is not fetched", line)
+    (line,) = rehearse(parsed("memory://nowhere", "memory://out")).unchecked
+    assert "memory://nowhere does not exist" in line
+    for where in (("nosuch://in", "memory://out"), ("memory://in", "nosuch://out")):
+        with pytest.raises(UsageError, match=r"nosuch://\w+: cannot be opened by fsspec"):
+            rehearse(parsed(*where))

@@ -15,6 +15,8 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
+from mediaconv.errors import shortage
+
 PR_SET_PDEATHSIG = 1
 POLL_SECONDS = 0.2
 ADVANCE_SECONDS = 0.2
@@ -40,7 +42,8 @@ def main(descriptor: int, parent: int) -> None:
         except EOFError:
             return
         except Exception as error:
-            pipe.send((BROKEN, f"{type(error).__name__}: {error}", getattr(error, "exit_code", None)))
+            told = shortage(error) or f"{type(error).__name__}: {error}"
+            pipe.send((BROKEN, told, getattr(error, "exit_code", None)))
             return
         pipe.send((READY,))
         _serve(pipe, perform)

@@ -14,13 +14,15 @@ from mediaconv.config import RunConfig
 from mediaconv.errors import UsageError
 from mediaconv.pipeline import Pipeline
 from mediaconv.run.output.folder import KEPT
-from mediaconv.run.output.storage import is_remote, list_files, path_below
+from mediaconv.run.output.storage import is_remote, join, list_files, path_below
+from mediaconv.run.resume.manifest import is_safe_name
 
 HIDDEN = "hidden"
 NO_FILE = "a pipe, a socket or a device"
 OWN_OUTPUTS = "outputs of this run"
 OTHER_OUTPUTS = "outputs of another run"
 KNOWN_FOLDER = "a link to a folder that is searched under another name"
+NO_PATH = "a key with //, . or .., which no file on this machine can be named by"
 NOT_INCLUDED = "matches no include pattern"
 
 
@@ -92,8 +94,13 @@ def _find_remote(config: RunConfig, pipeline: Pipeline) -> Found:
     files, left_out = [], {}
     for name in names:
         folder = next((folder for folder in outputs if name.startswith(folder)), "")
-        if folder or name.startswith(".") or "/." in name:
-            path = f"{root}/{folder or name}"
+        if not name or name.endswith("/"):  # a store's mark of a folder
+            continue
+        if not is_safe_name(name):
+            path = f"{root}/{name}"
+            left_out[path] = LeftOut(path, NO_PATH, lost=True)
+        elif folder or name.startswith(".") or "/." in name:
+            path = join(root, folder or name)
             left_out[path] = LeftOut(path, outputs.get(folder, HIDDEN))
         else:
             files.append(Path(name))
@@ -121,7 +128,10 @@ def lies_within(path: Path, folder: Path) -> bool:
 
 def _taken(listing: Found, left_out: list[LeftOut], config: RunConfig, pipeline: Pipeline) -> Found:
     """What patterns and the pipeline take of the files that were found, and why not the others."""
-    before = f"{listing.url}/" if listing.url else ""
+
+    def known(file: Path) -> str:
+        return join(listing.url, str(file)) if listing.url else str(file)
+
     files = listing.inputs
     if config.include or config.exclude:
         chosen = []
@@ -130,14 +140,14 @@ def _taken(listing: Found, left_out: list[LeftOut], config: RunConfig, pipeline:
             if reason is None:
                 chosen.append(file)
             else:
-                left_out.append(LeftOut(f"{before}{file}", reason, unwanted=True))
+                left_out.append(LeftOut(known(file), reason, unwanted=True))
         files = chosen
     inputs, folders = pipeline.inputs(files, config.read), frozenset[Path]()
     if inputs != files:
         taken, kinds = set(inputs), pipeline.takes(config.read)
         folders = frozenset(taken.difference(files))
         reason = f"no input of the pipeline {pipeline.name}"
-        left_out += [LeftOut(f"{before}{f}", reason) for f in files if not _is_part(f, taken, kinds)]
+        left_out += [LeftOut(known(f), reason) for f in files if not _is_part(f, taken, kinds)]
     left_out.sort(key=lambda entry: entry.path)
     return replace(listing, inputs=inputs, folders=folders, left_out=left_out)
 

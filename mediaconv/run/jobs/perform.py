@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mediaconv.config import RunConfig
-from mediaconv.errors import MediaconvError, MediaError, UsageError
+from mediaconv.errors import MediaconvError, MediaError, UsageError, shortage
 from mediaconv.run.executors.executor import Advance
 from mediaconv.run.gc_pause import gc_paused
 from mediaconv.run.jobs.plan import Job
@@ -81,6 +81,8 @@ def failure_of(error: Exception, job: Job) -> Failure:
         return Failure("read", f"{job.origin}: no such file", trace=trace)
     if isinstance(error, MediaconvError):
         return Failure("run", str(error), unfit=unfit, trace=trace)
+    if short := shortage(error):
+        return Failure("run", short, trace=trace)
     return Failure("run", f"{type(error).__name__}: {error} (this is a defect)", trace=trace)
 
 

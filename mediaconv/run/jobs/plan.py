@@ -16,7 +16,7 @@ from mediaconv.run.jobs.discover import Found, discover, find_inputs, lies_withi
 from mediaconv.run.output.folder import KEPT
 from mediaconv.run.output.lock import NAME as LOCK_NAME
 from mediaconv.run.output.staging import is_unfinished
-from mediaconv.run.output.storage import is_remote
+from mediaconv.run.output.storage import is_remote, join
 from mediaconv.run.report.formatting import counted
 from mediaconv.run.resume.manifest import NAME as MANIFEST_NAME
 
@@ -90,8 +90,7 @@ def make_plan(
     jobs = [job_of(path, listing, folder, pattern=pattern) for path in listing.inputs]
     jobs.sort(key=lambda job: job.name)
     if not local:
-        base = config.output.rstrip("/")
-        jobs = [replace(job, target_url=f"{base}/{job.name}") for job in jobs]
+        jobs = [replace(job, target_url=join(config.output, job.name)) for job in jobs]
     elif not listing.url:
         _refuse_overwriting(jobs, listing)
     _refuse_own_names(jobs)
@@ -106,7 +105,7 @@ def job_of(path: Path, listing: Found, output: Path, *, pattern: str = "") -> Jo
     name = str(path)[listing.skip :]
     if listing.folders and path in listing.folders and path == listing.root:  # as a sequence of stills
         name = listing.url.rpartition("/")[2] if listing.url else path.resolve().name
-    url = f"{listing.url}/{path.as_posix()}" if listing.url and path.parts else listing.url
+    url = join(listing.url, path.as_posix()) if listing.url and path.parts else listing.url
     return Job(name, path, output / name, input_url=url, pattern=pattern)
 
 

@@ -7,6 +7,7 @@ groups do not divide, branches of unequal strides, weights of another shape, a l
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from mediaconv.config import RunConfig
 from mediaconv.errors import MediaconvError, ReadError, UsageError
 from mediaconv.layers import walk
 from mediaconv.pipeline import Pipeline, SourceInfo, find
-from mediaconv.run.jobs.discover import find_inputs
+from mediaconv.run.jobs.discover import discover
 from mediaconv.run.jobs.plan import make_plan
+from mediaconv.run.output.storage import is_remote, open_store
 
 _ANY_RATE_HZ = 2.0**30
 """Stands for a rate that is not known: no cut-off in Hz reaches it."""
@@ -55,14 +57,23 @@ def rehearse(config: RunConfig) -> Rehearsal:
 
 
 def _first_input(config: RunConfig, pipeline: Pipeline) -> tuple[Path | None, str]:
-    """The first input, or why there is none. Raises UsageError where outputs would lie on inputs."""
+    """The first input, or why there is none here.
+
+    Raises UsageError where outputs would lie on inputs, or a URL's scheme is not known.
+    """
+    for url in filter(is_remote, (config.output, config.input)):
+        with suppress(OSError):
+            open_store(url)
     try:
-        listing = find_inputs(config, pipeline)
+        listing = discover(config, pipeline)
     except UsageError as error:
         return None, str(error)
     if not listing.inputs:
         return None, f"input: {config.input} holds nothing for the pipeline {pipeline.name} yet"
-    return make_plan(config, pipeline, listing=listing)[0].input, ""
+    job = make_plan(config, pipeline, listing=listing)[0]
+    if job.input_url:
+        return None, f"{job.input_url} is not fetched to be validated"
+    return job.input, ""
 
 
 def _fits(config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> tuple[int, int]:

@@ -5,15 +5,19 @@ Pipelines know local paths only. What a URL's scheme needs to be installed for (
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mediaconv.errors import UsageError
+from mediaconv.errors import MediaconvError, UsageError
 from mediaconv.filesystem import temporary_name
 
 TIMES = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "updated", "created")
 """What file systems call the mark by which a change of a file is known; the first that is there counts."""
+LOCAL = ("file", "local")
+CACHES = ("simplecache", "filecache", "blockcache")
+"""Parts of a chain (`simplecache::s3://bucket/in`) that have no path of their own."""
 IN_PROCESS = "memory"
 """The scheme of a store that only the process that filled it sees."""
 
@@ -27,12 +31,46 @@ def is_remote(path: str) -> bool:
     return "://" in path
 
 
+@contextmanager
+def _as_os_errors() -> Iterator[None]:
+    """Each library behind fsspec has errors of its own kinds."""
+    try:
+        yield
+    except (OSError, ImportError, ValueError, MediaconvError):
+        raise
+    except Exception as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
+
+
+def _place(parts: list[str]) -> int:
+    """Which part of a chain the path stands in: the first that is no cache."""
+    return next((i for i, part in enumerate(parts) if part.partition("://")[0] not in CACHES), 0)
+
+
+def _first_of(url: str) -> tuple[str, str]:
+    parts = url.split("::")
+    scheme, _, path = parts[_place(parts)].partition("://")
+    return scheme, path
+
+
+def _with_path(url: str, path: str) -> str:
+    """The same URL or chain with another path; some stores' paths (of http) are whole URLs."""
+    parts = url.split("::")
+    place = _place(parts)
+    parts[place] = path if is_remote(path) else f"{parts[place].partition('://')[0]}://{path}"
+    return "::".join(parts)
+
+
 def open_store(url: str) -> tuple[Any, str]:
-    """fsspec's file system of a URL, and the path in it. Raises UsageError."""
+    """fsspec's file system of a URL or of a chain of them, and the path in it.
+
+    Raises UsageError where fsspec cannot open it, OSError where an archive of a chain cannot be read.
+    """
     import fsspec
 
     try:
-        store, path = fsspec.core.url_to_fs(url)
+        with _as_os_errors():
+            store, path = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:
         raise UsageError(f"{url}: cannot be opened by fsspec: {error}") from error
     return store, str(path).rstrip("/")
@@ -43,21 +81,35 @@ def list_files(url: str) -> tuple[str, list[str]]:
 
     Raises UsageError where there is nothing.
     """
-    store, path = open_store(url)
-    scheme = url.partition("://")[0]
     try:
-        if store.isfile(path):
-            root, paths = path.rpartition("/")[0], [path]
-        elif store.isdir(path):
-            root, paths = path, store.find(path)
-        elif any(sign in path for sign in "*?["):
-            root = "/".join(_before_wildcard(path.split("/")))
-            paths = [p for match in store.glob(path) for p in (store.find(match) or [match])]
-        else:
-            raise UsageError(f"input: {url} does not exist")
+        with _as_os_errors():
+            root, paths = _found(url)
     except OSError as error:
         raise UsageError(f"input: {url} cannot be listed: {error}") from error
-    return f"{scheme}://{root}", sorted({str(p).removeprefix(root).lstrip("/") for p in paths})
+    return _with_path(url, root), sorted({str(p).removeprefix(root).removeprefix("/") for p in paths})
+
+
+def join(url: str, name: str) -> str:
+    """The URL of a path below a URL; in a chain it stands where the chain's own path does.
+
+    >>> join("s3://bucket/in/", "a/b.png"), join("zip://::photos.zip", "b.png")
+    ('s3://bucket/in/a/b.png', 'zip://b.png::photos.zip')
+    """
+    scheme, path = _first_of(url)
+    path = path.rstrip("/")
+    return _with_path(url, f"{path}/{name}" if path or scheme in LOCAL else name)
+
+
+def _found(url: str) -> tuple[str, list[str]]:
+    store, path = open_store(url)
+    if store.isfile(path):
+        return path.rpartition("/")[0], [path]
+    if store.isdir(path):
+        return path, store.find(path)
+    if any(sign in path for sign in "*?["):
+        root = "/".join(_before_wildcard(path.split("/")))
+        return root, [p for match in store.glob(path) for p in (store.find(match) or [match])]
+    raise UsageError(f"input: {url} does not exist")
 
 
 def path_below(root: str, url: str) -> str | None:
@@ -68,6 +120,7 @@ def path_below(root: str, url: str) -> str | None:
     return path.removeprefix(f"{base}/")
 
 
+@_as_os_errors()
 def stat_of(url: str) -> dict[str, Any]:
     """Size and time (or tag) of a file; of a folder (a sequence of stills) its files'. Raises OSError."""
     store, path = open_store(url)
@@ -78,6 +131,7 @@ def stat_of(url: str) -> dict[str, Any]:
     return {"size": sum(info.get("size") or 0 for info in infos), "time": " ".join(map(_time, infos))}
 
 
+@_as_os_errors()
 def fetch(url: str, local: Path) -> None:
     """A local copy of a file, or of the files of a folder. Raises OSError."""
     store, path = open_store(url)
@@ -91,6 +145,7 @@ def fetch(url: str, local: Path) -> None:
             store.get_file(file, str(local / str(file).rpartition("/")[2]))
 
 
+@_as_os_errors()
 def send(folder: Path, url: str, replaces: Collection[str]) -> None:
     """Every file under a temporary name first, then all renamed; the manifest's row says that all are there.
 

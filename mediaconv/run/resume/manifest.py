@@ -194,7 +194,7 @@ def _decoded(block: list[tuple[int, bytes]], path: Path) -> list[Row]:
     rows = []
     for number, line in block:
         try:
-            rows.append(_checked(json.loads(line)))
+            rows.append(_checked(_parsed(line)))
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             raise UsageError(
                 f"{path}:{number}: not a row of a manifest ({_one_line(error)}); "
@@ -205,7 +205,10 @@ def _decoded(block: list[tuple[int, bytes]], path: Path) -> list[Row]:
 
 def _checked(content: dict[str, Any]) -> Row:
     """A row of plain values, whose outputs lie in its input's folder. Raises ValueError, TypeError."""
-    row = Row(**content)
+    try:
+        row = Row(**content)
+    except TypeError:
+        raise ValueError(_misfit(content)) from None
     if not (isinstance(row.input, str) and is_safe_name(row.input)):
         raise ValueError("input: a path that leaves the folder")
     if row.status not in (DONE, FAILED, BEGUN):
@@ -220,13 +223,33 @@ def _checked(content: dict[str, Any]) -> Row:
         raise TypeError("outputs: expected a list")
     above = row.input.rpartition("/")[0]
     for file in row.outputs:
+        if not isinstance(file, dict) or not isinstance(file.get("path"), str):
+            raise TypeError("outputs: expected path, bytes and sha256 of each")
         folder, _, name = file["path"].rpartition("/")
         flat = folder == above
         if not (folder == row.input or flat) or not is_safe_name(name):
             raise ValueError("outputs: a path that leaves its input's folder")
-        if type(file["bytes"]) is not int or not isinstance(file["sha256"], str):
-            raise TypeError("outputs: expected bytes and sha256 of each")
+        if type(file.get("bytes")) is not int or not isinstance(file.get("sha256"), str):
+            raise TypeError("outputs: expected path, bytes and sha256 of each")
     return row
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON from column {error.colno} on") from None
+    except (ValueError, RecursionError):
+        raise ValueError("not JSON that can be read") from None
+
+
+def _misfit(content: Any) -> str:
+    """Why a value is not a row's mapping."""
+    if not isinstance(content, dict):
+        return "expected a mapping"
+    if unknown := content.keys() - set(ROW_KEYS):
+        return f"unknown key {min(unknown)[:40]!r}"
+    return f"no {'input' if 'input' not in content else 'status'}"
 
 
 def _is_first_row(path: Path) -> bool:
@@ -245,7 +268,7 @@ def is_safe_name(name: str) -> bool:
 
 
 def _one_line(error: Exception) -> str:
-    text = f"no {error}" if isinstance(error, KeyError) else str(error)
+    text = str(error)
     return text.splitlines()[0][:200] if text else type(error).__name__
 
 
