@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mediaconv.counted import counted
 from mediaconv.errors import nearest
 
 EXAMPLE = "'n (c k) t -> n c (t k)'"
@@ -61,7 +62,9 @@ class Pattern:
         if channels % known or (not unknown and channels != known):
             stated = " x ".join(f"{name} {self.sizes[name]}" for name in group if name in self.sizes) or "1"
             wanted = f"a multiple of {known}" if unknown else str(known)
-            raise ValueError(f"pattern {self.text!r}: got {channels} channels, expected {wanted} ({stated})")
+            raise ValueError(
+                f"pattern {self.text!r}: got {counted(channels, 'channel')}, expected {wanted} ({stated})"
+            )
         return {**self.sizes, **dict.fromkeys(unknown, channels // known)}
 
 

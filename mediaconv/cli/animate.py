@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mediaconv.cli.options import DebugOption, OverwriteOption, SetOption, tell
+from mediaconv.counted import counted
 
 if TYPE_CHECKING:
     from mediaconv.draw.animate.animation import Animation
@@ -149,7 +150,7 @@ def animate(
         made = _of_config(str(config), overrides, layer, input, beside, options)
     with _progress(made):
         made.save(output, step=step, overwrite=overwrite)
-    tell(f"{output}: {len(made)} frame{'s' * (len(made) != 1)}, {made.label}")
+    tell(f"{output}: {counted(len(made), 'frame')}, {made.label}")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from mediaconv.cli.options import (
     SetOption,
     causal_override,
 )
+from mediaconv.counted import counted
 from mediaconv.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _check(config: str, *, overrides: list[str], input: str | None, output: str 
         raise UsageError(
             "\n".join(_placed(line, checked, config) for line in str(error).splitlines())
         ) from error
-    layers = f"{len(checked.stack)} layer{'s' if len(checked.stack) > 1 else ''}"
+    layers = counted(len(checked.stack), "layer")
     channels = ", {} -> {} channels".format(*rehearsed.channels) if rehearsed.channels else ""
     print(f"{config}: valid ({checked.pipeline}, {layers}{channels})")
     for text in rehearsed.unchecked:

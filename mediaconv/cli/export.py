@@ -18,6 +18,7 @@ from mediaconv.cli.options import (
     causal_override,
     model_override,
 )
+from mediaconv.counted import counted
 
 
 def export(
@@ -70,6 +71,7 @@ def export(
     if whole:
         print(f"{output}: the call on the whole, of any length")
     else:
-        print(f"{output}: {facts['chunk']} steps in, {facts['outputs']} out; skip the first {facts['skip']}")
+        taken = counted(facts["chunk"], "step")
+        print(f"{output}: {taken} in, {facts['outputs']} out; skip the first {facts['skip']}")
     checked = facts["checked"]
     print(f"equal to the stack within {checked['largest_difference']:.1g}; {output.with_suffix('.json')}")

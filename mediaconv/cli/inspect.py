@@ -19,6 +19,7 @@ from mediaconv.cli.options import (
     model_override,
     telling,
 )
+from mediaconv.counted import counted
 
 
 def inspect(
@@ -86,9 +87,6 @@ def inspect(
     flags = sum(len({flag.channel for flag in node.stats.flags}) for node in inspection.nodes)
     layers = len(inspection.nodes) - 1
     with telling():
-        print(
-            f"{', '.join(written)}: {layers} layer{'s' * (layers != 1)}, "
-            f"{flags} channel{'s' * (flags != 1)} pointed out"
-        )
+        print(f"{', '.join(written)}: {counted(layers, 'layer')}, {counted(flags, 'channel')} pointed out")
         for note in inspection.notes:
             print(f"note: {note}")

@@ -122,6 +122,6 @@ def _leak(leak: Leak) -> str:
 
 
 def _count(steps: int | None, unit: str, *, end: str = "the end of the file") -> str:
-    from mediaconv.compare.prove.verdict import counted_steps
+    from mediaconv.counted import counted
 
-    return f"to {end}" if steps is None else counted_steps(steps, unit)
+    return f"to {end}" if steps is None else counted(steps, unit)

@@ -42,6 +42,7 @@ def trace(
     """Show every layer: shapes, parameters, multiply-adds, receptive field, latency, memory."""
     import json as writer
 
+    from mediaconv.cli.waiting import waiting
     from mediaconv.guide.stack_only import load_stack_only
 
     sizes = None if shape is None else _sizes(shape)
@@ -52,7 +53,8 @@ def trace(
     from mediaconv.nn.summary import trace_table
     from mediaconv.nn.summary.size_formula import explain as explained
 
-    made = traced(loaded, sizes, input=input)
+    with waiting("tracing"):
+        made = traced(loaded, sizes, input=input)
     if explain is not None:
         print(explained(made.layer(explain), made.axes), end="")
     elif json:

@@ -9,7 +9,8 @@ from typing import Any
 from mediaconv.compare.causal_pair import Side
 from mediaconv.compare.measure.session import Compared
 from mediaconv.compare.measure.step_times import in_words
-from mediaconv.compare.prove.verdict import Verdict, counted_steps, judge_model
+from mediaconv.compare.prove.verdict import Verdict, judge_model
+from mediaconv.counted import counted
 from mediaconv.engine.computation import Computation
 from mediaconv.nn.streaming.protocol import axis_map
 from mediaconv.pipeline import Pipeline
@@ -70,7 +71,7 @@ def verdict_text(verdict: Verdict, unit: str) -> str:
         return f"Causal{along}: no output depends on a later input, by gradient and by perturbation."
     if verdict.lookahead is None:
         return "Not causal: its outputs depend on the whole file, to its end."
-    steps = counted_steps(verdict.lookahead, verdict.unit)
+    steps = counted(verdict.lookahead, verdict.unit)
     return f"Not causal: its outputs depend on inputs up to {steps} later."
 
 
@@ -80,7 +81,7 @@ def facts(verdict: Verdict, reach: Mapping[str, Any], unit: str) -> list[str]:
     if steps is None:
         latency = "latency: the whole file"
     else:
-        latency = f"latency {counted_steps(steps, unit)}" + (f", {in_words(waits)}" if waits else "")
+        latency = f"latency {counted(steps, unit)}" + (f", {in_words(waits)}" if waits else "")
     sentences = [latency, reads_text(reach, unit)]
     if verdict.leaks:
         sentences.append("looking ahead: " + ", ".join(leak.layer for leak in verdict.leaks[:4]))
@@ -89,8 +90,7 @@ def facts(verdict: Verdict, reach: Mapping[str, Any], unit: str) -> list[str]:
 
 def reads_text(reach: Mapping[str, Any], unit: str) -> str:
     """The receptive field, both ways, in words."""
-    back, ahead = (
-        "all" if reach[f"receptive_field_{side}"] is None else f"{reach[f'receptive_field_{side}']:,}"
-        for side in ("back", "ahead")
-    )
-    return f"an output reads {back} {unit} before its own and {ahead} after it"
+    back, ahead = reach["receptive_field_back"], reach["receptive_field_ahead"]
+    before = f"all {unit}" if back is None else counted(back, unit)
+    after = "all" if ahead is None else f"{ahead:,}"
+    return f"an output reads {before} before its own and {after} after it"

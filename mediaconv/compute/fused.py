@@ -20,6 +20,7 @@ from mediaconv.compute import loops as k
 from mediaconv.compute.finish import NOT_FINITE, as_arrays, kernel_functions, kernel_quantum
 from mediaconv.compute.fused_layers import Convolution, LayerPlan, LayerStream, read_stack
 from mediaconv.compute.normalize import Normalizer
+from mediaconv.counted import counted
 from mediaconv.errors import ComputeError
 from mediaconv.media.samples import SampleFormat
 
@@ -117,7 +118,7 @@ class FusedStep:
         height = 1 if raw.ndim == 3 else raw.shape[1]
         takes = self._plan.chain[0].in_channels
         if channels != takes:
-            raise ComputeError(f"the input has {channels} channels, the stack takes {takes}")
+            raise ComputeError(f"the input has {counted(channels, 'channel')}, the stack takes {takes}")
         plans = self._plan.layers(height, width)
         for plan in plans:
             final = plan is plans[-1]

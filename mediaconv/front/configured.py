@@ -260,22 +260,25 @@ def trace(
         return trace_module(to_streaming(model), shape or first_convolution(model).shape)
     from dataclasses import replace
 
+    from mediaconv.compare.prove.verdict import order_axes
     from mediaconv.draw.subject import shape_of, subject
     from mediaconv.pipeline import find
 
     resolved = load_config(model, overrides=overrides, **keys)
     pipeline = find(resolved.pipeline)
+    time_axis = order_axes(resolved, pipeline)[0]
     if input is not None and shape is not None:
         raise UsageError("trace: got an input and a shape, expected one of them")
     if input is not None:
         stack, sizes, speakers = shape_of(resolved, Path(input))
-        return replace(trace_module(stack, sizes, axes=pipeline.axes), channel_names=speakers)
+        made = trace_module(stack, sizes, axes=pipeline.axes, time_axis=time_axis)
+        return replace(made, channel_names=speakers)
     if shape is not None and (len(shape) != 1 + len(pipeline.axes) or min(shape) < 1):
         raise UsageError(f"shape: got {list(shape)}, expected channels and {', '.join(pipeline.axes)}")
-    made = subject(resolved, channels=None if shape is None else shape[0])
+    studied = subject(resolved, channels=None if shape is None else shape[0])
     lengths = [n or 1 for n in pipeline.typical_input().shape]
-    sizes = list(shape or (made.channels, *lengths))
-    return trace_module(made.stack, sizes, axes=pipeline.axes)
+    sizes = list(shape or (studied.channels, *lengths))
+    return trace_module(studied.stack, sizes, axes=pipeline.axes, time_axis=time_axis)
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from mediaconv.compare.measure.step_times import Timeline, in_words
+from mediaconv.counted import counted
 from mediaconv.errors import ReadError
 from mediaconv.guide.input_kind import InputKind, input_kind, open_plainly
 from mediaconv.pipeline import Source, SourceInfo
@@ -57,8 +59,9 @@ def _read(source: Source, kind: InputKind, made: Description) -> None:
     info, units = source.info, kind.pipeline.step_units
     layout = getattr(info, "layout", ())
     made.facts["channels"] = str(info.channels) + (f" ({' '.join(layout)})" if layout else "")
+    steps, whole, timeline = _counted(source, info)
     if info.rate:
-        made.facts["rate"] = f"{_number(info.rate)} {units[0]} a second"
+        made.facts["rate"] = _rate(info.rate, timeline, units[0])
     if len(info.shape) > 1:
         made.facts["size"] = " x ".join(str(n) for n in reversed(info.shape[-2:])) + " pixels"
     made.facts["bits"] = f"{info.bit_depth}{' (float)' if info.floating else ''}"
@@ -70,7 +73,6 @@ def _read(source: Source, kind: InputKind, made: Description) -> None:
         made.facts["sound"] = "yes" if getattr(info, "sound", None) is not None else "no"
     if kind.pipeline.name == "audio":
         made.facts.pop("sound", None)
-    steps, whole = _counted(source, info)
     if len(info.shape) != 2:
         made.facts["length"] = _length(info, steps if whole else info.shape[0], units[0])
     made.notes += source.notes() if whole else []
@@ -78,14 +80,16 @@ def _read(source: Source, kind: InputKind, made: Description) -> None:
         made.notes.append(f"read for {READ_SECONDS:g} s only: what the end of the file tells is not known")
 
 
-def _counted(source: Source, info: SourceInfo) -> tuple[int, bool]:
-    """Steps that were read, and whether to the end."""
+def _counted(source: Source, info: SourceInfo) -> tuple[int, bool, Timeline]:
+    """Steps that were read, whether to the end, and when they are."""
     began, steps = time.monotonic(), 0
+    times: list[Fraction] = []
     for chunk in source.chunks({1: 65_536, 2: 4096, 3: 8}.get(len(info.shape), 64)):
         steps += len(chunk.data)
+        times += chunk.times or ()
         if time.monotonic() - began > READ_SECONDS:
-            return steps, False
-    return steps, True
+            return steps, False, Timeline(info.rate, times)
+    return steps, True, Timeline(info.rate, times)
 
 
 def _length(info: SourceInfo, steps: int | None, unit: str) -> str:
@@ -94,7 +98,15 @@ def _length(info: SourceInfo, steps: int | None, unit: str) -> str:
         return "not stated" if seconds is None else f"{float(seconds):.3f} s"
     if info.rate and not isinstance(seconds, Fraction):
         seconds = steps / info.rate
-    return f"{steps:,} {unit}" + ("" if seconds is None else f", {float(seconds):.3f} s")
+    return counted(steps, unit) + ("" if seconds is None else f", {float(seconds):.3f} s")
+
+
+def _rate(rate: Fraction, timeline: Timeline, unit: str) -> str:
+    """Steps a second, or how far apart they are where that varies."""
+    apart = timeline.span_ms(1)
+    if timeline.even or apart is None:
+        return f"{_number(rate)} {unit} a second"
+    return f"varies: {unit} are {in_words(apart)} apart"
 
 
 def _number(rate: Fraction) -> str:
@@ -119,7 +131,7 @@ def _stream(stream: Any) -> str:
     codec = getattr(getattr(stream, "codec_context", None), "name", None) or "unknown codec"
     parts = [stream.type, codec]
     if stream.type == "audio":
-        parts += [f"{stream.rate} Hz", f"{stream.channels} channels ({stream.layout.name})"]
+        parts += [f"{stream.rate} Hz", f"{counted(stream.channels, 'channel')} ({stream.layout.name})"]
     elif stream.type == "video":
         parts += [f"{stream.width}x{stream.height}", str(stream.codec_context.pix_fmt)]
         if stream.average_rate:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mediaconv.config import RunConfig, parse_config
+from mediaconv.counted import counted
 from mediaconv.guide.input_kind import InputKind, open_plainly
 from mediaconv.guide.levels import fitted_normalize
 from mediaconv.guide.propose_stack import Proposal
@@ -75,8 +76,8 @@ def starter(kind: InputKind, *, output: str | None = None, proposal: Proposal | 
 def described(kind: InputKind, info: SourceInfo) -> str:
     """Channels, lengths and rate of the file, in words."""
     units = kind.pipeline.step_units
-    parts = [f"{info.channels} channel{'s' * (info.channels != 1)}"]
-    parts += [f"{n:,} {unit}" for n, unit in zip(info.shape, units, strict=True) if n is not None]
+    parts = [counted(info.channels, "channel")]
+    parts += [counted(n, unit) for n, unit in zip(info.shape, units, strict=True) if n is not None]
     if info.rate:
         parts.append(f"{float(info.rate):g} {units[0]} a second")
     if kind.counts:

@@ -14,6 +14,7 @@ from pydantic import Field, create_model
 from mediaconv.config.problems import Problem
 from mediaconv.config.validation_context import ValidationContext
 from mediaconv.config.values import Count, NonNegative, Number, Positive
+from mediaconv.counted import counted
 from mediaconv.layers.layer_spec import BuildContext, LayerSpec
 from mediaconv.layers.registry import register
 
@@ -46,7 +47,8 @@ class Activation(LayerSpec):
             )
         if self.name == "glu" and context.channels % 2:
             raise ValueError(
-                f"got {context.channels} channels, expected an even number: half of them gate the others"
+                f"got {counted(context.channels, 'channel')}, expected an even number: "
+                "half of them gate the others"
             )
         return getattr(nn, self.torch_name)(**options)
 

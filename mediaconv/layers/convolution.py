@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, JsonValue
 from mediaconv.config.problems import Problem, shown
 from mediaconv.config.validation_context import ValidationContext
 from mediaconv.config.values import Count, Sizes
+from mediaconv.counted import counted
 from mediaconv.layers.filters.filter_keys import FirKernel, KernelField
 from mediaconv.layers.keys.initializers import InitializerField
 from mediaconv.layers.keys.inline_numbers import Bias, Weight, shape_of
@@ -116,7 +117,7 @@ class ConvKeys(CausalLayer):
         if self.in_channels not in (None, context.channels):
             raise ValueError(
                 f"in_channels: got {self.in_channels}, "
-                f"but what comes before gives {context.channels} channels"
+                f"but what comes before gives {counted(context.channels, 'channel')}"
             )
         keys = ("out_channels", "kernel_size", "stride", "dilation", "padding", "groups", "padding_mode")
         stated = {key: getattr(self, key) for key in keys}

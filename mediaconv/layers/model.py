@@ -10,6 +10,7 @@ from pydantic import Field
 from mediaconv.config.problems import Problem, wrong
 from mediaconv.config.validation_context import ValidationContext
 from mediaconv.config.values import Rule, number, path, text
+from mediaconv.counted import counted
 from mediaconv.errors import UsageError
 from mediaconv.layers.layer_spec import BuildContext, LayerSpec
 from mediaconv.layers.registry import register
@@ -204,5 +205,5 @@ class Model(LayerSpec):
         if pattern.frames and channels % context.channels == 0:
             return channels // context.channels
         if channels != context.channels:
-            raise ValueError(f"got {context.channels} channels, but {self.file} takes {channels}")
+            raise ValueError(f"got {counted(context.channels, 'channel')}, but {self.file} takes {channels}")
         return 1

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from mediaconv.compare.prove.verdict import prove_config
+from mediaconv.compare.prove.verdict import order_axes, prove_config
 from mediaconv.config import parse_config
 from mediaconv.pipeline import find
 from mediaconv.web.json_values import dumps
@@ -30,6 +30,15 @@ def sound(tmp_path):
     path = tmp_path / "in.wav"
     soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, (3000, 2)), 8000, subtype="PCM_24")
     return path
+
+
+def test_a_standard_stack_is_judged_along_the_time_axis_of_its_layers():
+    stack = (
+        "pipeline: image\ninput: a.png\noutput: out\nstack:\n  - conv: {out_channels: 1, kernel_size: [5, 3]"
+    )
+    config = parse_config(stack + ", time_axis: 1}\n")
+    assert order_axes(config, find("image")) == (1,)
+    assert order_axes(parse_config(stack + "}\n"), find("image")) == (0, 1)
 
 
 def judge(text, *overrides, files=True):

@@ -123,6 +123,15 @@ def test_geometry_goes_on_from_the_input():
     assert made.total.stride == (2, 1, 1)
 
 
+@pytest.mark.parametrize(("axis", "words", "latency"), [(0, "along height", 2), (1, "along width", 0)])
+def test_latency_is_of_the_axis_that_is_time_and_says_so(axis, words, latency):
+    layer = mnn.CausalConv2d(1, 1, (5, 3), time_axis=1)
+    made = trace(mnn.Sequential(layer), (1, 20, 24), time_axis=axis)
+    assert (made.rows[0].latency, made.rows[0].lookahead, made.total.latency) == (latency,) * 3
+    assert f"latency: in steps of the input {words};" in " ".join(trace_text(made).split())
+    assert trace_json(made)["time_axis"] == words.removeprefix("along ")
+
+
 def test_json_is_strict_and_without_the_batch():
     stack = mnn.Sequential(mnn.Conv1d(2, 3, 3, padding="same"), mnn.InstanceNorm1d(3), mnn.Upsample1d(2))
     told = json.loads(json.dumps(trace_json(trace(stack, (2, 50))), allow_nan=False))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from fractions import Fraction
 
 import av
 import cv2
@@ -17,6 +18,7 @@ from torch import nn
 
 from mediaconv.config import load_config
 from mediaconv.guide.propose_stack import from_state
+from mediaconv.media.video.writer import VideoWriter
 from tests.program import run_program
 
 
@@ -193,6 +195,15 @@ def test_info_tells_what_is_read(said, sounds, film, tmp_path):
     assert told["facts"]["channels"].startswith("2")
     assert told["facts"]["length"] == "4,000 samples, 0.250 s"
     assert "a_broken.wav" in said("info", "sounds")
+
+
+def test_info_tells_how_far_apart_the_frames_of_a_variable_film_are(said, tmp_path):
+    with VideoWriter(
+        tmp_path / "vfr.mkv", width=16, height=16, codec="ffv1", lossless=True, time_base=Fraction(1, 1000)
+    ) as out:
+        times = [Fraction(ms, 1000) for ms in (0, 40, 80, 200, 240)]
+        out.write(np.zeros((5, 16, 16), np.uint8), times)
+    assert "rate:     varies: frames are 40 to 120 ms apart" in said("info", "vfr.mkv")
 
 
 def test_info_tells_what_the_installation_can_do(said):

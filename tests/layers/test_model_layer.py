@@ -140,7 +140,7 @@ def test_a_models_weights_are_its_own_whatever_the_seed(tmp_path):
 
 def test_channels_are_checked_against_the_file(tmp_path):
     path = save_onnx(Denoiser(2).eval(), torch.randn(1, 2, 64), tmp_path / "m.onnx", [2])
-    with pytest.raises(UsageError, match=r"stack\[0\]\.model: got 1 channels, but .*m\.onnx takes 2"):
+    with pytest.raises(UsageError, match=r"stack\[0\]\.model: got 1 channel, but .*m\.onnx takes 2"):
         stack_of("audio", path, 1)
     with pytest.raises(UsageError, match="its input has 3 axes"):
         stack_of("image", path, 2)

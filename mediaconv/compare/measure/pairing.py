@@ -9,6 +9,7 @@ import numpy as np
 from mediaconv.compare.measure.align import ShiftFinder
 from mediaconv.compare.measure.envelope import Envelope
 from mediaconv.compare.measure.metrics import make_metrics
+from mediaconv.counted import counted
 
 Consumer = Callable[[np.ndarray, np.ndarray], None]
 
@@ -48,11 +49,13 @@ class Pairs:
         """Note where one output is longer than the other."""
         if self.mismatch is None and self.lengths[0] != self.lengths[1]:
             a, b = self.lengths
-            self.mismatch = f"the outputs differ in length: {a:,} and {b:,} steps; compared as far as both go"
+            self.mismatch = (
+                f"the outputs differ in length: {a:,} and {counted(b, 'step')}; compared as far as both go"
+            )
 
 
 def _size(x: np.ndarray) -> str:
-    return " x ".join([f"{x.shape[0]} channels", *map(str, x.shape[2:])])
+    return " x ".join([counted(x.shape[0], "channel"), *map(str, x.shape[2:])])
 
 
 class ChannelNumbers:

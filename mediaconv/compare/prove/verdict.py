@@ -130,15 +130,6 @@ def prove_model(
     )
 
 
-def counted_steps(steps: int, unit: str) -> str:
-    """A number of steps with its unit, which is given in the plural.
-
-    >>> counted_steps(1, "samples"), counted_steps(2180, "samples")
-    ('1 sample', '2,180 samples')
-    """
-    return f"{steps:,} {unit.removesuffix('s') if steps == 1 else unit}"
-
-
 def order_axes(config: RunConfig, pipeline: Pipeline) -> tuple[int, ...]:
     """Which axes make the order: all of them under `raster` (reading order), otherwise the one that is time.
 
@@ -148,8 +139,9 @@ def order_axes(config: RunConfig, pipeline: Pipeline) -> tuple[int, ...]:
     layers = [spec for _, spec in walk(config.stack) if isinstance(spec, CausalLayer)]
     default = config.causality().mode if config.causality() else pipeline.causal_mode
     modes: list[str] = [how.mode for how in map(config.causality, layers) if how]
-    if not modes and config.time_axis:
-        return (config.time_axis,)
+    stated = max((spec.time_axis for spec in layers), default=config.time_axis)
+    if not modes and stated:
+        return (stated,)
     modes = modes or [default]
     if "raster" in modes and dims > 1:
         return tuple(range(dims))

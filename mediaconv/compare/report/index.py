@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from mediaconv.compare.comparison import Comparison
 from mediaconv.compare.report.table import Column, shown, summary
+from mediaconv.counted import counted
 from mediaconv.web.page import render_page
 
 
@@ -23,7 +24,7 @@ def write_index(path: Path, result: Comparison, write: Callable[[Path, str], Non
         parts=["report.css"],
         title="mediaconv compare",
         heading=labels or "Nothing was compared",
-        eyebrow=f"mediaconv compare · {len(result.files)} files",
+        eyebrow=f"mediaconv compare · {counted(len(result.files), 'file')}",
         body=f'<main id="page">{body}</main>',
     )
     write(path, text)

@@ -17,6 +17,7 @@ from mediaconv.compare.report.media_links import (
     data_address,
 )
 from mediaconv.compare.report.table import Column
+from mediaconv.counted import counted
 from mediaconv.pipeline import Pipeline
 from mediaconv.web.page import render_page
 
@@ -183,8 +184,8 @@ def _dimensions(compared: Compared, pipeline: Pipeline) -> str:
     """The size of an input in words."""
     channels, *lengths = compared.input_shape
     unit, rate = pipeline.step_units[0], compared.info.rate
-    words = [" × ".join(f"{n:,} {name}" for n, name in zip(lengths, pipeline.step_units, strict=True))]
-    words.append("1 channel" if channels == 1 else f"{channels} channels")
+    words = [" × ".join(counted(n, name) for n, name in zip(lengths, pipeline.step_units, strict=True))]
+    words.append(counted(channels, "channel"))
     if rate and compared.timeline.even:
         words.append(f"{float(rate):,.6g} {unit} a second")
     return ", ".join(words)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import mediaconv.nn as mnn
+from mediaconv.counted import counted
 from mediaconv.draw.inspect.excerpt import Part
 from mediaconv.errors import UsageError
 from mediaconv.pipeline import Source
@@ -58,7 +59,7 @@ def read_clip(
                 more = True
                 break
     if count <= part.start:
-        raise UsageError(f"start: got {part.start}, but {path.name} has {count} steps")
+        raise UsageError(f"start: got {part.start}, but {path.name} has {counted(count, 'step')}")
     whole_x = torch.cat(pieces, 2)
     stop = min(count, count if part.stop is None else part.stop)
     whole = part.start == 0 and stop == count and not more

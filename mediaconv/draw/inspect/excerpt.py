@@ -14,6 +14,7 @@ from fractions import Fraction
 from torch import nn
 
 import mediaconv.nn as mnn
+from mediaconv.counted import counted
 from mediaconv.draw.inspect.follow import Visitor, follow
 from mediaconv.errors import UsageError
 from mediaconv.nn.streaming.protocol import Streamable, axis_map, output_channels
@@ -160,7 +161,9 @@ def choose_part(
         exact, before, after = False, 0, 0
         notes.append(f"too little memory for the {unit} around the part: it was computed by itself")
     if steps < wanted:
-        notes.append(f"{steps} instead of {wanted} {unit}: more of this size would need too much memory")
+        notes.append(
+            f"{steps} instead of {counted(wanted, unit)}: more of this size would need too much memory"
+        )
     crop: tuple[int | None, ...] = tuple(across)
     if needed(steps) > room:
         crop, shrunk = _cropped(stack, channels, steps + min(before, start) + after, across, room)
@@ -189,8 +192,9 @@ def _cropped(
     largest = Survey(stack, channels, [*head, *sizes]).largest
     if largest > room:
         raise UsageError(
-            f"stack: a layer gives {largest:,} values for the smallest part that can be looked at, "
-            f"{' x '.join(map(str, [*head, *sizes]))}; at most {room:,} fit into memory"
+            f"stack: a layer gives {largest:,} values for the smallest part that can be looked at "
+            f"({counted(math.prod([*head, *sizes]), 'position')} a channel), "
+            f"at most {room:,} fit into memory; upsample by less, or give fewer channels"
         )
     words = " x ".join(map(str, sizes)), " x ".join(map(str, across))
     return tuple(sizes), [f"the middle {words[0]} of {words[1]} pixels: all of it would need too much memory"]

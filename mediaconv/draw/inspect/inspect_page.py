@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mediaconv.counted import counted
 from mediaconv.draw.inspect.data import page_data
 from mediaconv.draw.inspect.findings import Findings
 from mediaconv.draw.scene.palette import DARK, LIGHT
@@ -21,7 +22,7 @@ def page(findings: Findings, *, title: str) -> str:
         parts=PARTS,
         title=title,
         heading=", ".join(clip.name for clip in findings.clips),
-        eyebrow=f"Inside the stack · {findings.pipeline.name} · {layers} layer{'s' * (layers != 1)}",
+        eyebrow=f"Inside the stack · {findings.pipeline.name} · {counted(layers, 'layer')}",
         body=BODY,
         data=page_data(findings),
         colours=(LIGHT, DARK),

@@ -31,7 +31,8 @@ def cone_scene(cones: Sequence[Cone]) -> Scene:
 
 def _panel(scene: Scene, cone: Cone, left: float) -> None:
     top = scene.height
-    head = f"{cone.axis}: {_count(cone.formula.receptive_field)} steps"
+    field = cone.formula.receptive_field
+    head = f"{cone.axis}: {_count(field)} {'step' if field == 1 else 'steps'}"
     scene.text(_LABEL, top + 10, head, 17.0, anchor="start", bold=True)
     for n, (name, reach) in enumerate((("formula", cone.formula), ("measured", cone.measured))):
         scene.text(_LABEL, top + 32 + 18 * n, _sentence(name, reach), 13.0, anchor="start", ink="soft")

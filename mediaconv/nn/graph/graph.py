@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mediaconv.counted import counted
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.graph import rules_layout, rules_local, rules_time, rules_window
 from mediaconv.nn.graph.analysis import Analysis, Program
@@ -163,7 +164,9 @@ class StreamingGraph(TotalStride, nn.Module):
 
     def output_channels(self, channels: int) -> int:
         if channels != self._shape[1]:
-            raise ValueError(f"got {channels} channels, this module was captured with {self._shape[1]}")
+            raise ValueError(
+                f"got {counted(channels, 'channel')}, this module was captured with {self._shape[1]}"
+            )
         factors = self.program(self._axis, self._shape, next(iter(self._captured))).y_dims[1]
         return int(factors[0]) if factors else 1
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mediaconv.counted import counted
 from mediaconv.nn.backends.algorithms import convolve
 from mediaconv.nn.composed_maps import Whole
 from mediaconv.nn.geometry import AxisMap, Window, per_axis
@@ -128,7 +129,7 @@ class _Conv(Windowed, nn.modules.conv._ConvNd):
 
     def output_channels(self, channels: int) -> int:
         if channels != self.in_channels:
-            raise ValueError(f"got {channels} channels, this layer takes {self.in_channels}")
+            raise ValueError(f"got {counted(channels, 'channel')}, this layer takes {self.in_channels}")
         return self.out_channels
 
     def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mediaconv.counted import counted
 from mediaconv.nn.composed_maps import Whole
 from mediaconv.nn.geometry import AxisMap, Window, per_axis
 from mediaconv.nn.layers.convolution import CausalConv2d, CausalConv3d, Conv2d, Conv3d
@@ -121,7 +122,7 @@ class _Deform(Windowed, nn.modules.conv._ConvNd):
 
     def output_channels(self, channels: int) -> int:
         if channels != self.in_channels:
-            raise ValueError(f"got {channels} channels, this layer takes {self.in_channels}")
+            raise ValueError(f"got {counted(channels, 'channel')}, this layer takes {self.in_channels}")
         return self.out_channels
 
     def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:

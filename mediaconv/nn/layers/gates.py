@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from mediaconv.counted import counted
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.streaming.protocol import (
     Pointwise,
@@ -33,7 +34,7 @@ class Gate(Pointwise, nn.Module):
 
     def output_channels(self, channels: int) -> int:
         if channels % 2:
-            raise ValueError(f"got {channels} channels, a gate takes an even number")
+            raise ValueError(f"got {counted(channels, 'channel')}, a gate takes an even number")
         return channels // 2
 
 

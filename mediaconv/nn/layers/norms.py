@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mediaconv.counted import counted
 from mediaconv.nn.composed_maps import IDENTITY, Whole
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.streaming.protocol import Pointwise, TotalStride
@@ -158,7 +159,7 @@ class _OverChannels(Pointwise, nn.Module):
 
     def output_channels(self, channels: int) -> int:
         if channels != self.num_channels:
-            raise ValueError(f"got {channels} channels, this layer takes {self.num_channels}")
+            raise ValueError(f"got {counted(channels, 'channel')}, this layer takes {self.num_channels}")
         return channels
 
     def extra_repr(self) -> str:

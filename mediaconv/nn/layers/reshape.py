@@ -16,6 +16,7 @@ import einops
 import numpy as np
 from torch import Tensor, nn
 
+from mediaconv.counted import counted
 from mediaconv.nn.composed_maps import IDENTITY
 from mediaconv.nn.geometry import AxisMap, Window
 from mediaconv.nn.streaming.protocol import TotalStride
@@ -101,7 +102,9 @@ class Reshape(Windowed, TotalStride, nn.Module):
 
     def output_channels(self, channels: int) -> int:
         if channels != self.in_channels:
-            raise ValueError(f"got {channels} channels, this reshape was made for {self.in_channels}")
+            raise ValueError(
+                f"got {counted(channels, 'channel')}, this reshape was made for {self.in_channels}"
+            )
         return self.out_channels
 
     def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:

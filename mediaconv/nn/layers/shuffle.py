@@ -11,6 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from mediaconv.counted import counted
 from mediaconv.nn.geometry import AxisMap, Transposed, Window, per_axis
 from mediaconv.nn.layers.padding_rules import Ints, causal_axes
 from mediaconv.nn.streaming.protocol import Pointwise, TotalStride
@@ -47,8 +48,8 @@ class _PixelShuffle(TotalStride, nn.Module):
     def output_channels(self, channels: int) -> int:
         if channels % math.prod(self.upscale_factor):
             raise ValueError(
-                f"got {channels} channels, a pixel shuffle by {self.upscale_factor} takes multiples of "
-                f"{math.prod(self.upscale_factor)}"
+                f"got {counted(channels, 'channel')}, a pixel shuffle by {self.upscale_factor} takes "
+                f"multiples of {math.prod(self.upscale_factor)}"
             )
         return channels // math.prod(self.upscale_factor)
 
@@ -185,7 +186,8 @@ class ChannelShuffle(Pointwise, nn.Module):
     def output_channels(self, channels: int) -> int:
         if channels % self.groups:
             raise ValueError(
-                f"got {channels} channels, a shuffle in {self.groups} groups needs a multiple of it"
+                f"got {counted(channels, 'channel')}, a shuffle in {self.groups} groups needs "
+                "a multiple of it"
             )
         return channels
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mediaconv.counted import counted
 from mediaconv.nn.geometry import AxisMap, Transposed, per_axis
 from mediaconv.nn.layers.padding_rules import Ints, Padding, causal_axes
 from mediaconv.nn.streaming.protocol import Streamable
@@ -79,7 +80,7 @@ class _ConvTranspose(Streamable, nn.modules.conv._ConvNd):
 
     def output_channels(self, channels: int) -> int:
         if channels != self.in_channels:
-            raise ValueError(f"got {channels} channels, this layer takes {self.in_channels}")
+            raise ValueError(f"got {counted(channels, 'channel')}, this layer takes {self.in_channels}")
         return self.out_channels
 
     def init_state(self, axis: int) -> State:

@@ -33,7 +33,7 @@ class Row:
 
     name: of the module in the stack. depth: how many layers it lies inside of.
     receptive_field, stride: per axis, from the stack's input to this layer's output.
-    latency: steps of the stack's input after an output's own time that it waits for, along axis 0.
+    latency: steps of the stack's input after an output's own time that it waits for, along the time axis.
     lookahead: the layer's own, in steps of its input. parameters, multiply_adds: of the layer alone.
     moves: what a reshape does to each axis, in words; empty for any other layer.
     state_bytes, activation_bytes: (estimated, measured); measured is None where it would be too much to run.
@@ -61,6 +61,7 @@ class Trace:
     """All layers of a stack for one input shape. axes: "channels" and the names of the others.
 
     channel_names: of the input file's channels, where it tells them.
+    time_axis: the axis after the channels along which latency and look-ahead are counted.
     """
 
     axes: tuple[str, ...]
@@ -68,6 +69,7 @@ class Trace:
     rows: tuple[Row, ...]
     total: Row
     channel_names: tuple[str, ...] = ()
+    time_axis: int = 0
 
     def __str__(self) -> str:
         from mediaconv.nn.summary.trace_table import trace_text
@@ -91,10 +93,13 @@ class Trace:
 AXES = {1: ("time",), 2: ("height", "width"), 3: ("time", "height", "width")}
 
 
-def trace(stack: nn.Module, shape: Sequence[int], *, axes: Sequence[str] | None = None) -> Trace:
+def trace(
+    stack: nn.Module, shape: Sequence[int], *, axes: Sequence[str] | None = None, time_axis: int = 0
+) -> Trace:
     """Every layer of a stack for an input of `shape`, (C, ...) without the batch.
 
     axes: names of the axes after the channels; by default time, height and width.
+    time_axis: which of them latency and look-ahead are counted along.
     Raises UsageError for a shape that does not fit, TypeError for a layer that cannot stream.
     """
     lengths = tuple(shape[1:])
@@ -105,7 +110,9 @@ def trace(stack: nn.Module, shape: Sequence[int], *, axes: Sequence[str] | None 
         )
     phases = shape[0] if has_phases([stack]) else 0
     try:
-        rows = list(_walk(stack, "", 0, tuple(shape), tuple(Chain() for _ in lengths), names, (), phases))
+        rows = list(
+            _walk(stack, "", 0, tuple(shape), tuple(Chain() for _ in lengths), names, time_axis, (), phases)
+        )
         cost = sum(row.multiply_adds for row in rows)
         measured = measure(stack, shape, cost, max(math.prod(row.after) for row in rows))
     except ValueError as error:
@@ -131,7 +138,9 @@ def trace(stack: nn.Module, shape: Sequence[int], *, axes: Sequence[str] | None 
         state_bytes=_sums([row.state_bytes for row in rows]),
         activation_bytes=_sums([row.activation_bytes for row in proper]),
     )
-    return Trace(("channels", *names), tuple(shape), tuple(rows[1:] if _parts(stack) else rows), total)
+    return Trace(
+        ("channels", *names), tuple(shape), tuple(rows[1:] if _parts(stack) else rows), total, (), time_axis
+    )
 
 
 def _sums(pairs: Sequence[tuple[int, int | None]]) -> tuple[int, int | None]:
@@ -150,6 +159,7 @@ def _walk(
     before: tuple[int, ...],
     maps: tuple[AxisMap, ...],
     axes: Sequence[str],
+    time_axis: int,
     path: tuple[nn.Module, ...],
     channels: int,
 ) -> Iterator[Row]:
@@ -174,8 +184,8 @@ def _walk(
         multiply_adds=0 if parts else multiply_adds(module, before, after),
         receptive_field=tuple(m.receptive_field for m in seen),
         stride=tuple(m.total_stride for m in so_far),
-        latency=so_far[0].latency,
-        lookahead=own[0].latency,
+        latency=so_far[time_axis].latency,
+        lookahead=own[time_axis].latency,
         state_bytes=(_BYTES * _state(module, parts, before, after), None),
         activation_bytes=(_BYTES * math.prod(after), None),
         moves=module.describe(axes) if isinstance(module, mnn.Reshape) else (),
@@ -186,7 +196,7 @@ def _walk(
     inner = depth + 1 if name and type(module) is not mnn.Sequential else depth
     for part, child in parts:
         label = f"{name}.{part}" if name else part
-        yield from _walk(child, label, inner, before, maps, axes, path, channels)
+        yield from _walk(child, label, inner, before, maps, axes, time_axis, path, channels)
         if sequence:
             before, path = _output(child, before), (*path, child)
             maps = tuple(_then(m, axis_map(child, axis)) for axis, m in enumerate(maps))

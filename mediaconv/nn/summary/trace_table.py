@@ -39,6 +39,7 @@ def trace_json(made: Trace) -> dict[str, Any]:
         "axes": list(made.axes),
         "input_shape": list(made.shape),
         "channel_names": list(made.channel_names),
+        "time_axis": made.axes[1 + made.time_axis],
         "convention": CONVENTION,
         "layers": [_row_json(row, made.axes) for row in made.rows],
         "totals": {
@@ -181,10 +182,11 @@ def _moves(made: Trace) -> list[str]:
 
 def _notes(made: Trace) -> str:
     axes = " × ".join(made.axes[1:])
+    along = f" along {made.axes[1 + made.time_axis]}" if len(made.axes) > 2 else ""
     unmeasured = "" if made.total.state_bytes[1] is not None else " (too large an input to measure)"
     return (
         f"input, output: {' × '.join(made.axes)}; receptive field and stride: {axes}, from the input on; "
-        f"latency: in steps of the input; look-ahead: the layer's own; {CONVENTION}; "
+        f"latency: in steps of the input{along}; look-ahead: the layer's own; {CONVENTION}; "
         f"memory as float32: estimated / measured where they differ{unmeasured}"
     )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mediaconv.config import RunConfig
+from mediaconv.counted import counted
 from mediaconv.errors import MediaconvError
 from mediaconv.run.executors.autoscale import WORTH_STARTS
 from mediaconv.run.executors.select_executor import select_executor
@@ -17,7 +18,7 @@ from mediaconv.run.jobs.estimate import rate_of_rows, rate_of_trial
 from mediaconv.run.jobs.identity import run_identity
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.output.transfer import identity_of
-from mediaconv.run.report.formatting import counted, duration, escaped, size
+from mediaconv.run.report.formatting import duration, escaped, size
 from mediaconv.run.resume.survey import Survey
 from mediaconv.run.runner import RESUME, Selection, survey_run
 

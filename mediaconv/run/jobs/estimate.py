@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mediaconv.config import RunConfig
+from mediaconv.counted import counted
 from mediaconv.errors import MediaconvError, MediaError
 from mediaconv.pipeline import Chunk, Pipeline, Source, find
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.output.transfer import localized
-from mediaconv.run.report.formatting import counted
 from mediaconv.run.resume.manifest import DONE, Row
 
 if TYPE_CHECKING:

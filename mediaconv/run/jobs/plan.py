@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mediaconv.config import RunConfig
+from mediaconv.counted import counted
 from mediaconv.errors import UsageError
 from mediaconv.media.output_names import patterned
 from mediaconv.pipeline import Pipeline
@@ -17,7 +18,6 @@ from mediaconv.run.output.folder import KEPT
 from mediaconv.run.output.lock import NAME as LOCK_NAME
 from mediaconv.run.output.staging import is_unfinished
 from mediaconv.run.output.storage import is_remote, join
-from mediaconv.run.report.formatting import counted
 from mediaconv.run.resume.manifest import NAME as MANIFEST_NAME
 
 _STANDARD_NAMES = (*(f"channel_{c}" for c in range(16)), "rgb", "grid", "tensor")

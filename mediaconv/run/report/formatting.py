@@ -3,6 +3,8 @@ progress, summary, plan and status."""
 
 from __future__ import annotations
 
+from mediaconv.counted import counted
+
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
@@ -41,15 +43,6 @@ def speed(media_seconds: float, seconds: float) -> str:
     """
     rate = media_seconds / max(seconds, 1e-6)
     return f"{rate:.2g} x real time" if rate < 10 else f"{rate:.0f} x real time"
-
-
-def counted(count: int, noun: str) -> str:
-    """A number of things.
-
-    >>> counted(1, "file"), counted(2, "file")
-    ('1 file', '2 files')
-    """
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def escaped(text: str) -> str:

@@ -8,10 +8,11 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mediaconv.counted import counted
 from mediaconv.run.executors.executor import Watch
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.jobs.result import Outcome
-from mediaconv.run.report.formatting import counted, duration, escaped, speed
+from mediaconv.run.report.formatting import duration, escaped, speed
 from mediaconv.run.report.moving_rate import MovingRate
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from mediaconv.counted import counted
 from mediaconv.run.jobs.result import Outcome, clipped_note
-from mediaconv.run.report.formatting import counted, duration, escaped, speed
+from mediaconv.run.report.formatting import duration, escaped, speed
 
 SHOWN = 20
 """Failures and notes that a summary for people lists; the manifest has all."""
