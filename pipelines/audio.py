@@ -75,7 +75,11 @@ class AudioWrite(WriteOptions):
         description="of a stored sample; default: the source's, at least 16; floats have 32 bits, 64 with "
         "`precision: float64`",
     )
-    layout: Literal["channels", "tensor"] = Field("channels", description="a file per channel, or raw values")
+    layout: Literal["channels", "tensor"] = Field(
+        "channels",
+        description="a file per channel, or tensor: one array of values after `normalize`; with "
+        "`normalize: none` they are raw, as the stack gives them",
+    )
     groups: list[list[int]] | None = Field(
         None, description="files of several channels: [[0, 1], [2, 3]] writes two stereo files"
     )

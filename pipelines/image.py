@@ -61,7 +61,9 @@ class ImageWrite(WriteOptions):
         False, strict=True, description="decoded pixels equal the quantized values exactly"
     )
     layout: Literal["channels", "rgb", "grid", "tensor"] = Field(
-        "channels", description="a file per channel, three channels as colour, all tiled, or raw values"
+        "channels",
+        description="a file per channel, three channels as colour, all tiled, or tensor: one array of values "
+        "after `normalize`; with `normalize: none` they are raw, as the stack gives them",
     )
 
     @model_validator(mode="after")

@@ -102,7 +102,9 @@ class VideoWrite(WriteOptions):
     )
     bit_depth: Literal[8, 10, 16] = Field(8, description="bits of a stored pixel; 16 needs ffv1 in mkv")
     layout: Literal["channels", "rgb", "grid", "tensor"] = Field(
-        "channels", description="a file per channel, three channels as colour, all tiled, or raw values"
+        "channels",
+        description="a file per channel, three channels as colour, all tiled, or tensor: one array of values "
+        "after `normalize`; with `normalize: none` they are raw, as the stack gives them",
     )
     audio: Literal["drop", "keep"] = Field("drop", description="keep: copy the source's into every output")
 

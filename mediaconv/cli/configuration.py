@@ -39,7 +39,8 @@ def validate(
 ) -> None:
     """Check configurations without running them; all errors are shown at once.
 
-    The stack is built too, for the first input: weights that do not fit are found here.
+    The first sixteen inputs are opened, and the stack is built for them: files that are broken and weights
+    that do not fit are found here.
     """
     problems = []
     overrides = [*(set or []), *causal_override(causal)]
@@ -67,6 +68,8 @@ def _check(config: str, *, overrides: list[str], input: str | None, output: str 
     layers = counted(len(checked.stack), "layer")
     channels = ", {} -> {} channels".format(*rehearsed.channels) if rehearsed.channels else ""
     print(f"{config}: valid ({checked.pipeline}, {layers}{channels})")
+    for fault in rehearsed.faults:
+        print(f"{config}: an input would fail: {fault}")
     for text in rehearsed.unchecked:
         print(f"{config}: not checked: {text}")
 

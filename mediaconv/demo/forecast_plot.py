@@ -13,7 +13,7 @@ from mediaconv.filesystem import write_made
 if TYPE_CHECKING:
     from mediaconv.demo.forecast import Errors, Lesson
 
-TRUTH, STANDARD, CAUSAL, SHADE = "#3d4451", "#d55e00", "#0072b2", "#f4dcc9"
+TRUTH, STANDARD, CAUSAL = "#3d4451", "#d55e00", "#0072b2"
 PLATE = {"facecolor": "white", "edgecolor": "none", "pad": 1.2}
 FIRST_DAY, DAYS = 400, 45
 

@@ -80,6 +80,43 @@ def test_an_input_that_does_not_open_is_told(mediaconv, config, tmp_path):
     assert "not checked: whether the stack fits its input (bad.png" in said
 
 
+def test_a_broken_input_is_named_and_the_next_is_looked_at(mediaconv, config, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.png").write_text("no picture")
+    cv2.imwrite(str(folder / "b.png"), np.zeros((8, 10, 3), np.uint8))
+    (folder / "c.png").write_text("no picture")
+    path = config(**keys("in", CONV))
+    lines = mediaconv("validate", path).stdout.splitlines()
+    assert lines[0] == f"{path}: valid (image, 1 layer, 3 -> 4 channels)"
+    starts = [f"{path}: an input would fail: in/{name}.png: " for name in "ac"]
+    assert [line.startswith(start) for line, start in zip(lines[1:], starts, strict=True)] == [True, True]
+
+
+def test_an_input_that_does_not_fit_is_named_where_another_fits(mediaconv, config, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, channels in (("a", 1), ("b", 2), ("c", 2)):
+        soundfile.write(folder / f"{name}.wav", np.zeros((100, channels)), 8000)
+    lines = mediaconv("validate", config(**keys("in", STATED, pipeline="audio"))).stdout.splitlines()
+    assert lines[0].endswith("valid (audio, 1 layer, 2 -> 4 channels)")
+    assert len(lines) == 2
+    assert "an input would fail: in/a.wav: " in lines[1]
+    assert "in_channels: got 2" in lines[1]
+    (folder / "b.wav").unlink()
+    (folder / "c.wav").unlink()
+    found = mediaconv("validate", config(**keys("in", STATED, pipeline="audio")), code=2)
+    assert "in_channels: got 2" in found.stderr
+
+
+def test_of_many_inputs_it_says_how_many_were_looked_at(mediaconv, config, tmp_path):
+    for number in range(18):
+        cv2.imwrite(str(tmp_path / f"{number:02}.png"), np.zeros((8, 10, 3), np.uint8))
+    lines = mediaconv("validate", config(**keys(".", CONV))).stdout.splitlines()
+    assert lines[1].endswith("not checked: the other 2 of 18 inputs")
+    assert len(lines) == 2
+
+
 STRIDED = {"conv": {"out_channels": 4, "kernel_size": 3, "stride": 2}}
 MISFITS = [  # a stack for three channels, more keys, what is said
     ([{"group_norm": {"num_groups": 2}}], {}, "stack[0].group_norm: "),

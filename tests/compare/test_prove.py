@@ -85,6 +85,15 @@ def test_every_layer_that_looks_ahead_is_named_with_its_own_number():
     ]
 
 
+def test_what_lies_in_a_layer_with_a_name_is_named_by_it():
+    found = proof(
+        mnn.CausalConv1d(2, 3, 5),
+        mnn.Residual(mnn.Sequential(mnn.Conv1d(3, 3, 3, padding="same"))),
+        labels={"1": "stack[1].mine"},
+    )
+    assert [leak.layer for leak in found.leaks] == ["stack[1].mine.layers.0 (Conv1d)"]
+
+
 def test_a_norm_over_time_reads_to_the_end():
     found = proof(mnn.CausalConv1d(2, 4, 3), mnn.InstanceNorm1d(4))
     assert not found.causal

@@ -106,6 +106,16 @@ def test_residual_layers_are_named_by_their_place(sound):
     assert found.lookahead == 1
 
 
+def test_the_convolution_of_a_gate_bears_the_name_of_its_layer(sound):
+    gate = "  - gated: {out_channels: 2, kernel_size: 3, causal: false}"
+    found = judge(SOUND.format(input=sound).replace("  - relu", gate), files=False)
+    assert [leak.layer for leak in found.leaks] == ["stack[1].gated (Conv1d)"]
+    resampled = judge(
+        SOUND.format(input=sound).replace("  - relu", gate), "read.sample_rate=4000", files=False
+    )
+    assert "stack[1].gated (Conv1d)" in [leak.layer for leak in resampled.leaks]
+
+
 IMAGE = """
 pipeline: image
 input: nowhere

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+import textwrap
 from pathlib import Path
 from unittest.mock import patch
 
@@ -30,6 +31,30 @@ def test_the_readme_code_streams_exactly():
         assert torch.allclose(
             names["y"], names["conv"](names["x"]), atol=1e-6
         )  # float32 sums in another order
+
+
+def indented(path: Path) -> list[str]:
+    """The code of a page that stands indented by four spaces, a block each."""
+    found = re.findall(r"(?:(?:^    .*)?\n)+", path.read_text(), re.M)
+    return [text for text in map(textwrap.dedent, found) if text.strip()]
+
+
+def test_the_first_code_of_the_streaming_page_runs_as_it_stands():
+    names: dict = {}
+    exec(indented(ROOT / "docs/reference/streaming.md")[0], names)
+    # float32 sums in another order
+    torch.testing.assert_close(names["y"], names["conv"](names["x"]), rtol=0, atol=1e-6)
+
+
+def test_each_layer_of_the_kernels_page_is_a_stack_of_its_own():
+    from mediaconv.model.build import build_stack
+    from mediaconv.pipeline import find
+
+    layers = yaml.safe_load(indented(ROOT / "docs/reference/kernels.md")[0])
+    for layer, channels in zip(layers, (3, 3, 1), strict=True):
+        text = yaml.safe_dump({"pipeline": "image", "input": "in", "output": "out", "stack": [layer]})
+        config = parse_config(text, name="page")
+        build_stack(config, find("image"), channels=channels)
 
 
 def test_the_readme_configuration_is_valid():

@@ -139,5 +139,9 @@ def _leak_of(layer: nn.Module, probed: ProbeShape, label: str) -> Leak | None:
 
 
 def label_of(name: str, layer: nn.Module, labels: Mapping[str, str]) -> str:
-    label = labels.get(name, name)
+    """What a layer is called: its own label, otherwise that of the layer it lies in and its path there."""
+    parts = name.split(".")
+    holders = [".".join(parts[:k]) for k in range(len(parts), 0, -1)]
+    holder = next((path for path in holders if path in labels), "")
+    label = labels[holder] + name[len(holder) :] if holder else name
     return f"{label} ({type(layer).__name__})" if label else type(layer).__name__

@@ -21,6 +21,7 @@ from mediaconv.errors import MediaError, ReadError, UsageError
 from mediaconv.layers import walk
 from mediaconv.layers.construct import iter_bound_layers
 from mediaconv.layers.layer_spec import CausalLayer
+from mediaconv.nn.layers.gates import Gated
 from mediaconv.nn.streaming.protocol import axis_map
 from mediaconv.pipeline import Pipeline, SourceInfo
 from mediaconv.run.jobs.discover import find_inputs
@@ -173,8 +174,11 @@ def _labels(config: RunConfig, module: nn.Module, *, prelude: bool) -> dict[str,
     """What each layer is called in the configuration, by its path in the module."""
     paths = {id(spec): f"{render(path)}.{spec.name}" for path, spec in walk(config.stack)}
     stack, prefix = (list(module.children())[1], "1.") if prelude else (module, "")
-    bound_layers = iter_bound_layers(config.stack, stack, prefix=prefix)
-    labels = {bound.name: paths[id(bound.spec)] for bound in bound_layers}
+    labels = {}
+    for bound in iter_bound_layers(config.stack, stack, prefix=prefix):
+        labels[bound.name] = paths[id(bound.spec)]
+        if isinstance(bound.module, Gated):  # its convolution is no layer of the configuration
+            labels[f"{bound.name}.conv"] = paths[id(bound.spec)]
     if prelude:
         labels["0"] = "read.sample_rate" if getattr(config.read, "sample_rate", None) else "read"
     return labels

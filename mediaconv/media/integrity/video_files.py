@@ -7,7 +7,7 @@ import struct
 from typing import BinaryIO
 
 FLV, Y4M = b"FLV\1", b"YUV4MPEG2 "
-FLV_HEADER_BYTES, FLV_TAG_BYTES = 9, 11
+FLV_TAG_BYTES = 11
 FLV_SIZE = b"\0\x08filesize\0"  # of onMetaData; eight bytes of a float follow
 ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")

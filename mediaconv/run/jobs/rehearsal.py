@@ -1,4 +1,4 @@
-"""What can be told of a run before it: whether its stack builds for its first input. Computes nothing.
+"""What can be told of a run before it: whether inputs open and its stack builds for them. Computes nothing.
 
 A configuration that is right key by key may still not fit its input, its weights or itself: channels that
 groups do not divide, branches of unequal strides, weights of another shape, a layout that does not hold them.
@@ -7,8 +7,10 @@ groups do not divide, branches of unequal strides, weights of another shape, a l
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from mediaconv.config import RunConfig
@@ -21,6 +23,8 @@ from mediaconv.run.output.storage import is_remote, open_store
 
 _ANY_RATE_HZ = 2.0**30
 """Stands for a rate that is not known: no cut-off in Hz reaches it."""
+_MOST_OPENED = 16
+"""Inputs that are looked at, of those the first by name."""
 
 
 @dataclass(frozen=True)
@@ -28,36 +32,33 @@ class Rehearsal:
     """What was found right: `channels` of the input and of the output, where the stack could be built.
 
     unchecked: what could not be checked, and why, a line each.
+    faults: inputs that a run would fail on, and why, a line each.
     """
 
     channels: tuple[int, int] | None
     unchecked: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
 
 
 def rehearse(config: RunConfig) -> Rehearsal:
-    """Build the stack of a run for its first input, or for the channels that its first layer states.
+    """Build the stack of a run for its first inputs, or for the channels that its first layer states.
 
-    Raises UsageError: what would end the run, or fail its first file.
+    Raises UsageError: what would end the run, or fail every file that was looked at.
     """
     pipeline = find(config.pipeline)
     try:
-        path, unchecked = _first_input(config, pipeline)
-        if path is not None:
-            try:
-                with pipeline.open(path, config.read, config.limits) as source:
-                    info = source.info
-                return Rehearsal(_fits(config, pipeline, info))
-            except ReadError as error:
-                unchecked = str(error)
-        return _without_input(config, pipeline, unchecked)
+        paths, missing = _inputs(config, pipeline)
+        if missing:
+            return _without_input(config, pipeline, missing)
+        return _with_inputs(config, pipeline, paths)
     except UsageError:
         raise
     except (MediaconvError, ValueError) as error:
         raise UsageError(str(error)) from error
 
 
-def _first_input(config: RunConfig, pipeline: Pipeline) -> tuple[Path | None, str]:
-    """The first input, or why there is none here.
+def _inputs(config: RunConfig, pipeline: Pipeline) -> tuple[list[Path], str]:
+    """All inputs, or why there are none here.
 
     Raises UsageError where outputs would lie on inputs, or a URL's scheme is not known.
     """
@@ -67,13 +68,48 @@ def _first_input(config: RunConfig, pipeline: Pipeline) -> tuple[Path | None, st
     try:
         listing = discover(config, pipeline)
     except UsageError as error:
-        return None, str(error)
+        return [], str(error)
     if not listing.inputs:
-        return None, f"input: {config.input} holds nothing for the pipeline {pipeline.name} yet"
-    job = make_plan(config, pipeline, listing=listing)[0]
-    if job.input_url:
-        return None, f"{job.input_url} is not fetched to be validated"
-    return job.input, ""
+        return [], f"input: {config.input} holds nothing for the pipeline {pipeline.name} yet"
+    jobs = make_plan(config, pipeline, listing=listing)
+    if jobs[0].input_url:
+        return [], f"{jobs[0].input_url} is not fetched to be validated"
+    return [job.input for job in jobs], ""
+
+
+def _with_inputs(config: RunConfig, pipeline: Pipeline, paths: Sequence[Path]) -> Rehearsal:
+    """Open the first inputs and build the stack once for each number of channels and rate among them."""
+    channels: tuple[int, int] | None = None
+    unread: list[str] = []
+    misfits: dict[Path, MediaconvError | ValueError] = {}
+    known: dict[tuple[int, Fraction | None], MediaconvError | ValueError | None] = {}
+    for path in paths[:_MOST_OPENED]:
+        try:
+            with pipeline.open(path, config.read, config.limits) as source:
+                info = source.info
+        except ReadError as error:
+            unread.append(str(error))
+            continue
+        kind = info.channels, info.rate
+        if kind not in known:
+            known[kind] = None
+            try:
+                fits = _fits(config, pipeline, info)
+                channels = channels or fits
+            except (MediaconvError, ValueError) as error:
+                known[kind] = error
+        misfit = known[kind]
+        if misfit is not None:
+            misfits[path] = misfit
+    if channels is None and misfits:
+        raise next(iter(misfits.values()))
+    faults = (*unread, *(f"{path}: {error}" for path, error in misfits.items()))
+    more = len(paths) - _MOST_OPENED
+    unopened = (f"the other {more} of {len(paths)} inputs",) if more > 0 else ()
+    if channels is not None:
+        return Rehearsal(channels, unopened, faults)
+    alone = _without_input(config, pipeline, unread[0])
+    return Rehearsal(alone.channels, (*alone.unchecked, *unopened), faults[1:])
 
 
 def _fits(config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> tuple[int, int]:
