@@ -14,7 +14,7 @@ from mediaconv.compare.prove.verdict import Verdict
 from mediaconv.compare.report.index import write_index
 from mediaconv.compare.report.report_page import channel_rows, write_page
 from mediaconv.compare.report.table import columns, summary
-from mediaconv.compare.side_facts import side_row
+from mediaconv.compare.side_facts import over_files, side_row
 from mediaconv.engine.computation import Computations
 from mediaconv.errors import MediaError, UsageError
 from mediaconv.pipeline import Pipeline
@@ -86,7 +86,9 @@ def _compare_all(
             observe(result, result.failures[-1])
             continue
         rows = [side_row(s, r, compared, pipeline, verdicts) for s, r in zip(sides, ROLES, strict=True)]
-        result.sides = result.sides or rows
+        unit = pipeline.step_units[compared.axis]
+        known = result.sides or rows
+        result.sides = [over_files(side, row, unit) for side, row in zip(known, rows, strict=True)]
         page = output / REPORT if len(jobs) == 1 else job.target / REPORT
         write_page(page, compared, rows, pipeline, job.target, result.columns, own.write)
         result.files.append(file_row(job, compared, rows, page, output))

@@ -77,15 +77,31 @@ def verdict_text(verdict: Verdict, unit: str) -> str:
 
 def facts(verdict: Verdict, reach: Mapping[str, Any], unit: str) -> list[str]:
     """Latency, receptive field and who looks ahead, in words."""
-    steps, waits = reach["latency_steps"], reach["latency_ms_range"]
-    if steps is None:
-        latency = "latency: the whole file"
-    else:
-        latency = f"latency {counted(steps, unit)}" + (f", {in_words(waits)}" if waits else "")
-    sentences = [latency, reads_text(reach, unit)]
+    sentences = [latency_text(reach, unit), reads_text(reach, unit)]
     if verdict.leaks:
         sentences.append("looking ahead: " + ", ".join(leak.layer for leak in verdict.leaks[:4]))
     return sentences
+
+
+def latency_text(reach: Mapping[str, Any], unit: str) -> str:
+    """The latency in steps, and in milliseconds where steps have a time."""
+    steps, waits = reach["latency_steps"], reach["latency_ms_range"]
+    if steps is None:
+        return "latency: the whole file"
+    return f"latency {counted(steps, unit)}" + (f", {in_words(waits)}" if waits else "")
+
+
+def over_files(known: dict[str, Any], row: Mapping[str, Any], unit: str) -> dict[str, Any]:
+    """A side's row for several inputs: where their rates differ, the same steps last a range of milliseconds.
+
+    known: of the inputs so far. row: of one more. Of inputs that differ in steps the first one's row stays.
+    """
+    spans = known["latency_ms_range"], row["latency_ms_range"]
+    if None in spans or known["latency_steps"] != row["latency_steps"]:
+        return known
+    least, most = min(spans[0][0], spans[1][0]), max(spans[0][1], spans[1][1])
+    widened = {**known, "latency_ms": most, "latency_ms_range": (least, most)}
+    return {**widened, "facts": [latency_text(widened, unit), *known["facts"][1:]]}
 
 
 def reads_text(reach: Mapping[str, Any], unit: str) -> str:

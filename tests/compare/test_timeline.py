@@ -65,6 +65,22 @@ def test_where_frames_differ_a_range_is_told(tmp_path):
     assert "latency 4 frames, 240 to 340 ms" in sides[1]["facts"]
 
 
+def test_a_folder_tells_the_range_over_its_films(tmp_path):
+    (tmp_path / "in").mkdir()
+    film(tmp_path / "in/a.mkv", [40] * 20)
+    film(tmp_path / "in/b.mkv", [120, 40] * 10)
+    conv = {"kernel_size": [5, 1, 1], "weight": np.full((1, 3, 5, 1, 1), 1 / 15).tolist()}
+    config = {"pipeline": "video", "stack": [{"conv": conv}], "normalize": "none"}
+    mediaconv.compare(config, input=str(tmp_path / "in"), output=str(tmp_path / "out"), device="cpu")
+    found = json.loads((tmp_path / "out/compare.json").read_text())
+    ranges = [row["sides"]["standard"]["latency_ms_range"] for row in found["files"]]
+    assert ranges == [pytest.approx([80, 80]), pytest.approx([160, 160])]
+    assert found["sides"][1]["latency_ms_range"] == pytest.approx([80, 160])
+    assert found["sides"][1]["latency_ms"] == pytest.approx(160)
+    assert "latency 2 frames, 80 to 160 ms" in found["sides"][1]["facts"]
+    assert "latency 2 frames, 80 to 160 ms" in (tmp_path / "out/report.html").read_text()
+
+
 def test_even_times_are_those_of_the_rate():
     ntsc = Fraction(30000, 1001)
     rounded = [Fraction(round(1000 * i / ntsc), 1000) for i in range(100)]  # as Matroska keeps them
