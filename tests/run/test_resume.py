@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 import mediaconv
 from mediaconv.config import load_config
-from mediaconv.errors import UsageError
+from mediaconv.errors import UsageError, WriteError
 from mediaconv.filesystem import temporary_name
 from mediaconv.run.resume.manifest import Manifest, Row, read_manifest
 from mediaconv.run.resume.status import read_status
@@ -273,6 +273,10 @@ def test_of_several_rows_the_last_counts_and_nonsense_is_refused(
         ("{bad", "not JSON from column 2 on"),
         ('{"input": "a", "x": \xff}', "not JSON that can be read"),
         ('{"input": "a", "status": ' + "9" * 5000 + "}", "not JSON that can be read"),
+        ('{"input": "a", "status": "done", "media_seconds": "x"}', "media_seconds and clipped: expected num"),
+        ('{"input": "a", "status": "done", "notes": 3}', "notes: expected a list of texts"),
+        ('{"input": "a", "status": "done", "reason": []}', "stage and reason: expected texts"),
+        ('{"input": "a", "status": "done", "output_shape": 7}', "input_shape and output_shape: expected"),
         ('{"input": "a", "status": "done", "outputs": [3]}', "outputs: expected path, bytes"),
         ('{"input": "a", "status": "done", "outputs": [{"path": 3}]}', "outputs: expected path, bytes"),
         ('{"input": "a", "status": "done", "outputs": [{"path": "a/b"}]}', "outputs: expected path, bytes"),
@@ -286,6 +290,14 @@ def test_a_damaged_row_is_told_by_its_line_and_in_words_of_the_manifest(
     with pytest.raises(UsageError) as error:
         read_manifest(tmp_path)
     assert f"manifest.jsonl:2: not a row of a manifest ({told}" in str(error.value)
+
+
+def test_a_folder_that_is_deleted_under_a_run_ends_it_and_is_told(tmp_path: Path) -> None:
+    with Manifest(tmp_path) as manifest:
+        manifest.add(Row("a", "failed"))
+        (tmp_path / "manifest.jsonl").unlink()
+        with pytest.raises(WriteError, match="was deleted while this run wrote"):
+            manifest.add(Row("b", "failed"))
 
 
 def test_leftovers_of_a_killed_run_are_removed_and_strangers_files_stay(

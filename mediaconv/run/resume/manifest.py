@@ -147,6 +147,11 @@ class Manifest:
 
     def _write(self, line: bytes, offset: int) -> None:
         """Lines from an offset on, which replace what stands there."""
+        if self._is_deleted():
+            raise WriteError(
+                f"{self.path} was deleted while this run wrote there; outputs that lie in {self.path.parent} "
+                "have no row any more: remove them or choose another output, then run again"
+            )
         line = line[:-1].ljust(self._end - offset - 1) + b"\n"  # covers the whole note that it replaces
         rest = memoryview(line)
         try:
@@ -157,6 +162,16 @@ class Manifest:
             self._end = offset
             raise WriteError(f"cannot write {self.path}: {error.strerror}") from error
         self._end = offset + len(line)
+
+    def _is_deleted(self) -> bool:
+        """Whether the open file has no name any more; some file systems count no links."""
+        status = os.fstat(self._handle)
+        if status.st_nlink:
+            return False
+        try:
+            return not os.path.samestat(status, os.lstat(self.path))
+        except OSError:
+            return True
 
 
 def read_manifest(folder: Path) -> Rows:
@@ -217,6 +232,14 @@ def _checked(content: dict[str, Any]) -> Row:
         raise TypeError("identity and versions: expected mappings")
     if type(row.attempts) is not int or not isinstance(row.seconds, int | float):
         raise TypeError("attempts and seconds: expected numbers")
+    if not isinstance(row.media_seconds, int | float | None) or not isinstance(row.clipped, int):
+        raise TypeError("media_seconds and clipped: expected numbers")
+    if not (isinstance(row.stage, str | None) and isinstance(row.reason, str | None)):
+        raise TypeError("stage and reason: expected texts")
+    if not isinstance(row.notes, list) or not all(isinstance(note, str) for note in row.notes):
+        raise TypeError("notes: expected a list of texts")
+    if not (_is_shape(row.input_shape) and _is_shape(row.output_shape)):
+        raise TypeError("input_shape and output_shape: expected lists of numbers")
     if type(row.identity.get("size", 0)) is not int:
         raise TypeError("identity.size: expected a number")
     if not isinstance(row.outputs, list):
@@ -250,6 +273,10 @@ def _misfit(content: Any) -> str:
     if unknown := content.keys() - set(ROW_KEYS):
         return f"unknown key {min(unknown)[:40]!r}"
     return f"no {'input' if 'input' not in content else 'status'}"
+
+
+def _is_shape(value: Any) -> bool:
+    return value is None or (isinstance(value, list) and all(type(n) is int for n in value))
 
 
 def _is_first_row(path: Path) -> bool:
