@@ -109,6 +109,14 @@ def test_an_input_that_does_not_fit_is_named_where_another_fits(mediaconv, confi
     assert "in_channels: got 2" in found.stderr
 
 
+def test_where_every_input_is_broken_each_is_named(mediaconv, config, tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_text("no picture")
+    lines = mediaconv("validate", config(**keys(".", STATED))).stdout.splitlines()
+    assert "2 -> 4 channels" in lines[0]
+    assert [("a.png" in line, "b.png" in line) for line in lines[1:]] == [(False, True), (True, False)]
+
+
 def test_of_many_inputs_it_says_how_many_were_looked_at(mediaconv, config, tmp_path):
     for number in range(18):
         cv2.imwrite(str(tmp_path / f"{number:02}.png"), np.zeros((8, 10, 3), np.uint8))
