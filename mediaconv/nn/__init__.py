@@ -6,7 +6,7 @@ Knows nothing of files or YAML.
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
+import typing
 
 from mediaconv.nn.convert import (
     register_chain,
@@ -73,7 +73,7 @@ from mediaconv.nn.streaming.state import State
 from mediaconv.nn.streaming.stream import Stream, stream
 from mediaconv.nn.summary.dependence import geometry, noncausal_layers
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from mediaconv.nn.export.exported_step import export_step
     from mediaconv.nn.export.step_files import write_step
 
@@ -159,7 +159,7 @@ _LATER = {
 """Where what is loaded when it is first used lies: it brings SymPy, whose import takes a fifth of torch's."""
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> typing.Any:
     if name not in _LATER:
         raise AttributeError(f"module 'mediaconv.nn' has no attribute {name!r}")
     return getattr(importlib.import_module(_LATER[name]), name)

@@ -33,6 +33,8 @@ STATED = ("in_channels", "num_features", "num_channels", "num_parameters", "chan
 OUTPUTS = 6
 """Outputs along the stream axis that the input is long enough for; a third of it along the others."""
 MOST_STEPS = 2**21
+MOST_NUMBERS = 2**23
+"""Of the longer inputs that are tried: noise for a larger one takes seconds to make."""
 
 
 def check_conversion(module: nn.Module, converted: nn.Module, example: Tensor | None = None) -> None:
@@ -109,7 +111,9 @@ def _shapes(converted: nn.Module) -> Iterator[tuple[int, ...]]:
                 output_channels(converted, channels)
             except ValueError:
                 continue
-            yield (2, channels, *lengths)
+            shape = (2, channels, *lengths)
+            if factor == 1 or math.prod(shape) <= MOST_NUMBERS:
+                yield shape
 
 
 def _length(converted: nn.Module, axis: int, factor: int) -> int:

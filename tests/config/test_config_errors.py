@@ -58,7 +58,7 @@ TOP = [  # a line beside a right file, and what is said of it at line 5
     ("include: [a, 3]", "include[1]: got 3, expected a pattern, such as '*.mp4'"),
     (
         "limits: {max_pixel: 3}",
-        "limits.max_pixel: got an unknown key, expected one of max_pixels, max_channels, max_memory (did",
+        "limits.max_pixel: got an unknown key, expected one of max_pixels, max_channels, max_repeats, max_memory (did",
     ),
     ("limits: {max_pixels: true}", "limits.max_pixels: got true, expected a number"),
     ("read: {fps: true}", "read.fps: got true, expected a number"),
