@@ -33,7 +33,7 @@ from mediaconv.media.sinks import (
 from mediaconv.media.streams import StreamChoice
 from mediaconv.media.video.animated_images import AnimationReader, is_animation
 from mediaconv.media.video.codecs import PRESETS, Wish, choose, codec_for
-from mediaconv.media.video.deinterlace import Filter
+from mediaconv.media.video.frames.deinterlace import Filter
 from mediaconv.media.video.reader import VIDEO_SUFFIXES, VideoReader
 from mediaconv.media.video.sequence import DEFAULT_FPS, SequenceReader
 from mediaconv.media.video.video_info import VideoInfo

@@ -9,7 +9,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from mediaconv.media.video.planes import plane
+from mediaconv.media.video.frames.planes import plane
 
 GREEN_BLUE_RED = (1, 2, 0)  # the order of planes in planar RGB
 

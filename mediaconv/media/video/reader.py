@@ -24,11 +24,11 @@ from mediaconv.media.source import Chunk, Source
 from mediaconv.media.streams import choice_notes, choose_stream
 from mediaconv.media.suffixes import VIDEO_SUFFIXES
 from mediaconv.media.video import timeline
-from mediaconv.media.video.cropping import Rectangle, stated_crop
-from mediaconv.media.video.deinterlace import Filter, Timed, deinterlaced
+from mediaconv.media.video.frames.cropping import Rectangle, stated_crop
+from mediaconv.media.video.frames.deinterlace import Filter, Timed, deinterlaced
+from mediaconv.media.video.frames.pixels import CHANNELS, PixelConverter
+from mediaconv.media.video.frames.planes import stored_bits
 from mediaconv.media.video.picture_notes import PictureNotes, part_of
-from mediaconv.media.video.pixels import CHANNELS, PixelConverter
-from mediaconv.media.video.planes import stored_bits
 from mediaconv.media.video.sequence import SequenceReader
 from mediaconv.media.video.video_info import STATED_SIZE, AudioOrigin, VideoInfo
 from mediaconv.media.video.video_stream import (

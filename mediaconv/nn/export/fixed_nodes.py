@@ -18,7 +18,7 @@ from mediaconv.nn.export.fixed_window import FixedWindow
 from mediaconv.nn.graph import steps as graph_steps
 from mediaconv.nn.graph.axis_factors import Along, Dims
 from mediaconv.nn.graph.obstacles import run_recurrent
-from mediaconv.nn.graph.rules_time import Recurrent, RunningSum
+from mediaconv.nn.graph.rules.time_rules import Recurrent, RunningSum
 
 _PROBED, _LONGEST_PERIOD = 4096, 1024
 """Lengths at which an amount that follows from the input's length is looked at, and its longest period."""

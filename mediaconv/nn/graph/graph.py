@@ -12,19 +12,19 @@ from torch import Tensor, nn
 
 from mediaconv.counted import counted
 from mediaconv.nn.geometry import AxisMap
-from mediaconv.nn.graph import rules_layout, rules_local, rules_time, rules_window
 from mediaconv.nn.graph.analysis import Analysis, Program
 from mediaconv.nn.graph.axis_factors import shape_of
 from mediaconv.nn.graph.capture import Captured, capture, select
 from mediaconv.nn.graph.conditions import Conditions, Ways
 from mediaconv.nn.graph.maps import Sized
 from mediaconv.nn.graph.refusal import CaptureError
+from mediaconv.nn.graph.rules import layout_rules, local_rules, time_rules, window_rules
 from mediaconv.nn.graph.steps import Run
 from mediaconv.nn.graph.symbols import evaluate, expression
 from mediaconv.nn.streaming.protocol import BATCH_NORMS, RANDOM, TotalStride
 from mediaconv.nn.streaming.state import State
 
-RULE_MODULES = rules_local, rules_layout, rules_window, rules_time
+RULE_MODULES = local_rules, layout_rules, window_rules, time_rules
 
 
 class StreamingGraph(TotalStride, nn.Module):

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
-from mediaconv.media.video.planes import plane
+from mediaconv.media.video.frames.planes import plane
 
 # A first plane that is all luma, in this machine's bytes: YUV of any subsampling, and gray.
 PLANAR = re.compile(r"(?:yuv[aj]?4\d\dp|gray)(?:(9|10|12|14|16)le)?")

@@ -15,8 +15,8 @@ from mediaconv.nn.graph.axis_factors import BATCH, STREAM
 from mediaconv.nn.graph.maps import MapNode
 from mediaconv.nn.graph.obstacles import run_recurrent
 from mediaconv.nn.graph.refusal import RefusalError
-from mediaconv.nn.graph.rules_local import held
-from mediaconv.nn.graph.rules_window import needs_stream
+from mediaconv.nn.graph.rules.local_rules import held
+from mediaconv.nn.graph.rules.window_rules import needs_stream
 from mediaconv.nn.graph.steps import Buffered, Head, Joined, Late, Run, Sliding, Tail
 from mediaconv.nn.streaming.state import State
 

@@ -161,7 +161,7 @@ def resized(an: Analysis, x: Value, at: int, size: Any) -> Dims:
 
 @rule(aten.slice, aten.narrow)
 def slice_(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
-    from mediaconv.nn.graph.rules_time import slice_stream
+    from mediaconv.nn.graph.rules.time_rules import slice_stream
 
     x = an.value(a["self"])
     at = a["dim"] % len(x.dims)
@@ -176,7 +176,7 @@ def slice_(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
 
 @rule(aten.select)
 def select(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
-    from mediaconv.nn.graph.rules_time import select_stream
+    from mediaconv.nn.graph.rules.time_rules import select_stream
 
     x = an.value(a["self"])
     at = a["dim"] % len(x.dims)
@@ -210,7 +210,7 @@ def index(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
 
 @rule(aten.split, aten.split_with_sizes, aten.chunk, aten.unbind, aten.tensor_split)
 def split(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
-    from mediaconv.nn.graph.rules_time import split_stream
+    from mediaconv.nn.graph.rules.time_rules import split_stream
 
     x = an.value(a["self"])
     at = a["dim"] % len(x.dims)
@@ -231,7 +231,7 @@ def split(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
 
 @rule(aten.cat, aten.concat, aten.concatenate, aten.stack)
 def cat(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
-    from mediaconv.nn.graph.rules_time import cat_stream
+    from mediaconv.nn.graph.rules.time_rules import cat_stream
 
     nodes = list(a["tensors"])
     values = [an.value(n) for n in nodes]

@@ -16,9 +16,9 @@ from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from mediaconv.media.orientation import Orientation
 from mediaconv.media.samples import to_sixteen
-from mediaconv.media.video.deep_colour import read_rgb
-from mediaconv.media.video.luma import has_luma, read_luma
-from mediaconv.media.video.planes import has_alpha, plane, stored_bits
+from mediaconv.media.video.frames.deep_colour import read_rgb
+from mediaconv.media.video.frames.luma import has_luma, read_luma
+from mediaconv.media.video.frames.planes import has_alpha, plane, stored_bits
 
 CHANNELS = {"rgb": 3, "gray": 1, "rgba": 4}
 PLANAR = {3: "gbrp", 4: "gbrap"}

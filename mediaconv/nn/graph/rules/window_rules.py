@@ -191,7 +191,7 @@ def adaptive(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
             size = an.size(node.meta["val"].shape[d])
             dims[d] = (size,) if size != 1 else ()
         return an.local(node, tuple(dims), {a["self"]: x})
-    from mediaconv.nn.graph.rules_local import over_whole
+    from mediaconv.nn.graph.rules.local_rules import over_whole
 
     dims = [d if i < len(x.dims) - n else an.sized_dims(node.meta["val"])[i] for i, d in enumerate(x.dims)]
     return over_whole(an, node, a["self"], tuple(dims))

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
-from mediaconv.media.video.luma import is_limited
-from mediaconv.media.video.planes import plane
+from mediaconv.media.video.frames.luma import is_limited
+from mediaconv.media.video.frames.planes import plane
 
 BT601 = (0.299, 0.114)
 RED_AND_BLUE = {

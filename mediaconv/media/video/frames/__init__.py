@@ -1,0 +1,1 @@
+"""From decoded frames to values: the shown rectangle, fields, colours, planes."""
