@@ -86,7 +86,7 @@ function numbers() {
 function stacks() {
   const two = el("div", { className: "two" });
   for (const side of data.sides) {
-    const drawing = el("div", { className: "scroll" });
+    const drawing = el("div", { className: "reach" });
     drawing.innerHTML = side.drawing;
     two.append(el("div", {}, el("figcaption", { style: `--tone:${TONES[side.role]}` }, el("span", { className: "dot" }), side.label), drawing, el("p", { className: "soft", textContent: side.reads })));
   }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Any
 
 from mediaconv.compare.measure.session import DIFFERENCE, Compared
 from mediaconv.compare.measure.step_times import middle
-from mediaconv.compare.report.drawing import draw_stack, rows_of
 from mediaconv.compare.report.media_links import (
     INLINE_FILE_BYTES,
     INLINE_PAGE_BYTES,
@@ -18,6 +18,8 @@ from mediaconv.compare.report.media_links import (
 )
 from mediaconv.compare.report.table import Column
 from mediaconv.counted import counted
+from mediaconv.draw.receptive.layers_reach import reach_rows, reach_scene, steps_text
+from mediaconv.draw.scene.svg import svg
 from mediaconv.pipeline import Pipeline
 from mediaconv.web.page import render_page
 
@@ -27,6 +29,17 @@ PARTS = (
 )
 SPECTROGRAMS = 16
 """Channels of which spectrograms are drawn."""
+PAGE_COLOURS = {
+    "paper": "none",
+    "ink": "var(--ink)",
+    "soft": "var(--soft)",
+    "now": "var(--ink)",
+    "used": "var(--a)",
+    "leak": "var(--b)",
+    "used-ink": "var(--card)",
+    "leak-ink": "var(--card)",
+}
+"""The roles of a scene in the page's own colours, which follow its theme."""
 
 
 def write_page(
@@ -148,13 +161,17 @@ def _side(
     """What the page says of one stack."""
     modules = [compared.models[s["name"]].module for s in sides]
     axis = compared.axis
-    rows = [row for module in modules for row in rows_of(module, axis)]
-    finite = [n for row in rows for n in (row.back, row.ahead) if n != float("inf")]
+    rows = [row for module in modules for row in reach_rows(module, axis)]
+    finite = [n for row in rows for n in (row.lookback, row.lookahead) if not math.isinf(n)]
     model = compared.models[side["name"]]
+    own = reach_rows(model.module, axis)
+    back, ahead = (steps_text(n) for n in (own[-1].lookback, own[-1].lookahead))
+    words = f"an output reads {back} {unit} before and {ahead} after its own"
+    scene = reach_scene(own, furthest=max([1.0, *finite]))
     return {
         **{key: side[key] for key in ("name", "role", "label", "verdict", "facts", "reads")},
         "stride": model.maps[axis].total_stride,
-        "drawing": draw_stack(model.module, unit=unit, reach=max([1.0, *finite]), axis=axis),
+        "drawing": svg([scene], label=words, colours=PAGE_COLOURS),
     }
 
 

@@ -117,6 +117,14 @@ def wrapped(text: str, size: float, width: float, *, bold: bool = False) -> list
     return lines
 
 
+def shortened(text: str, size: float, width: float) -> str:
+    """The text, its end left out where it is wider than `width` pixels."""
+    if text_width(text, size) <= width:
+        return text
+    kept = next((n for n in range(len(text), 0, -1) if text_width(text[:n] + "…", size) <= width), 0)
+    return text[:kept] + "…"
+
+
 def number(value: float) -> str:
     """A value as a cell shows it: whole numbers whole, others to two digits or so.
 
