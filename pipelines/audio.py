@@ -7,21 +7,23 @@ from collections.abc import Sequence
 from fractions import Fraction
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from mediaconv.errors import UsageError
+from mediaconv.media.audio.level import LevelMeter
 from mediaconv.media.audio.reader import AUDIO_SUFFIXES, AudioReader
 from mediaconv.media.audio.writer import AudioWriter
 from mediaconv.media.limits import Limits
-from mediaconv.media.output_names import check_groups, names_of_groups
+from mediaconv.media.output_names import check_groups, names_of_channels, names_of_groups
 from mediaconv.media.samples import SampleFormat
 from mediaconv.media.sinks import (
     FileSink,
     PreviewSink,
     TensorSink,
+    Times,
     View,
     channel_views,
     check_tensor_format,
@@ -178,7 +180,10 @@ class AudioPipeline(Pipeline):
         def open_writer(path: Path) -> AudioWriter:
             return AudioWriter(path, rate_hz=rate_hz, format=format, channels=counts[final_name(path)])
 
-        return FileSink(folder, format, views, open_writer, notes=lambda: notes)
+        meter = LevelMeter(
+            format, names_of_channels(None if options.groups else names or None, output.channels)
+        )
+        return MeteredSink(folder, format, views, open_writer, meter=meter, notes=notes)
 
     def typical_input(self) -> SourceInfo:
         return SourceInfo(1, (16_000,), 1.0, Fraction(22_050), bit_depth=16)
@@ -212,6 +217,18 @@ class AudioPipeline(Pipeline):
         ) as writer:
             writer.write(data.astype(format.dtype))
         return path
+
+
+class MeteredSink(FileSink):
+    """Files of sound, and a note where they are quiet. notes: of the sink, beside those of the meter."""
+
+    def __init__(self, *files: Any, meter: LevelMeter, notes: Sequence[str]) -> None:
+        super().__init__(*files, notes=lambda: [*notes, *meter.notes()])
+        self._meter = meter
+
+    def write(self, samples: np.ndarray, times: Times) -> None:
+        self._meter.add(samples)
+        super().write(samples, times)
 
 
 def _group_view(channels: Sequence[int]) -> View:

@@ -57,6 +57,14 @@ LINKS = {
 }
 """What a part of the schema is called, and where this page tells of it."""
 
+LEVELS = """
+A stack with random weights gives small values around its biases. Without a `gain`, a `sigmoid` or `tanh`
+stores them as sound some 28 dB below full scale around a DC offset, and as pictures that are almost
+gray. `gain` scales, and `bias` (or `bias: false` in the layers) centres; `mediaconv init FILE` and `run
+FILE --stack` measure both on the file's first part. A run and a report say so where sound is quiet; the
+report's players scale what is heard and drawn.
+"""
+
 SIZES = """
 A value per axis is one number or a list in torch's axis order: time; height, width; time, height, width.
 `causal: true` is `pad` for sound and film and `raster` for images. `pad` pads the past alone, `mask` sets
@@ -87,7 +95,7 @@ def page() -> str:
         parts.append(table(model.model_fields.items(), properties, model) + "\n")
     parts.append("\n## Layers\n" + SIZES)
     parts += named(LAYERS.usable(), schema["$defs"]["layer"])
-    parts.append("\n## Normalizers\n")
+    parts.append("\n## Normalizers\n" + LEVELS)
     parts += named(NORMALIZERS, schema["$defs"]["normalizer"])
     parts.append("\n## Initializers\n\nUnder a convolution's `init`, by torch's names.\n")
     parts += named(INITIALIZERS, schema["$defs"]["initializer"])

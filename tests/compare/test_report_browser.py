@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+import soundfile
 
 from tests.browser import until
 from tests.program import run_program
@@ -214,9 +215,6 @@ def test_channels_can_be_picked_where_none_could_be_compared(visit, root, tmp_pa
 
 
 def test_sounds_that_step_unequally_have_waveforms_of_their_own(visit, tmp_path):
-    import numpy as np
-    import soundfile
-
     words = ["compare", "a.yaml", "b.yaml", "-o", "o", "--quiet"]
     soundfile.write(tmp_path / "s.wav", np.sin(np.arange(8000) / 9) * np.linspace(0, 0.9, 8000), 8000)
     for name, keys in (("a", "out_channels: 1"), ("b", "out_channels: 2, stride: 2")):
@@ -262,6 +260,54 @@ def test_sound_is_heard_and_switched_at_the_same_place(visit, reports):
     assert left == pytest.approx(100 * page.evaluate("player.players[2].currentTime") / 4, abs=1)
     page.click("#loop")
     assert page.evaluate("player.loop")[0] == pytest.approx(1.8)
+
+
+QUIET = """
+pipeline: audio
+input: s.wav
+output: o
+causal: true
+stack:
+  - conv: {out_channels: 1, kernel_size: 9}
+  - conv: {out_channels: 2, kernel_size: 5, init: {uniform: {a: -0.02, b: 0.02}}}
+"""
+
+
+def test_quiet_sounds_are_scaled_to_the_event_and_heard_so(visit, tmp_path):
+    """The gain is what numpy finds in the files, and what is played is as loud as what is drawn."""
+    rng = np.random.default_rng(0)
+    sound = 0.01 * rng.standard_normal(24_000)
+    sound[12_000:12_400] = 0.6 * rng.standard_normal(400)
+    soundfile.write(tmp_path / "s.wav", sound.clip(-1, 1), 8000)
+    (tmp_path / "a.yaml").write_text(QUIET)
+    assert run_program("compare", "a.yaml", "-o", "o", "--quiet", cwd=tmp_path).returncode == 0
+    page = visit(tmp_path / "o/report.html")
+    assert "a DC offset of" in page.inner_text("footer")
+    assert page.input_value("#scale") == "event"
+    peaks = {}
+    for side in ("causal", "standard"):
+        values, _ = soundfile.read(tmp_path / f"o/s.wav/{side}/channel_0.wav")
+        peaks[side] = np.abs(values - values.mean())[11_200:15_200].max()
+    gains = page.evaluate("data.versions.map((v) => player.levels.gain(v))")
+    assert gains[1] == gains[2] == pytest.approx(0.9 / max(peaks.values()), rel=0.01)
+    assert f"shown +{20 * np.log10(gains[1]):.1f} dB" in page.inner_text(".track-level >> nth=1")
+    page.evaluate("player.seek(1.4)")
+    page.click("#play")
+    page.evaluate(
+        "const {context, nodes} = player.levels.graph; window.meter = context.createAnalyser(); "
+        "meter.fftSize = 32768; nodes[1].connect(meter); window.loudest = 0; "
+        "window.look = () => { const x = new Float32Array(meter.fftSize); meter.getFloatTimeDomainData(x); "
+        "loudest = Math.max(loudest, ...x.map(Math.abs)); return loudest; }"
+    )
+    until(page, "look() > 0.5")
+    page.click("#play")
+    drawn = page.evaluate("document.querySelectorAll('.track')[1].querySelector('polygon').getBBox().height")
+    page.select_option("#scale", "stored")
+    flat = page.evaluate("document.querySelectorAll('.track')[1].querySelector('polygon').getBBox().height")
+    assert drawn > 5 * flat
+    assert page.evaluate("player.levels.graph.nodes[1].gain.value") == pytest.approx(1)
+    page.evaluate("amplify.value = 20; amplify.dispatchEvent(new Event('input'))")
+    assert page.evaluate("data.versions.map((v) => player.levels.gain(v))") == pytest.approx([1, 1, 1, 10])
 
 
 def test_keys_in_quick_succession_leave_one_sound_playing(visit, reports):

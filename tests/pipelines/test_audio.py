@@ -115,6 +115,21 @@ def test_clipping_is_told(tmp_path):
     assert soundfile.read(folder / "channel_0.wav", dtype="int16")[0].max() == 32767
 
 
+@pytest.mark.parametrize(
+    ("normalize", "bias", "told"), [("sigmoid", 0.2, True), ("sigmoid", 0.0, False), ("none", 0.2, True)]
+)
+def test_quiet_sound_around_an_offset_is_told(tmp_path, normalize, bias, told):
+    sound = (RNG.standard_normal(5000) * 2000).astype(np.int16)
+    soundfile.write(tmp_path / "in.wav", sound, 8000)
+    conv = {"out_channels": 2, "kernel_size": 1, "weight": [[[0.5]], [[16.0]]], "bias": [bias, 0.0]}
+    options = {"pipeline": "audio", "stack": [{"conv": conv}], "normalize": normalize}
+    result, folder = run_one(tmp_path / "in.wav", tmp_path / "out", **options)
+    found, _ = soundfile.read(folder / "channel_0.wav")
+    rms, offset = 20 * np.log10(found.std()), found.mean()
+    level = f"channel_0 has an RMS of {rms:.0f} dB, around a DC offset of {offset:.2g}:"
+    assert [level in note for note in result.notes if "quiet" in note] == [True] * told
+
+
 def test_a_rate_that_is_no_integer_is_rounded_and_told(tmp_path):
     soundfile.write(tmp_path / "in.wav", noise(90, 1), 8000)
     result, folder = run_one(

@@ -16,17 +16,21 @@ function soundPlayer() {
       const box = picture.getBoundingClientRect();
       player.seek(((event.clientX - box.left) / box.width) * duration);
     });
-    tracks.push({ picture, head, hear });
+    const level = el("small", { className: "track-level" });
+    tracks.push({ picture, head, hear, level });
     list.append(el("figure", { style: `--tone:${TONES[v.role]}` },
       el("figcaption", {}, hear, el("span", { className: "dot" }), v.label,
-        el("small", { textContent: source(v).linked ? "linked file" : v.note || "" })), picture, audio));
+        el("small", { textContent: source(v).linked ? "linked file" : v.note || "" }), level), picture, audio));
   });
 
+  const levels = soundLevels(curveOf, players);
   function paint() {
+    levels.apply();
     data.versions.forEach((v, i) => {
       const parts = [];
       const curve = curveOf(v);
-      if (curve) parts.push(waveform(curve, TONES[v.role], data.range));
+      if (curve) parts.push(waveform(curve, TONES[v.role], data.range, levels.gain(v), levels.centre(v)));
+      tracks[i].level.textContent = levels.words(v);
       const file = source(v);
       if (file.spectrogram) parts.push(el("img", { src: file.spectrogram, alt: "Spectrogram of " + v.label }));
       tracks[i].picture.replaceChildren(...parts, tracks[i].head);
@@ -61,6 +65,7 @@ function soundPlayer() {
     if (duration - now() < 0.01) player.seek(player.loop ? player.loop[0] : 0);
     player.playing = true;
     play.textContent = "Pause";
+    levels.hear();
     await start();
     follow();
   };
@@ -96,6 +101,7 @@ function soundPlayer() {
     oninput: () => player.seek(Number(slider.value)) });
   const events = eventButton((step) => player.seek(Math.max(0, step / data.rate - 0.3)));
   listen((what) => {
+    if (what === "event") paint();
     if (what !== "channel") return;
     const time = now(), sounding = player.playing;
     player.stop();
@@ -111,7 +117,8 @@ function soundPlayer() {
     Home: () => player.seek(0), End: () => player.seek(duration), l: () => loop.click(),
   });
   data.versions.forEach((_, i) => { shortcuts[String(i + 1)] = () => player.choose(i); });
-  player.nodes = [el("div", { className: "bar" }, play, loop, ...events, read, el("span", { className: "grow" }), channelPicker()), list, slider];
+  player.nodes = [el("div", { className: "bar" }, play, loop, ...events, read, el("span", { className: "grow" }), channelPicker()), levels.controls(() => paint()), list, slider];
+  player.levels = levels;
   paint();
   mark();
   show();

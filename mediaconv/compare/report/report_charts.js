@@ -103,12 +103,13 @@ function label(x, y, text, anchor) {
   return el("text", { x, y, "text-anchor": anchor }, text);
 }
 
-// The outline of a sound: least and greatest value of each stretch.
-function waveform(curve, tone, range) {
+// The outline of a sound: least and greatest value of each stretch, less `centre`, times `gain`; cut at the range.
+function waveform(curve, tone, range, gain = 1, centre = 0) {
   const n = curve.low.length, width = 1000, height = 84;
-  const y = (v) => ((range[1] - v) / (range[1] - range[0])) * height;
-  const upper = curve.high.map((v, i) => `${((i / n) * width).toFixed(1)},${(y(v) - 0.4).toFixed(2)}`);
-  const lower = curve.low.map((v, i) => `${((i / n) * width).toFixed(1)},${(y(v) + 0.4).toFixed(2)}`).reverse();
+  const y = (v) => Math.max(-1, Math.min(height + 1, ((range[1] - v) / (range[1] - range[0])) * height));
+  const at = (v) => y((v - centre) * gain);
+  const upper = curve.high.map((v, i) => `${((i / n) * width).toFixed(1)},${(at(v) - 0.4).toFixed(2)}`);
+  const lower = curve.low.map((v, i) => `${((i / n) * width).toFixed(1)},${(at(v) + 0.4).toFixed(2)}`).reverse();
   const svg = el("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", style: `height:${height}px` });
   svg.append(el("line", { x1: 0, x2: width, y1: y(0), y2: y(0), stroke: "var(--hair)", "vector-effect": "non-scaling-stroke" }));
   svg.append(el("polygon", { points: [...upper, ...lower].join(" "), fill: tone }));

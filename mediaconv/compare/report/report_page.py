@@ -25,7 +25,7 @@ from mediaconv.web.page import render_page
 
 PARTS = (
     "report.css",
-    *(f"report_{name}.js" for name in ("core", "charts", "video", "audio", "image", "page")),
+    *(f"report_{name}.js" for name in ("core", "charts", "video", "levels", "audio", "image", "page")),
 )
 SPECTROGRAMS = 16
 """Channels of which spectrograms are drawn."""
