@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +23,11 @@ NOT_MEDIA = frozenset({"concat", "hls", "dash", "imf", "tty", "lavfi", "sdp", "r
 
 UNSIGNED = {".mlp": "mlp", ".thd": "truehd", ".dts": "dts"}
 """Demuxers of streams that no signature begins, by suffix: tried where the content tells nothing."""
+
+
+STATING_STARTS = frozenset({"mov", "matroska"})
+FIRST_PACKETS = 128
+MICROSECOND = Fraction(1, av.time_base)
 
 
 def open_container(path: Path) -> Any:
@@ -66,9 +72,41 @@ def packets(path: Path, container: Any, stream: Any) -> Iterator[Any]:
         raise ReadError(f"{path}: the file is cut off within its last frame; copy or download it again")
 
 
-def clock_origin(container: Any) -> Fraction:
+def clock_origin(path: Path, container: Any) -> Fraction:
     """The time of the file that counts as zero, in seconds: its start, or 0 where it starts before.
 
-    What lies before 0 is an encoder's delay, which players leave out.
+    What lies before 0 is an encoder's delay, which players leave out. Where the container states no start,
+    FFmpeg's is an estimate, which is not believed where packets come before it.
     """
-    return max(Fraction(0), Fraction(container.start_time or 0, av.time_base))
+    start = _exact_start(container)
+    if not STATING_STARTS.intersection(container.format.name.split(",")):
+        start = min([start, *_first_times(path)])
+    return max(Fraction(0), start)
+
+
+def counts_slots(container: Any) -> bool:
+    """AVI and ASF state no times of showing: a time or slot for each packet, in the order of decoding.
+
+    The k-th frame shown has the k-th of them, whatever the order.
+    """
+    return container.format.name in ("avi", "asf")
+
+
+def _exact_start(container: Any) -> Fraction:
+    """FFmpeg rounds a file's start to microseconds: here it is that of the stream that begins then."""
+    start = Fraction(container.start_time or 0, av.time_base)
+    exact = [s.start_time * Fraction(s.time_base) for s in container.streams if s.start_time is not None]
+    return min((time for time in exact if abs(time - start) < 2 * MICROSECOND), default=start)
+
+
+def _first_times(path: Path) -> list[Fraction]:
+    """Of the first packets of sound and film."""
+    times = []
+    with _opened(path, UNSIGNED.get(path.suffix.lower())) as container:
+        slots = counts_slots(container)
+        streams = [*container.streams.video, *container.streams.audio]
+        for packet in itertools.islice(container.demux(streams), FIRST_PACKETS):
+            time = packet.dts if slots else packet.pts
+            if time is not None and packet.size and not packet.is_discard:
+                times.append(time * Fraction(packet.time_base))
+    return times

@@ -46,7 +46,7 @@ FILMS = [
         "vp9.webm",
     ),
     *("vp9.mp4", "vp9.mkv", "theora.ogv", "mjpeg.avi", "mjpeg.mov", "ffv1.mkv", "ffv1.avi", "palette.avi"),
-    *("palette.mov", "palette.nut"),
+    *("palette.mov", "palette.nut", "h264.asf", "h264.ismv", "mpeg2.mpeg", "flv1.avi"),
 ]
 
 
@@ -78,3 +78,22 @@ def test_windows_are_slices_of_the_whole(name: str, tmp_path: Path) -> None:
         got, got_times = load(path, start_seconds=start, duration_seconds=length)
         assert got_times == [times[k] - begin for k in chosen], (start, length)
         np.testing.assert_array_equal(got, frames[chosen], err_msg=f"{start} {length}")
+
+
+@pytest.mark.parametrize(
+    "name", ["h264.ts", "h264.avi", "h264.asf", "mpeg4.avi", "fragments_hevc.mp4", "h264.mkv"]
+)
+@pytest.mark.parametrize("reordered", [False, True])
+def test_a_frame_begins_at_the_time_that_the_whole_tells(name: str, reordered: bool, tmp_path: Path) -> None:
+    """At rates whose frames last no whole number of microseconds, to which FFmpeg rounds a file's start."""
+    coder = CODERS[name.partition(".")[0].removeprefix("fragments_")]
+    flags = ["-bf", "2" if reordered else "0"]
+    if name.startswith("fragments"):
+        flags += ["-movflags", "frag_keyframe+empty_moov"]
+    path = make(tmp_path / name, "testsrc2=s=64x64:r=30000/1001:d=2", *coder, "-g", "12", *flags)
+    frames, times = load(path)
+    assert times[0] == 0
+    for index in (1, 13, 20, 37):
+        got, got_times = load(path, start_seconds=float(times[index]))
+        assert abs(got_times[0]) < Fraction(1, 10**8)  # the start itself is a float
+        np.testing.assert_array_equal(got, frames[index:])

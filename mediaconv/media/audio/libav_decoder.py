@@ -145,7 +145,7 @@ class LibavDecoder:
         """Samples from the file's start to the first packet of sound; its first frame may come later."""
         if self._first_packet is None or self._container.start_time is None:
             return 0
-        return max(0, round((self._first_packet - clock_origin(self._container)) * self.rate_hz))
+        return max(0, round((self._first_packet - clock_origin(self._path, self._container)) * self.rate_hz))
 
     def _decoded(self) -> Iterator[av.AudioFrame]:
         try:

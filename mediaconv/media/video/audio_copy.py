@@ -69,11 +69,10 @@ class AudioCopy:
             return None, f"sound left out: {str(error).removeprefix(f'{path}: ')}"
         notes = [] if choice is not None else choice_notes(source, "audio", stream, key="write.audio_stream")
         start = Fraction(start_seconds).limit_denominator(10**9)
-        origin = clock_origin(source)
+        origin = clock_origin(path, source)
         end = None
         if duration_seconds is not None:
-            first = Fraction(source.start_time or 0, av.time_base)
-            end = max(first, origin + start) + Fraction(duration_seconds).limit_denominator(10**9)
+            end = origin + start + Fraction(duration_seconds).limit_denominator(10**9)
         try:
             copy = cls(source, output, path=path, stream=stream, start=origin + start, end=end)
         except (ValueError, av.error.FFmpegError):

@@ -75,6 +75,7 @@ class VideoReader(Source):
     ) -> None:
         self._path = Path(path)
         self._last_shown: tuple[Fraction, Fraction] | None = None
+        self._late: Fraction | None = None
         self._color = color
         self._choice, self._filter, self._part = stream, deinterlace, part
         self._facts = PictureNotes(deinterlaced=deinterlace is not None, part=part)
@@ -159,13 +160,11 @@ class VideoReader(Source):
                 f"{self._path}: start_seconds {start_seconds}, duration_seconds {duration_seconds}: expected "
                 "a start of 0 or more and a duration above 0"
             )
-        first = Fraction(self._container.start_time or 0, av.time_base)
-        self._origin = clock_origin(self._container)
+        self._origin = clock_origin(self._path, self._container)
         self._start = Fraction(start_seconds).limit_denominator(10**9)
         self._end = None
         if duration_seconds is not None:
-            duration = Fraction(duration_seconds).limit_denominator(10**9)
-            self._end = max(first - self._origin, self._start) + duration
+            self._end = self._start + Fraction(duration_seconds).limit_denominator(10**9)
 
     def _prime(self, size: tuple[int, int] | None, color: str) -> None:
         """Decode the first frame: it tells what the header may not."""
@@ -246,9 +245,10 @@ class VideoReader(Source):
     def _shown_frames(self) -> Iterator[tuple[Fraction, av.VideoFrame]]:
         """Frames of the window at their times, counted from the window's start."""
         step = 1 / self._source_rate
+        if self._start:
+            self._late = self._first_late()
         timed = timeline.rising(self._decoded(), step=step)
-        if not self._start:
-            timed = self._from_first(timed)
+        timed = self._from_first(timed) if self._late is None else _later(timed, self._late)
         if self._part is not None:
             timed = part_of(timed, self._part)
         timed = timeline.between(timed, start=self._start, end=self._end) if self._windowed() else timed
@@ -272,11 +272,20 @@ class VideoReader(Source):
         self, timed: Iterator[tuple[Fraction, av.VideoFrame]]
     ) -> Iterator[tuple[Fraction, av.VideoFrame]]:
         """The same, where the file's start that the container tells is not before its first frame."""
-        late = Fraction(0)
-        for index, (time, frame) in enumerate(timed):
-            if index == 0:
-                late = min(self._origin, max(Fraction(0), -time))
-            yield time + late, frame
+        for time, frame in timed:
+            if self._late is None:
+                self._late = min(self._origin, max(Fraction(0), -time))
+            yield time + self._late, frame
+
+    def _first_late(self) -> Fraction:
+        """By how much all frames come later, as the first frame of the file tells."""
+        try:
+            frames = ((None if t is None else t - self._origin, f) for t, f in self._from_here())
+            for _ in self._from_first(timeline.rising(frames, step=1 / self._source_rate)):
+                break
+        except ReadError:  # told where it is read
+            pass
+        return self._late or Fraction(0)
 
     def _decoded(self) -> Iterator[Timed]:
         """The frames of the stream, from a key frame before the window on, at times from the file's start."""
@@ -309,7 +318,7 @@ class VideoReader(Source):
         Containers find places by the time of decoding, or by no time at all: what came is looked at, and
         while it is later than asked the next try begins twice as far before; the last one is the beginning.
         """
-        target = self._origin + self._start
+        target = self._origin + self._start - (self._late or 0)
         back = Fraction(0)
         whole = self._part is not None or self._filter is not None  # which look at the frames before
         while not whole and finds_frames(self._container, self._stream) and target - back > self._origin:
@@ -331,6 +340,12 @@ class VideoReader(Source):
 
     def _windowed(self) -> bool:
         return bool(self._start) or self._end is not None
+
+
+def _later(
+    timed: Iterator[tuple[Fraction, av.VideoFrame]], late: Fraction
+) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+    return ((time + late, frame) for time, frame in timed)
 
 
 def _orientation(frame: Any) -> Orientation:

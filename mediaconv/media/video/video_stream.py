@@ -17,10 +17,11 @@ from av.stream import Disposition
 
 from mediaconv.errors import ReadError
 from mediaconv.media.input_file import one_line
-from mediaconv.media.libav import packets
+from mediaconv.media.libav import counts_slots, packets
 
 FALLBACK_RATE = Fraction(25)
 LARGEST_RATE = 1000
+BRANDS_OF_ROUNDED_PLACES = frozenset({"isml", "piff"})
 
 
 def best_video_stream(container: Any) -> Any:
@@ -46,7 +47,7 @@ def _kind(stream: Any) -> tuple[str, Disposition] | None:
 def source_rate(container: Any, stream: Any) -> Fraction:
     """Frames a second, on average."""
     rates = [stream.average_rate, stream.guessed_rate, stream.base_rate]
-    if _counts_slots(container):  # and may count two fields a frame
+    if container.format.name == "avi":  # and may count two fields a frame
         rates.insert(0, stream.guessed_rate)
     for rate in rates:
         if rate and 0 < rate <= LARGEST_RATE:
@@ -69,14 +70,17 @@ def alpha_decoder(stream: Any) -> Any:
 def finds_frames(container: Any, stream: Any) -> bool:
     """Whether a frame that is entered midway has the time and the colours of a full read.
 
-    Not in raw streams, which state no times, nor in MPEG program streams, which state some; in AVI only
-    where no frame needs another, as its times count frames; nor where the palette came with an earlier frame.
+    Not in raw streams, which state no times, nor in MPEG program streams, which state some; in AVI and ASF
+    only where no frame needs another, as their times count frames; nor in Smooth Streaming, whose index
+    rounds times; nor where the palette came with an earlier frame.
     """
     context = stream.codec_context
     untimed = container.format.flags & Flags.no_timestamps.value or container.format.name == "mpeg"
     if untimed or context.format is None:
         return False
-    if _counts_slots(container) and not context.codec.intra_only:
+    if counts_slots(container) and not context.codec.intra_only:
+        return False
+    if BRANDS_OF_ROUNDED_PLACES.intersection(container.metadata.get("major_brand", "").split()):
         return False
     return bool(context.format.name != "pal8")
 
@@ -90,16 +94,14 @@ def decoded_frames(
     the first whole one.
     """
     context = context or stream.codec_context
-    slots: list[int] | None = [] if _counts_slots(container) else None
+    slots: list[int] | None = [] if counts_slots(container) else None
     good = False
     try:
         for packet in packets(path, container, stream):
             if slots is not None and packet.dts is not None:
                 heapq.heappush(slots, packet.dts)
             for frame in context.decode(packet):
-                time = frame.pts
-                if slots and context.has_b_frames:
-                    time = heapq.heappop(slots)
+                time = frame.pts if slots is None else _slot(slots, frame, context.has_b_frames)
                 seconds = None if time is None else time * Fraction(frame.time_base)
                 if not frame.is_corrupt:
                     good = True
@@ -111,9 +113,9 @@ def decoded_frames(
         raise ReadError(f"{path}: damaged: decoding stopped ({one_line(error)})") from error
 
 
-def _counts_slots(container: Any) -> bool:
-    """AVI states no times: its frames lie in slots of a constant rate, in the order they are decoded.
-
-    The k-th frame shown has the k-th slot, whatever the order.
-    """
-    return bool(container.format.name == "avi")
+def _slot(slots: list[int], frame: Any, reordered: bool) -> int | None:
+    """The time of a frame that is shown: the first one left, or its packet's where none waits for another."""
+    if slots and reordered:
+        return heapq.heappop(slots)
+    slots[:] = [slot for slot in slots if frame.dts is None or slot > frame.dts]
+    return frame.pts if frame.dts is None else int(frame.dts)
