@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import psutil
@@ -20,7 +21,9 @@ def control_group(name: str) -> float | None:
         return None
 
 
+@functools.cache
 def memory_bytes() -> int:
-    """Memory that the machine has, or of which a container may take its share."""
+    """Memory that the machine has, or of which a container may take its share; asked once, for every file
+    is held to it."""
     total = psutil.virtual_memory().total
     return int(min(total, control_group("memory.max") or total))

@@ -56,11 +56,11 @@ class Finisher:
         )
 
     def _compiled(self, values: np.ndarray) -> np.ndarray:
-        from mediaconv.compute import loops as k
+        from mediaconv.compute import native
 
         out = np.empty(values.shape, self._format.dtype)
         codes, parameters = as_arrays(kernel_functions(self._normalizer))
-        finite, clipped = k.finish(
+        finite, clipped = native.finish(
             values.reshape(-1),
             codes,
             parameters,
@@ -86,7 +86,7 @@ class Finisher:
 
 def kernel_functions(normalizer: Normalizer) -> list[tuple[int, float, float, float]]:
     """A normalizer's steps as functions of the kernels."""
-    from mediaconv.compute import loops as k
+    from mediaconv.compute import kernel_types as k
 
     steps = normalizer.steps()
     functions: list[tuple[int, float, float, float]] = []
@@ -111,7 +111,7 @@ def as_arrays(functions: list[tuple[int, float, float, float]]) -> tuple[np.ndar
 
 def kernel_quantum(sample_format: SampleFormat, normalizer: Normalizer) -> Any:
     """A sample format as the kernels round to it."""
-    from mediaconv.compute import loops as k
+    from mediaconv.compute import kernel_types as k
 
     if sample_format.floating:
         return k.UNROUNDED

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from mediaconv.compute import loops as k
+from mediaconv.compute import kernel_types as k
+from mediaconv.compute import native
 from mediaconv.compute.finish import NOT_FINITE, as_arrays, kernel_functions, kernel_quantum
 from mediaconv.compute.fused_layers import Convolution, LayerPlan, LayerStream, read_stack
 from mediaconv.compute.normalize import Normalizer
@@ -164,7 +165,7 @@ class FusedStep:
 
         def work(band: tuple[tuple[int, int, int, int], np.ndarray]) -> tuple[bool, int]:
             area, lines = band
-            return k.conv_band(
+            return native.conv_band(
                 source, ring, scale, plan.layer, first, area, plan.taps, plan.weights, plan.groups,
                 codes, parameters, checked, quantum, lines, out.reshape(-1), out_ring, strides,
             )  # fmt: skip

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from mediaconv.compute import loops as k
+from mediaconv.compute import kernel_types as k
 from mediaconv.errors import ComputeError
 from mediaconv.nn import Sequential
 from mediaconv.nn.geometry import Window

@@ -8,19 +8,24 @@ normalizing, rounding) while it is still there. It knows nothing of modules, str
 Every output element is `bias + tap + tap + ...` by fused multiply-add in one fixed order, wherever it lies
 in a row, a band or a chunk: results do not depend on how the work is divided.
 
-Compiled code is kept on disk, in `__pycache__` or where that cannot be written in the user's cache folder.
-Numba renews it by this file's time stamp alone: after a change of mediaconv/compute/simd.py, touch this file.
+They are called through mediaconv.compute.native, which keeps their machine code on disk.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
+from mediaconv.compute.kernel_types import (
+    AFFINE,
+    CLAMP,
+    GELU,
+    GELU_TANH,
+    LEAKY_RELU,
+    SIGMOID,
+    SILU,
+    TANH,
+)
 from mediaconv.compute.simd import (
-    SUPPORTED,
-    TILE,
     WIDTH_1,
     WIDTH_2,
     WIDTH_4,
@@ -35,54 +40,12 @@ from mediaconv.compute.simd import (
     tile_4,
 )
 
-__all__ = ["SUPPORTED", "TILE", "UNROUNDED", "Layer", "Quantum", "conv_band", "finish"]
+__all__ = ["conv_band", "finish"]
 
 ONE, HALF = np.float32(1), np.float32(0.5)
 GELU_SCALE, GELU_CUBE = np.float32(0.79788456), np.float32(0.044715)
 SLAB = 4096
 """Values finished at a time: they stay in the first-level cache."""
-
-# What happens to a value, as codes: activations after a layer and the function of a normalizer.
-AFFINE, CLAMP, LEAKY_RELU, SIGMOID, TANH, SILU, GELU, GELU_TANH = range(8)
-
-
-class Layer(NamedTuple):
-    """Sizes of one layer; t, y, x are frames, rows and columns, extents are effective kernel sizes.
-
-    top, left: rows and columns of zeros before the input (negative: input left out). phase: length of a
-    line's part for one remainder of the column by stride_x; a line has stride_x of them.
-    """
-
-    channels: int
-    height: int
-    width: int
-    interleaved: bool
-    stride_t: int
-    stride_y: int
-    stride_x: int
-    extent_t: int
-    extent_y: int
-    extent_x: int
-    top: int
-    left: int
-    out_width: int
-    phase: int
-
-
-class Quantum(NamedTuple):
-    """How a finished value is stored: round(v * scale) in low ... high; a scale of 0 stores it as it is.
-
-    Scaled values below `below` or above `above` count as clipped.
-    """
-
-    scale: float
-    low: float
-    high: float
-    below: float
-    above: float
-
-
-UNROUNDED = Quantum(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @compiled
@@ -230,7 +193,7 @@ def _load_rows(source, ring, first, used, frames, y, slot, lines, layer, scale):
 @compiled
 def conv_band(  # type: ignore[no-untyped-def]
     source, ring, scale, layer, first, area, taps, weights, groups, functions, parameters, checked, quantum,
-    lines, out, out_ring, out_strides,
+    lines, out, out_ring, out_strides, offsets, sums, used,
 ):  # fmt: skip
     """Outputs area = (t0, t1, y0, y1) of a layer; returns (finite, number of clipped values).
 
@@ -244,22 +207,22 @@ def conv_band(  # type: ignore[no-untyped-def]
     lines: (block frames, channels, extent_y, line) flat scratch, zero where no input is loaded.
     out, out_ring, out_strides: flat output, where in it output 0 lies and how many frames it holds before
         it begins again, and its steps for (frame, row, channel).
+    offsets, sums, used: scratch: a number for each tap, (4, out_width up to a multiple of TILE), and a number
+        for each frame of `lines`.
     """
     t0, t1, y0, y1 = area
     length = layer.stride_x * layer.phase
     between = layer.extent_y * length
     capacity = lines.shape[0] // (layer.channels * between)
     block = (capacity - layer.extent_t) // layer.stride_t + 1
-    offsets = np.empty(taps.shape[0], np.int64)
-    sums = np.empty((4, (layer.out_width + TILE - 1) // TILE * TILE), np.float32)
-    used = np.zeros(capacity, np.bool_)
     finite, clipped = True, 0
     for start in range(t0, t1, block):
         count = min(block, t1 - start)
-        used[:] = False
+        for f in range(capacity):
+            used[f] = 0
         for t in range(count):
             for k in range(taps.shape[0]):
-                used[t * layer.stride_t + taps[k, 0]] = True
+                used[t * layer.stride_t + taps[k, 0]] = 1
         frames = (count - 1) * layer.stride_t + layer.extent_t
         loaded = y0 * layer.stride_y
         for y in range(y0, y1):

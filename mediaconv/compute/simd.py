@@ -7,15 +7,16 @@ all taps, and that exponentials vectorise. mediaconv.compute.loops strings these
 from __future__ import annotations
 
 import importlib.util
-import platform
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir  # type: ignore[import-untyped]
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np import arrayobj, linalg
+
+from mediaconv.compute.kernel_types import ACCUMULATORS, LANES, TILE
 
 
 def _load_numba() -> None:
@@ -33,15 +34,6 @@ def _load_numba() -> None:
 
 
 _load_numba()
-
-_FEATURES = binding.get_host_cpu_features()
-SUPPORTED = bool(_FEATURES.get("fma")) or platform.machine().lower() in ("aarch64", "arm64")
-"""Whether this CPU has fused multiply-add; without it each would be a library call."""
-LANES = 16 if _FEATURES.get("avx512f") else 8 if _FEATURES.get("avx2") else 4
-ACCUMULATORS = 8 if LANES == 8 else 16
-"""Vector registers that hold sums: half of what the instruction set has."""
-TILE = LANES * ACCUMULATORS
-"""Rows are computed up to a multiple of it; scratch rows are that much longer."""
 
 ONE, HALF, TWO = np.float32(1), np.float32(0.5), np.float32(2)
 EXP_HIGH, EXP_LOW, LOG2_E = np.float32(88.0), np.float32(-87.0), np.float32(1.44269504)
@@ -61,11 +53,12 @@ _INTS = types.Array(types.int64, 1, "C")
 
 
 def compiled(function: Any) -> Any:
-    """Compile at the first call, without the interpreter's lock; kept on disk where there is room for it."""
-    try:
-        return njit(nogil=True, error_model="numpy", cache=True)(function)
-    except RuntimeError:  # neither the package's folder nor the user's cache can be written
-        return njit(nogil=True, error_model="numpy")(function)
+    """Compile at the first call, without the interpreter's lock.
+
+    Nothing inside allocates, so that compiled code asks nothing of Numba when it runs.
+    """
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
+    return njit(**options)(function)
 
 
 def _tile(outputs: int) -> Any:

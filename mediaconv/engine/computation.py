@@ -62,6 +62,7 @@ class Computation:
         self._device = pick_device(device)
         self._precision = precision
         self._chunks: dict[tuple, int] = {}
+        self._origins: dict[int, tuple[int, ...] | None] = {}
         self._makers: dict[tuple[SampleFormat, float], Callable[[], ComputeStep]] = {}
 
     @property
@@ -114,7 +115,9 @@ class Computation:
                 "the stack's kernels are larger than it: use padding: same"
             )
         ratio = tuple(1 / m.total_stride for m in maps)
-        origins = channel_origins(self.module, info.channels)
+        if info.channels not in self._origins:  # told from the weights, which stay as they are
+            self._origins[info.channels] = channel_origins(self.module, info.channels)
+        origins = self._origins[info.channels]
         return OutputInfo(self.output_channels, shape, ratio, self.floats.bits, origins)
 
     def step(self, info: SourceInfo, format: SampleFormat) -> ComputeStep:
