@@ -23,7 +23,6 @@ from mediaconv.media.sinks import (
     FileSink,
     PreviewSink,
     TensorSink,
-    Times,
     View,
     channel_views,
     check_tensor_format,
@@ -250,20 +249,8 @@ class VideoPipeline(Pipeline):
     def write_lossless(self, folder: Path, data: np.ndarray, info: SourceInfo) -> Path:
         path = folder / "input.mkv"
         rate = Fraction(info.rate or DEFAULT_FPS).limit_denominator(1001)
-        height, width, channels = data.shape[1:]
-        writer = VideoWriter(
-            path,
-            width=width,
-            height=height,
-            rate=rate,
-            channels=channels,
-            codec="ffv1",
-            lossless=True,
-            bit_depth=8 * data.itemsize,
-        )
-        with writer:
-            frames = data if channels > 1 else data[..., 0]
-            writer.write(frames, [Fraction(i) / rate for i in range(len(data))])
+        with VideoWriter(path, rate=rate, codec="ffv1", lossless=True, bit_depth=8 * data.itemsize) as writer:
+            writer.write(data if data.shape[-1] > 1 else data[..., 0])
         return path
 
 
@@ -283,8 +270,7 @@ class _FilmSink(FileSink):
     """Films in one of the layouts, with the source's sound where it is asked for."""
 
     def __init__(self, folder: Path, source: VideoInfo, output: OutputInfo, options: VideoWrite) -> None:
-        self._source, self._output, self._options = source, output, options
-        self._remarks: list[str] = []
+        self._source, self._ratio, self._options = source, output.ratio, options
         suffix = options.format or "mp4"
         if options.layout == "rgb":
             if output.channels != 3:
@@ -294,76 +280,35 @@ class _FilmSink(FileSink):
             views = {f"grid.{suffix}": tile}
         else:
             views = channel_views(output.channels, suffix, options.names)
-        super().__init__(folder, SampleFormat(options.bit_depth), views, self._open, notes=self._all_remarks)
+        self._films: list[VideoWriter] = []
+        super().__init__(folder, SampleFormat(options.bit_depth), views, self._open)
 
-    def _open(self, path: Path) -> _FilmWriter:
-        return _FilmWriter(path, self._source, self._output, self._options, self._remarks)
+    def notes(self) -> list[str]:
+        silent = self._options.audio == "keep" and self._source.audio is None
+        told = ["audio: keep: the source has no sound"] if silent else []
+        return list(dict.fromkeys(told + [note for film in self._films for note in film.notes]))
 
-    def _all_remarks(self) -> list[str]:
-        return list(dict.fromkeys(self._remarks))
-
-
-class _FilmWriter:
-    """One film, opened with the size of its first frames."""
-
-    def __init__(
-        self, path: Path, source: VideoInfo, output: OutputInfo, options: VideoWrite, remarks: list[str]
-    ) -> None:
-        self._path, self._source, self._output = path, source, output
-        self._options, self._remarks = options, remarks
-        self._writer: VideoWriter | None = None
-        self._last_time: Fraction | None = None
-        self._rate = (source.rate or Fraction(DEFAULT_FPS)) * output.ratio[0]
-        self._frames = 0
-
-    def write(self, samples: np.ndarray, times: Times) -> None:
-        if self._writer is None:
-            self._writer = self._start(samples)
-        times = times or [(self._frames + i) / self._rate for i in range(len(samples))]
-        self._writer.write(samples, times)
-        self._frames += len(samples)
-        self._last_time = times[-1]
-
-    def close(self) -> None:
-        if self._writer is None:
-            raise WriteError("the stack gave no frame to write")
-        time, duration = self._source.last_shown() or (None, None)
-        self._writer.close(last_duration=duration if time == self._last_time else None)
-
-    def abort(self) -> None:
-        if self._writer is not None:
-            self._writer.abort()
-
-    def _start(self, frames: np.ndarray) -> VideoWriter:
-        options, source, ratio = self._options, self._source, self._output.ratio
-        writer = VideoWriter(
-            self._path,
-            width=frames.shape[2],
-            height=frames.shape[1],
+    def _open(self, path: Path) -> VideoWriter:
+        options, source, ratio = self._options, self._source, self._ratio
+        film = VideoWriter(
+            path,
             time_base=source.time_base / ratio[0].numerator,
-            rate=self._rate,
+            rate=(source.rate or Fraction(DEFAULT_FPS)) * ratio[0],
             sample_aspect_ratio=source.sample_aspect_ratio * ratio[1] / ratio[2],
-            channels=3 if frames.ndim == 4 else 1,
             codec=options.stored_codec,
             crf=options.crf,
             preset=options.preset,
             lossless=options.lossless,
             bit_depth=options.bit_depth,
+            last_shown=source.last_shown,
         )
-        if options.audio == "keep":
-            self._copy_audio(writer)
-        return writer
-
-    def _copy_audio(self, writer: VideoWriter) -> None:
-        origin = self._source.audio
-        if origin is None:
-            self._remarks.append("audio: keep: the source has no sound")
-            return
-        remark = writer.copy_audio(
-            origin.path,
-            start_seconds=origin.start_seconds,
-            duration_seconds=origin.duration_seconds,
-            stream=self._options.audio_stream,
-        )
-        if remark:
-            self._remarks.append(remark)
+        if options.audio == "keep" and source.audio is not None:
+            origin = source.audio
+            film.copy_audio(
+                origin.path,
+                start_seconds=origin.start_seconds,
+                duration_seconds=origin.duration_seconds,
+                stream=options.audio_stream,
+            )
+        self._films.append(film)
+        return film

@@ -27,9 +27,7 @@ def film(path, lengths_ms):
     frames = np.full((len(lengths_ms), 16, 16), 40, np.uint8)
     frames[EVENT:] = 200
     times = [Fraction(sum(lengths_ms[:i]), 1000) for i in range(len(lengths_ms))]
-    with VideoWriter(
-        path, width=16, height=16, codec="ffv1", lossless=True, time_base=Fraction(1, 1000)
-    ) as out:
+    with VideoWriter(path, codec="ffv1", lossless=True, time_base=Fraction(1, 1000)) as out:
         out.write(frames, times)
     return [float(t) for t in times]
 

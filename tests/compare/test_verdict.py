@@ -171,7 +171,7 @@ def test_frames_chosen_at_another_rate_are_not_later_ones(tmp_path, fps, ahead):
     from mediaconv.media.video.reader import VideoWriter
 
     frames = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), np.uint8)
-    with VideoWriter(tmp_path / "in.mp4", width=16, height=16, rate=Fraction(10), channels=3) as writer:
+    with VideoWriter(tmp_path / "in.mp4", rate=Fraction(10)) as writer:
         writer.write(frames, [Fraction(i, 10) for i in range(20)])
     text = f"""
 pipeline: video

@@ -198,9 +198,7 @@ def test_info_tells_what_is_read(said, sounds, film, tmp_path):
 
 
 def test_info_tells_how_far_apart_the_frames_of_a_variable_film_are(said, tmp_path):
-    with VideoWriter(
-        tmp_path / "vfr.mkv", width=16, height=16, codec="ffv1", lossless=True, time_base=Fraction(1, 1000)
-    ) as out:
+    with VideoWriter(tmp_path / "vfr.mkv", codec="ffv1", lossless=True, time_base=Fraction(1, 1000)) as out:
         times = [Fraction(ms, 1000) for ms in (0, 40, 80, 200, 240)]
         out.write(np.zeros((5, 16, 16), np.uint8), times)
     assert "rate:     varies: frames are 40 to 120 ms apart" in said("info", "vfr.mkv")

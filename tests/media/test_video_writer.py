@@ -26,10 +26,8 @@ def noise(width: int, height: int, *, bits: int = 8, channels: int = 1, count: i
 
 
 def write(path: Path, frames: np.ndarray, times: list[Fraction] | None = None, **options: object) -> Path:
-    channels = 3 if frames.ndim == 4 else 1
     options.setdefault("time_base", Fraction(1, 12800))
-    height, width = frames.shape[1:3]
-    with VideoWriter(path, width=width, height=height, channels=channels, **options) as writer:
+    with VideoWriter(path, **options) as writer:
         writer.write(frames[:1], (times or TIMES)[:1])
         writer.write(frames[1:], (times or TIMES)[1 : len(frames)])
     return path
@@ -159,11 +157,21 @@ def test_the_last_frame_lasts(tmp_path: Path) -> None:
     times = [Fraction(0), Fraction(1, 4)]
     path = write(tmp_path / "a.mp4", noise(32, 32, count=2), times)
     assert float(probe(path, "format=duration")["format"]["duration"]) == pytest.approx(0.5, abs=1e-3)
-    with VideoWriter(tmp_path / "b.mp4", width=32, height=32, rate=RATE) as writer:
-        writer.write(noise(32, 32, count=2), times)
-        writer.close(last_duration=Fraction(1))
-    duration = probe(tmp_path / "b.mp4", "format=duration")["format"]["duration"]
-    assert float(duration) == pytest.approx(1.25, abs=1e-3)
+    for last_time, expected in (
+        (times[1], 1.25),
+        (Fraction(1, 5), 0.5),
+    ):  # the source's last frame may be another
+        last = (last_time, Fraction(1))
+        write(tmp_path / "b.mp4", noise(32, 32, count=2), times, rate=RATE, last_shown=lambda last=last: last)
+        duration = probe(tmp_path / "b.mp4", "format=duration")["format"]["duration"]
+        assert float(duration) == pytest.approx(expected, abs=1e-3)
+
+
+def test_frames_without_times_come_by_the_rate(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "a.mkv", rate=Fraction(10)) as writer:
+        writer.write(noise(32, 32, count=3))
+        writer.write(noise(32, 32, count=2))
+    assert frame_times(tmp_path / "a.mkv") == pytest.approx([0, 0.1, 0.2, 0.3, 0.4], abs=1e-6)
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "webm"])
@@ -184,21 +192,20 @@ def test_the_same_frames_give_the_same_bytes(tmp_path: Path, suffix: str) -> Non
 )
 def test_options_that_cannot_be_had_are_told(tmp_path: Path, options: dict, message: str) -> None:
     with pytest.raises(WriteError, match=message):
-        VideoWriter(tmp_path / "a.mp4", width=8, height=8, **options)
+        write(tmp_path / "a.mp4", noise(8, 8), **options)
 
 
 def test_unknown_container_and_wrong_frames(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match=r"expected one of \.mp4, \.mkv, \.webm"):
-        VideoWriter(tmp_path / "a.mp5", width=8, height=8)
-    with (
-        pytest.raises(WriteError, match=r"shape \(1, 9, 8\)"),
-        VideoWriter(tmp_path / "a.mp4", width=8, height=8) as writer,
-    ):
-        writer.write(np.zeros((1, 9, 8), np.uint8), [Fraction(0)])
-    with pytest.raises(WriteError, match="no frames were written"):
-        VideoWriter(tmp_path / "b.mp4", width=8, height=8).close()
+        VideoWriter(tmp_path / "a.mp5")
+    with VideoWriter(tmp_path / "a.mp4") as writer:
+        writer.write(np.zeros((1, 8, 8), np.uint8), [Fraction(0)])
+        with pytest.raises(WriteError, match=r"shape \(1, 9, 8\)"):
+            writer.write(np.zeros((1, 9, 8), np.uint8), [Fraction(0)])
+    with pytest.raises(WriteError, match="gave no frame to write"):
+        VideoWriter(tmp_path / "b.mp4").close()
     with pytest.raises(WriteError, match="No such file or directory"):
-        VideoWriter(tmp_path / "none" / "b.mp4", width=8, height=8)
+        VideoWriter(tmp_path / "none" / "b.mp4")
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "webm"])
@@ -212,7 +219,7 @@ def test_a_full_disk_is_told(tmp_path: Path, small_disk, suffix: str, size: int)
 
 
 def test_abort_leaves_the_file_closed(tmp_path: Path) -> None:
-    writer = VideoWriter(tmp_path / "a.mp4", width=64, height=48)
+    writer = VideoWriter(tmp_path / "a.mp4")
     writer.write(noise(64, 48), TIMES)
     for _ in range(2):
         writer.abort()

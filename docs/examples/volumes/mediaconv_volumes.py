@@ -1,6 +1,7 @@
 """A pipeline of one's own: volumes (multi-page TIFF, .npy), convolved in 3D with depth as the first axis."""
 
 from fractions import Fraction
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,8 @@ from mediaconv.media.sinks import FileSink, PreviewSink, channel_views
 from mediaconv.media.video.writer import VideoWriter
 from mediaconv.pipeline import Chunk, Options, OutputInfo, Pipeline, Sink, Source, SourceInfo
 
-SLICES_A_SECOND = Fraction(10)
+SLICES = partial(VideoWriter, rate=Fraction(10))
+"""A volume as a browser can play it: a video of its slices, ten a second."""
 
 
 class VolumeRead(Options):
@@ -67,31 +69,6 @@ class VolumeWriter:
     abort = close
 
 
-class SliceVideo:
-    """A volume as a browser can play it: a video of its slices, ten a second."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._writer = None
-        self._slices = 0
-
-    def write(self, samples, times) -> None:
-        if self._writer is None:
-            height, width = samples.shape[1:]
-            self._writer = VideoWriter(self._path, width=width, height=height, rate=SLICES_A_SECOND)
-        stop = self._slices + len(samples)
-        self._writer.write(samples, [i / SLICES_A_SECOND for i in range(self._slices, stop)])
-        self._slices = stop
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-
-    def abort(self) -> None:
-        if self._writer is not None:
-            self._writer.abort()
-
-
 class VolumePipeline(Pipeline):
     """Volume in, one volume per output channel out."""
 
@@ -116,10 +93,10 @@ class VolumePipeline(Pipeline):
         return SourceInfo(1, (16, 64, 64), scale=65535.0, bit_depth=16)
 
     def preview(self, folder: Path, source: SourceInfo, output: OutputInfo, options: VolumeWrite) -> Sink:
-        return FileSink(folder, SampleFormat(8), channel_views(output.channels, "mp4"), SliceVideo)
+        return FileSink(folder, SampleFormat(8), channel_views(output.channels, "mp4"), SLICES)
 
     def preview_input(self, folder: Path, source: SourceInfo) -> Sink:
-        return PreviewSink(FileSink(folder, SampleFormat(8), {"input.mp4": itemgetter(0)}, SliceVideo), 1)
+        return PreviewSink(FileSink(folder, SampleFormat(8), {"input.mp4": itemgetter(0)}, SLICES), 1)
 
     def write_lossless(self, folder: Path, data: np.ndarray, info: SourceInfo) -> Path:
         np.save(folder / "input.npy", data)

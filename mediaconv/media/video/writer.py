@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -33,67 +34,61 @@ BT709 = 1  # its number among the code points of ISO/IEC 23091-2, for matrix, pr
 class VideoWriter(WrittenFile):
     """One film file; frames are appended, `close` completes it.
 
-    path: its suffix (.mp4, .mkv, .webm) chooses the container. width, height: of the frames.
+    path: its suffix (.mp4, .mkv, .webm) chooses the container. The first frames say the size, and whether
+    they are gray or colour.
     time_base: seconds; times are rounded to its multiples: give the source's, whose times then stay exact
     (MKV and WebM store milliseconds). None: a fine one that holds `rate`.
     codec: "h264", "vp9", "ffv1"; None: the container's usual one. crf: quality, lower is better.
     lossless: decoded samples equal the given ones exactly. bit_depth: of the given samples: 8 in uint8;
-    10, 12 and 16 in uint16. channels: 1 gray, 3 RGB. rate: nominal frames a second.
+    10, 12 and 16 in uint16. rate: nominal frames a second.
+    last_shown: asked at the end: the time of the source's last frame and how long it is shown, in seconds,
+    or None. A last frame of that time is shown as long, any other as long as the one before it.
     threads: of the encoder; another number may give other bytes.
 
     H.264 in 4:2:0 codes even sizes only: a lossy odd picture is padded by its last row or column, and the
     file's comment states the true size ("mediaconv size 51x35"), to which `VideoReader` crops.
 
-    Raises WriteError.
+    Raises WriteError; for options that cannot be had together, with the first frames.
     """
 
     def __init__(
         self,
         path: str | Path,
         *,
-        width: int,
-        height: int,
         time_base: Fraction | None = None,
         codec: str | None = None,
         crf: float | None = None,
         preset: str | None = None,
         lossless: bool = False,
         bit_depth: int = 8,
-        channels: int = 1,
         rate: Fraction | None = None,
         sample_aspect_ratio: Fraction = Fraction(1),
+        last_shown: Callable[[], tuple[Fraction, Fraction] | None] = lambda: None,
         threads: int = 1,
     ) -> None:
         self._path = Path(path)
-        suffix = self._path.suffix.lower()
-        codec = codec_for(suffix, codec)
-        wish = Wish(
-            width,
-            height,
-            channels,
-            bit_depth,
-            lossless or codec == "ffv1",
-            crf,
-            preset or DEFAULT_PRESET,
-            threads,
-        )
-        self._encoding = choose(codec, wish)
-        self._wish = wish
-        rate = rate or DEFAULT_RATE
-        self._time_base = usable_time_base(time_base or clock_of(rate))
+        self._codec = codec_for(self._path.suffix.lower(), codec)
+        self._rate = rate or DEFAULT_RATE
+        self._aspect = sample_aspect_ratio
+        self._last_shown = last_shown
+        self._time_base = usable_time_base(time_base or clock_of(self._rate))
+        lossless = lossless or self._codec == "ffv1"
+        self._wish = Wish(0, 0, 0, bit_depth, lossless, crf, preset or DEFAULT_PRESET, threads)
+        self.notes: list[str] = []
+        self._container: Any = None
+        self._wanted_audio: Callable[[], tuple[AudioCopy | None, str | None]] | None = None
         self._audio: AudioCopy | None = None
         self._pending: tuple[av.VideoFrame, int] | None = None
-        self._last_duration = max(1, round(1 / rate / self._time_base))
+        self._last_duration = max(1, round(1 / self._rate / self._time_base))
+        self._last_time: Fraction | None = None
         self._durations: dict[int, int] = {}
+        self._frames = 0
         self._shift = Fraction(0)
         self._finished = False
         self._complete = False
-        pad = 2 if self._encoding.pad else 1
-        self._coded = (-(-width // pad) * pad, -(-height // pad) * pad)
-        self._packer = FramePacker(self._coded, self._encoding.pix_fmt, bits=bit_depth)
         try:
-            self._open(suffix, rate, sample_aspect_ratio)
-        except (av.error.FFmpegError, OSError, ValueError) as error:
+            open(self._path, "wb").close()  # FFmpeg opens it with the first packet only: too late to be told
+        except OSError as error:
             raise self._failure(error) from error
 
     def copy_audio(
@@ -103,49 +98,55 @@ class VideoWriter(WrittenFile):
         start_seconds: float = 0.0,
         duration_seconds: float | None = None,
         stream: int | str | None = None,
-    ) -> str | None:
+    ) -> None:
         """Carry over the source's sound as it is, without encoding it again; call before the first `write`.
 
         The window is the one that the frames were read with. stream: which sound of several, by its number
-        or language. Returns None, or in a line why the sound was left out (no sound there, a codec that this
-        container does not hold) or which of several was taken. Raises ReadError, WriteError.
+        or language. From the first frames on `notes` says why the sound was left out, if it was (no sound
+        there, a codec that this container does not hold), or which of several was taken; a source that
+        cannot be read raises ReadError then.
         """
-        audio, reason = AudioCopy.attach(
+        self._wanted_audio = lambda: AudioCopy.attach(
             self._container,
             Path(source),
             start_seconds=start_seconds,
             duration_seconds=duration_seconds,
             choice=stream,
         )
-        self._audio = audio
-        return reason
 
-    def write(self, frames: np.ndarray, pts: Sequence[Fraction]) -> None:
-        """Append frames. Shape: (n, H, W) or (n, H, W, 3), uint8 or uint16. pts: n rising seconds.
+    def write(self, frames: np.ndarray, times: Sequence[Fraction] | None = None) -> None:
+        """Append frames. Shape: (n, H, W) or (n, H, W, 3), uint8 or uint16. times: n rising seconds; None: by
+        the rate, the first at 0.
 
         Where the first time is negative, all times are counted from it, the sound's too.
         """
-        self._check(frames, pts)
-        if self._pending is None and len(pts):
-            self._shift = max(Fraction(0), -pts[0])  # players cut what lies before 0
+        if times is None:
+            times = [(self._frames + i) / self._rate for i in range(len(frames))]
+        if self._container is None:
+            self._start(frames.shape)
+        self._check(frames, times)
+        if not len(frames):
+            return
+        if not self._frames:
+            self._shift = max(Fraction(0), -times[0])  # players cut what lies before 0
+        self._frames += len(frames)
+        self._last_time = times[-1]
         try:
-            for frame, time in zip(frames, pts, strict=True):
+            for frame, time in zip(frames, times, strict=True):
                 self._push(self._packer.pack(frame), round((time + self._shift) / self._time_base))
         except (av.error.FFmpegError, OSError) as error:
             raise self._failure(error) from error
 
-    def close(self, *, last_duration: Fraction | None = None) -> None:
-        """Encode what is left and complete the file.
-
-        last_duration: how long the last frame is shown, in seconds; None: as long as the one before it.
-        """
+    def close(self) -> None:
+        """Encode what is left and complete the file."""
         if self._finished:
             return
-        if last_duration is not None:
-            self._last_duration = max(1, round(last_duration / self._time_base))
         try:
             if self._pending is None:
-                raise WriteError(f"{self._path}: no frames were written")
+                raise WriteError(f"{self._path}: the stack gave no frame to write")
+            last_time, duration = self._last_shown() or (None, None)
+            if duration is not None and last_time == self._last_time:
+                self._last_duration = max(1, round(duration / self._time_base))
             frame, tick = self._pending
             self._encode(frame, tick, self._last_duration)
             self._mux(self._stream.encode(None))
@@ -167,6 +168,8 @@ class VideoWriter(WrittenFile):
         self._pending = None
         if self._audio is not None:
             self._audio.close()
+        if self._container is None:
+            return
         try:
             if not self._complete and self._path.is_file():
                 os.truncate(self._path, 0)  # closing then has nothing to move to the front
@@ -174,20 +177,40 @@ class VideoWriter(WrittenFile):
         except (av.error.FFmpegError, OSError):
             return  # the file is given up, or the error that led here is on its way already
 
-    def _open(self, suffix: str, rate: Fraction, aspect: Fraction) -> None:
+    def _start(self, shape: tuple[int, ...]) -> None:
+        """Open the film for frames of this shape, and the copy of its sound."""
+        if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] != 3):
+            raise WriteError(f"{self._path}: got frames of shape {shape}, expected (n, H, W) or (n, H, W, 3)")
+        height, width = shape[1:3]
+        self._wish = replace(self._wish, width=width, height=height, channels=3 if len(shape) == 4 else 1)
+        self._encoding = choose(self._codec, self._wish)
+        pad = 2 if self._encoding.pad else 1
+        self._coded = (-(-width // pad) * pad, -(-height // pad) * pad)
+        self._packer = FramePacker(self._coded, self._encoding.pix_fmt, bits=self._wish.bit_depth)
+        try:
+            self._open()
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise self._failure(error) from error
+        if self._wanted_audio is not None:
+            self._audio, note = self._wanted_audio()
+            self.notes += [note] if note else []
+
+    def _open(self) -> None:
+        suffix = self._path.suffix.lower()
         options = {"fflags": "+bitexact"}
         if suffix == ".mp4":
             options["movflags"] = "+faststart"
-        open(self._path, "wb").close()  # FFmpeg opens it with the first packet only: too late to be told
         name = f"file:{self._path}"
-        self._container: Any = av.open(name, "w", format=CONTAINERS[suffix], container_options=options)
+        self._container = av.open(name, "w", format=CONTAINERS[suffix], container_options=options)
         encoding, (width, height) = self._encoding, self._coded
-        stream: Any = self._container.add_stream(encoding.encoder, rate=rate, options=dict(encoding.options))
+        stream: Any = self._container.add_stream(
+            encoding.encoder, rate=self._rate, options=dict(encoding.options)
+        )
         stream.width, stream.height, stream.pix_fmt = width, height, encoding.pix_fmt
         context = stream.codec_context
         context.thread_count = self._wish.threads
         context.time_base = self._time_base
-        context.sample_aspect_ratio = aspect.limit_denominator(2**15)
+        context.sample_aspect_ratio = self._aspect.limit_denominator(2**15)
         full = self._wish.channels == 1 or self._wish.lossless
         context.color_range = ColorRange.JPEG if full else ColorRange.MPEG
         if self._wish.channels == 3 and not self._wish.lossless:
@@ -198,14 +221,14 @@ class VideoWriter(WrittenFile):
         context.open()
         self._stream = stream
 
-    def _check(self, frames: np.ndarray, pts: Sequence[Fraction]) -> None:
+    def _check(self, frames: np.ndarray, times: Sequence[Fraction]) -> None:
         wish = self._wish
         frame = (wish.height, wish.width) if wish.channels == 1 else (wish.height, wish.width, 3)
         dtype = np.uint8 if wish.bit_depth == 8 else np.uint16
-        if frames.shape != (len(pts), *frame) or frames.dtype != dtype:
+        if frames.shape != (len(times), *frame) or frames.dtype != dtype:
             raise WriteError(
-                f"{self._path}: got frames of shape {frames.shape} in {frames.dtype} with {len(pts)} times, "
-                f"expected ({len(pts)}, {', '.join(map(str, frame))}) in {np.dtype(dtype)}"
+                f"{self._path}: got frames of shape {frames.shape} in {frames.dtype} with {len(times)} "
+                f"times, expected ({len(times)}, {', '.join(map(str, frame))}) in {np.dtype(dtype)}"
             )
 
     def _push(self, frame: av.VideoFrame, tick: int) -> None:
