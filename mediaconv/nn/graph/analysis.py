@@ -93,6 +93,14 @@ def rule(*operations: Any) -> Callable[[Rule], Rule]:
     return register
 
 
+def rule_of(operation: Any) -> Rule | None:
+    """The rule of an operation, None where there is none."""
+    rule = RULES.get(operation) or RULES.get(getattr(operation, "overloadpacket", None))
+    if rule is None and torch.Tag.pointwise in getattr(operation, "tags", ()):
+        rule = RULES["pointwise"]
+    return rule
+
+
 class Analysis:
     """One pass over a captured graph. causal: refuse what needs the whole input.
 
@@ -185,9 +193,7 @@ class Analysis:
 
     def _ruled(self, node: fx.Node) -> Any:
         target = node.target
-        rule = RULES.get(target) or RULES.get(getattr(target, "overloadpacket", None))
-        if rule is None and torch.Tag.pointwise in getattr(target, "tags", ()):
-            rule = RULES["pointwise"]
+        rule = rule_of(target)
         if rule is None:
             raise RefusalError(
                 "how it depends on the stream axis is not known: register_converter for its module, or "
@@ -512,7 +518,7 @@ class Analysis:
         """Drop the steps that nothing reads, and tell each of the others which slots it reads last."""
         used, live = {kept}, []
         for step in reversed(self.steps):
-            outs = set(step.outs) if isinstance(step, Align) else {step.out}
+            outs = set(slots_written(step))
             if not outs & used:
                 continue
             reads = set(slots_read(step))
@@ -522,10 +528,15 @@ class Analysis:
         self.steps = live[::-1]
         for step in self.steps:
             step.stateful = step.fresh() is not None
-        made = {s for step in self.steps for s in (step.outs if isinstance(step, Align) else (step.out,))}
+        made = {s for step in self.steps for s in slots_written(step)}
         made.add(self.x.slot)
         for step in self.steps:  # constants stay where they are
             step.frees = tuple(s for s in step.frees if s in made)
+
+
+def slots_written(step: Step) -> Sequence[int]:
+    """Slots that a step fills."""
+    return step.outs if isinstance(step, Align) else (step.out, *getattr(step, "ends", ()))
 
 
 def slots_read(step: Step) -> Sequence[int]:

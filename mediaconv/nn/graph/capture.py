@@ -9,12 +9,13 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch._export.utils import _get_decomp_for_cia
 from torch.export import Dim, ExportedProgram, export
 
 from mediaconv.nn.graph.obstacles import obstacles_removed
@@ -73,8 +74,17 @@ def select(result: Any, output: str | int | None) -> Tensor:
     raise CaptureError([f"the module gives {len(tensors)} tensors: choose one with output=, of {names}"])
 
 
-def capture(module: nn.Module, example: Tensor, axis: int, output: str | int | None = None) -> Captured:
+def capture(
+    module: nn.Module,
+    example: Tensor,
+    axis: int,
+    output: str | int | None = None,
+    known: Callable[[Any], bool] = lambda operation: True,
+) -> Captured:
     """Export a module in eval mode; every axis but the channels is dynamic where the module allows it.
+
+    known: operations that stay as they are; of the others, those that torch composes of simpler ones are
+    taken apart.
 
     Raises CaptureError with torch's reason where it cannot be exported.
     """
@@ -89,7 +99,7 @@ def capture(module: nn.Module, example: Tensor, axis: int, output: str | int | N
     reasons = []
     for x, dynamic in attempts:
         try:
-            program = _export(wrapped, x, dynamic)
+            program = _taken_apart(_export(wrapped, x, dynamic), known)
         except CaptureError:
             raise
         except Exception as error:
@@ -115,6 +125,26 @@ def _export(module: nn.Module, x: Tensor, dynamic: list[int]) -> ExportedProgram
         with _quiet(), obstacles_removed(module, fractions=False), torch.no_grad():
             program = export(module, (x,), dynamic_shapes=(shapes,), strict=False)
             return program.run_decompositions({})
+
+
+def _taken_apart(program: ExportedProgram, known: Callable[[Any], bool]) -> ExportedProgram:
+    """The program without operations that torch composes of others and that are not known."""
+    for _ in range(3):  # what they are composed of may be composed
+        composed = {
+            node.target
+            for node in program.graph.nodes
+            if isinstance(node.target, torch._ops.OpOverload)
+            and not known(node.target)
+            and node.target._can_decompose()
+        }
+        if not composed:
+            break
+        try:
+            with _quiet(), torch.no_grad():
+                program = program.run_decompositions({op: _get_decomp_for_cia(op) for op in composed})
+        except Exception:  # what torch cannot take apart stays, and is refused by its name
+            break
+    return program
 
 
 def _captured(program: ExportedProgram, dtype: torch.dtype) -> Captured:

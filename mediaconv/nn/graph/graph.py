@@ -12,19 +12,19 @@ from torch import Tensor, nn
 
 from mediaconv.counted import counted
 from mediaconv.nn.geometry import AxisMap
-from mediaconv.nn.graph.analysis import Analysis, Program
+from mediaconv.nn.graph.analysis import Analysis, Program, rule_of
 from mediaconv.nn.graph.axis_factors import shape_of
 from mediaconv.nn.graph.capture import Captured, capture, select
 from mediaconv.nn.graph.conditions import Conditions, Ways
 from mediaconv.nn.graph.maps import Sized
 from mediaconv.nn.graph.refusal import CaptureError
-from mediaconv.nn.graph.rules import layout_rules, local_rules, time_rules, window_rules
+from mediaconv.nn.graph.rules import layout_rules, local_rules, scatter_rules, time_rules, window_rules
 from mediaconv.nn.graph.steps import Run
 from mediaconv.nn.graph.symbols import evaluate, expression
 from mediaconv.nn.streaming.protocol import BATCH_NORMS, RANDOM, TotalStride
 from mediaconv.nn.streaming.state import State
 
-RULE_MODULES = local_rules, layout_rules, window_rules, time_rules
+RULE_MODULES = local_rules, layout_rules, window_rules, time_rules, scatter_rules
 
 
 class StreamingGraph(TotalStride, nn.Module):
@@ -180,7 +180,10 @@ class StreamingGraph(TotalStride, nn.Module):
             if captured is None:
                 example = self._example.to(dtype)
                 device = next((p.device for p in self.parameters()), example.device)
-                captured = capture(self.__dict__["_module"], example.to(device), self._axis, self._output)
+                module = self.__dict__["_module"]
+                captured = capture(
+                    module, example.to(device), self._axis, self._output, lambda op: rule_of(op) is not None
+                )
                 self._captured[dtype] = captured
             full = list(shape)
             full[axis + 2] = self._shape[axis + 2]

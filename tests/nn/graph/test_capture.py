@@ -55,6 +55,15 @@ def frames(m: Net, x: Tensor) -> Tensor:
     return m.b(y.unflatten(0, (n, t)).transpose(1, 2))
 
 
+def shifted(m: Net, x: Tensor) -> Tensor:
+    """A temporal shift: a channel from the next step, one from the step before."""
+    y = torch.zeros_like(x)
+    y[:, :1, :-1] = x[:, :1, 1:]
+    y[:, 1:2, 1:] = x[:, 1:2, :-1]
+    y[:, 2:] = m.a(x)[:, 2:]
+    return y
+
+
 BOUNDED: dict[str, Callable[[Net, Tensor], Any]] = {
     "skips": lambda m, x: m.b(torch.relu(m.a(x))) + m.a(x) * x.sigmoid(),
     "fan-out": lambda m, x: torch.cat([h := m.a(x), m.b(h), h * m.b(h)], 1),
@@ -79,6 +88,17 @@ BOUNDED: dict[str, Callable[[Net, Tensor], Any]] = {
     "linear": lambda m, x: F.interpolate(m.a(x), scale_factor=2, mode="linear"),
     "shuffled": lambda m, x: m.a(x).unflatten(1, (2, 2)).mT.flatten(2).repeat_interleave(2, 1),
     "pooled": lambda m, x: F.max_pool1d(m.a(x), 3, 2, 1) + F.avg_pool1d(x, 3, 2, 1),
+    "difference": lambda m, x: torch.diff(m.a(x), dim=2, prepend=x[:, :, :1]),
+    "assigned": shifted,
+    "end past the end": lambda m, x: m.up(m.down(x))[:, :, : x.shape[2]],
+    "halved": lambda m, x: F.interpolate(
+        F.interpolate(m.a(x), scale_factor=0.5, mode="linear"), scale_factor=2
+    ),
+    "every fourth": lambda m, x: m.a(F.interpolate(x, scale_factor=0.25, mode="nearest")),
+    "codebook": lambda m, x: m.linear.weight[torch.cdist(x.mT, m.linear.weight[None]).argmin(-1)].mT + m.a(x),
+    "spectrum": lambda m, x: torch.stft(
+        x.mean(1), 8, 4, window=torch.hann_window(8, dtype=x.dtype), return_complex=True
+    ).abs(),
     "windows": lambda m, x: F.pad(x, (3, 0)).unfold(2, 4, 1).mean(-1),
 }
 PAST: dict[str, Callable[[Net, Tensor], Any]] = {
@@ -92,6 +112,7 @@ WHOLE: dict[str, Callable[[Net, Tensor], Any]] = {
     "softmax": lambda m, x: torch.softmax(m.a(x), 2),
     "group norm": lambda m, x: m.b(F.group_norm(m.a(x), 2)),
     "both ways": lambda m, x: m.bi(x.transpose(1, 2))[0].transpose(1, 2),
+    "last state": lambda m, x: x * m.lstm(x.transpose(1, 2))[1][0][-1][:, :, None],
     "last": lambda m, x: x - m.a(x)[:, :, -1:],
     "positions": lambda m, x: x + torch.arange(x.shape[2]).to(x),
     "flipped": lambda m, x: x.flip(2) + x,
@@ -114,6 +135,13 @@ def test_what_reads_a_window_keeps_the_contract(name: str) -> None:
         "first apart",
         "replicated at the end",
         "trimmed",
+        "assigned",
+        "end past the end",
+        "difference",
+        "halved",
+        "every fourth",
+        "spectrum",
+        "codebook",
     )  # known late, or read otherwise
     measure = "bound" if name in ("pooled", "first apart") else "exact"
     if not ends:

@@ -200,6 +200,10 @@ def index_select(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
 def index(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
     x = an.value(a["self"])
     chosen = [(i, n) for i, n in enumerate(a["indices"]) if n is not None]
+    if len(chosen) == 1 and x.kind == CONSTANT and x.dim is None and an.value(chosen[0][1]).dim is not None:
+        at, by = chosen[0]  # a table that is looked up at each position, as a codebook
+        rows = an.value(by)
+        return an.local(node, (*x.dims[:at], *rows.dims, *x.dims[at + 1 :]), {by: rows})
     if len(chosen) != 1 or chosen[0][0] == x.dim or an.value(chosen[0][1]).kind != CONSTANT:
         raise RefusalError("it picks positions by a table")
     at = chosen[0][0]

@@ -143,6 +143,27 @@ def roll(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
     return worked(an, node, a["self"], a["dims"] or range(len(x.dims)), x.dims)
 
 
+@rule(aten._fft_r2c, aten._fft_c2r, aten._fft_c2c)
+def transform(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
+    """A Fourier transform of each position's frame; along the stream it has frequencies for positions."""
+    x = an.value(a["self"])
+    axes = [axis % len(x.dims) for axis in a["dim"]]
+    if x.dim in axes:
+        raise RefusalError("a Fourier transform along the stream axis: " + UNBOUNDED)
+    dims = list(x.dims)
+    for at in axes:
+        size = an.size(node.meta["val"].shape[at])
+        dims[at] = (size,) if size > 1 else ()
+    return worked(an, node, a["self"], axes, tuple(dims))
+
+
+@rule(aten.view_as_real, aten.view_as_complex)
+def complex_pairs(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
+    x = an.value(a["self"])
+    dims = (*x.dims, (2,)) if node.target is aten.view_as_real.default else x.dims[:-1]
+    return an.local(node, dims, {a["self"]: x})
+
+
 @rule(aten.glu)
 def glu(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
     x = an.value(a["self"])
@@ -298,6 +319,15 @@ def einsum(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
             raise RefusalError("a constant that is longer than one step meets the stream axis")
     aligned = dict(zip(nodes, an.align(values), strict=True))
     return an.local(node, tuple(letters[letter] for letter in result), aligned)
+
+
+@rule(aten.cdist, aten._cdist_forward)
+def distances(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    """From each position's vectors to those of a table."""
+    x, y = an.value(a["x1"]), an.value(a["x2"])
+    if x.dim != len(x.dims) - 2 or y.dim is not None or y.kind != CONSTANT:
+        raise RefusalError("distances between positions of the stream axis: " + UNBOUNDED)
+    return an.local(node, (*x.dims[:-1], _last(an, node)), {a["x1"]: x})
 
 
 @rule(aten.embedding)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import sympy
 import torch
 from torch import fx
 
@@ -18,6 +19,7 @@ from mediaconv.nn.graph.refusal import RefusalError
 from mediaconv.nn.graph.rules.local_rules import held
 from mediaconv.nn.graph.rules.window_rules import needs_stream
 from mediaconv.nn.graph.steps import Buffered, Head, Joined, Late, Run, Sliding, Tail
+from mediaconv.nn.graph.symbols import expression
 from mediaconv.nn.streaming.state import State
 
 aten = torch.ops.aten
@@ -29,7 +31,7 @@ def _without(v: Value, number: int) -> tuple:
     return tuple(dims)
 
 
-def _offset(an: Analysis, bound: Any, length: Any, default: int) -> tuple[str, Any]:
+def offset(an: Analysis, bound: Any, length: Any, default: int) -> tuple[str, Any]:
     """A bound of a slice as ("start", n) from the begin, ("end", n) before the end, or ("moving", ...)."""
     if isinstance(bound, fx.Node):
         bound = bound.meta["val"]
@@ -40,16 +42,15 @@ def _offset(an: Analysis, bound: Any, length: Any, default: int) -> tuple[str, A
         if number < 0:
             return "end", -number
         return ("end", 0) if number > 2**60 else ("start", number)
-    from mediaconv.nn.graph.symbols import expression
-
     negative = an.size(bound) < 0
     rest: Any = -expression(bound) if negative else expression(length) - expression(bound)
     rest = rest if isinstance(rest, int) else rest.simplify() if hasattr(rest, "simplify") else rest
     if getattr(rest, "is_Integer", isinstance(rest, int)):
         return ("end", int(rest)) if int(rest) >= 0 else ("end", 0)
-    least, most, function = an.amount(rest)
-    if default == 1 and least >= 0:
-        return "moving", (most, function)
+    if default == 1:
+        rest = sympy.Max(0, rest)  # an end past the last position cuts nothing
+        least, most, function = an.amount(rest)
+        return ("end", most) if least == most else ("moving", (most, function))
     raise RefusalError("it cuts at a place that moves with the input's length")
 
 
@@ -106,8 +107,8 @@ def slice_stream(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     step = a.get("step", 1)
     if not isinstance(step, int):
         raise RefusalError("its step is not a number")
-    low = _offset(an, a.get("start"), length, 0)
-    high = _offset(an, a.get("end"), length, 1)
+    low = offset(an, a.get("start"), length, 0)
+    high = offset(an, a.get("end"), length, 1)
     return piece(an, x, low, high, step)
 
 
@@ -125,7 +126,7 @@ def select_stream(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     index = a["index"]
     at: int = x.dim  # type: ignore[assignment]
     if not isinstance(index, int):
-        low = _offset(an, index, a["self"].meta["val"].shape[at], 0)
+        low = offset(an, index, a["self"].meta["val"].shape[at], 0)
         if low[0] == "start":
             raise RefusalError("it picks a position that moves with the input's length")
         index = -low[1]
@@ -162,13 +163,18 @@ def split_stream(an: Analysis, node: fx.Node, a: dict[str, Any]) -> list[Value]:
 
 def cat_stream(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     values = [an.value(n) for n in a["tensors"]]
+    dim = next(v.dim for v in values if v.dim is not None)
+    return joined(an, node, values, [n.meta["val"].shape[dim] for n in a["tensors"]])
+
+
+def joined(an: Analysis, node: fx.Node, values: list[Value], lengths: list[Any]) -> Value:
+    """Values one after the other along the stream, one of them a stream. lengths: theirs along it."""
     streams = [i for i, v in enumerate(values) if v.kind == STREAMED]
     if len(streams) != 1 or any(v.dim is not None for v in values[: streams[0]]):
         raise RefusalError("it puts one stream after another's end")
     at = streams[0]
     x = an.sole(values[at])
     dim: int = x.dim  # type: ignore[assignment]
-    lengths = [n.meta["val"].shape[dim] for n in a["tensors"]]
     moving: list[tuple[int, Any]] = []
     tails, after = [], 0
     for v, length in zip(values[at + 1 :], lengths[at + 1 :], strict=True):

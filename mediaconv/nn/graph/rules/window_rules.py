@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import sympy
 import torch
 from torch import Tensor, fx
 from torch.nn import functional as F
@@ -16,6 +17,7 @@ from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Dims
 from mediaconv.nn.graph.into_past import moved_window, padded_before, shortened, trimmed, uncut
 from mediaconv.nn.graph.refusal import RefusalError
 from mediaconv.nn.graph.steps import Layered, Sliding
+from mediaconv.nn.graph.symbols import expression
 from mediaconv.nn.layers import pooling, resize, transposed
 from mediaconv.nn.streaming.protocol import Streamable
 
@@ -235,9 +237,6 @@ def pad(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
         after = an.size(right.meta["val"])
         if an.streams(right.meta["val"]):
             _, after, function = an.amount(right.meta["val"])
-    dims = tuple(
-        d if i == x.dim else n for i, (d, n) in enumerate(zip(x.dims, window_dims(an, node, x), strict=True))
-    )
     copies = mode != "constant"
     window = Window(1, left=before, right=after)
     if an.into_past and function is None and after > 0:
@@ -252,7 +251,7 @@ def pad(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     length = None
     if function is not None:
         length = lambda total, each: each[0] - after + int(function((), 1, total, None))  # noqa: E731
-    return Value(out, STREAMED, dims, x.dtype, an.after(x, window, length=length))
+    return Value(out, STREAMED, x.dims, x.dtype, an.after(x, window, length=length))
 
 
 def _same(held: Tensor, e: list[Any]) -> Tensor:
@@ -316,6 +315,8 @@ def interpolate(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     scales = []
     for d in range(2, n + 2):
         before, after = an.size(now[d]), an.size(value.shape[d])
+        if after < before and d == x.dim:
+            return _reduced(an, node, x, a, x_node)
         if after % before and d == x.dim:
             raise RefusalError(f"it resizes the stream axis by {after / before:.4g}: expected a whole factor")
         scales.append(after // before if after % before == 0 else 0)
@@ -344,6 +345,36 @@ def interpolate(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     return y if factors is not None else bounded(an, node, y, value.shape[x.dim], scale)
 
 
+def _reduced(an: Analysis, node: fx.Node, x: Value, a: dict[str, Any], x_node: fx.Node) -> Value:
+    """Interpolation to a half, a quarter, ...: an output reads inputs of those that it stands for alone."""
+    axis = x.dim - 2  # type: ignore[operator]
+    factors = a.get("scale_factors")
+    parts = round(1 / factors[axis]) if factors else 0
+    one = "nearest" in str(node.target) and "exact" not in str(node.target)
+    if not factors or parts.bit_count() != 1 or factors[axis] * parts != 1:
+        raise RefusalError(
+            "it resizes the stream axis to less, to another tensor's size or by another factor than 1/2, "
+            "1/4, ...: a convolution or pool with a stride does this at every length"
+        )
+    if a.get("align_corners") or "bicubic" in str(node.target) or "_aa" in str(node.target):
+        raise RefusalError("align_corners=True, bicubic and antialiased interpolation read past a window")
+    window = Window(1, parts, right=1 - parts) if one else Window(parts, parts)
+    if an.into_past and not one:
+        raise RefusalError("it means inputs of which the last come later")
+    code = an.call_code(node, {x_node: x}).replace(f"e[{x.slot}]", "h", 1)
+    scaled = an.function(f"{an.name(_padded_to)}(h, {x.dim}, {parts})" if one else "h", "h")
+    code = code.replace("(h,", f"({an.name(scaled)}(h),", 1)
+    return slide(an, node, x, window, an.function(code, "h, e"))
+
+
+def _padded_to(h: Tensor, dim: int, parts: int) -> Tensor:
+    """Whole parts: the last output's inputs after the one that it reads are missing."""
+    missing = -h.shape[dim] % parts
+    return torch.cat(
+        [h, h.narrow(dim, 0, 1).expand(*[missing if d == dim else -1 for d in range(h.ndim)])], dim
+    )
+
+
 def _nearest(an: Analysis, node: fx.Node, x: Value, value: Tensor, scale: int, sized: bool) -> Value:
     dims = list(window_dims(an, node, x))
     at: int = x.dim  # type: ignore[assignment]
@@ -366,10 +397,12 @@ def bounded(an: Analysis, node: fx.Node, y: Value, size: Any, scale: int) -> Val
 
     lengths = GraphMap(y.node).output_length  # type: ignore[arg-type]
     step = an.captured.sizes[an.stream_dim].factor
-    if any(lengths(t) != int(expr((), 1, t, None)) for t in range(total, total + 40 * step, step)):
-        raise RefusalError(
-            f"it resizes the stream axis to another tensor's size, {scale} times its own at some lengths only"
-        )
+    if all(lengths(t) == int(expr((), 1, t, None)) for t in range(total, total + 40 * step, step)):
+        return y
+    if scale < 2:
+        raise RefusalError("it resizes the stream axis to another tensor's size, by no whole factor")
+    before = expression((node.args[0]).meta["val"].shape[y.dim])  # type: ignore[union-attr,index]
+    an.captured.conditions.append(sympy.Eq(expression(size), scale * before))
     return y
 
 
