@@ -222,6 +222,36 @@ def test_the_order_of_channels_is_that_of_wav(tmp_path: Path, name: str, codec: 
     assert len(info.layout) == count
 
 
+@pytest.mark.parametrize("layout", ["2.1", "4.0", "6.1", "7.1"])
+@pytest.mark.parametrize("name", ["a.mov", "a.caf", "a.aiff", "a.w64", "a.wav", "a.flac", "a.mka"])
+def test_the_speakers_of_any_layout(tmp_path: Path, name: str, layout: str) -> None:
+    """Each channel has a level of its own, which says where it went."""
+    speakers = {
+        "2.1": "FL FR LFE",
+        "4.0": "FL FR FC BC",
+        "6.1": "FL FR FC LFE BC SL SR",
+        "7.1": "FL FR FC LFE BL BR SL SR",
+    }[layout].split()
+    levels = [0.1 * (k + 1) for k in range(len(speakers))]
+    codec = {"flac": "flac", "mka": "flac", "mov": "pcm_s16le", "aiff": "pcm_s16be", "caf": "pcm_s16be"}
+    words = ["-c:a", codec.get(name[2:], "pcm_s16le")]
+    path = make(tmp_path / name, f"aevalsrc={'|'.join(map(str, levels))}:c={layout}:s=8000:d=0.2", *words)
+    sound, info = load(path)
+    np.testing.assert_allclose(sound[100], levels, atol=2**-14)  # rounded to 16 bits
+    assert list(info.layout) == speakers
+
+
+def test_an_order_of_channels_that_is_not_wavs(tmp_path: Path) -> None:
+    """What Apple's tag of 7.1 says, where FFmpeg's old mark does not tell that it meant another order."""
+    levels = [0.1 * (k + 1) for k in range(8)]
+    source = f"aevalsrc={'|'.join(map(str, levels))}:c=7.1:s=8000:d=0.2"
+    path = make(tmp_path / "a.caf", source, "-c:a", "pcm_s16be", "-fflags", "+bitexact")
+    path.write_bytes(path.read_bytes().replace(b"Lavf", b"Appl"))
+    sound, info = load(path)
+    np.testing.assert_allclose(sound[100], [levels[k] for k in (0, 1, 2, 3, 6, 7, 4, 5)], atol=2**-14)
+    assert info.layout == ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR")
+
+
 def test_chained_streams_of_other_kinds_are_refused(tmp_path: Path) -> None:
     parts = [
         make(tmp_path / f"{rate}.ogg", f"sine=r={rate}:d=0.5", "-c:a", "libvorbis").read_bytes()

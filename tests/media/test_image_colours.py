@@ -15,17 +15,32 @@ from mediaconv.errors import ReadError
 from mediaconv.media.image.reader import read_image
 
 
-def png_with_key(path: Path, data: np.ndarray, key: list[int]) -> Path:
+def png_with_key(path: Path, data: np.ndarray, key: list[int], bits: int = 16) -> Path:
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     kind = 0 if data.ndim == 2 else 2
-    head = struct.pack(">IIBBBBB", data.shape[1], data.shape[0], 16, kind, 0, 0, 0)
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in data)
+    head = struct.pack(">IIBBBBB", data.shape[1], data.shape[0], bits, kind, 0, 0, 0)
+    rows = b"".join(b"\0" + packed(row, bits) for row in data)
     keyed = chunk(b"tRNS", np.array(key, ">u2").tobytes())
     body = chunk(b"IHDR", head) + keyed + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
     return path
+
+
+def packed(row: np.ndarray, bits: int) -> bytes:
+    """Samples side by side, the first one in the highest bits."""
+    text = "".join(f"{value:0{bits}b}" for value in row.reshape(-1))
+    return int(text.ljust(-(-len(text) // 8) * 8, "0"), 2).to_bytes(-(-len(text) // 8), "big")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_gray_key_of_few_bits_is_transparent(tmp_path: Path, bits: int) -> None:
+    top = (1 << bits) - 1
+    data = np.random.default_rng(bits).integers(0, top + 1, (6, 9))
+    read = read_image(png_with_key(tmp_path / "a.png", data, [int(data[2, 3])], bits), color="rgba").data
+    np.testing.assert_array_equal(read[..., 0], data * (255 // top))
+    np.testing.assert_array_equal(read[..., 3], np.where(data == data[2, 3], 0, 255))
 
 
 @pytest.mark.parametrize("shape", [(6, 8), (6, 8, 3)])
@@ -59,6 +74,17 @@ def test_inks_of_16_bits_are_as_those_of_8(tmp_path: Path) -> None:
     eight = read_image(tmp_path / "eight.tif", color="rgb").data
     sixteen = read_image(tmp_path / "sixteen.tif", color="rgb").data
     assert np.abs(sixteen / 257 - eight).max() <= 1  # Pillow rounds to 8 bits
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_inks_with_alpha(tmp_path: Path, dtype: type) -> None:
+    top = np.iinfo(dtype).max
+    inks = np.random.default_rng(2).integers(0, top, (9, 7, 5), endpoint=True).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", inks, photometric="separated", extrasamples=["unassalpha"])
+    left = 1 - inks[..., :4] / top
+    expected = np.rint(left[..., :3] * left[..., 3:] * top)
+    read = read_image(tmp_path / "a.tif", color="rgba").data
+    np.testing.assert_array_equal(read, np.dstack([expected, inks[..., 4]]))
 
 
 def test_lab_of_16_bits_is_refused(tmp_path: Path) -> None:

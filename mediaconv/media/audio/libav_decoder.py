@@ -17,7 +17,8 @@ import numpy as np
 from mediaconv.errors import ReadError
 from mediaconv.media.audio.audio_clock import LONGEST_FILLED, AudioClock, TooMuchSilenceError, silence
 from mediaconv.media.audio.speakers import WAV_ORDER, are_speakers
-from mediaconv.media.input_file import one_line
+from mediaconv.media.audio.stream_layout import frame_speakers, prepare_layout
+from mediaconv.media.input_file import one_line, read_head
 from mediaconv.media.integrity.extent import Extent
 from mediaconv.media.libav import clock_origin, open_container, packets
 from mediaconv.media.streams import choice_notes, choose_stream
@@ -65,6 +66,7 @@ class LibavDecoder:
                 [] if stream is not None else choice_notes(self._container, "audio", self._stream)
             )
             self._stream.thread_type = "AUTO"
+            stated = prepare_layout(self._container, self._stream, read_head(path))
             self._extent = Extent(self._container, self._stream)
             self._frames = self._decoded()
             first = next(self._frames, None)
@@ -75,7 +77,7 @@ class LibavDecoder:
             raise
         self._frames = itertools.chain([first], self._frames)
         self.rate_hz = first.sample_rate
-        names = [channel.name for channel in first.layout.channels]
+        names = frame_speakers(first, self._stream, stated)
         self.channels = len(names)
         self._order: list[int] = []
         if are_speakers(names):

@@ -10,8 +10,8 @@ import numpy as np
 import soundfile
 
 from mediaconv.errors import ReadError
-from mediaconv.media.audio.speakers import OGG_LAYOUT, OGG_ORDER, WAV_ORDER
-from mediaconv.media.audio.wav_decoder import read_format
+from mediaconv.media.audio.channel_mask import stated_speakers
+from mediaconv.media.audio.speakers import OGG_LAYOUT, OGG_ORDER
 from mediaconv.media.input_file import one_line, read_head
 from mediaconv.media.integrity.ogg import links
 
@@ -20,6 +20,8 @@ BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "FLO
 BITS |= {"ALAC_16": 16, "ALAC_20": 20, "ALAC_24": 24, "ALAC_32": 32, "DWVW_12": 12, "DWVW_24": 24}
 LOSSY_BITS = 16
 FLOAT_SUBFORMAT = bytes.fromhex("0300000000001000800000aa00389b71")
+PLACING = {"CAF": b"chan", "AIFF": b"CHAN"}
+"""Chunks that state each channel's speaker, in any order."""
 WIDE = frozenset({"PCM_32", "DOUBLE", "ALAC_32"})
 """Samples that float32 would round."""
 
@@ -71,13 +73,9 @@ class SndfileDecoder:
         return cls(path, files)
 
     def _layout(self, by_count: bool) -> tuple[str, ...]:
-        """By the number of channels in Vorbis, Opus and FLAC, by the mask in WAV."""
-        if by_count:
-            return tuple(OGG_LAYOUT.get(self.channels, "").split())
-        format = read_format(read_head(self._path))
-        mask = 0 if format is None else format.mask
-        speakers = tuple(name for bit, name in enumerate(WAV_ORDER) if mask >> bit & 1)
-        return speakers if len(speakers) == self.channels > 1 else ()
+        """As the header states, else by the number of channels in Vorbis, Opus and FLAC."""
+        stated = stated_speakers(read_head(self._path), self.channels)
+        return stated or (tuple(OGG_LAYOUT.get(self.channels, "").split()) if by_count else ())
 
     def blocks(self, first: int) -> Iterator[np.ndarray]:
         """See `Decoder.blocks`. Integers are scaled by 2**(bits-1)."""
@@ -118,7 +116,8 @@ def _seek(file: soundfile.SoundFile, sample: int) -> bool:
 def _is_left_to_libav(file: soundfile.SoundFile, path: Path) -> bool:
     """What libsndfile ends by an estimate of the length, or gives in an order of channels of its own."""
     estimated = file.format == "FLAC" and not 0 < file.frames < 2**62
-    placed = file.format == "CAF" and b"chan" in read_head(path)
+    place = PLACING.get(file.format)
+    placed = place is not None and place in read_head(path)
     own_order = file.channels > 2 and (file.subtype[:4] == "ALAC" or placed)
     planar = file.format == "SVX" and file.channels > 1  # which libsndfile takes for interleaved
     # and of floats in extensible W64 it takes the bits for integers

@@ -134,8 +134,18 @@ def _decode_pillow(path: Path, image: PIL.Image.Image) -> np.ndarray:
         raise ReadError(f"{path}: samples of kind {image.mode!r} are not supported; convert to 8 or 16 bits")
     elif "transparency" in image.info:
         mode = "RGBA"
+    if image.format == "PNG" and image.mode == "L" and "transparency" in image.info:
+        return _orientation(image).apply(_gray_with_key(path, image))
     data = np.asarray(image.convert(mode))
     return _orientation(image).apply(data if data.ndim == 3 else data[..., None])
+
+
+def _gray_with_key(path: Path, image: PIL.Image.Image) -> np.ndarray:
+    """A PNG of up to 8 bits with a transparent value, which Pillow leaves as it was before the stretch."""
+    with path.open("rb") as file:
+        bits = file.read(len(PNG) + 17)[24]
+    key = int(image.info["transparency"]) * (255 // ((1 << bits) - 1))
+    return _keyed(np.asarray(image)[..., None], (key,))
 
 
 def _decode_deep(path: Path, bits: int, orientation: Orientation) -> np.ndarray:

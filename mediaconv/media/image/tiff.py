@@ -25,6 +25,7 @@ ORIENTATION_TAG = 274
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
 INKS, YCBCR, LAB = 5, 6, (8, 9, 10)
 MULTIPLIED_ALPHA = 1
+FOUR_INKS = 4
 FLOAT, FLOAT_BITS = 3, (16, 32, 64)
 KINDS = {1: "unsigned integer", 2: "signed integer", 3: "float"}
 NARROW = 16  # pixels: narrower pages may be bands
@@ -49,7 +50,7 @@ def decode(path: Path, limits: Limits) -> tuple[np.ndarray, int]:
             rows, columns = (size for k, size in enumerate(series.shape) if k != axis)
             _check_size(path, (rows, columns, series.shape[axis]), limits, deep)
             return _finite(path, _stretched(np.moveaxis(series.asarray(), axis, -1), page)), 1
-        if page.photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB) and page.bitspersample <= 8:
+        if _is_left_to_pillow(page):
             return _by_pillow(path), _images(file)
         if page.photometric == YCBCR or page.photometric in LAB:
             kind = tifffile.PHOTOMETRIC(page.photometric).name
@@ -105,6 +106,13 @@ def _check_samples(path: Path, page: tifffile.TiffPage, size: int) -> None:
         raise ReadError(f"{path}: the file is cut off: its structure promises {needed} bytes, it has {size}")
 
 
+def _is_left_to_pillow(page: tifffile.TiffPage) -> bool:
+    """Colours of 8 bits that are not stored as RGB, but for inks with an alpha, which Pillow refuses."""
+    stored = page.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB)
+    inked = page.photometric == INKS and page.samplesperpixel > FOUR_INKS
+    return page.bitspersample <= 8 and not stored and not inked
+
+
 def _by_pillow(path: Path) -> np.ndarray:
     """Pillow turns a TIFF upright itself."""
     with PIL.Image.open(path) as page_image:
@@ -132,7 +140,7 @@ def _bands_last(page: tifffile.TiffPage) -> np.ndarray:
     elif "S" not in axes:
         data = data[..., None]
     data = _straight(_stretched(data.reshape(data.shape[-3:]), page), page)
-    if page.photometric == INKS and data.shape[2] >= 4:
+    if page.photometric == INKS and data.shape[2] >= FOUR_INKS:
         return _paper(data)
     alpha = data.shape[2] == 2 and ALPHA_SAMPLES.intersection(page.extrasamples)
     return data[..., [0, 0, 0, 1]] if alpha else data
