@@ -27,7 +27,6 @@ from mediaconv.media.sinks import (
     View,
     channel_views,
     check_tensor_format,
-    final_name,
     merged_view,
 )
 from mediaconv.media.streams import StreamChoice
@@ -178,7 +177,7 @@ class AudioPipeline(Pipeline):
             counts = {f"{name}.{suffix}": len(group) for name, group in groups.items()}
 
         def open_writer(path: Path) -> AudioWriter:
-            return AudioWriter(path, rate_hz=rate_hz, format=format, channels=counts[final_name(path)])
+            return AudioWriter(path, rate_hz=rate_hz, format=format, channels=counts[path.name])
 
         meter = LevelMeter(
             format, names_of_channels(None if options.groups else names or None, output.channels)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 from mediaconv.errors import MediaError, UsageError
+from mediaconv.filesystem import temporary_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
     Model = nn.Module | Sequence[Any] | Config
 
-NEW = ".mediaconv.part"
-"""In a folder that is not empty, files are complete under this name before they replace others."""
 EXAMPLE_STEPS = {1: (16_000,), 2: (512, 512), 3: (16, 512, 512)}
 """Most steps along the first axis of the example that a module is captured with, by the number of axes; the
 others are the input's own where they are known."""
@@ -252,8 +251,9 @@ def _written(
     filled = folder.is_dir() and any(folder.iterdir())
     if (filled and not overwrite) or folder.is_file():
         raise UsageError(f"output: {folder} is there already; give a new folder, or overwrite=True")
-    target = folder / NEW if filled else folder
     from mediaconv.run.jobs.convert_job import write_outputs
+
+    target = folder / temporary_name(folder) if filled else folder  # whole there, before files replace others
 
     opened = write_outputs(source, reopen, target, config, pipeline, computations)
     with _usage_errors(), opened as written:

@@ -1,7 +1,7 @@
 """Ready-made sinks: one file a channel, one merged file, or one tensor. Our pipelines and plug-ins use them.
 
-A sink writes under names that start with a dot and contain `.part`, and gives the files their names in
-`finish`, when all of them are complete. It knows no codec: a pipeline hands it functions that open writers.
+The folder is its caller's, who removes it after an error and gives it its name when all is complete. A sink
+knows no codec: a pipeline hands it functions that open writers.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Writer(Protocol):
 class FileSink(Sink):
     """Files written side by side, each from its own view of the samples.
 
-    open_writer: from a temporary path to an open writer, called once a file.
+    open_writer: from a path to an open writer, called once a file.
     views: file name -> function from samples (C, n, ...) to what that file's writer takes.
     """
 
@@ -63,13 +63,12 @@ class FileSink(Sink):
         self.format = format
         self._notes = notes
         self._views = list(views.values())
-        self._final = [folder / name for name in views]
-        self._part = [part_path(path) for path in self._final]
+        self._paths = [folder / name for name in views]
         self._writers: list[Writer] = []
         self._pool: ThreadPoolExecutor | None = None
         self._bytes = 0
         try:
-            for path in self._part:
+            for path in self._paths:
                 self._writers.append(open_writer(path))
         except BaseException:
             self.abort()
@@ -82,9 +81,7 @@ class FileSink(Sink):
     def finish(self) -> list[Path]:
         self._each(lambda i: self._writers[i].close())
         self._end_pool()
-        for part, final in zip(self._part, self._final, strict=True):
-            part.rename(final)
-        return self._final
+        return self._paths
 
     def abort(self) -> None:
         self._end_pool()
@@ -131,38 +128,18 @@ class TensorSink(Sink):
 
     def __init__(self, folder: Path, suffix: str, *, float_bits: int = 32) -> None:
         self.format = SampleFormat(float_bits, floating=True)
-        self._final = folder / f"tensor.{suffix}"
-        self._part = part_path(self._final)
-        self._writer = TensorWriter(self._part, float_bits=float_bits)
+        self._path = folder / f"tensor.{suffix}"
+        self._writer = TensorWriter(self._path, float_bits=float_bits)
 
     def write(self, samples: np.ndarray, times: Times) -> None:
         self._writer.write(samples)
 
     def finish(self) -> list[Path]:
         self._writer.close()
-        self._part.rename(self._final)
-        return [self._final]
+        return [self._path]
 
     def abort(self) -> None:
         self._writer.abort()
-
-
-def final_name(part: Path) -> str:
-    """The name of a file by its temporary one.
-
-    >>> final_name(part_path(Path("out/low.wav")))
-    'low.wav'
-    """
-    return f"{part.stem.removeprefix('.').removesuffix('.part')}{part.suffix}"
-
-
-def part_path(path: Path) -> Path:
-    """The temporary name of a file: it starts with a dot, contains `.part` and keeps the suffix.
-
-    >>> part_path(Path("out/channel_0.mp4")).name
-    '.channel_0.part.mp4'
-    """
-    return path.with_name(f".{path.stem}.part{path.suffix}")
 
 
 def channel_views(channels: int, suffix: str, names: Sequence[str] | None = None) -> dict[str, View]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import struct
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -30,7 +31,7 @@ class TensorWriter(WrittenFile):
 
     path: its suffix (.npy, .safetensors) chooses the format; in the latter the tensor's name is "output".
     float_bits: of a value, 32 or 64.
-    Until `close` the chunks lie in `.NAME.part` beside it, which needs as much space again.
+    Until `close` the chunks lie in a file without a name in the same folder, which needs as much space again.
 
     Raises WriteError.
     """
@@ -45,12 +46,11 @@ class TensorWriter(WrittenFile):
                 f"{nearest(suffix, HEADERS)}"
             )
         self._header = HEADERS[suffix]
-        self._spool_path = self._path.with_name(f".{self._path.name}.part")
         self._lengths: list[int] = []
         self._outer: tuple[int, ...] | None = None
         self._spool: BinaryIO | None = None
         try:
-            self._spool = open(self._spool_path, "wb+")  # noqa: SIM115 - lives as long as the writer
+            self._spool = tempfile.TemporaryFile(dir=self._path.parent)  # noqa: SIM115 - lives as long as this
         except OSError as error:
             raise self._failure(error) from error
 
@@ -87,16 +87,14 @@ class TensorWriter(WrittenFile):
             self.abort()
 
     def abort(self) -> None:
-        """Close the files and remove the waiting chunks. May be called twice."""
+        """Close the files; the waiting chunks are gone. May be called twice."""
         spool, self._spool = self._spool, None
         if spool is None:
             return
         try:
             spool.close()
-        except OSError:  # its chunks are no longer wanted
-            pass
-        finally:
-            self._spool_path.unlink(missing_ok=True)
+        except OSError:
+            return  # its chunks are no longer wanted
 
     def _join(self, spool: BinaryIO, target: BinaryIO) -> None:
         """Channel by channel, its part of every chunk."""
