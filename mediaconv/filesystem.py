@@ -21,6 +21,7 @@ from mediaconv.errors import UsageError, WriteError
 from mediaconv.file_mark import is_marked, marked
 
 MARK = ".part"
+SPARSE_BYTES = 1 << 30
 SHOWN_BYTES = 120
 """Bytes of the target's name that its temporary name repeats: file systems end a name at 255."""
 _TEMPORARY = re.compile(rb"\.(.+)\.part-([0-9a-f]{8})-[0-9a-f]{8}([0-9a-f]{8})?(?:-input|-old)?", re.DOTALL)
@@ -51,6 +52,14 @@ def open_regular(path: Path | str, flags: int = os.O_RDONLY, *, follow: bool = F
 def open_to_read(path: Path | str, *, follow: bool = False) -> BufferedReader:
     """The same, as a binary file to read."""
     return os.fdopen(open_regular(path, follow=follow), "rb")
+
+
+def refuse_holes(handle: int) -> None:
+    """Raises OSError for a file of more than a gigabyte that is nearly all holes: reading it takes hours."""
+    status = os.fstat(handle)
+    if status.st_size > SPARSE_BYTES and status.st_blocks * 512 < status.st_size // 64:
+        what = f"holds {status.st_size} bytes that are hardly stored: it is all holes"
+        raise OSError(errno.EFBIG, what)
 
 
 def kind_of(path: Path | str) -> str:
@@ -119,6 +128,7 @@ def check_made(path: Path, *, overwrite: bool = False) -> None:
         return
     try:
         with open_to_read(path) as file:
+            refuse_holes(file.fileno())
             if is_marked(file):
                 return
     except OSError as error:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import os
 import shlex
+import stat
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,8 @@ from mediaconv.errors import ConfigError, nearest
 from mediaconv.media.suffixes import AUDIO_SUFFIXES, IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 MAX_BYTES = 16 * 2**20
+PIPE_SECONDS = 2.0
+"""How long a pipe in the place of a file is waited for until somebody opens it to write."""
 Fill = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
@@ -125,8 +131,7 @@ def _lay_option(document: Document, key: str, words: str | Sequence[str]) -> Non
 
 def _read(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = _bytes_of(path)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file{_neighbour(path)}") from None
     except IsADirectoryError:
@@ -144,6 +149,27 @@ def _read(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise ConfigError(f"{path}:{line}: got bytes that are not UTF-8, expected a YAML text file") from None
+
+
+def _bytes_of(path: Path) -> bytes:
+    """A file's bytes, or a pipe's (a shell's `<(...)`), up to one more than are read. Raises OSError."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
+        begun = _when_written(file) if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode) else b""
+        os.set_blocking(file.fileno(), True)
+        parts = [begun]
+        while sum(map(len, parts)) <= MAX_BYTES and (part := file.read(MAX_BYTES + 1)):
+            parts.append(part)
+    return b"".join(parts)
+
+
+def _when_written(pipe: FileIO) -> bytes:
+    """The first bytes of a pipe that somebody writes to. Raises OSError where nobody does."""
+    end = time.monotonic() + PIPE_SECONDS
+    while (begun := pipe.read(2**16)) == b"":
+        if time.monotonic() > end:
+            raise OSError(errno.EPIPE, "is a pipe that nobody writes to")
+        time.sleep(0.01)
+    return begun or b""
 
 
 def _neighbour(path: Path) -> str:

@@ -6,10 +6,10 @@ Shared by every reader. Nothing here decodes.
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
 from mediaconv.errors import ReadError
+from mediaconv.filesystem import NotAFileError, open_to_read
 
 HEAD_BYTES = 65536
 
@@ -20,14 +20,14 @@ def read_head(path: Path) -> bytes:
     Opens the file, so that a missing permission is found here and not told as "not an image".
     """
     try:
-        with open(path, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ReadError(f"{path}: not a regular file; give a media file")
+        with open_to_read(path, follow=True) as file:  # a pipe is not waited for
             head = file.read(HEAD_BYTES)
+    except NotAFileError as error:
+        if os.path.isdir(path):
+            raise ReadError(f"{path}: a directory, expected a media file") from error
+        raise ReadError(f"{path}: not a regular file; give a media file") from error
     except FileNotFoundError as error:
         raise ReadError(f"{path}: no such file") from error
-    except IsADirectoryError as error:
-        raise ReadError(f"{path}: a directory, expected a media file") from error
     except PermissionError as error:
         raise ReadError(f"{path}: may not be read (permission denied)") from error
     except (OSError, ValueError) as error:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
-from mediaconv.config import parse_config
+from mediaconv.config import load_config, parse_config
 from mediaconv.config.problems import MOST_PROBLEMS
 from mediaconv.errors import ConfigError
 
@@ -84,3 +87,18 @@ def test_of_many_errors_the_first_are_told_in_order() -> None:
         "x.yaml:1",
     ]
     assert lines[-1] == f"x.yaml:1: ... and more: these are the first {MOST_PROBLEMS}"
+
+
+def test_a_pipe_is_read_as_a_file_and_one_that_nobody_writes_to_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mediaconv.config.load.PIPE_SECONDS", 0.2)
+    pipe = tmp_path / "c.yaml"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigError, match=r"c\.yaml: cannot be read: is a pipe that nobody writes to"):
+        load_config(pipe)
+    text = "pipeline: image\ninput: in\noutput: out\nstack:\n- relu\n" + "# a comment\n" * 20_000
+    writer = threading.Thread(target=pipe.write_text, args=[text])
+    writer.start()
+    assert load_config(pipe).pipeline == "image"
+    writer.join()

@@ -86,7 +86,7 @@ def test_unreadable_as_the_system_tells_it(
     def refuse(*arguments: object, **options: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("builtins.open", refuse)
+    monkeypatch.setattr("mediaconv.filesystem.os.open", refuse)
     with pytest.raises(ReadError, match="permission denied"):
         read(tmp_path / "a.png")
 
@@ -255,3 +255,10 @@ def test_a_picture_that_would_take_too_much_memory_is_refused_by_its_header(tmp_
     read_image(small, limits=Limits(max_memory=1800))
     with pytest.raises(ReadError, match="max_memory"):
         read_image(small, limits=Limits(max_memory=1799))
+
+
+def test_a_pipe_that_comes_in_a_files_place_is_not_waited_for(tmp_path: Path) -> None:
+    for reader, name in ((read_image, "a.png"), (VideoReader, "a.mp4"), (AudioReader, "a.wav")):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(ReadError, match="not a regular file"):
+            reader(tmp_path / name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -17,7 +18,9 @@ def parts_of(data: bytes) -> list[Part]:
     found: list[Part] = []
     for magic, find in _FINDERS:
         if data.startswith(magic) or data[4:8] == magic:
-            found = list(find(data))
+            with contextlib.suppress(struct.error, IndexError):  # a mutant that is cut off in its head
+                found = list(find(data))
+            break
             break
     head = [(i, min(i + 16, len(data))) for i in range(0, min(len(data), 1024), 16)]
     return [(a, b) for a, b in found if 0 <= a < b <= len(data)] or head

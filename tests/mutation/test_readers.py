@@ -6,21 +6,25 @@ MEDIACONV_MUTANTS_FROM. A case is told by its number, and made again by `mutant_
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.mutation.mutated_samples import make_samples
+from mediaconv.errors import MediaconvError
+from tests.mutation.mutated_samples import make_samples, reader_of
 
 ROOT = Path(__file__).parents[2]
 COUNT = int(os.environ.get("MEDIACONV_MUTANTS", "2000"))
 FIRST = int(os.environ.get("MEDIACONV_MUTANTS_FROM", "0"))
 PROCESSES = 2
+FOUND = sorted((Path(__file__).parent / "found").iterdir())
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300 + COUNT)]
 
 
@@ -37,6 +41,16 @@ def test_mutants_are_read_or_refused(tmp_path: Path) -> None:
     with ThreadPoolExecutor(PROCESSES) as pool:
         wrong = [line for lines in pool.map(worked, range(PROCESSES)) for line in lines]
     assert not wrong, "\n".join([f"{len(wrong)} cases:", *wrong[:40]])
+
+
+@pytest.mark.parametrize("path", FOUND, ids=lambda path: path.name)
+def test_samples_that_were_wrong_once(path: Path, capfd: pytest.CaptureFixture) -> None:
+    """Mutants that crashed a reader, or let a library warn: kept small, by the number of their case."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with contextlib.suppress(MediaconvError):
+            reader_of(f"a{path.suffix}")(path)
+    assert capfd.readouterr().err == ""
 
 
 def run(samples: Path, folder: Path, first: int, end: int) -> list[str]:

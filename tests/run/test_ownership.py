@@ -212,7 +212,12 @@ def folder(path: Path, elsewhere: Path) -> None:
     path.mkdir()
 
 
-SPECIAL = [link_to_file, link_to_nothing, pipe, folder]
+def huge(path: Path, elsewhere: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(1 << 42)
+
+
+SPECIAL = [link_to_file, link_to_nothing, pipe, folder, huge]
 
 
 @pytest.mark.parametrize("make", SPECIAL)

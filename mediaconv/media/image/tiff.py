@@ -39,7 +39,8 @@ def decode(path: Path, limits: Limits) -> tuple[np.ndarray, int]:
 
     Raises ReadError for other pictures; damage raises anything.
     """
-    with tifffile.TiffFile(path, _multifile=False) as file:
+    # tags of absurd numbers are told by what they lead to, not by numpy's warnings
+    with np.errstate(all="ignore"), tifffile.TiffFile(path, _multifile=False) as file:
         page = file.pages.first
         deep = -(-page.bitspersample // 8)
         _check_size(path, (page.imagelength, page.imagewidth, page.samplesperpixel), limits, deep)

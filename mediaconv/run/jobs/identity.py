@@ -20,7 +20,7 @@ import mediaconv
 from mediaconv.config import RunConfig
 from mediaconv.config.weights_file import WeightsFile
 from mediaconv.errors import UsageError
-from mediaconv.filesystem import NotAFileError, kind_of, open_to_read
+from mediaconv.filesystem import NotAFileError, kind_of, open_to_read, refuse_holes
 from mediaconv.layers import walk
 from mediaconv.layers.model import Model
 from mediaconv.pipeline import GROUP
@@ -30,10 +30,6 @@ HOW = frozenset(["executor", "workers", "timeout_seconds", "max_failures", "ray"
 """Keys of a configuration that do not change an output; weights count by their content, not their path."""
 
 LIBRARIES = ("torch", "av", "numpy", "opencv-python-headless", "soundfile")
-
-
-SPARSE_BYTES = 1 << 30
-"""Larger files are not hashed where they are made of holes: that could take days and cost nobody anything."""
 
 
 def run_identity(config: RunConfig) -> dict[str, str]:
@@ -90,11 +86,7 @@ def content_hash(path: Path | str) -> str:
         parts = [f"{p.name}\0{content_hash(p)}" for p in _files(path)]
         return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()
     with open_to_read(path, follow=True) as file:
-        status = os.fstat(file.fileno())
-        if status.st_size > SPARSE_BYTES and status.st_blocks * 512 < status.st_size // 64:
-            raise OSError(
-                errno.EFBIG, f"holds {status.st_size} bytes that are hardly stored: it is all holes"
-            )
+        refuse_holes(file.fileno())
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

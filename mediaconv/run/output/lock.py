@@ -20,6 +20,7 @@ from mediaconv.errors import UsageError
 from mediaconv.filesystem import NotAFileError, in_the_way, open_regular, open_to_read, sync
 
 NAME = ".mediaconv.lock"
+MOST_BYTES = 1 << 30
 UNSUPPORTED = frozenset({errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK})
 """A file system without locks: two runs there are the user's to avoid, as the docs say."""
 _HOLDER = re.compile(rb"\d+ on [^\n]*\n")
@@ -90,7 +91,7 @@ class FolderLock:
                 # the holder before us may have removed the file that we opened: then it guards nothing
                 with contextlib.suppress(FileNotFoundError):
                     if os.path.samestat(os.fstat(handle), os.lstat(self._path)):
-                        self.claimed = _claims(os.pread(handle, os.fstat(handle).st_size, 0), self._path)
+                        self.claimed = _claims(_content(handle, self._path), self._path)
                         self._handle = handle
                         self._write(self.claimed)
                         return handle
@@ -133,13 +134,21 @@ def read_claims(folder: Path) -> frozenset[str]:
     """What a killed run had claimed, to look only. Raises UsageError where something else has that name."""
     try:
         with open_to_read(folder / NAME) as file:
-            return _claims(file.read(), folder / NAME)
+            return _claims(_content(file.fileno(), folder / NAME), folder / NAME)
     except FileNotFoundError:
         return frozenset()
     except NotAFileError:
         raise in_the_way(folder / NAME) from None
     except OSError as error:
         raise UsageError(f"{folder / NAME}: cannot be read: {error.strerror}") from error
+
+
+def _content(handle: int, path: Path) -> bytes:
+    """A lock file's bytes. Raises UsageError for a file that is far too large to be one."""
+    size = os.fstat(handle).st_size
+    if size > MOST_BYTES:
+        raise in_the_way(path, "a file that is no lock file of this program")
+    return os.pread(handle, size, 0)
 
 
 def _claims(content: bytes, path: Path) -> frozenset[str]:

@@ -18,6 +18,7 @@ from mediaconv.filesystem import (
     is_regular,
     make_folders,
     open_regular,
+    refuse_holes,
     sync,
     write_whole,
 )
@@ -40,7 +41,8 @@ class OwnFiles:
         self.names: set[str] = set()
         try:
             with os.fdopen(open_regular(self._path), "rb") as file:
-                content = file.read()
+                refuse_holes(file.fileno())
+                content = file.read() if file.peek(len(HEAD)).startswith(HEAD) else b""
         except FileNotFoundError:
             return
         except NotAFileError:

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mediaconv.errors import UsageError, WriteError
-from mediaconv.filesystem import NotAFileError, in_the_way, open_regular, open_to_read
+from mediaconv.filesystem import NotAFileError, in_the_way, open_regular, open_to_read, refuse_holes
 from mediaconv.run.output.lock import read_claims
 
 NAME = "manifest.jsonl"
 DONE, FAILED, BEGUN = "done", "failed", "begun"
 ROW_START = b'{"input": "'
+MOST_ROW_BYTES = 1 << 26
+"""A line that is longer is no row: a file without line ends is not read whole."""
 BLOCK = 500
 """Lines that are read at once: rows of a block share the texts of their keys."""
 
@@ -187,6 +189,10 @@ def read_manifest(folder: Path) -> Rows:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     with file:
+        try:
+            refuse_holes(file.fileno())
+        except OSError as error:
+            raise in_the_way(path, f"a file that {error.strerror}") from None
         lines = _lines(file, rows)
         while block := list(itertools.islice(lines, BLOCK)):
             for row in _decoded(block, path):
@@ -309,7 +315,15 @@ def _encoded(row: Row) -> bytes:
 
 
 def _lines(file: BinaryIO, rows: Rows) -> Iterator[tuple[int, bytes]]:
-    for number, line in enumerate(file, 1):
+    for number in itertools.count(1):
+        line = file.readline(MOST_ROW_BYTES)
+        if not line:
+            return
+        if len(line) == MOST_ROW_BYTES:
+            raise UsageError(
+                f"{file.name}:{number}: not a row of a manifest (longer than any row); delete that line and "
+                "the outputs that it told of, and its input is run again"
+            )
         if not line.endswith(b"\n"):
             rows.torn = True
         elif line.strip():

@@ -35,7 +35,8 @@ def stated_crop(path: Path, number: int, width: int, height: int) -> Rectangle |
                 crop = _clean_aperture(file, number, width, height)
             else:
                 return None
-        except (struct.error, IndexError, ZeroDivisionError):  # a damaged header: the decoder tells of it
+        except (struct.error, LookupError, ArithmeticError, ValueError, OSError):
+            # a damaged header, such as a length that no file has: the decoder tells of it
             return None
     if crop is None or crop == (0, 0, width, height):
         return None
