@@ -22,7 +22,7 @@ from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims, LayoutEr
 from mediaconv.nn.graph.capture import Captured
 from mediaconv.nn.graph.maps import GraphMap, MapNode
 from mediaconv.nn.graph.refusal import CaptureError, Origin, RefusalError
-from mediaconv.nn.graph.steps import Align, Late, Local, Step
+from mediaconv.nn.graph.steps import Align, Counted, Late, Local, Step
 from mediaconv.nn.graph.symbols import Size, depends, evaluate, expression, source
 
 CONSTANT, LATE, STREAMED = 0, 1, 2
@@ -105,6 +105,10 @@ class Analysis:
     """One pass over a captured graph. causal: refuse what needs the whole input.
 
     into_past: every window along the stream is moved until it reads nothing that comes later (`into_past`).
+
+    A value that follows from positions alone (`torch.arange`, a table of them) has `counted` for its node;
+    `counts` has its function of the slot `positions`, and how many there are. It is made where it meets a
+    stream, for the positions of that stream's chunk.
     """
 
     def __init__(
@@ -144,6 +148,10 @@ class Analysis:
         self.constants: list[Late] = []
         self.parameters: dict[int, fx.Node] = {}
         self.slots = 0
+        self.counted = MapNode()
+        self.positions = self.slot()
+        self.counts: dict[int, tuple[Any, Size]] = {}
+        self.met: dict[tuple[int, int], int] = {}
         self.names: dict[str, Any] = {"torch": torch}
         self.notes: list[str] = []
         self.current: fx.Node | None = None
@@ -318,11 +326,13 @@ class Analysis:
         """The same tensor seen as a stream `factor` times as fine."""
         if factor == 1:
             return v
+        v = self.materialized(v)
         node = None if v.node is None else self.after(v, Transposed(factor, factor))
         return replace(v, dims=refined(v.dims, factor), node=node)
 
     def sole(self, v: Value) -> Value:
         """The value with nothing but the stream in its dimension. Raises LayoutError where it cannot be."""
+        v = self.materialized(v)
         factors = v.dims[v.dim]  # type: ignore[index]
         index = factors.index(STREAM)
         v = self.refine(v, Along.of(v.dims).inner)
@@ -338,6 +348,9 @@ class Analysis:
         """The values with their streams in step; late ones are waited for."""
         streams = [v for v in values if v.kind == STREAMED]
         late = [v for v in values if v.kind == LATE]
+        counted = [v for v in streams if v.node is self.counted]
+        if counted and (late or len(counted) < len(streams)):
+            return self._meet(values)
         if not late and len({id(v.node) for v in streams}) <= 1:
             return list(values)
         if any(v.at_end for v in late) and not self.notes:
@@ -358,6 +371,57 @@ class Analysis:
             )
         )
         return [replace(v, slot=outs[v.slot, v.dims], node=node) if v.kind == STREAMED else v for v in values]
+
+    def from_positions(
+        self, code: str, dims: Dims, dtype: torch.dtype, size: Size, *, into: int | None = None
+    ) -> Value:
+        """A value that follows from its positions, of which there are `size` at the end."""
+        out = self.slot() if into is None else into
+        self.counts[out] = (self.function(code), size)
+        return Value(out, STREAMED, dims, dtype, self.counted)
+
+    def _meet(self, values: Sequence[Value]) -> list[Value]:
+        """The values aligned; those made of positions are made for those of the others' chunks."""
+        others = [v for v in values if v.node is not self.counted]
+        if not any(v.kind == STREAMED for v in others):
+            return self.align([self.materialized(v) for v in values])
+        others = self.align(others)
+        like = next(v for v in others if v.kind == STREAMED)
+        assert like.node is not None
+        node = MapNode(((like.node, IDENTITY),), past=True)
+        rest = iter(others)
+        out = []
+        for v in values:
+            if v.node is not self.counted:
+                other = next(rest)
+                out.append(replace(other, node=node) if other.kind == STREAMED else other)
+                continue
+            key = (like.slot, v.slot)
+            if key not in self.met:
+                self.met[key] = self.slot()
+                self.steps.append(Counted(self.met[key], *self._chain(v), like.slot, Along.of(like.dims)))
+            out.append(replace(v, slot=self.met[key], node=node))
+        return out
+
+    def _chain(self, v: Value) -> tuple[int, int, list[tuple[int, Any]]]:
+        """A counted value's slot, that of the positions, and what makes it of them, in order."""
+        wanted, chain = {v.slot}, []
+        for slot in sorted(self.counts, reverse=True):
+            if slot in wanted:
+                wanted.update(self.counts[slot][0].slots_read)
+                chain.append((slot, self.counts[slot][0]))
+        return v.slot, self.positions, chain[::-1]
+
+    def materialized(self, v: Value) -> Value:
+        """A value made of positions as a stream that is given at the end, where its length is known."""
+        if v.node is not self.counted:
+            return v
+        self.note_whole()
+        out = self.slot()
+        length = self.function(self.size_code(self.counts[v.slot][1]))
+        self.steps.append(Counted(out, *self._chain(v), None, None, length))
+        node = MapNode(whole=True, length=lambda total, _: int(length((), 1, total, None)))
+        return replace(v, slot=out, node=node)
 
     def note_whole(self) -> None:
         assert self.current is not None
@@ -380,6 +444,8 @@ class Analysis:
         code = code or self.call_code(node, values)
         out = self.slot()
         dtype = node.meta["val"].dtype if isinstance(node.meta["val"], Tensor) else streams[0].dtype
+        if kind == STREAMED and streams[0].node is self.counted:
+            return self.from_positions(code, dims, dtype, self.counts[streams[0].slot][1], into=out)
         if kind == STREAMED:
             self.steps.append(Local(out, self.function(code), streams[0].slot))
             return Value(out, kind, dims, dtype, streams[0].node)
@@ -548,7 +614,7 @@ def slots_read(step: Step) -> Sequence[int]:
         elif name in ("waits", "needs", "before", "after", "uses"):
             slots += value
         elif name in ("x", "guard"):
-            slots.append(value)
+            slots += [] if value is None else [value]
         elif name == "weights":
             slots += value.values()
         else:

@@ -193,6 +193,43 @@ class Layered(Buffered):
 
 
 @dataclass
+class Counted(Step):
+    """Values that follow from positions, for those of a stream's chunk, or at the end for all.
+
+    source: the slot that the chain of slots and functions ends with; positions: the slot that it begins with.
+    guard: the stream's slot, None at the end; length: how many there are then.
+    """
+
+    source: int
+    positions: int
+    chain: list[tuple[int, Any]]
+    guard: int | None
+    along: Along | None
+    length: Any = None
+
+    def fresh(self) -> State | None:
+        return None if self.guard is None else State(begun=0)
+
+    def run(self, r: Run, state: Any) -> None:
+        if self.guard is None or self.along is None:
+            if not r.last:
+                return
+            start, count = 0, int(r.call(self.length))
+        elif r.e[self.guard] is None:
+            return
+        else:
+            start, count = state.counts["begun"], self.along.length(r.e[self.guard], r.batch)
+            state.counts["begun"] += count
+        r.e[self.positions] = torch.arange(start, start + count, device=r.device)
+        for slot, function in self.chain:
+            r.e[slot] = r.call(function)
+        r.e[self.out] = r.e[self.source]
+        for slot, _ in self.chain:
+            r.e[slot] = None
+        r.e[self.positions] = None
+
+
+@dataclass
 class Align(Step):
     """Streams that arrive at different times, cut to what all of them have; and values to wait for.
 

@@ -34,6 +34,7 @@ class Net(tn.Module):
         self.gru = tn.GRU(channels, channels)
         self.bi = tn.GRU(channels, channels, bidirectional=True, batch_first=True)
         self.up = tn.ConvTranspose1d(channels, channels, 4, 2, 1)
+        self.table = tn.Parameter(torch.randn(64, channels))
         self.way = forward
 
     def forward(self, x: Tensor) -> Any:
@@ -62,6 +63,13 @@ def shifted(m: Net, x: Tensor) -> Tensor:
     y[:, 1:2, 1:] = x[:, 1:2, :-1]
     y[:, 2:] = m.a(x)[:, 2:]
     return y
+
+
+def rotated(m: Net, x: Tensor) -> Tensor:
+    """Rotary position embedding of two pairs of channels."""
+    angles = torch.outer(torch.arange(x.shape[2]).to(x), torch.tensor([1.0, 0.01], dtype=x.dtype)).T
+    a, b = m.a(x).chunk(2, 1)
+    return torch.cat([a * angles.cos() - b * angles.sin(), b * angles.cos() + a * angles.sin()], 1)
 
 
 BOUNDED: dict[str, Callable[[Net, Tensor], Any]] = {
@@ -105,6 +113,10 @@ PAST: dict[str, Callable[[Net, Tensor], Any]] = {
     "lstm": lambda m, x: m.lstm(x.transpose(1, 2))[0].transpose(1, 2) + m.a(x),
     "gru": lambda m, x: m.gru(x.permute(2, 0, 1))[0].permute(1, 2, 0),
     "cumsum": lambda m, x: m.a(x).cumsum(2),
+    "positions": lambda m, x: x + torch.arange(x.shape[2]).to(x),
+    "rotated by position": rotated,
+    "table of positions": lambda m, x: m.down(x) + m.table[2 : 2 + m.down(x).shape[2]].T,
+    "running mean": lambda m, x: x.cumsum(2) / torch.ones(x.shape[2], dtype=x.dtype).cumsum(0),
     "first subtracted": lambda m, x: m.a(x - x[:, :, :1]),
 }
 WHOLE: dict[str, Callable[[Net, Tensor], Any]] = {
@@ -114,7 +126,7 @@ WHOLE: dict[str, Callable[[Net, Tensor], Any]] = {
     "both ways": lambda m, x: m.bi(x.transpose(1, 2))[0].transpose(1, 2),
     "last state": lambda m, x: x * m.lstm(x.transpose(1, 2))[1][0][-1][:, :, None],
     "last": lambda m, x: x - m.a(x)[:, :, -1:],
-    "positions": lambda m, x: x + torch.arange(x.shape[2]).to(x),
+    "late and positions": lambda m, x: x + torch.arange(x.shape[2]).to(x) * x.mean(2, keepdim=True),
     "flipped": lambda m, x: x.flip(2) + x,
 }
 

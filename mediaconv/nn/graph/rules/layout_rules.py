@@ -45,6 +45,7 @@ def _units(an: Analysis, x: Value, block: int) -> str:
 
 def blocks(an: Analysis, x: Value, block: int) -> Value:
     """The same stream, coming in multiples of `block`; its map is that of the blocks."""
+    x = an.materialized(x)
     out = an.slot()
     window = Window(block, block)
     name = "the model regroups blocks along the stream axis"

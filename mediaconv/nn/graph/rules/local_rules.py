@@ -19,6 +19,7 @@ from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims
 from mediaconv.nn.graph.maps import MapNode
 from mediaconv.nn.graph.refusal import RefusalError
 from mediaconv.nn.graph.steps import Held, Late
+from mediaconv.nn.graph.symbols import expression
 
 aten = torch.ops.aten
 
@@ -85,6 +86,8 @@ RULES["pointwise"] = pointwise
 
 def held(an: Analysis, v: Value) -> Value:
     """The whole of a stream, given at the end."""
+    if v.node is an.counted:
+        return an.materialized(v)
     an.note_whole()
     out = an.slot()
     an.steps.append(Held(out, v.slot, v.dims, v.dtype))
@@ -398,8 +401,13 @@ def create(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
         else:
             an.steps.append(Late(out, an.function(code), tuple(v.slot for v in late), at_end, tuple(dims)))
         return Value(out, kind, tuple(dims), value.dtype, at_end=at_end)
+    size = expression(value.shape[at[0]])
+    of_positions = counted(an, node, a)
+    if of_positions is not None:
+        dims[at[0]] = (STREAM,)
+        return an.from_positions(of_positions, tuple(dims), value.dtype, size)
     an.note_whole()
-    slot, size = an.slot(), expression_of(value.shape[at[0]])
+    slot = an.slot()
     dims[at[0]] = (STREAM,)
     needs = tuple(an.values[n].slot for n in tensor_nodes(an, node))
     an.steps.append(Late(slot, an.function(an.call_code(node)), needs, True, tuple(dims)))
@@ -408,8 +416,34 @@ def create(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     return Value(slot, STREAMED, tuple(dims), value.dtype, made)
 
 
-def expression_of(size: Any) -> Any:
-    return size
+def counted(an: Analysis, node: fx.Node, a: dict[str, Any]) -> str | None:
+    """Source of a value as a function of positions alone: a count, the rows of a table; else None."""
+    packet, p, dtype = getattr(node.target, "overloadpacket", None), an.positions, node.meta["val"].dtype
+    if packet is aten.arange:
+        start, step = a.get("start", 0), a.get("step", 1)
+        if not isinstance(start, int | float) or not isinstance(step, int | float):
+            return None
+        as_float = ".double()" if dtype.is_floating_point else ""
+        return f"(e[{p}]{as_float}*{step!r}+{start!r}).to({an.name(dtype)})"
+    if packet is aten.slice:
+        table, start = an.value(a["self"]), a.get("start") or 0
+        if table.kind != CONSTANT or table.dim is not None or a.get("step", 1) != 1:
+            return None
+        if isinstance(start, fx.Node) or start < 0:
+            return None
+        return f"{an.name(rows)}(e[{table.slot}], {a['dim']}, {start}, e[{p}])"
+    return None
+
+
+def rows(table: Tensor, dim: int, start: int, positions: Tensor) -> Tensor:
+    """A table's entries for positions that follow one another, from its `start` on."""
+    count = len(positions)
+    first = start + (int(positions[0]) if count else 0)
+    if first + count > table.shape[dim]:
+        raise ValueError(
+            f"the model has a table of {table.shape[dim] - start} positions, and the input is longer"
+        )
+    return table.narrow(dim, first, count)
 
 
 def _one_step(value: Tensor, at: int) -> Any:

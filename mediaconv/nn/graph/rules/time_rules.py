@@ -11,7 +11,7 @@ from torch import fx
 
 from mediaconv.nn.composed_maps import IDENTITY
 from mediaconv.nn.geometry import Window
-from mediaconv.nn.graph.analysis import LATE, STREAMED, Analysis, Value, rule
+from mediaconv.nn.graph.analysis import CONSTANT, LATE, STREAMED, Analysis, Value, rule
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM
 from mediaconv.nn.graph.maps import MapNode
 from mediaconv.nn.graph.obstacles import run_recurrent
@@ -229,7 +229,13 @@ class RunningSum(Buffered):
 
 @rule("running sum")
 def running_sum(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
-    x = an.sole(an.value(a["self"]))
+    x = an.value(a["self"])
+    dtype = node.meta["val"].dtype
+    if x.kind == CONSTANT and x.dims[x.dim] == (STREAM,):  # type: ignore[index]
+        shape = ", ".join("-1" if d == x.dim else "1" for d in range(len(x.dims)))
+        code = f"(e[{x.slot}]*(e[{an.positions}]+1).reshape({shape})).to({an.name(dtype)})"
+        return an.from_positions(code, x.dims, dtype, expression(node.meta["val"].shape[x.dim]))
+    x = an.sole(x)
     needs_stream(an, x)
     out = an.slot()
     an.steps.append(RunningSum(out, x.slot, x.dims, x.dtype, a.get("dtype")))
