@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Protocol
@@ -76,10 +77,11 @@ class FileSink(Sink):
 
     def write(self, samples: np.ndarray, times: Times) -> None:
         self._bytes += samples.nbytes
-        self._each(lambda i: self._writers[i].write(self._views[i](samples), times))
+        pairs = zip(self._writers, self._views, strict=True)
+        self._all([partial(writer.write, view(samples), times) for writer, view in pairs])
 
     def finish(self) -> list[Path]:
-        self._each(lambda i: self._writers[i].close())
+        self._all([writer.close for writer in self._writers])
         self._end_pool()
         return self._paths
 
@@ -91,33 +93,24 @@ class FileSink(Sink):
     def notes(self) -> list[str]:
         return self._notes()
 
-    def _each(self, act: Callable[[int], None]) -> None:
-        """Act on every file, encoders side by side; the first error is raised once all have stopped.
+    def _all(self, calls: Sequence[Callable[[], None]]) -> None:
+        """One call a file, encoders side by side; the first error is raised once all have stopped.
 
         While there is little, in the caller's thread: threads would take longer to start.
         """
-        count = len(self._writers)
-        if self._pool is None and (count == 1 or self._bytes <= FEW_BYTES):
-            outcomes = [_error_of(act, i) for i in range(count)]
-        else:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(min(count, os.cpu_count() or 1), "encode")
-            outcomes = [task.exception() for task in [self._pool.submit(act, i) for i in range(count)]]
-        errors = [error for error in outcomes if error is not None]
-        if errors:
-            raise errors[0]
+        if self._pool is None and (len(calls) == 1 or self._bytes <= FEW_BYTES):
+            for call in calls:
+                call()
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(min(len(calls), os.cpu_count() or 1), "encode")
+        errors = [task.exception() for task in [self._pool.submit(call) for call in calls]]
+        for error in filter(None, errors):
+            raise error
 
     def _end_pool(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
-
-
-def _error_of(act: Callable[[int], None], index: int) -> BaseException | None:
-    try:
-        act(index)
-    except Exception as error:
-        return error
-    return None
 
 
 class TensorSink(Sink):
