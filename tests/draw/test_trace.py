@@ -14,7 +14,7 @@ import mediaconv.nn as mnn
 from mediaconv.errors import UsageError
 from mediaconv.nn.summary.size_formula import explain
 from mediaconv.nn.summary.trace import trace
-from mediaconv.nn.summary.trace_table import trace_html, trace_json, trace_markdown, trace_text
+from mediaconv.nn.summary.trace_table import trace_json, trace_markdown, trace_text
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -215,9 +215,9 @@ def test_golden_text(name, kind, write, renew_golden):
 
 
 def test_html_has_a_row_a_layer():
-    text = trace_html(film_stack(), (3, 16, 12, 10))
+    text = trace(film_stack(), (3, 16, 12, 10))._repr_html_()
     assert text.count("<tr>") == 1 + len(trace(film_stack(), (3, 16, 12, 10)).rows) + 1
-    assert "CausalConv3d" in trace_html(film_stack())
+    assert "CausalConv3d" in str(film_stack()._repr_html_())
 
 
 def test_strides_below_one_are_fractions():
@@ -240,8 +240,7 @@ def test_a_reshape_says_what_it_does_to_the_axes():
 
 
 def test_a_stack_shows_its_trace_in_a_notebook():
-    stack = film_stack()
-    assert stack._repr_html_() == trace_html(stack)
+    assert film_stack()._repr_html_() == trace(film_stack(), (3, 8, 32, 32))._repr_html_()
 
 
 @pytest.mark.parametrize(

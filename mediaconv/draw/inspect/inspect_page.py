@@ -8,7 +8,7 @@ from mediaconv.draw.inspect.findings import Findings
 from mediaconv.draw.scene.palette import DARK, LIGHT
 from mediaconv.web.page import render_page
 
-PARTS = ("page.css", "core.js", "maps.js", "parts.js", "cards.js", "page.js")
+PARTS = ("page.css", "colours.js", "maps.js", "parts.js", "cards.js", "page.js")
 BODY = """<div class="controls" id="controls"></div>
 <div class="bar settings" id="settings"></div>
 <div class="columns"><nav id="nav" aria-label="Layers"></nav><main id="page"></main></div>"""

@@ -32,10 +32,10 @@ class Sequential(TotalStride, nn.Sequential):
     def _repr_html_(self) -> str | None:
         """The trace of the stack, for notebooks; None, so that they show plain text, where it has none."""
         from mediaconv.errors import UsageError
-        from mediaconv.nn.summary.trace_table import trace_html  # drawing is loaded only where it is shown
+        from mediaconv.nn.summary.trace import trace, typical_shape  # loaded only where it is shown
 
         try:
-            return trace_html(self)
+            return trace(self, typical_shape(self))._repr_html_()
         except (UsageError, TypeError):
             return None
 

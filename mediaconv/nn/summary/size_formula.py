@@ -10,7 +10,7 @@ from mediaconv.nn.composed_maps import Whole
 from mediaconv.nn.geometry import AxisMap, Transposed, Window
 from mediaconv.nn.streaming.protocol import axis_map
 from mediaconv.nn.summary.sliding import reaches, slides, tap_mask
-from mediaconv.nn.summary.trace import Row
+from mediaconv.nn.summary.trace_rows import Row
 
 
 def explain(row: Row, axes: Sequence[str]) -> str:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from fractions import Fraction
+from dataclasses import replace
 
 from torch import nn
 
@@ -20,76 +19,25 @@ from mediaconv.nn.streaming.protocol import Streamable, axis_map, output_channel
 from mediaconv.nn.summary.channel_reads import has_phases, reads_map
 from mediaconv.nn.summary.cost import multiply_adds, queue_values, state_values
 from mediaconv.nn.summary.memory_use import measure
+from mediaconv.nn.summary.trace_rows import Row, TraceRows
+from mediaconv.nn.summary.trace_table import trace_html, trace_text
 
 _BYTES = 4
 """Of a float32 value."""
 
-Number = int | float
 
-
-@dataclass(frozen=True)
-class Row:
-    """One layer. Shapes are (C, ...), without the batch.
-
-    name: of the module in the stack. depth: how many layers it lies inside of.
-    receptive_field, stride: per axis, from the stack's input to this layer's output.
-    latency: steps of the stack's input after an output's own time that it waits for, along the time axis.
-    lookahead: the layer's own, in steps of its input. parameters, multiply_adds: of the layer alone.
-    moves: what a reshape does to each axis, in words; empty for any other layer.
-    state_bytes, activation_bytes: (estimated, measured); measured is None where it would be too much to run.
-    """
-
-    name: str
-    layer: str
-    depth: int
-    before: tuple[int, ...]
-    after: tuple[int, ...]
-    parameters: int
-    multiply_adds: int
-    receptive_field: tuple[Number, ...]
-    stride: tuple[Fraction, ...]
-    latency: Number
-    lookahead: Number
-    state_bytes: tuple[int, int | None]
-    activation_bytes: tuple[int, int | None]
-    moves: tuple[str, ...]
-    module: nn.Module = field(repr=False, compare=False)
-
-
-@dataclass(frozen=True)
-class Trace:
-    """All layers of a stack for one input shape. axes: "channels" and the names of the others.
-
-    channel_names: of the input file's channels, where it tells them.
-    time_axis: the axis after the channels along which latency and look-ahead are counted.
-    """
-
-    axes: tuple[str, ...]
-    shape: tuple[int, ...]
-    rows: tuple[Row, ...]
-    total: Row
-    channel_names: tuple[str, ...] = ()
-    time_axis: int = 0
+class Trace(TraceRows):
+    """The layers of a stack for one input shape, shown as a table."""
 
     def __str__(self) -> str:
-        from mediaconv.nn.summary.trace_table import trace_text
-
         return trace_text(self).rstrip()
 
     def _repr_html_(self) -> str:
-        from mediaconv.nn.summary.trace_table import html_of_trace
-
-        return html_of_trace(self)
-
-    def layer(self, name: str) -> Row:
-        """The row of a layer by number or dotted name. Raises UsageError listing the names."""
-        for row in self.rows:
-            if row.name == name:
-                return row
-        names = ", ".join(row.name for row in self.rows)
-        raise UsageError(f"explain: got {name!r}, the layers are {names}")
+        return trace_html(self)
 
 
+_CHANNELS = ("in_channels", "num_channels", "num_features", "channels")
+"""Where layers keep the number of channels that they take."""
 AXES = {1: ("time",), 2: ("height", "width"), 3: ("time", "height", "width")}
 
 
@@ -141,6 +89,17 @@ def trace(
     return Trace(
         ("channels", *names), tuple(shape), tuple(rows[1:] if _parts(stack) else rows), total, (), time_axis
     )
+
+
+def typical_shape(module: nn.Module) -> list[int]:
+    """(C, ...) of a short input that a stack takes, by its first layer that states its channels."""
+    from mediaconv.nn.streaming.protocol import leaves
+
+    sides = {1: [64], 2: [32, 32], 3: [8, 32, 32]}
+    layers = [layer for _, layer in leaves(module)]
+    stated = [getattr(layer, name) for layer in layers for name in _CHANNELS if hasattr(layer, name)]
+    dims = [n for layer in layers if isinstance(n := getattr(layer, "dims", None), int)]
+    return [stated[0] if stated else 1, *sides[dims[0] if dims else 1]]
 
 
 def _sums(pairs: Sequence[tuple[int, int | None]]) -> tuple[int, int | None]:

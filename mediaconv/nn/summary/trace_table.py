@@ -12,10 +12,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from torch import nn
 
 from mediaconv.nn.summary.cost import CONVENTION
-from mediaconv.nn.summary.trace import Row, Trace, trace
+from mediaconv.nn.summary.trace_rows import Row, TraceRows
 
 _HEAD = (
     "layer", "kind", "input", "output", "parameters", "multiply-adds", "receptive field", "stride", "latency",
@@ -27,13 +26,11 @@ _GAP = 3
 """Characters between two columns."""
 _CUT = 16
 """To how many characters names and kinds are cut before a column is left out."""
-_CHANNELS = ("in_channels", "num_channels", "num_features", "channels")
-"""Where layers keep the number of channels that they take."""
 _LEFT = 2
 """Columns that are set to the left."""
 
 
-def trace_json(made: Trace) -> dict[str, Any]:
+def trace_json(made: TraceRows) -> dict[str, Any]:
     """Strict JSON: shapes as lists of integers without the batch; null where a field is infinite."""
     return {
         "axes": list(made.axes),
@@ -71,7 +68,7 @@ def _finite(value: float) -> int | None:
     return None if math.isinf(value) else int(value)
 
 
-def trace_text(made: Trace, *, width: int | None = None) -> str:
+def trace_text(made: TraceRows, *, width: int | None = None) -> str:
     """The table as plain text.
 
     width: in characters; where the table needs more it has fewer columns, and then names are cut, but no row
@@ -115,7 +112,7 @@ def _fitting(cells: Sequence[Sequence[str]], width: int | None) -> tuple[list[in
     return columns, dict.fromkeys(range(_LEFT), max(fits, default=_CUT))
 
 
-def trace_markdown(made: Trace) -> str:
+def trace_markdown(made: TraceRows) -> str:
     """The table in Markdown."""
     lines = [
         _caption(made),
@@ -130,15 +127,7 @@ def trace_markdown(made: Trace) -> str:
     return "\n".join(lines) + "\n"
 
 
-def trace_html(module: nn.Module, shape: Sequence[int] | None = None) -> str:
-    """The trace of a stack as an HTML table, for notebooks.
-
-    shape: (C, ...) of its input; by default what the first convolution takes, with short lengths.
-    """
-    return html_of_trace(trace(module, shape or _default_shape(module)))
-
-
-def html_of_trace(made: Trace) -> str:
+def trace_html(made: TraceRows) -> str:
     """The table as HTML, styled for light and dark notebooks: lines in the colour of the text."""
     style = 'style="text-align:{};padding:2px 8px;font-variant-numeric:tabular-nums"'
     sides = ["left" if n < _LEFT else "right" for n in range(len(_HEAD))]
@@ -159,28 +148,18 @@ def html_of_trace(made: Trace) -> str:
     )
 
 
-def _default_shape(module: nn.Module) -> list[int]:
-    from mediaconv.nn.streaming.protocol import leaves
-
-    sides = {1: [64], 2: [32, 32], 3: [8, 32, 32]}
-    layers = [layer for _, layer in leaves(module)]
-    stated = [getattr(layer, name) for layer in layers for name in _CHANNELS if hasattr(layer, name)]
-    dims = [n for layer in layers if isinstance(n := getattr(layer, "dims", None), int)]
-    return [stated[0] if stated else 1, *sides[dims[0] if dims else 1]]
-
-
-def _caption(made: Trace) -> str:
+def _caption(made: TraceRows) -> str:
     named = ", ".join(f"{axis} {n}" for axis, n in zip(made.axes, made.shape, strict=True))
     speakers = f" ({' '.join(made.channel_names)})" if made.channel_names else ""
     return f"input: {named}{speakers}"
 
 
-def _moves(made: Trace) -> list[str]:
+def _moves(made: TraceRows) -> list[str]:
     """What reshapes do to the axes, a line each."""
     return [f"{row.name}: {'; '.join(row.moves)}" for row in made.rows if row.moves]
 
 
-def _notes(made: Trace) -> str:
+def _notes(made: TraceRows) -> str:
     axes = " × ".join(made.axes[1:])
     along = f" along {made.axes[1 + made.time_axis]}" if len(made.axes) > 2 else ""
     unmeasured = "" if made.total.state_bytes[1] is not None else " (too large an input to measure)"
