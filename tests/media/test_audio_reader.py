@@ -199,6 +199,29 @@ def test_a_wrong_count_in_an_mp3_neither_cuts_nor_condemns_it(tmp_path: Path) ->
         assert abs(len(load(path)[0]) - len(whole)) <= 1152 + 1105, factor
 
 
+@pytest.mark.parametrize("junk", [bytes(333), b"some text of a server " * 50, b"\xff" * 100])
+def test_what_follows_the_last_frame_of_an_mp3_is_told(tmp_path: Path, junk: bytes) -> None:
+    path = make(tmp_path / "a.mp3", "sine=f=440:r=44100:d=1", "-c:a", "libmp3lame", "-b:a", "64k")
+    whole, data = load(path)[0], path.read_bytes()
+    path.write_bytes(data + junk)
+    with AudioReader(path) as reader:
+        read = np.concatenate([chunk.data for chunk in reader.chunks(1000)])
+        assert f"{len(junk)} bytes at the end are no MP3, they were passed over" in reader.notes()
+    np.testing.assert_array_equal(read[: len(whole)], whole)
+    path.write_bytes(data[:4000] + junk + data[4000:])
+    with pytest.raises(ReadError, match="damaged"):
+        load(path)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.w64", "a.caf", "a.au", "a.aiff"])
+def test_a_length_that_a_pipe_left_open(tmp_path: Path, name: str) -> None:
+    codec = "pcm_s16le" if name[2] == "w" else "pcm_s16be"
+    words = ["-f", "lavfi", "-i", "sine=r=8000:d=1", "-c:a", codec, "-f", name[2:], "-"]
+    (tmp_path / name).write_bytes(ffmpeg(*words))
+    whole = make(tmp_path / "whole.wav", "sine=r=8000:d=1")
+    np.testing.assert_array_equal(load(tmp_path / name)[0], load(whole)[0])
+
+
 def test_mp3_in_wav(tmp_path: Path) -> None:
     path = make(tmp_path / "a.wav", "sine=f=440:r=44100:d=1", "-c:a", "libmp3lame")
     assert abs(len(load(path)[0]) - 44100) <= 2304
@@ -223,7 +246,9 @@ def test_the_order_of_channels_is_that_of_wav(tmp_path: Path, name: str, codec: 
 
 
 @pytest.mark.parametrize("layout", ["2.1", "4.0", "6.1", "7.1"])
-@pytest.mark.parametrize("name", ["a.mov", "a.caf", "a.aiff", "a.w64", "a.wav", "a.flac", "a.mka"])
+@pytest.mark.parametrize(
+    "name", ["a.mov", "a.caf", "a.aiff", "a.w64", "a.wav", "wide.wav", "a.flac", "a.mka"]
+)
 def test_the_speakers_of_any_layout(tmp_path: Path, name: str, layout: str) -> None:
     """Each channel has a level of its own, which says where it went."""
     speakers = {
@@ -233,8 +258,8 @@ def test_the_speakers_of_any_layout(tmp_path: Path, name: str, layout: str) -> N
         "7.1": "FL FR FC LFE BL BR SL SR",
     }[layout].split()
     levels = [0.1 * (k + 1) for k in range(len(speakers))]
-    codec = {"flac": "flac", "mka": "flac", "mov": "pcm_s16le", "aiff": "pcm_s16be", "caf": "pcm_s16be"}
-    words = ["-c:a", codec.get(name[2:], "pcm_s16le")]
+    codecs = {"a.flac": "flac", "a.mka": "flac", "a.aiff": "pcm_s16be", "a.caf": "pcm_s16be"}
+    words = ["-c:a", "pcm_s64le" if name == "wide.wav" else codecs.get(name, "pcm_s16le")]
     path = make(tmp_path / name, f"aevalsrc={'|'.join(map(str, levels))}:c={layout}:s=8000:d=0.2", *words)
     sound, info = load(path)
     np.testing.assert_allclose(sound[100], levels, atol=2**-14)  # rounded to 16 bits

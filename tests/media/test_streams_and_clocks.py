@@ -34,6 +34,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
     films = [f"-f lavfi -i color={c}:s=32x32:r=10:d=1".split() for c in ("black", "white")]
     maps = [word for k in range(5) for word in ("-map", str(k))]
     languages = [f"-metadata:s:a:{k} language={name}".split() for k, name in enumerate(("eng", "fra", "eng"))]
+    languages += [f"-metadata:s:v:{k} language={name}".split() for k, name in enumerate(("eng", "deu"))]
     codecs = ["-c:v", "ffv1", "-c:a", "pcm_s16le"]
     ffmpeg(*itertools.chain(*films, *sources), *maps, *codecs, *itertools.chain(*languages), path)
     return path
@@ -53,7 +54,7 @@ def test_one_of_several_sounds(several: Path, wish: object, expected: int) -> No
     assert [note.partition(";")[0] for note in notes] == ([told] if wish is None else [])
 
 
-@pytest.mark.parametrize(("wish", "value"), [(None, 0), (0, 0), (1, 255)])
+@pytest.mark.parametrize(("wish", "value"), [(None, 0), (0, 0), (1, 255), ("deu", 255)])
 def test_one_of_several_films(several: Path, wish: object, value: int) -> None:
     data, notes = film(several, stream=wish)
     assert (data == value).all()
@@ -118,6 +119,42 @@ def test_hours_of_holes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match="holes: close"):
         sound(tmp_path / "bomb.mka")
     assert len(sound(tmp_path / "bomb.mka", holes="close")[0]) == 16000
+
+
+@pytest.mark.parametrize(
+    ("name", "codecs"),
+    [
+        ("a.asf", "wmv2 wmav2"),
+        ("a.ogv", "libtheora libvorbis"),
+        ("a.ts", "libx264 mp2"),
+        ("a.mkv", "ffv1 aac"),
+        ("a.mp4", "libx264 aac"),
+        ("a.avi", "mpeg4 libmp3lame"),
+    ],
+)
+@pytest.mark.parametrize(("film_late", "sound_late"), [(0, 0), (0.72, 0), (1.32, 2.04)])
+def test_film_and_sound_share_the_clock_of_their_file(
+    tmp_path: Path, name: str, codecs: str, film_late: float, sound_late: float
+) -> None:
+    """White and loud from one second of the source on, as far apart in the file, which AVI cannot state."""
+    if name == "a.avi" and sound_late != film_late:
+        sound_late = film_late = 0
+    path = tmp_path / name
+    picture = "color=black:s=64x48:r=25:d=4,format=gray,geq=lum='if(gte(T,3),235,16)'"
+    tone = "aevalsrc='0.4*sin(2*PI*440*t)*gte(t,3)+0.001*sin(2*PI*440*t)':s=48000:d=4"
+    words = ["-c:v", codecs.split()[0], "-c:a", codecs.split()[1], "-pix_fmt", "yuv420p", "-b:a", "128k"]
+    inputs = ["-itsoffset", film_late, "-f", "lavfi", "-i", picture, "-itsoffset", sound_late, "-f", "lavfi"]
+    ffmpeg(*inputs, "-i", tone, *words, path)
+    with VideoReader(path, color="gray") as reader:
+        parts = list(reader.chunks(50))
+    frames = np.concatenate([part.data for part in parts]).mean(axis=(1, 2, 3))
+    white = [time for part in parts for time in part.times or []][int(np.argmax(frames > 128))]
+    data, notes = sound(path, keep_late_start=True)
+    loud = int(np.argmax(np.abs(data[:, 0]) > 0.1)) / 48000
+    assert abs(float(white) - loud - (film_late - sound_late)) < 0.03  # codecs spread an onset
+    assert not any("holes" in note for note in notes)
+    window = sound(path, start_seconds=2.5, duration_seconds=0.5)[0]
+    assert_array_equal(window, data[120000:144000])
 
 
 SURROUND = "aevalsrc=0.1|0.2|0.3|0.4|0.5|0.6:c=5.1:s=8000:d=0.1"

@@ -28,10 +28,12 @@ class TooMuchSilenceError(Exception):
 
 
 class AudioClock:
-    """Follows one stream's frames. close: holes and overlaps are passed over, not mended."""
+    """Follows one stream's frames. close: holes and overlaps are passed over, not mended. rounding: seconds
+    that times may jump by without meaning it.
+    """
 
-    def __init__(self, rate_hz: int, *, close: bool = False) -> None:
-        self._close = close
+    def __init__(self, rate_hz: int, *, close: bool = False, rounding: Fraction = ROUNDING) -> None:
+        self._close, self._rounding = close, rounding
         self._rate = rate_hz
         self._origin: Fraction | None = None
         self._samples = 0
@@ -49,7 +51,7 @@ class AudioClock:
         length = Fraction(samples, self._rate)
         if begin is not None and self._end is not None and self._origin is not None:
             step = begin - self._end
-            if abs(step) > max(length / 2, ROUNDING):
+            if abs(step) > max(length / 2, self._rounding):
                 hole = self._mend(begin, step, samples)
         if begin is not None:
             self._origin = begin if self._origin is None else self._origin

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 
-from mediaconv.media.audio.speakers import WAV_ORDER
+from mediaconv.media.audio.speakers import speakers_of_mask
 from mediaconv.media.audio.wav_decoder import EXTENSIBLE, read_format
 
 W64_FORMAT = b"fmt \xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
@@ -16,9 +16,7 @@ FLAC_MASK = re.compile(rb"WAVEFORMATEXTENSIBLE_CHANNEL_MASK=0x([0-9a-f]{1,8})", 
 
 def stated_speakers(head: bytes, channels: int) -> tuple[str, ...]:
     """Of the first bytes of a file; empty where they name another number of speakers than `channels`."""
-    mask = _mask(head)
-    speakers = tuple(name for bit, name in enumerate(WAV_ORDER) if mask >> bit & 1)
-    return speakers if len(speakers) == channels > 1 else ()
+    return speakers_of_mask(_mask(head), channels)
 
 
 def _mask(head: bytes) -> int:

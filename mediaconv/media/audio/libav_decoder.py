@@ -15,11 +15,18 @@ import av
 import numpy as np
 
 from mediaconv.errors import ReadError
-from mediaconv.media.audio.audio_clock import LONGEST_FILLED, AudioClock, TooMuchSilenceError, silence
+from mediaconv.media.audio.audio_clock import (
+    LONGEST_FILLED,
+    ROUNDING,
+    AudioClock,
+    TooMuchSilenceError,
+    silence,
+)
 from mediaconv.media.audio.speakers import WAV_ORDER, are_speakers
 from mediaconv.media.audio.stream_layout import frame_speakers, prepare_layout
 from mediaconv.media.input_file import one_line, read_head
 from mediaconv.media.integrity.extent import Extent
+from mediaconv.media.integrity.mpeg import is_mpeg_audio
 from mediaconv.media.libav import clock_origin, open_container, packets
 from mediaconv.media.streams import choice_notes, choose_stream
 
@@ -29,6 +36,8 @@ BITS = {"u8": 8, "s16": 16, "s32": 32, "s64": 64, "flt": 16, "dbl": 16}
 FLOAT_PCM = {"pcm_f16": 32, "pcm_f24": 32, "pcm_f32": 32, "pcm_f64": 64}
 LOSSLESS = frozenset({"wavpack", "als"})
 """Codecs that store floats as they are, beside integers."""
+OGG_ROUNDING = Fraction(1, 20)
+"""Seconds: times in Ogg are told of pages alone, and FFmpeg's of the packets in them jump to and fro."""
 LATE = Fraction(1, 100)
 """Seconds: a shorter delay of the sound is a container's rounding, and is not told."""
 
@@ -58,6 +67,7 @@ class LibavDecoder:
         self._path = path
         self._keep_late_start = keep_late_start
         self._first_packet: Fraction | None = None
+        self._strange_bytes = 0
         self._container = open_container(path)
         try:
             best = self._container.streams.best("audio")
@@ -83,8 +93,9 @@ class LibavDecoder:
         if are_speakers(names):
             self._order = sorted(range(len(names)), key=lambda k: WAV_ORDER.index(names[k]))
         self.layout = tuple(names[k] for k in self._order)
-        self._clock = AudioClock(self.rate_hz, close=holes == "close")
-        self._late_samples = self._late()
+        rounding = OGG_ROUNDING if self._container.format.name == "ogg" else ROUNDING
+        self._clock = AudioClock(self.rate_hz, close=holes == "close", rounding=rounding)
+        self._late_samples = self._late(first)
         if keep_late_start and self._late_samples > LONGEST_FILLED * self.rate_hz:
             late = self._late_samples / self.rate_hz
             self.close()
@@ -137,21 +148,34 @@ class LibavDecoder:
         if late > LATE:
             kept = "silence comes before it" if self._keep_late_start else "read.late_start: keep keeps that"
             late_note = [f"the sound begins {float(late):.3f} s after the file; {kept}"]
-        return self._choice_notes + late_note + self._extent.notes() + self._clock.notes()
+        strange = []
+        if self._strange_bytes:
+            strange = [f"{self._strange_bytes} bytes at the end are no MP3, they were passed over"]
+        return self._choice_notes + late_note + strange + self._extent.notes() + self._clock.notes()
 
     def close(self) -> None:
         """Release the file. May be called twice."""
         self._container.close()
 
-    def _late(self) -> int:
-        """Samples from the file's start to the first packet of sound; its first frame may come later."""
-        if self._first_packet is None or self._container.start_time is None:
+    def _late(self, frame: av.AudioFrame) -> int:
+        """Samples from the file's start to the first one of sound.
+
+        Where the sound is alone in its file the codec's delay, which is cut off, does not count.
+        """
+        alone = len(self._container.streams) == 1
+        first = self._first_packet if alone else _seconds(frame) or self._first_packet
+        if first is None or self._container.start_time is None:
             return 0
-        return max(0, round((self._first_packet - clock_origin(self._path, self._container)) * self.rate_hz))
+        return max(0, round((first - clock_origin(self._path, self._container)) * self.rate_hz))
 
     def _decoded(self) -> Iterator[av.AudioFrame]:
         try:
             for packet in packets(self._path, self._container, self._stream):
+                if self._is_no_frame(packet):
+                    self._strange_bytes += packet.size
+                    continue
+                if self._strange_bytes and packet.size:
+                    raise ReadError(f"{self._path}: damaged: {self._strange_bytes} bytes in it are no MP3")
                 if self._first_packet is None and packet.size:
                     self._first_packet = _seconds(packet)
                 for frame in self._stream.codec_context.decode(packet):
@@ -161,6 +185,12 @@ class LibavDecoder:
         except av.error.FFmpegError as error:
             raise ReadError(f"{self._path}: damaged: decoding stopped ({one_line(error)})") from error
         self._extent.finish()
+
+    def _is_no_frame(self, packet: Any) -> bool:
+        """What follows the last frame of an MP3 and is no tag, such as zeros of a recorder."""
+        if self._container.format.name != "mp3" or not packet.size or self._first_packet is None:
+            return False
+        return not is_mpeg_audio(bytes(packet)[:4])
 
 
 def _seconds(frame: Any) -> Fraction | None:

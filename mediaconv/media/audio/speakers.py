@@ -24,3 +24,9 @@ OGG_LAYOUT = {
 def are_speakers(names: list[str]) -> bool:
     """Whether each channel is a speaker of WAV's."""
     return len(names) > 1 and len(set(names)) == len(names) and set(names) <= set(WAV_ORDER)
+
+
+def speakers_of_mask(mask: int, channels: int) -> tuple[str, ...]:
+    """The speakers of a mask, a bit each; empty where it names another number of them than `channels`."""
+    speakers = tuple(name for bit, name in enumerate(WAV_ORDER) if mask >> bit & 1)
+    return speakers if len(speakers) == channels > 1 else ()

@@ -15,6 +15,7 @@ from typing import BinaryIO
 import numpy as np
 
 from mediaconv.errors import ReadError
+from mediaconv.media.audio.speakers import speakers_of_mask
 
 PCM, IEEE_FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 BLOCK_VALUES = 1 << 16
@@ -65,7 +66,7 @@ class WavDecoder:
         self.samples: int | None = size // (format.width * format.channels)
         self.floating = format.tag == IEEE_FLOAT
         self.bit_depth = 32 if self.floating else min(64, format.valid_bits)
-        self.layout: tuple[str, ...] = ()
+        self.layout = speakers_of_mask(format.mask, format.channels)
 
     @classmethod
     def open(cls, path: Path, head: bytes) -> WavDecoder | None:

@@ -18,6 +18,7 @@ from mediaconv.media.integrity import mpeg, ogg, video_files
 EBML = b"\x1aE\xdf\xa3"
 SEGMENT = b"\x18S\x80g"
 ISO_TOP_LEVEL = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp", b"pnot", b"jP  "}
+UNKNOWN_64 = {0, 2**63 - 1, 2**64 - 1}
 UNKNOWN_32 = {0, 0xFFFFFFFF}
 
 Rule = Callable[[BinaryIO, bytes, int], int | None]
@@ -116,7 +117,8 @@ def _au(file: BinaryIO, head: bytes, size: int) -> int | None:
 
 
 def _wave64(file: BinaryIO, head: bytes, size: int) -> int | None:
-    return int.from_bytes(head[16:24], "little")
+    length = int.from_bytes(head[16:24], "little")
+    return None if length in UNKNOWN_64 else length
 
 
 def _aiff(file: BinaryIO, head: bytes, size: int) -> int | None:

@@ -75,6 +75,14 @@ def _mp3_frame_bytes(header: bytes) -> int | None:
     return (144 if version == 3 else 72) * kbps * 1000 // hz + (header[2] >> 1 & 1)
 
 
+def is_mpeg_audio(header: bytes) -> bool:
+    """Whether four bytes are the header of a frame of any layer."""
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
+        return False
+    version, layer = header[1] >> 3 & 3, header[1] >> 1 & 3
+    return version != 1 and layer != 0 and header[2] >> 4 != 15 and header[2] >> 2 & 3 != 3
+
+
 def check_program_stream(file: BinaryIO, head: bytes, size: int) -> int | None:
     """MPEG-PS (MPG, VOB): packets with their lengths; only the last can be seen to be cut."""
     start = max(0, size - PS_TAIL_BYTES)
