@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from torch import nn
 
@@ -19,6 +20,8 @@ from mediaconv.nn.geometry import AxisMap, Window
 from mediaconv.nn.streaming.protocol import axis_map, output_channels
 
 FLOAT_BYTES = 4
+MOST_STRIDE = 2**40
+"""No input is as long; receptive fields are counted in 64 bits."""
 DRAWN_BYTES = 12
 """Of a weight while it is drawn, in float64 and once more in float32."""
 JOINED = 2
@@ -36,12 +39,14 @@ class Signal:
     total: length along the stream axis; None where only the end tells.
     across: lengths along the other axes, at least 1.
     steps: along the stream axis, for one step of the input.
+    strides: input steps a step, along each axis; left out: 1.
     """
 
     channels: int
     total: int | None
     across: tuple[int, ...]
     steps: int = 1
+    strides: tuple[Fraction, ...] = ()
 
     @classmethod
     def of(cls, channels: int, shape: Sequence[int | None]) -> Signal:
@@ -55,11 +60,18 @@ class Signal:
 
     def after(self, module: nn.Module) -> Signal:
         """What a module makes of it. Raises ValueError where it does not fit."""
-        along, *rest = (axis_map(module, axis) for axis in range(1 + len(self.across)))
+        maps = along, *rest = [axis_map(module, axis) for axis in range(1 + len(self.across))]
+        before = self.strides or (Fraction(1),) * len(maps)
+        strides = tuple(s * m.total_stride for s, m in zip(before, maps, strict=True))
+        if any(max(s.numerator, s.denominator) > MOST_STRIDE for s in strides):
+            what = " x ".join(map(str, strides))
+            raise ValueError(
+                f"with the layers before it a total stride of {what}, expected at most {MOST_STRIDE}"
+            )
         total = None if self.total is None else along.output_length(self.total)
         across = tuple(max(1, m.output_length(n)) for m, n in zip(rest, self.across, strict=True))
         steps = max(1, math.ceil(self.steps / along.total_stride))
-        return Signal(output_channels(module, self.channels), total, across, steps)
+        return Signal(output_channels(module, self.channels), total, across, steps, strides)
 
 
 @dataclass

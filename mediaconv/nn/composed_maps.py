@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import reduce
+from functools import cached_property, reduce
 
 import numpy as np
 
@@ -47,11 +47,12 @@ class Chain(AxisMap):
 
     maps: tuple[AxisMap, ...] = ()
 
-    @property
+    @cached_property
     def total_stride(self) -> Fraction:
-        return math.prod((m.total_stride for m in self.maps), start=Fraction(1))
+        strides = [m.total_stride for m in self.maps]
+        return Fraction(math.prod(s.numerator for s in strides), math.prod(s.denominator for s in strides))
 
-    @property
+    @cached_property
     def period(self) -> int:
         """A multiple of the true one: all upsampling factors' product."""
         return math.prod(m.period for m in self.maps)

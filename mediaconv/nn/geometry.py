@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 
@@ -73,7 +74,7 @@ class AxisMap(ABC):
         """
         if self.whole:
             return WHOLE
-        ahead = int(self._offsets()[1].max())
+        ahead = int(self._offsets[1].max())
         return max(0, ahead, self._ahead_at_start()) if self.reflects else max(0, ahead)
 
     def _ahead_at_start(self) -> int:
@@ -87,14 +88,14 @@ class AxisMap(ABC):
     @property
     def lookback(self) -> int | float:
         """Inputs before an output's own time that it reads."""
-        return WHOLE if self.whole else max(0, -int(self._offsets()[0].min()))
+        return WHOLE if self.whole else max(0, -int(self._offsets[0].min()))
 
     @property
     def receptive_field(self) -> int | float:
         """Largest distance from the first to the last input that one output reads, both counted."""
         if self.whole:
             return WHOLE
-        low, high = self._offsets()
+        low, high = self._offsets
         return int((high - low).max()) + 1
 
     @property
@@ -106,6 +107,7 @@ class AxisMap(ABC):
         """First and last input that the outputs from `low` to `high` read, elementwise; of a monotone map."""
         raise NotImplementedError
 
+    @cached_property
     def _offsets(self) -> tuple[np.ndarray, np.ndarray]:
         """First and last input of each output of a period, from the output's own time on; 0 and -1: none.
 
@@ -117,7 +119,9 @@ class AxisMap(ABC):
             least, most = self.bounds()
             return np.array([math.ceil(least)]), np.array([math.floor(most + 1 - Fraction(1, self.period))])
         low, high = spans.low, spans.high
-        now = np.arange(len(low)) * self.total_stride.numerator // self.total_stride.denominator
+        now = np.zeros(1, np.int64)  # one output a period: its stride may be over 64 bits
+        if len(low) > 1:
+            now = np.arange(len(low)) * self.total_stride.numerator // self.total_stride.denominator
         some = low <= high
         if not some.any():
             return np.array([0]), np.array([-1])
@@ -129,6 +133,9 @@ class AxisMap(ABC):
             return self.spans(Spans.identity())
         if self.period > MOST_PHASES:
             raise TooManyError
+        if self.period == 1:  # plain integers: long stacks have thousands of these
+            low, high = self.ends(0, 0)  # type: ignore[arg-type]
+            return Spans(self.total_stride, np.array([low]), np.array([high]))
         outputs = np.arange(self.period)
         return Spans(self.total_stride, *self.ends(outputs, outputs))
 
@@ -182,7 +189,7 @@ class Window(AxisMap):
         """The effective kernel `e = (kernel-1) * dilation + 1`."""
         return (self.kernel - 1) * self.dilation + 1
 
-    @property
+    @cached_property
     def total_stride(self) -> Fraction:
         return Fraction(self.stride)
 
@@ -242,7 +249,7 @@ class Transposed(AxisMap):
         """The effective kernel `e = (kernel-1) * dilation + 1`."""
         return (self.kernel - 1) * self.dilation + 1
 
-    @property
+    @cached_property
     def total_stride(self) -> Fraction:
         return Fraction(1, self.stride)
 
@@ -293,7 +300,7 @@ class Interpolated(AxisMap):
     scale: int
     causal: bool = False
 
-    @property
+    @cached_property
     def total_stride(self) -> Fraction:
         return Fraction(1, self.scale)
 

@@ -116,3 +116,11 @@ def test_numbers_that_fit_nothing_are_refused_with_their_key(key, size):
         ConfigError, match=rf"stack\[0\]\.conv\.{key}: got {size}, expected .*an integer from [01] to 1048576"
     ):
         parsed(pipeline="audio", input="in", output="out", stack=[{"conv": keys}])
+
+
+def test_a_total_stride_that_no_input_has_is_refused_with_its_layer() -> None:
+    halves = [{"max_pool": {"kernel_size": 2, "stride": 2}}] * 990
+    config = parsed(pipeline="audio", input="in", output="out", stack=halves)
+    words = r"stack\[40\]\.max_pool: with the layers before it a total stride of 2199023255552, expected"
+    with pytest.raises(UsageError, match=words):
+        build_stack(config, find("audio"), channels=1)

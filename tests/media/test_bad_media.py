@@ -86,9 +86,10 @@ def test_unreadable_as_the_system_tells_it(
     def refuse(*arguments: object, **options: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("mediaconv.filesystem.os.open", refuse)
-    with pytest.raises(ReadError, match="permission denied"):
-        read(tmp_path / "a.png")
+    with monkeypatch.context() as patch:
+        patch.setattr("mediaconv.filesystem.os.open", refuse)
+        with pytest.raises(ReadError, match="permission denied"):
+            read(tmp_path / "a.png")
 
 
 def test_another_kind_of_media(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from mediaconv.errors import UsageError
 from mediaconv.pipeline import find
 from mediaconv.run.jobs import estimate
 from mediaconv.run.jobs.dry_run import forecast
@@ -62,6 +64,23 @@ def test_an_input_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
     found = forecast(parsed(source, tmp_path / "out", **SOUND))
     assert (found.seconds, found.bytes) == (None, None)
     assert str(source) in found.basis
+
+
+def test_a_stack_that_no_input_fits_ends_a_dry_run_as_it_ends_the_run(tmp_path: Path) -> None:
+    source = sounds(tmp_path / "in", {"a": 1, "b": 1})
+    channels = {**SOUND, "stack": [{"conv": {"out_channels": 4, "kernel_size": 3, "groups": 2}}]}
+    with pytest.raises(UsageError, match=r"stack\[0\]\.conv: .*groups"):
+        forecast(parsed(source, tmp_path / "out", **channels))
+    assert run(source, tmp_path / "out", **channels).exit_code == 2
+
+
+def test_what_takes_long_for_one_chunk_is_not_tried(tmp_path: Path) -> None:
+    source = sounds(tmp_path / "in", {"a": 200})
+    long = {**SOUND, "stack": [{"conv": {"out_channels": 2, "kernel_size": 1_000_000}}], "chunk": "auto"}
+    began = time.process_time()
+    found = forecast(parsed(source, tmp_path / "out", **long))
+    assert found.basis.startswith("a chunk of a.wav takes 524,288,000,000 multiply-adds, too many to try")
+    assert time.process_time() - began < 10  # many minutes, where it is tried
 
 
 def test_files_of_another_configuration_tell_nothing(tmp_path: Path) -> None:

@@ -55,7 +55,6 @@ class GraphMap(AxisMap):
                 seen.add(id(node))
                 stack.append((node, True))
                 stack += ((source, False) for source, _ in node.sources)
-        self._spans: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def total_stride(self) -> Fraction:
@@ -118,11 +117,6 @@ class GraphMap(AxisMap):
     @property
     def receptive_field(self) -> int | float:
         return WHOLE if self.past else super().receptive_field
-
-    def _offsets(self) -> tuple[np.ndarray, np.ndarray]:
-        if self._spans is None:
-            self._spans = super()._offsets()
-        return self._spans
 
 
 class Sized(AxisMap):

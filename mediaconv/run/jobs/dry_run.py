@@ -11,11 +11,12 @@ from typing import Any
 
 from mediaconv.config import RunConfig
 from mediaconv.counted import counted
-from mediaconv.errors import MediaconvError
+from mediaconv.errors import MediaconvError, UsageError
 from mediaconv.run.executors.autoscale import WORTH_STARTS
 from mediaconv.run.executors.select_executor import select_executor
 from mediaconv.run.jobs.estimate import rate_of_rows, rate_of_trial
 from mediaconv.run.jobs.identity import run_identity
+from mediaconv.run.jobs.perform import is_unfit
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.output.transfer import identity_of
 from mediaconv.run.report.formatting import duration, escaped, size
@@ -96,7 +97,7 @@ def _grouped(what: str, entries: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def forecast(config: RunConfig, selection: Selection = RESUME) -> Forecast:
-    """Look, and try one input. Raises UsageError as a run would."""
+    """Look, and try one input. Raises UsageError as a run would, and where the stack fits none of them."""
     survey = survey_run(config, selection)
     jobs = [job for job, _ in survey.todo]
     if not jobs:
@@ -107,6 +108,8 @@ def forecast(config: RunConfig, selection: Selection = RESUME) -> Forecast:
     try:
         rate = rate_of_rows(rows, run_identity(config)) or rate_of_trial(config, jobs, weights)
     except (MediaconvError, OSError) as error:
+        if is_unfit(error):
+            raise UsageError(config.placed(str(error))) from error
         return Forecast(survey, config.output, workers, None, None, str(error))
     total = sum(weights.values())
     work = rate.seconds * total

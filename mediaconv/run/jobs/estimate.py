@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mediaconv.config import RunConfig
 from mediaconv.counted import counted
-from mediaconv.errors import MediaconvError, MediaError
+from mediaconv.errors import ComputeError, MediaconvError, MediaError
 from mediaconv.pipeline import Chunk, Pipeline, Source, find
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.output.transfer import localized
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 TRIAL_SECONDS = 3.0
 """How long one input is tried, once the stack is built and its loops are compiled."""
+MOST_PRODUCTS = 10**11
+"""Multiply-adds of one chunk up to which an input is tried: some seconds on two cores."""
 TRIED = 3
 """How many inputs are tried until one can be read."""
 
@@ -64,6 +66,7 @@ def rate_of_trial(config: RunConfig, jobs: Sequence[Job], weights: dict[str, int
     middle = sorted(weights[job.name] for job in jobs)[len(jobs) // 2]
     for job in sorted(jobs, key=lambda job: abs(weights[job.name] - middle))[:TRIED]:
         try:
+            _refuse_long_chunk(job, config, pipeline, computations)
             _try(job, config, pipeline, computations, seconds=0.0)
         except MediaError as error:
             failure: MediaconvError = error
@@ -73,6 +76,24 @@ def rate_of_trial(config: RunConfig, jobs: Sequence[Job], weights: dict[str, int
         weight = max(1, weights[job.name])
         return Rate(spent / weight, written / weight, start, f"a trial of {job.name}")
     raise failure
+
+
+def _refuse_long_chunk(job: Job, config: RunConfig, pipeline: Pipeline, computations: Computations) -> None:
+    """Raise MediaconvError where one chunk alone computes for longer than a trial may take."""
+    if job.input_url:
+        return
+    from mediaconv.engine.stages import stage
+    from mediaconv.nn.summary.trace import trace
+
+    with pipeline.open(job.input, config.read, config.limits) as source, stage(ComputeError):
+        info = source.info
+        computation = computations.for_source(info)
+        shape = (info.channels, computation.chunk_size(info), *(n or 1 for n in info.shape[1:]))
+        products = trace(computation.module, shape).total.multiply_adds
+    if products > MOST_PRODUCTS:
+        raise MediaconvError(
+            f"a chunk of {job.name} takes {products:,} multiply-adds, too many to try (more than 10**11)"
+        )
 
 
 def _try(

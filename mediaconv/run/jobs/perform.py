@@ -74,7 +74,7 @@ def failure_of(error: Exception, job: Job) -> Failure:
     if any(isinstance(e, OSError) and e.errno in DISK_FULL for e in _causes(error)):
         reason = f"the disk that holds {_existing(job.target.parent)} is full; make room, then run again"
         return Failure("write", reason, stops_run=True, trace=trace)
-    unfit = any(isinstance(e, UsageError) for e in _causes(error))
+    unfit = is_unfit(error)
     if isinstance(error, MediaError):
         return Failure(error.stage, str(error), unfit=unfit, trace=trace)
     if isinstance(error, FileNotFoundError):  # of other storage; local files are the pipeline's to tell
@@ -84,6 +84,11 @@ def failure_of(error: Exception, job: Job) -> Failure:
     if short := shortage(error):
         return Failure("run", short, trace=trace)
     return Failure("run", f"{type(error).__name__}: {error} (this is a defect)", trace=trace)
+
+
+def is_unfit(error: BaseException) -> bool:
+    """Whether an error tells of the configuration: of its stack, weights or layout for this input."""
+    return any(isinstance(e, UsageError) for e in _causes(error))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
