@@ -49,6 +49,9 @@ def animate(
     channel: Annotated[int | None, typer.Option("--channel", help="the only output channel drawn")] = None,
     frames: Annotated[int | None, typer.Option("--frames", help="frames at most, evenly chosen")] = None,
     seconds: Annotated[float | None, typer.Option("--seconds", help="how long a frame stays")] = None,
+    blank_zeros: Annotated[
+        bool, typer.Option("--blank-zeros", help="cells that hold zero are drawn without a number")
+    ] = False,
     title: Annotated[str, typer.Option("--title", help="above the picture")] = "",
     theme: Annotated[
         str, typer.Option("--theme", help="light or dark; a .html follows its reader's")
@@ -120,6 +123,7 @@ def animate(
     if beside not in (None, "standard"):
         raise UsageError(f"beside: got {beside!r}, expected standard")
     options: dict[str, Any] = {"channel": channel, "seconds": seconds, "title": title, "theme": theme}
+    options |= {"blank_zeros": blank_zeros}
     options |= {"width": width, "aspect": None if aspect is None else _ratio(aspect)}
     if frames is not None:
         options["frames"] = frames
@@ -203,9 +207,9 @@ def _of_kind(
     values: str | None,
 ) -> Animation:
     from mediaconv.draw.animate.animation import animate as drawn
+    from mediaconv.draw.animate.distinct_input import distinct_input
     from mediaconv.draw.animate.made_layers import (
         KINDS,
-        demo_input,
         demo_layer,
         demo_lengths,
         numbers_of,
@@ -234,8 +238,7 @@ def _of_kind(
     lengths = demo_lengths(module) if size is None else size * dims if len(size) == 1 else size
     if len(lengths) != dims or min(lengths) < 1:
         raise UsageError(f"size: got {list(lengths)}, expected {dims} lengths of at least 1")
-    x = demo_input(int(module.in_channels), lengths)  # type: ignore[arg-type]
-    return drawn(module, x, beside=counterpart, **options)
+    return drawn(module, distinct_input(module, lengths), beside=counterpart, **options)
 
 
 def _of_config(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mediaconv.draw.animate.animation import animate
-from mediaconv.draw.animate.made_layers import demo_input, demo_layer
+from mediaconv.draw.animate.distinct_input import distinct_input
+from mediaconv.draw.animate.made_layers import demo_input, demo_layer, standard_counterpart
 from tests.browser import opened, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
@@ -52,3 +53,35 @@ def test_readable_on_a_phone(browser, tmp_path):
     page, problems = opened(browser, path, viewport={"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert problems == []
+
+
+def test_panels_stand_side_by_side_or_above_each_other(browser, tmp_path):
+    """At 1400 two 3D panels stand side by side with numbers of 12 pixels, on a phone one above the other."""
+    layer = demo_layer("conv3d", causal="pad")
+    animation = animate(
+        layer, distinct_input(layer, (4, 4, 4)), beside=standard_counterpart(layer), frames=3, title="Two"
+    )
+    path = animation.save(tmp_path / "a.html")
+    lefts = "[...document.querySelectorAll('.panel')].map((p) => p.getBoundingClientRect().left)"
+    heights = (
+        "[...document.querySelectorAll('.panel text')].map((t) => parseFloat(t.getAttribute('font-size')) * "
+        "t.ownerSVGElement.getBoundingClientRect().width / t.ownerSVGElement.viewBox.baseVal.width)"
+    )
+    for width, beside, smallest in ((1400, True, 12), (390, False, 9)):
+        page, problems = opened(browser, path, viewport={"width": width, "height": 844})
+        first, second = page.evaluate(lefts)
+        assert (second > first) == beside
+        assert min(page.evaluate(heights)) >= smallest - 0.01
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.locator("h1").text_content() == "Two"
+        assert page.locator(".legend span").count() >= 8
+        page.keyboard.press("t")
+        assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+        assert problems == []
+
+
+def test_what_is_left_out_is_said_on_the_page(browser, tmp_path):
+    path = animate(demo_layer("conv1d", in_channels=6), demo_input(6, (5,))).save(tmp_path / "a.html")
+    page, _ = opened(browser, path)
+    assert "input channels 0, 1, 2, 3 of 6" in page.inner_text("body")
+    assert "(input 5)" in page.inner_text("#stage")

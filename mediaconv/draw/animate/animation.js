@@ -1,7 +1,6 @@
 // The frames of an animation: shapes that several of them share are drawn once.
 const colour = role => role ? `var(--${role})` : "none";
-const drawn = new Map();
-function shape(index) {
+function shape(index, drawn) {
   if (drawn.has(index)) return drawn.get(index);
   const s = data.shapes[index];
   let node;
@@ -19,12 +18,24 @@ function shape(index) {
   drawn.set(index, node);
   return node;
 }
-const svg = el("svg", {viewBox: `0 0 ${data.width} ${data.height}`, role: "img", "aria-label": document.title,
-  style: `min-width:${Math.min(760, data.width)}px`});
-const page = document.getElementById("page"), last = data.frames.length - 1;
+// A panel is never smaller than three quarters of its own size, at which its numbers have 9 pixels: it scrolls then.
+// Wider pages enlarge it, as far as its height is seen whole.
+const panels = data.panels.map((panel, i) => {
+  const svg = el("svg", {viewBox: `0 0 ${panel.width} ${panel.height}`, role: "img", "aria-label": `${document.title}, panel ${i + 1}`});
+  const box = el("div", {class: "panel", style: `--w:${panel.width};--h:${panel.height}`}, svg);
+  return {...panel, svg, box, drawn: new Map()};
+});
+const key = ({shapes, text}) => el("span", {}, el("svg", {viewBox: "0 0 18 16", width: 18, height: 16}, shapes.map(i => shape(i, new Map()))), text);
+const page = document.getElementById("page"), last = data.seconds.length - 1;
 const steps = stepper({last, label: "step", wait: i => data.seconds[i] * 1000,
-  show: i => { svg.replaceChildren(...data.frames[i].map(shape)); return `step ${i + 1} of ${last + 1}`; }});
+  show: i => {
+    for (const panel of panels) panel.svg.replaceChildren(...panel.frames[i].map(s => shape(s, panel.drawn)));
+    return `step ${i + 1} of ${last + 1}`;
+  }});
 Object.assign(shortcuts, {ArrowDown: shortcuts.ArrowLeft, ArrowUp: shortcuts.ArrowRight});
-page.append(el("div", {id: "stage"}, svg), el("div", {class: "bar"}, steps.nodes, themeButton),
+if (data.title) page.append(el("h1", {}, data.title));
+page.append(el("div", {class: "controls"}, el("div", {class: "bar"}, steps.nodes, themeButton)),
+  el("div", {id: "stage"}, panels.map(panel => panel.box)),
+  el("div", {class: "legend"}, data.keys.map(key)), ...data.notes.map(note => el("div", {class: "keys"}, note)),
   el("div", {class: "keys"}, "Keys: left and right arrow one step, Home and End, space to play, T light or dark."));
 steps.go(0);

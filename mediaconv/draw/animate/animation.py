@@ -84,9 +84,7 @@ class Animation:
 
     def scene(self, index: int) -> Scene:
         """Frame `index` with the paper around it. Raises UsageError."""
-        self._drawn += 1
-        if self.on_frame is not None:
-            self.on_frame(self._drawn, len(self))
+        self._count_drawn()
         scene = self.picture.scene(self._checked(index))
         if self.aspect is None:
             return scene
@@ -122,11 +120,20 @@ class Animation:
 
     def html(self) -> str:
         """The page, in one file without network."""
-        return page(self.scenes(), self.seconds, title=self.label)
+        frames = []
+        for index in range(len(self)):
+            self._count_drawn()
+            frames.append(self.picture.parts(index))
+        return page(self.picture, frames, self.seconds, title=self.label)
 
     def _repr_html_(self) -> str:
         height = round(self.picture.height * min(1.0, 1000 / self.picture.width)) + 110
         return notebook_frame(self.html(), height=height)
+
+    def _count_drawn(self) -> None:
+        self._drawn += 1
+        if self.on_frame is not None:
+            self.on_frame(self._drawn, len(self))
 
     def _checked(self, index: int) -> int:
         if not -len(self) <= index < len(self):
@@ -145,6 +152,7 @@ def animate(
     seconds: float | None = None,
     notes: Sequence[str] = (),
     title: str = "",
+    blank_zeros: bool = False,
     **look: Any,
 ) -> Animation:
     """The animation of `layer` sliding over `x`, (C_in, ...).
@@ -152,6 +160,7 @@ def animate(
     beside: another layer over the same input, drawn in step; the first one's order of time holds for both.
     at: the first output drawn, per axis, of a large input. channel: the only output channel drawn.
     frames: at most. seconds: a frame stays; by default from their number. title: above all.
+    blank_zeros: cells that hold zero are drawn without a number.
     look: width, aspect and theme, as `Animation` takes them.
     Raises UsageError.
     """
@@ -160,9 +169,8 @@ def animate(
     if beside is not None:
         parts.append(sliding(beside, x, at=at, channel=channel, order=first.order))
     label = " beside ".join(describe(p.layer)[0] for p in parts)
-    return Animation(
-        Picture(parts, title=title, budget=frames), label=title or label, seconds=seconds, **look
-    )
+    picture = Picture(parts, title=title, budget=frames, blank_zeros=blank_zeros)
+    return Animation(picture, label=title or label, seconds=seconds, **look)
 
 
 def _gif(animation: Animation, step: int | None) -> bytes:

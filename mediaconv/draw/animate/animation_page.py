@@ -1,23 +1,43 @@
-"""An animation as one HTML file that needs no network: a slider, keys, light and dark."""
+"""An animation as one HTML file that needs no network: a slider, keys, light and dark.
+
+Panels are pictures of their own, which the page lays beside each other or one above the other, as it is wide.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mediaconv.draw.panels.picture import Picture
 from mediaconv.draw.scene.palette import DARK, LIGHT
 from mediaconv.draw.scene.scene import Line, Scene, Shape, Text, text_width
 from mediaconv.web.page import render_page
 
 
-def page(scenes: Sequence[Scene], seconds: Sequence[float], *, title: str) -> str:
-    """The page. Shapes that several frames share are stored once; a frame is a list of their numbers."""
+def page(picture: Picture, frames: Sequence[Sequence[Scene]], seconds: Sequence[float], *, title: str) -> str:
+    """The page. frames: of each step the scenes of its panels.
+
+    Shapes that several frames share are stored once; a frame is a list of their numbers.
+    """
     table: dict[Shape, int] = {}
-    frames = [[table.setdefault(shape, len(table)) for shape in scene.shapes] for scene in scenes]
+
+    def packed(scene: Scene) -> list[int]:
+        return [table.setdefault(shape, len(table)) for shape in scene.shapes]
+
+    panels = [
+        {
+            "width": round(parts[0].width, 2),
+            "height": round(parts[0].height, 2),
+            "frames": [packed(scene) for scene in parts],
+        }
+        for parts in zip(*frames, strict=True)
+    ]
+    keys = [{"shapes": packed(scene), "text": text} for scene, text in picture.legend()]
     data = {
-        "width": round(scenes[0].width, 2),
-        "height": round(scenes[0].height, 2),
+        "title": picture.title,
+        "panels": panels,
+        "keys": keys,
+        "notes": picture.notes,
         "shapes": [_packed(shape) for shape in table],
-        "frames": frames,
         "seconds": [round(s, 3) for s in seconds],
     }
     return render_page(

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from mediaconv.config import RunConfig
 from mediaconv.draw.animate.animation import Animation, animate
-from mediaconv.draw.animate.made_layers import LENGTHS, demo_input, fill_weights
+from mediaconv.draw.animate.distinct_input import distinct_input
+from mediaconv.draw.animate.made_layers import LENGTHS, fill_weights
 from mediaconv.draw.sliding.part import MOST
 from mediaconv.draw.subject import Subject, input_of, layer_named, subject
 from mediaconv.layers.construct import iter_bound_layers
@@ -32,7 +33,6 @@ def animate_config(
     """
     made = _subject(config, input, at)
     name, module = layer_named(made.stack, layer)
-    x = _layer_input(made, module)
     other = None
     if beside is not None:
         counterpart = _subject(beside, input, at)
@@ -44,6 +44,7 @@ def animate_config(
         for each in (module, other):
             if each is not None:
                 fill_weights(each)
+    x = _layer_input(made, module)
     return animate(module, x, beside=other, at=at, notes=notes, **options)
 
 
@@ -72,4 +73,4 @@ def _layer_input(made: Subject, module: nn.Module) -> Tensor:
     dims = len(module.kernel_size)  # type: ignore[arg-type]
     kernel = [(k - 1) * d + 1 for k, d in zip(module.kernel_size, module.dilation, strict=True)]  # type: ignore[arg-type]
     lengths = [max(n, 2 * e) if dims == 1 else max(n, e) for n, e in zip(LENGTHS[dims], kernel, strict=True)]
-    return demo_input(int(module.in_channels), lengths)  # type: ignore[arg-type]
+    return distinct_input(module, lengths)

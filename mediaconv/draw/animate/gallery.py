@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mediaconv.draw.animate.animation import Animation, animate
-from mediaconv.draw.animate.made_layers import LENGTHS, demo_input, demo_layer
+from mediaconv.draw.animate.distinct_input import distinct_input
+from mediaconv.draw.animate.made_layers import LENGTHS, demo_layer
 from mediaconv.draw.sliding.frames import BUDGET
 from mediaconv.filesystem import check_made
 
@@ -49,5 +50,5 @@ def gallery(
 def gallery_animation(name: str, *, frames: int = BUDGET) -> Animation:
     """One of GALLERY."""
     layer = demo_layer(**GALLERY[name])
-    x = demo_input(1, LENGTHS[len(layer.kernel_size)])  # type: ignore[arg-type]
+    x = distinct_input(layer, LENGTHS[len(layer.kernel_size)])  # type: ignore[arg-type]
     return animate(layer, x, frames=frames)

@@ -141,11 +141,13 @@ def fill_weights(layer: nn.Module) -> None:
 
 
 def demo_input(channels: int, lengths: Sequence[int]) -> Tensor:
-    """Digits as input: (C, ...) float64 in 0 to 9 for sound, 0 to 4 for pictures and film."""
+    """Digits as input: (C, ...) float64 in 1 to 9 for sound, else 1 to 4; zeros are padding alone."""
     count = channels * int(torch.tensor(list(lengths)).prod())
     digits = [int(_DIGITS[i % len(_DIGITS)]) for i in range(count)]
-    top = 10 if len(lengths) == 1 else 5
-    return torch.tensor([float(d % top) for d in digits], dtype=torch.float64).reshape(channels, *lengths)
+    top = 9 if len(lengths) == 1 else 4
+    return torch.tensor([float((d - 1) % top + 1) for d in digits], dtype=torch.float64).reshape(
+        channels, *lengths
+    )
 
 
 def standard_counterpart(layer: nn.Module) -> nn.Module:

@@ -25,6 +25,8 @@ LEGEND = {
 }
 """Roles of cells, in the legend's order."""
 
+SMALLEST = 12.0
+"""Numbers are no smaller, in pixels of a picture: cells grow before their text shrinks."""
 _DASHED = frozenset({"padding", "usedpad"})
 _PATTERN = {"masked": "cross", "future": "slash"}
 _INKS = frozenset({"padding", "used", "usedpad", "leak", "masked", "future", "current"})
@@ -50,15 +52,21 @@ class Moment:
     step: Step
     index: int
     """Place of the step's output among `sliding.outputs()`."""
+    blank_zeros: bool = False
+    """Whether cells that hold zero are drawn without a number."""
 
     @cached_property
     def taps(self) -> dict[tuple[int, Position], Tap]:
         """The step's taps by input channel and position."""
         return {(t.channel, t.source): t for t in self.step.taps}
 
+    def text(self, value: float) -> str:
+        """What a cell with this value shows."""
+        return "" if self.blank_zeros and value == 0 else number(value)
+
     def input_look(self, channel: int, source: Position) -> Look:
         """The input or padding cell at a position."""
-        text = number(self.sliding.value_at(channel, source))
+        text = self.text(self.sliding.value_at(channel, source))
         tap = self.taps.get((channel, source))
         if tap is not None:
             return Look(tap_role(tap), text)
@@ -73,7 +81,7 @@ class Moment:
         rank = order[(channel, position)]
         if rank > self.index:
             return Look("empty")
-        value = number(float(self.sliding.output[(channel, *position)]))
+        value = self.text(float(self.sliding.output[(channel, *position)]))
         return Look("current" if rank == self.index else "output", value)
 
 
@@ -115,6 +123,12 @@ def widest(values: np.ndarray, size: float) -> float:
 def fitting(values: np.ndarray, size: float, width: float) -> float:
     """The largest text size, at most `size`, at which every value fits a cell of that width."""
     return min(size, size * (width - 6.0) / widest(values, size))
+
+
+def cell_width(least: float, most: float, wanted: float, *values: np.ndarray) -> float:
+    """Width of a cell between `least` and `most`, and wider where a number of SMALLEST needs it."""
+    needed = max(widest(each, SMALLEST) for each in values) + 6.5
+    return max(least, min(most, wanted), needed)
 
 
 _GAP = 0.35

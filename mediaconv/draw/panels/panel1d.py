@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from mediaconv.draw.panels.cells import (
     Moment,
     box_corners,
+    cell_width,
     draw_cell,
     extent,
     fitting,
     marked,
     offsets,
-    widest,
 )
 from mediaconv.draw.panels.products import terms, weight_look
 from mediaconv.draw.scene.scene import Scene, text_width, wrapped
@@ -20,7 +20,7 @@ from mediaconv.draw.sliding.frames import Sliding, Step
 
 _LABEL = 92.0
 _WIDTH = 900.0
-_CELL = (26.0, 50.0)
+_CELL = (22.0, 46.0)
 
 
 class Panel1d:
@@ -42,8 +42,8 @@ class Panel1d:
             nows = [(j, sliding.axes[0].now(j)) for j in sliding.shown[0]]
             self._output_columns = {j: self._columns[now] for j, now in nows if now in self._columns}
         columns = max(extent(self._columns), extent(self._output_columns))
-        longest = max(widest(values, 10.5) for values in (sliding.input, sliding.output, sliding.weight)) + 8
-        self.cell = max(_CELL[0], min(_CELL[1], max(_WIDTH / columns, longest)))
+        values = (sliding.input, sliding.output, sliding.weight)
+        self.cell = cell_width(*_CELL, _WIDTH / columns, *values) + 4  # a cell of a weight is narrower by 4
         self.row = max(30.0, min(44.0, self.cell))
         self.size = fitting(sliding.input, 17.0, self.cell)
         self.output_size = fitting(sliding.output, 17.0, self.cell)
@@ -102,7 +102,7 @@ class Panel1d:
             scene.text(_LABEL - 12, kernel_top + 11, "weights", 12.0, ink="soft", anchor="end")
         for t, tap in drawn.items():
             corners = box_corners(self._x(t) + 2, kernel_top, self.cell - 4, 21)
-            draw_cell(scene, corners, weight_look(tap), self.weight_size)
+            draw_cell(scene, corners, weight_look(moment, tap), self.weight_size)
         scene.text(_LABEL - 12, row_top + self.row / 2, name, 14.0, anchor="end", bold=True)
         for t in self.positions:
             corners = box_corners(self._x(t) + 1, row_top, self.cell - 2, self.row)

@@ -8,20 +8,20 @@ from collections.abc import Iterator, Sequence
 from mediaconv.draw.panels.cells import (
     Moment,
     box_corners,
+    cell_width,
     draw_cell,
     extent,
     fitting,
     marked,
     offsets,
-    widest,
 )
-from mediaconv.draw.panels.products import draw_captions, draw_grids, grids_of, partial_sums, plane_taps
+from mediaconv.draw.panels.products import PAGE, draw_captions, draw_grids, grids_of, partial_sums, plane_taps
 from mediaconv.draw.scene.scene import Scene, text_width
 from mediaconv.draw.sliding.frames import Position, Sliding
 
 _SIDE = 300.0
-_CELL = (22.0, 42.0)
-_GAP = 34.0
+_CELL = (24.0, 42.0)
+_GAP = 26.0
 _TOP = 46.0
 _TIME = 28.0
 _BOTTOM = 34.0
@@ -49,10 +49,10 @@ class _Board:
         """The numbers of rows and columns."""
         for row, offset in self.rows.items():
             text = str(row).replace("-", "−")
-            scene.text(x - 8, y + (offset + 0.5) * cell, text, 11.0, ink="soft", anchor="end")
-        for column in marked(list(self.columns), cell, 11.0):
+            scene.text(x - 8, y + (offset + 0.5) * cell, text, 12.0, ink="soft", anchor="end")
+        for column in marked(list(self.columns), cell, 12.0):
             text = str(column).replace("-", "−")
-            scene.text(x + (self.columns[column] + 0.5) * cell, y - 10, text, 11.0, ink="soft")
+            scene.text(x + (self.columns[column] + 0.5) * cell, y - 10, text, 12.0, ink="soft")
 
 
 class Panel2d:
@@ -66,15 +66,14 @@ class Panel2d:
         planes = max(len(self.inputs), len(sliding.channels))
         most = max(b for board in (self.before, self.after) for b in (board.height, board.width))
         side = _SIDE * (1.15 if planes == 1 else 0.8)
-        longest = max(widest(sliding.input, 11.0), widest(sliding.output, 11.0)) + 6
-        self.cell = max(_CELL[0], min(_CELL[1], max(side / most, longest)))
+        self.cell = cell_width(*_CELL, side / most, sliding.input, sliding.output)
         self.size = fitting(sliding.input, min(16.0, self.cell * 0.5), self.cell)
         self.output_size = fitting(sliding.output, min(16.0, self.cell * 0.5), self.cell)
-        self.grids = grids_of(sliding, zoom=1.3 if planes == 1 else 1.0)
-        self.input_x = 34.0 + max(text_width(str(row), 11.0) for row in self.before.rows)
+        self.grids = grids_of(sliding, self._room(sliding), zoom=1.3 if planes == 1 else 1.0)
+        self.input_x = 34.0 + max(text_width(str(row), 12.0) for row in self.before.rows)
         self.grids_x = self.input_x + self.before.width * self.cell + _GAP
         grids_width = self.grids.width if self.grids else 60.0
-        mark = 14.0 + max(text_width(str(row), 11.0) for row in self.after.rows)
+        mark = 14.0 + max(text_width(str(row), 12.0) for row in self.after.rows)
         self.output_x = self.grids_x + grids_width + _GAP + mark
         self.width = max(self.output_x + self.after.width * self.cell + 8, 560.0)
         grids_height = self.grids.height if self.grids else 0.0
@@ -82,6 +81,10 @@ class Panel2d:
         self.pitch = self.plane + 56
         self.top = _TOP + (0 if sliding.order is None else _TIME)
         self.height = self.top + planes * self.pitch - 56 + _BOTTOM
+
+    def _room(self, sliding: Sliding) -> float:
+        """Pixels that the little grids may take between both boards."""
+        return PAGE - (self.before.width + self.after.width) * self.cell - 2 * _GAP - 110
 
     def draw(self, moment: Moment) -> Scene:
         """One frame."""
@@ -127,7 +130,7 @@ class Panel2d:
         if self.grids and taps:
             y = top + board.height * self.cell / 2 - self.grids.height / 2
             draw_captions(scene, self.grids_x, y - 14, self.grids)
-            draw_grids(scene, self.grids_x, y, self.grids, taps)
+            draw_grids(scene, moment, self.grids_x, y, self.grids, taps)
 
     def _output(self, scene: Scene, moment: Moment, channel: int, top: float) -> None:
         board = self.after

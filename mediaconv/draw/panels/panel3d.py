@@ -6,17 +6,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from mediaconv.draw.panels.cells import Moment, draw_cell, extent, fitting, offsets, widest
-from mediaconv.draw.panels.products import draw_captions, draw_grids, grids_of, partial_sums, plane_taps
+from mediaconv.draw.panels.cells import Moment, cell_width, draw_cell, extent, fitting, offsets
+from mediaconv.draw.panels.products import PAGE, draw_captions, draw_grids, grids_of, partial_sums, plane_taps
 from mediaconv.draw.scene.scene import Point, Scene, text_width
 from mediaconv.draw.sliding.frames import Position, Sliding
 
-_CELL_WIDTH = (33.0, 42.0)
+_CELL_WIDTH = 22.0
 _ROW = (-9.0, 18.0)
 """How far a row down moves on the picture: the sheet leans to the left."""
 _SPACE = 20.0
 _THICK = 4.0
-_GAP = 30.0
+_GAP = 10.0
 _TOP = 40.0
 _BOTTOM = 36.0
 
@@ -27,6 +27,16 @@ class _Sheet:
     def __init__(self, rows: Sequence[int], columns: Sequence[int], cell: float) -> None:
         self.rows, self.columns = offsets(rows), offsets(columns)
         self.height, self.width, self.cell = extent(self.rows), extent(self.columns), cell
+
+    @property
+    def lean(self) -> float:
+        """How far its near left corner lies left of the far one, in pixels."""
+        return -_ROW[0] * self.height
+
+    @property
+    def breadth(self) -> float:
+        """Width on the picture in pixels."""
+        return self.width * self.cell + self.lean
 
     @property
     def drop(self) -> float:
@@ -51,15 +61,19 @@ class _Sheet:
         scene.polygon((left, right, back, *under), fill="line", edge="line")
 
     def label(self, scene: Scene, x: float, top: float, text: str, strong: bool) -> None:
+        """What the sheet is, where it leans away: left of its far corner."""
         ink = "now" if strong else "soft"
-        left, y = x + _ROW[0] * self.height - 8, top + self.drop / 2
-        scene.text(left, y, text.replace("-", "−"), 12.0, ink=ink, anchor="end", bold=strong)
+        scene.text(x - 7, top + 4, text.replace("-", "−"), 12.0, ink=ink, anchor="end", bold=strong)
 
     def posts(self, scene: Scene, x: float, first: float, last: float) -> None:
         """Lines through the corners from the first sheet's top to the last one's: the depth of the stack."""
         for row, column in ((0, 0), (0, self.width), (self.height, 0), (self.height, self.width)):
             ends = (self.point(x, first, row, column), self.point(x, last, row, column))
             scene.line(*ends, ink="line", width=1.0)
+
+
+def _label_width(words: str, positions: Sequence[int]) -> float:
+    return 8 + max(text_width(f"{words}{t}", 12.0, True) for t in (positions[0], positions[-1]))
 
 
 class Panel3d:
@@ -72,13 +86,14 @@ class Panel3d:
         self.sliding = sliding
         self.frames = sliding.region[0]
         self.order = {output: i for i, output in enumerate(sliding.outputs())}
-        self.grids = grids_of(sliding)
-        longest = max(widest(sliding.input, 11.0), widest(sliding.output, 11.0)) + 6
-        cell = max(_CELL_WIDTH[0], min(_CELL_WIDTH[1], longest))
+        cell, output_cell = (
+            cell_width(_CELL_WIDTH, 0.0, 0.0, each) for each in (sliding.input, sliding.output)
+        )
         self.before = _Sheet(sliding.region[1], sliding.region[2], cell)
-        self.after = _Sheet(sliding.shown[1], sliding.shown[2], cell)
+        self.after = _Sheet(sliding.shown[1], sliding.shown[2], output_cell)
+        self.grids = grids_of(sliding, PAGE - self.before.breadth - self.after.breadth - 120)
         self.size = fitting(sliding.input, 13.0, cell)
-        self.output_size = fitting(sliding.output, 13.0, cell)
+        self.output_size = fitting(sliding.output, 13.0, output_cell)
         tallest = max(self.before.drop, self.after.drop, self.grids.height if self.grids else 0)
         self.pitch = tallest + _SPACE
         self.floors = {t: n for n, t in enumerate(positions)}
@@ -88,12 +103,11 @@ class Panel3d:
             self.out_floors = {j: n for n, j in enumerate(out_frames)}
         else:
             self.out_floors = {j: self.floors[sliding.axes[0].now(j)] for j in out_frames}
-        label = 16 + max(text_width(f"now t = {t}", 12.0, True) for t in (positions[0], positions[-1]))
-        self.input_x = label - _ROW[0] * self.before.height
+        self.input_x = max(self.before.lean, _label_width("now t = ", positions)) + 2
         self.grids_x = self.input_x + self.before.width * cell + _GAP
         grids_width = self.grids.width if self.grids else 60.0
-        self.output_x = self.grids_x + grids_width + label - _ROW[0] * self.after.height
-        self.width = self.output_x + self.after.width * cell + 8
+        self.output_x = self.grids_x + grids_width + max(self.after.lean, _label_width("t = ", out_frames))
+        self.width = self.output_x + self.after.width * output_cell + 2
         floors = max(len(self.floors), max(self.out_floors.values()) + 1)
         self.height = _TOP + floors * self.pitch + _BOTTOM
 
@@ -130,7 +144,8 @@ class Panel3d:
                 scene.polygon(sheet.corners(x, top, now[1:]), edge="now", width=2.6)
             taps = plane_taps(moment, channel, t)
             if self.grids and taps:
-                draw_grids(scene, self.grids_x, self._middle(floor) - self.grids.height / 2, self.grids, taps)
+                y = self._middle(floor) - self.grids.height / 2
+                draw_grids(scene, moment, self.grids_x, y, self.grids, taps)
 
     def _output(self, scene: Scene, moment: Moment, name: str) -> None:
         x, sheet = self.output_x, self.after

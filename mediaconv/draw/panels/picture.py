@@ -12,8 +12,10 @@ from mediaconv.draw.panels.panel3d import Panel3d
 from mediaconv.draw.scene.scene import Scene, text_width, wrapped
 from mediaconv.draw.sliding.frames import BUDGET, Sliding
 
-_MARGIN = 24.0
-_GAP = 40.0
+_SHEET = 1400.0
+"""Two panels wider together than this stand one above the other: at 1400 pixels they could not be read."""
+_MARGIN = 20.0
+_GAP = 24.0
 _TITLE = 20.0
 _DETAIL = 13.0
 _PANELS: dict[int, type[Panel1d] | type[Panel2d] | type[Panel3d]] = {1: Panel1d, 2: Panel2d, 3: Panel3d}
@@ -23,18 +25,28 @@ class Picture:
     """Every frame of one sliding layer, or of two beside each other in step.
 
     slidings: one or two with the same number of axes. title: above all; by default none.
-    budget: frames at most.
+    budget: frames at most. blank_zeros: cells that hold zero are drawn without a number.
     """
 
-    def __init__(self, slidings: Sequence[Sliding], *, title: str = "", budget: int = BUDGET) -> None:
+    def __init__(
+        self,
+        slidings: Sequence[Sliding],
+        *,
+        title: str = "",
+        budget: int = BUDGET,
+        blank_zeros: bool = False,
+    ) -> None:
         self.slidings = list(slidings)
+        self._blank_zeros = blank_zeros
         positions = _positions(self.slidings)
         self.panels = [_PANELS[s.dims](s, positions) for s in self.slidings]
         self._chosen = [s.frames(budget) for s in self.slidings]
         self._ranks = [{o: i for i, o in enumerate(s.outputs())} for s in self.slidings]
         self.frames = max(len(c) for c in self._chosen)
-        stacked = self.slidings[0].dims < 3
-        self._columns = 1 if stacked else len(self.panels)
+        beside = self.slidings[0].dims == 3 and (
+            sum(p.width + _GAP for p in self.panels) - _GAP + 2 * _MARGIN <= _SHEET
+        )
+        self._columns = len(self.panels) if beside else 1
         self._heads = [
             _head(s, max(p.width, 560.0 if len(self.panels) == 1 else p.width))
             for s, p in zip(self.slidings, self.panels, strict=True)
@@ -48,27 +60,48 @@ class Picture:
         scene = Scene(self.width, self.height)
         if self._title:
             scene.text(_MARGIN, _MARGIN + 10, self._title, 22.0, anchor="start", bold=True)
-        for i, sliding in enumerate(self.slidings):
-            x, y = self._corners[i]
-            head = self._heads[i]
-            for n, line in enumerate(head):
-                size = _TITLE if n == 0 else _DETAIL
-                scene.text(
-                    x,
-                    y + 12 + n * 22,
-                    line,
-                    size,
-                    anchor="start",
-                    bold=n == 0,
-                    ink="ink" if n == 0 else "soft",
-                )
-            chosen = self._chosen[i][min(index, len(self._chosen[i]) - 1)]
-            moment = Moment(sliding, sliding.step(*chosen), self._ranks[i][chosen])
-            scene.add(self.panels[i].draw(moment), x, y + self._head_height)
+        for corner, part in zip(self._corners, self.parts(index), strict=True):
+            scene.add(part, *corner)
         self._legend(scene)
         for n, line in enumerate(self._note_lines):
             y = self.height - 12 - (len(self._note_lines) - 1 - n) * 18
             scene.text(_MARGIN, y - 4, line, 12.0, anchor="start", ink="soft")
+        return scene
+
+    def parts(self, index: int) -> list[Scene]:
+        """The panels of frame `index` with their heads, each on a sheet of its own."""
+        return [self._part(i, index) for i in range(len(self.panels))]
+
+    def legend(self) -> list[tuple[Scene, str]]:
+        """The legend: cells of 18 by 16 pixels, and what they mean."""
+        drawn = []
+        for role, text in (key for row in self._rows for key in row):
+            key = Scene(18.0, 16.0)
+            _draw_key(key, 1.0, 8.0, role)
+            drawn.append((key, text))
+        return drawn
+
+    @property
+    def title(self) -> str:
+        """What stands above all."""
+        return self._title
+
+    @property
+    def notes(self) -> list[str]:
+        """What the picture leaves out."""
+        return list(self._notes)
+
+    def _part(self, i: int, index: int) -> Scene:
+        panel, head, sliding = self.panels[i], self._heads[i], self.slidings[i]
+        scene = Scene(max(panel.width, _head_width(head)), self._head_height + panel.height)
+        for n, line in enumerate(head):
+            first = n == 0
+            size, ink = (_TITLE, "ink") if first else (_DETAIL, "soft")
+            scene.text(0.0, 12.0 + n * 22, line, size, anchor="start", bold=first, ink=ink)
+        chosen = self._chosen[i][min(index, len(self._chosen[i]) - 1)]
+        rank = self._ranks[i][chosen]
+        moment = Moment(sliding, sliding.step(*chosen), rank, blank_zeros=self._blank_zeros)
+        scene.add(panel.draw(moment), 0.0, self._head_height)
         return scene
 
     def _arrange(self) -> None:
@@ -109,10 +142,7 @@ class Picture:
         for n, row in enumerate(self._rows):
             x, y = _MARGIN, self._legend_top + n * 24
             for role, text in row:
-                if role == "now":
-                    scene.box(x + 1, y - 6, 14, 12, edge="now", width=2.4)
-                else:
-                    draw_key(scene, x, y, role)
+                _draw_key(scene, x, y, role)
                 scene.text(x + 22, y, text, _DETAIL, anchor="start")
                 x += _key_width(text)
 
@@ -137,6 +167,13 @@ def _head_width(lines: Sequence[str]) -> float:
 def _head(sliding: Sliding, width: float) -> list[str]:
     name, details = describe(sliding.layer)
     return [*wrapped(name, _TITLE, width, bold=True)[:1], *wrapped(details, _DETAIL, width)]
+
+
+def _draw_key(scene: Scene, x: float, y: float, role: str) -> None:
+    if role == "now":
+        scene.box(x + 1, y - 6, 14, 12, edge="now", width=2.4)
+    else:
+        draw_key(scene, x, y, role)
 
 
 def _key_width(text: str) -> float:

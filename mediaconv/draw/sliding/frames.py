@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mediaconv.draw.scene.scene import number
 from mediaconv.draw.sliding.part import drawn_channels, drawn_part
 from mediaconv.errors import UsageError
 from mediaconv.nn.copying import copy_module
@@ -31,6 +32,8 @@ Position = tuple[int, ...]
 
 MAX_PRODUCTS = 10_000
 """Products of one output at most: a picture of more shows nothing, and takes minutes."""
+_LOOKED_AT = 4096
+"""Numbers of each kind that tell how long they are."""
 BUDGET = 120
 """Frames of an animation at most, unless told otherwise."""
 
@@ -211,12 +214,14 @@ def sliding(
         )
     mask = tap_mask(layer)
     axes = reaches(layer, mask, tuple(x.shape[1:]), output.shape[1:])
-    region, shown, part_notes = drawn_part(axes, at)
+    weight: Tensor = layer.masked_weight() if hasattr(layer, "masked_weight") else layer.weight  # type: ignore
+    numbers = (x.double(), torch.from_numpy(output), weight.detach().double())
+    characters = max(len(number(v)) for each in numbers for v in each.flatten()[:_LOOKED_AT].tolist())
+    region, shown, part_notes = drawn_part(axes, at, characters=characters)
     groups = [group_inputs(layer, c) for c in range(output.shape[0])]
     channels, drawn, more_notes = drawn_channels(len(axes), groups, x.shape[0], channel)
     if (x != x.round()).any() or (output != output.round()).any():
         more_notes.append("numbers are rounded for the picture")
-    weight: Tensor = layer.masked_weight() if hasattr(layer, "masked_weight") else layer.weight  # type: ignore
     return Sliding(
         layer=layer,
         input=x.double().numpy(),

@@ -11,6 +11,9 @@ WANTED = {1: 12, 2: 6, 3: 4}
 """Outputs drawn along an axis of a long input, by the number of axes."""
 MOST = {1: 28, 2: 13, 3: 9}
 """Input and padding positions drawn along an axis, at most."""
+LONG = 4
+"""Numbers of more characters need wide cells, of which fewer fit."""
+MOST_LONG = {1: 18, 2: 8, 3: 6}
 OUTPUT_CHANNELS = {1: 4, 2: 2, 3: 1}
 """Output channels drawn, at most."""
 INPUT_CHANNELS = {1: 4, 2: 3, 3: 1}
@@ -46,10 +49,14 @@ def _channels(side: str, numbers: Sequence[int]) -> str:
 
 
 def drawn_part(
-    axes: Sequence[AxisReach], at: Sequence[int] | None
+    axes: Sequence[AxisReach], at: Sequence[int] | None, *, characters: int = 1
 ) -> tuple[tuple[tuple[int, ...], ...], tuple[range, ...], list[str]]:
-    """What fits into a picture: per axis the input positions and the outputs drawn, and notes of what not."""
+    """What fits into a picture: per axis the input positions and the outputs drawn, and notes of what not.
+
+    characters: of the longest number.
+    """
     dims = len(axes)
+    most = (MOST if characters <= LONG else MOST_LONG)[dims]
     starts = [0] * dims if at is None else list(at)
     if len(starts) != dims:
         raise UsageError(f"at: got {len(starts)} numbers, expected {dims}, one per axis")
@@ -57,7 +64,7 @@ def drawn_part(
     for axis, (reach, start) in enumerate(zip(axes, starts, strict=True)):
         if not 0 <= start < reach.outputs:
             raise UsageError(f"at: got {start} for axis {axis}, expected 0 to {reach.outputs - 1}")
-        positions, outputs, note = _axis_part(reach, start, dims)
+        positions, outputs, note = _axis_part(reach, start, dims, most)
         region.append(positions)
         shown.append(outputs)
         inside = [p for p in positions if 0 <= p < reach.length]
@@ -67,9 +74,8 @@ def drawn_part(
     return tuple(region), tuple(shown), notes
 
 
-def _axis_part(reach: AxisReach, start: int, dims: int) -> tuple[tuple[int, ...], range, str]:
+def _axis_part(reach: AxisReach, start: int, dims: int, most: int) -> tuple[tuple[int, ...], range, str]:
     """Positions and outputs drawn along one axis, and what to say of the positions left out."""
-    most = MOST[dims]
     low, high = reach.region(range(reach.outputs))
     if start == 0 and max(high - low, reach.outputs) <= most:
         return tuple(range(low, high)), range(reach.outputs), ""
