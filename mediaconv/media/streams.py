@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from mediaconv.errors import ReadError
+from mediaconv.media.codec_tags import stated_codec
 
 WORDS = {"audio": "sound", "video": "pictures"}
 UNKNOWN_LANGUAGE = "und"
@@ -46,9 +47,11 @@ def choose_stream(path: Path, container: Any, kind: str, wish: int | str | None,
             raise ReadError(f"{path}: stream: got {wish!r}, the file's {WORDS[kind]}: {described(streams)}")
         chosen = spoken[0]
     if chosen.codec_context is None:
+        number = streams.index(chosen)
+        name = stated_codec(path, kind, number)
         raise ReadError(
-            f"{path}: no decoder for its {WORDS[kind]} here: stream {streams.index(chosen)} is of a "
-            "codec that FFmpeg does not know; convert the file with a program that does"
+            f"{path}: no decoder for {name or 'its ' + WORDS[kind]} here: FFmpeg does not know the codec of "
+            f"its {WORDS[kind]}, stream {number}; convert the file with a program that does"
         )
     return chosen
 

@@ -188,12 +188,25 @@ def test_outputs_that_mix_channels_have_no_speaker(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["audio", "video"])
-def test_a_codec_without_a_decoder(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "codecs", "pictures", "tone"),
+    [
+        ("a.mkv", "libx264 aac", (b"V_MPEG4/ISO/AVC", b"V_MPEG9/ISO/AVC"), (b"A_AAC", b"A_XYZ")),
+        ("a.mov", "libx264 pcm_s16le", (b"avc1", b"xyz9"), (b"sowt", b"q#7z")),
+        ("a.avi", "mpeg4 libmp3lame", (b"FMP4", b"XQZ4"), (b"\x55\0\1\0", b"\x99\x77\1\0")),
+    ],
+)
+def test_a_codec_without_a_decoder(
+    tmp_path: Path, kind: str, name: str, codecs: str, pictures: tuple, tone: tuple
+) -> None:
+    film_codec, sound_codec = codecs.split()
     sine = ["-f", "lavfi", "-i", "sine=d=1"] if kind == "audio" else []
-    path = make(tmp_path / "a.mkv", "testsrc2=s=64x48:r=25:d=1", *sine, "-c:v", "libx264", "-c:a", "aac")
-    data = path.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_MPEG9/ISO/AVC").replace(b"A_AAC", b"A_XYZ")
-    path.write_bytes(data)
-    with pytest.raises(ReadError, match=r"no decoder for its (sound|pictures) here"):
+    words = ["-c:v", film_codec, "-c:a", sound_codec]
+    path = make(tmp_path / name, "testsrc2=s=64x48:r=25:d=1", *sine, *words)
+    before, after = tone if kind == "audio" else pictures
+    path.write_bytes(path.read_bytes().replace(before, after))
+    told = "0x7799" if (kind, name) == ("audio", "a.avi") else after.decode("latin-1")
+    with pytest.raises(ReadError, match=f"no decoder for {told} here: .* stream 0"):
         (sound if kind == "audio" else film)(path)
 
 
