@@ -102,11 +102,14 @@ def _exact_start(container: Any) -> Fraction:
 def _first_times(path: Path) -> list[Fraction]:
     """Of the first packets of sound and film."""
     times = []
-    with _opened(path, UNSIGNED.get(path.suffix.lower())) as container:
-        slots = counts_slots(container)
-        streams = [*container.streams.video, *container.streams.audio]
-        for packet in itertools.islice(container.demux(streams), FIRST_PACKETS):
-            time = packet.dts if slots else packet.pts
-            if time is not None and packet.size and not packet.is_discard:
-                times.append(time * Fraction(packet.time_base))
+    try:
+        with _opened(path, UNSIGNED.get(path.suffix.lower())) as container:
+            slots = counts_slots(container)
+            streams = [*container.streams.video, *container.streams.audio]
+            for packet in itertools.islice(container.demux(streams), FIRST_PACKETS):
+                time = packet.dts if slots else packet.pts
+                if time is not None and packet.size and not packet.is_discard:
+                    times.append(time * Fraction(packet.time_base))
+    except (av.error.FFmpegError, OSError, ValueError):  # told where the packets are read
+        pass
     return times

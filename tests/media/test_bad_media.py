@@ -132,7 +132,7 @@ def test_cut_films(tmp_path: Path, name: str, fraction: float, capfd: pytest.Cap
     assert "bytes" in message or name == "a.ivf"
 
 
-SOUNDS = ["a.mp3", "a.wav", "a.flac", "a.aiff", "a.ogg", "a.m4a", "a.mka", "a.caf", "a.au", "a.w64"]
+SOUNDS = ["a.mp3", "a.wav", "a.flac", "a.aiff", "a.ogg", "a.m4a", "a.mka", "a.caf", "a.au", "a.w64", "a.voc"]
 SOUNDS += ["a.ac3", "a.eac3", "a.tta", "a.aac"]
 
 

@@ -118,6 +118,33 @@ def test_hdr_is_told(tmp_path: Path, transfer: str, told: str | None) -> None:
     assert all(f"HDR ({told}" in note and "primaries of BT.2020" in note for note in notes)
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "tags", "told"),
+    [
+        ("a.mov", "prores_ks -pix_fmt yuv422p10le", "bt2020 smpte2084 bt2020nc", "HDR (PQ"),
+        ("a.mkv", "ffv1", "bt2020 bt709 bt2020nc", "primaries of BT.2020"),
+        ("a.mkv", "ffv1", "unknown unknown bt2020nc", "primaries of BT.2020"),
+        ("a.mp4", "libx264", "smpte432 bt709 bt709", "primaries of Display P3"),
+        ("a.mkv", "ffv1", "bt470bg smpte170m smpte170m", None),
+    ],
+)
+def test_a_wide_gamut_is_told(tmp_path: Path, name: str, codec: str, tags: str, told: str | None) -> None:
+    """Also where the container alone states it, as of ProRes by FFmpeg."""
+    keys = ("-color_primaries", "-color_trc", "-colorspace")
+    words = [word for pair in zip(keys, tags.split(), strict=True) for word in pair]
+    path = make(tmp_path / name, SOURCE, "-c:v", *codec.split(), *words)
+    notes = film(path)[2]
+    assert len(notes) == bool(told)
+    assert all(str(told) in note and "not converted" in note for note in notes)
+
+
+def test_colours_that_are_no_matrix_are_named(tmp_path: Path) -> None:
+    words = ["-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "ictcp"]
+    path = make(tmp_path / "a.mkv", SOURCE, "-c:v", "ffv1", "-pix_fmt", "yuv420p10le", *words)
+    with pytest.raises(ReadError, match=r"yuv420p10le of ICtCp colours cannot be converted .*BT\.709"):
+        film(path)
+
+
 @pytest.mark.parametrize("colour", ["black", "white", "0x102030"])
 @pytest.mark.parametrize("wanted", ["rgb", "rgba", "gray"])
 def test_prores_4444(tmp_path: Path, colour: str, wanted: str) -> None:

@@ -116,6 +116,18 @@ def _au(file: BinaryIO, head: bytes, size: int) -> int | None:
     return None if length in UNKNOWN_32 else int.from_bytes(head[4:8], "big") + length
 
 
+def _voc(file: BinaryIO, head: bytes, size: int) -> int | None:
+    """Blocks, each with its length, up to one of type 0, which may be missing."""
+    offset = int.from_bytes(head[20:22], "little")
+    while offset + 4 <= size:
+        file.seek(offset)
+        block = file.read(4)
+        if block[0] == 0:
+            return None
+        offset += 4 + int.from_bytes(block[1:], "little")
+    return offset if offset > size else None
+
+
 def _wave64(file: BinaryIO, head: bytes, size: int) -> int | None:
     length = int.from_bytes(head[16:24], "little")
     return None if length in UNKNOWN_64 else length
@@ -197,6 +209,7 @@ RULES: tuple[tuple[Callable[[bytes], bool], Rule], ...] = (
     (_starts(b"FORM"), _aiff),
     (_starts(b"caff"), _caf),
     (_starts(b".snd"), _au),
+    (_starts(b"Creative Voice File"), _voc),
     (_starts(b"riff"), _wave64),
     (_starts(EBML), _ebml),
     (_starts(b"\x89PNG\r\n\x1a\n"), _png),

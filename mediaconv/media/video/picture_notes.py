@@ -13,18 +13,24 @@ import av
 
 HDR = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}
 """Transfer functions by their numbers in ISO/IEC 23091-2."""
-WIDE_GAMUT = 9  # primaries of BT.2020
+WIDE_GAMUTS = {9: "BT.2020", 11: "DCI-P3 (SMPTE RP 431-2)", 12: "Display P3 (SMPTE EG 432-1)"}
+"""Primaries by their numbers there."""
+WIDE_MATRICES = {9, 10}  # of BT.2020
+UNSPECIFIED, BT2020 = 2, 9
 TOLD = 3
 CONSTANT_LUMINANCE = 10  # a matrix of BT.2020 that is no matrix
 
 
 class PictureNotes:
-    """Looks at every frame. deinterlaced: fields are separated. part: as `part_of` takes it, or None."""
+    """Looks at every frame. deinterlaced: fields are separated. part: as `part_of` takes it, or None.
+    stated: transfer, primaries and matrix as the container tells them, for frames that do not.
+    """
 
-    def __init__(self, *, deinterlaced: bool, part: int | None) -> None:
+    def __init__(self, *, deinterlaced: bool, part: int | None, stated: tuple[int, int, int]) -> None:
+        self._stated = stated
         self._deinterlaced, self._part = deinterlaced, part
         self._interlaced = self._count = 0
-        self._colour: tuple[int, int, int] = (0, 0, 0)
+        self._colour: tuple[int, ...] = (0, 0, 0)
         self._size: tuple[int, int] | None = None
         self._changes: list[tuple[float | None, tuple[int, int]]] = []
 
@@ -33,7 +39,9 @@ class PictureNotes:
         self._count += 1
         self._interlaced += bool(frame.interlaced_frame)
         if self._count == 1:
-            self._colour = (int(frame.color_trc), int(frame.color_primaries), int(frame.colorspace))
+            own = (int(frame.color_trc), int(frame.color_primaries), int(frame.colorspace))
+            pairs = zip(own, self._stated, strict=True)
+            self._colour = tuple(other if value == UNSPECIFIED else value for value, other in pairs)
         size = (frame.width, frame.height)
         if self._size is not None and size != self._size:
             self._changes.append((None if time is None else float(time), size))
@@ -43,9 +51,11 @@ class PictureNotes:
         """After reading."""
         transfer, primaries, space = self._colour
         notes = []
-        if transfer in HDR or primaries == WIDE_GAMUT:
+        if space in WIDE_MATRICES and primaries == UNSPECIFIED:
+            primaries = BT2020
+        if transfer in HDR or primaries in WIDE_GAMUTS:
             of = [HDR[transfer]] if transfer in HDR else []
-            of += ["primaries of BT.2020"] if primaries == WIDE_GAMUT else []
+            of += [f"primaries of {WIDE_GAMUTS[primaries]}"] if primaries in WIDE_GAMUTS else []
             kind = "HDR" if transfer in HDR else "of a wide gamut"
             notes.append(
                 f"the film is {kind} ({', '.join(of)}): values are as stored, not converted to BT.709"

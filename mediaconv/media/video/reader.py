@@ -41,6 +41,8 @@ from mediaconv.media.video.video_stream import (
 from mediaconv.media.video.writer import VideoWriter
 
 FIRST_STEP_BACK = Fraction(1)  # seconds
+OTHER_COLOURS = {8: "YCgCo", 11: "Y'D'zD'x", 14: "ICtCp", 15: "IPT-C2", 16: "YCgCo-R"}
+"""That FFmpeg's scaler makes no RGB of, by the matrix's number."""
 FIRST_BLOCK = 64  # frames allocated at first for a chunk: a chunk longer than the film costs no more
 
 
@@ -78,13 +80,15 @@ class VideoReader(Source):
         self._late: Fraction | None = None
         self._color = color
         self._choice, self._filter, self._part = stream, deinterlace, part
-        self._facts = PictureNotes(deinterlaced=deinterlace is not None, part=part)
         self._audio = AudioOrigin(self._path, start_seconds, duration_seconds)
         self._limits = limits or Limits()
         self._fps = None if fps is None else Fraction(fps).limit_denominator(1001 * 1000)
         self._container = open_container(self._path)
         try:
             self._open_stream()
+            self._facts = PictureNotes(
+                deinterlaced=deinterlace is not None, part=part, stated=_stated_colour(self._stream)
+            )
             self._extent = Extent(self._container, self._stream)
             self._set_window(start_seconds, duration_seconds)
             self._frames = self._shown_frames()
@@ -139,8 +143,10 @@ class VideoReader(Source):
         try:
             self._converter.convert(frame, out)
         except (av.error.FFmpegError, ValueError) as error:
+            colours = OTHER_COLOURS.get(int(frame.colorspace))
+            what = f"pixel format {frame.format.name}" + (f" of {colours} colours" if colours else "")
             raise ReadError(
-                f"{self._path}: pixel format {frame.format.name} cannot be converted ({one_line(error)})"
+                f"{self._path}: {what} cannot be converted ({one_line(error)}); convert the film to BT.709"
             ) from error
 
     def _open_stream(self) -> None:
@@ -340,6 +346,12 @@ class VideoReader(Source):
 
     def _windowed(self) -> bool:
         return bool(self._start) or self._end is not None
+
+
+def _stated_colour(stream: Any) -> tuple[int, int, int]:
+    """Transfer, primaries and matrix by their numbers in ISO/IEC 23091-2, as the container tells them."""
+    context = stream.codec_context
+    return int(context.color_trc), int(context.color_primaries), int(context.colorspace)
 
 
 def _later(

@@ -131,7 +131,7 @@ def colours(path: Path) -> np.ndarray:
 
 
 TABLE = [
-    ("H.264", "-c:v libx264", "mp4 mov mkv ts m2ts avi flv nut 3gp h264", "yuv420p"),
+    ("H.264", "-c:v libx264", "mp4 mov mkv ts m2ts avi flv nut 3gp h264 asf f4v", "yuv420p"),
     (
         "H.264",
         "-c:v libx264",
