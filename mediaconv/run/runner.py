@@ -21,6 +21,7 @@ from mediaconv.pipeline import find
 from mediaconv.run.executors.executor import Executor, Perform
 from mediaconv.run.executors.select_executor import select_executor
 from mediaconv.run.executors.serial import CAUTION, SerialExecutor
+from mediaconv.run.executors.template import begin_template
 from mediaconv.run.gc_pause import gc_paused
 from mediaconv.run.interrupt import ends_promptly
 from mediaconv.run.jobs.discover import discover
@@ -82,16 +83,19 @@ def run_folder(
     """
     began = time.monotonic()
     with ExitStack() as stack:
+        template = begin_template() if config.executor in ("auto", "process") else None  # before any thread
+        if template is not None:
+            stack.callback(template.close)
         run = _Run(config, reporter or QuietReporter())
         stack.enter_context(ends_promptly(run.clear))
         with gc_paused():  # what is known of many thousand files stays until the end
             surveyed = _begun(config, selection, run, stack)
-        executor, workers = select_executor(config, [job for job, _ in surveyed.todo], make)
+        executor, workers = select_executor(config, [job for job, _ in surveyed.todo], make, template)
         stack.callback(run.reporter.close)
         caution = ""
         if isinstance(executor, SerialExecutor):
             run.notes_begun, caution = True, CAUTION
-            executor.suspects = {name for name, row in run.manifest.rows.items() if row.status == BEGUN}
+            executor.suspects = {row.input for row in run.manifest.rows.unfinished() if row.status == BEGUN}
         run.reporter.begin(len(surveyed.todo), len(surveyed.skipped), workers, caution=caution)
         run.all([job for job, _ in surveyed.todo], executor)
     run.summary.seconds = time.monotonic() - began

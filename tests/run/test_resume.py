@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -378,3 +380,36 @@ def test_a_program_that_ended_under_a_file_leaves_a_note_that_its_row_covers(
     with Manifest(output) as manifest:
         manifest.begin(Row(name, "begun"))  # interrupted in order
     assert (output / "manifest.jsonl").read_bytes().count(b"\n") == lines
+
+
+def test_what_is_known_of_a_finished_file_lies_in_the_manifest_not_in_memory(tmp_path: Path) -> None:
+    """Bytes held for each of many rows, counted where Python allocates."""
+    count = 20_000
+    with (tmp_path / "manifest.jsonl").open("w") as file:
+        for i in range(count):
+            name = f"{i // 1000:03}/{i:06}.png"
+            outputs = [{"path": f"{name}/channel_{c}.png", "bytes": 6, "sha256": "0" * 64} for c in range(4)]
+            file.write(json.dumps({"input": name, "status": "done", "outputs": outputs}) + "\n")
+    tracemalloc.start()
+    rows = read_manifest(tmp_path)
+    held = tracemalloc.get_traced_memory()[0] / count
+    tracemalloc.stop()
+    assert held < 300
+    assert rows["003/003210.png"].outputs[2]["path"] == "003/003210.png/channel_2.png"
+    with Manifest(tmp_path, rows) as manifest:
+        manifest.add(Row("a", "done", seconds=1.5))
+        manifest.begin(Row("c", "begun"))
+        manifest.add(Row("b", "done", seconds=2.5))
+        assert [manifest.rows[name].seconds for name in ("a", "b")] == [1.5, 2.5]
+        assert {row.input for row in manifest.rows.unfinished()} == set()
+
+
+def test_a_manifest_that_is_rewritten_under_a_run_is_told(tmp_path: Path) -> None:
+    (tmp_path / "manifest.jsonl").write_text(
+        '{"input": "a", "status": "done"}\n{"input": "b", "status": "done"}\n'
+    )
+    rows = read_manifest(tmp_path)
+    (tmp_path / "manifest.jsonl").write_text('{"input": "c", "status": "done"}\n')
+    for name in ("a", "b"):
+        with pytest.raises(UsageError, match="was changed by another program meanwhile"):
+            rows[name]

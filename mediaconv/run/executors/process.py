@@ -6,6 +6,7 @@ multiprocessing.Pool) a worker killed while it holds the queue's lock blocks all
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ from mediaconv.errors import MediaconvError, UsageError
 from mediaconv.run.executors.autoscale import Autoscale
 from mediaconv.run.executors.executor import Outcomes, Perform, Watch
 from mediaconv.run.executors.resources import cores
+from mediaconv.run.executors.template import ForkedProcess, Template
 from mediaconv.run.executors.worker import ADVANCE, BOOT, BROKEN, DONE, READY
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.jobs.result import Failure, Outcome
@@ -32,6 +34,8 @@ ATTEMPTS = 2
 START_FAILURES = 3
 """Workers in a row that may be lost before they are ready."""
 TICK_SECONDS = 0.5
+END_SECONDS = 2.0
+"""How long the last descriptor of a killed worker may stay open."""
 
 
 class ProcessExecutor:
@@ -41,6 +45,7 @@ class ProcessExecutor:
     grow: begin with one worker and add others while the work that waits is worth their start.
     timeout_seconds: a job that takes longer is ended and fails.
     threads: of each library, divided among the workers; default: as many as there are cores.
+    template: forks the workers; without one each is a fresh process.
     """
 
     def __init__(
@@ -51,7 +56,9 @@ class ProcessExecutor:
         grow: bool = False,
         timeout_seconds: float | None = None,
         threads: int | None = None,
+        template: Template | None = None,
     ) -> None:
+        self._template = template
         self._make, self._most, self._grow, self._timeout = make, workers, grow, timeout_seconds
         self._threads = cores() if threads is None else threads
 
@@ -65,6 +72,7 @@ class ProcessExecutor:
             grow=self._grow,
             timeout=self._timeout,
             threads=self._threads,
+            template=self._template,
         )
         try:
             yield from pool.outcomes()
@@ -75,28 +83,22 @@ class ProcessExecutor:
 class _Worker:
     """One process, its pipe, and the job that it has."""
 
-    def __init__(self, index: int, make: Callable[[], Perform]) -> None:
+    def __init__(self, index: int, make: Callable[[], Perform], template: Template | None) -> None:
         self.index = index
         self.ready = False
         self.jobs = 0
         self.job: Job | None = None
         self.began = time.monotonic()
+        self.process: subprocess.Popen[bytes] | ForkedProcess
         ours, theirs = socket.socketpair()
-        # a Ctrl-C that arrives while the process starts waits until it ignores such signals
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            with theirs:
-                own = [json.dumps(sys.path), str(theirs.fileno()), str(os.getpid())]
-                self.process = subprocess.Popen(
-                    [sys.executable, "-c", BOOT, *own],
-                    stdin=subprocess.DEVNULL,
-                    stdout=2,  # a plug-in's prints must not end in the summary
-                    pass_fds=[theirs.fileno()],
-                )
+        with theirs:
             self.pipe = Connection(ours.detach())
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        self._send(make)
+            forked = None if template is None else template.spawn(make, theirs.fileno())
+            if forked is not None:
+                self.process, self.began = forked, time.monotonic()
+            else:
+                self.process = _fresh(theirs.fileno())
+                self._send(make)
 
     def begin(self, job: Job, threads: int) -> None:
         """Hand over a job. A worker that is gone already is found out by its closed pipe."""
@@ -108,14 +110,33 @@ class _Worker:
     def end(self) -> int:
         """Kill the process, if it lives; its exit status."""
         self.process.kill()
+        status = self.process.wait()
+        with contextlib.suppress(EOFError, OSError):  # of a lost template's worker this tells that it is gone
+            while self.pipe.poll(END_SECONDS):
+                self.pipe.recv_bytes()
         self.pipe.close()
-        return self.process.wait()
+        return status
 
     def _send(self, message: Any) -> None:
         try:
             self.pipe.send(message)
         except (BrokenPipeError, ConnectionResetError):
             return
+
+
+def _fresh(descriptor: int) -> subprocess.Popen[bytes]:
+    """A new interpreter that serves that end of a pipe."""
+    # a Ctrl-C that arrives while the process starts waits until it ignores such signals
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-c", BOOT, json.dumps(sys.path), str(descriptor), str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            stdout=2,  # a plug-in's prints must not end in the summary
+            pass_fds=[descriptor],
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Pool:
@@ -131,8 +152,9 @@ class _Pool:
         grow: bool,
         timeout: float | None,
         threads: int,
+        template: Template | None,
     ) -> None:
-        self._make, self._watch, self._threads = make, watch, threads
+        self._make, self._watch, self._threads, self._template = make, watch, threads, template
         self._most, self._grow, self._timeout = most, grow, timeout
         self._waiting = deque(jobs)
         self._begun: dict[str, int] = {}
@@ -164,7 +186,7 @@ class _Pool:
         while self._waiting and len(self._workers) < self._wanted():
             used = {w.index for w in self._workers}
             index = next(i for i in range(self._most) if i not in used)
-            self._workers.append(_Worker(index, self._make))
+            self._workers.append(_Worker(index, self._make, self._template))
 
     def _wanted(self) -> int:
         """How many workers there should be now."""

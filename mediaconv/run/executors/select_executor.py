@@ -14,6 +14,7 @@ from mediaconv.run.executors.executor import Executor, Perform
 from mediaconv.run.executors.process import ProcessExecutor
 from mediaconv.run.executors.resources import choose_workers, cores
 from mediaconv.run.executors.serial import SerialExecutor
+from mediaconv.run.executors.template import Template
 from mediaconv.run.jobs.perform import Performer
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.output.storage import IN_PROCESS
@@ -22,14 +23,17 @@ LOOKED_AT = 256
 
 
 def select_executor(
-    config: RunConfig, todo: Sequence[Job], make: Callable[[], Perform] | None = None
+    config: RunConfig,
+    todo: Sequence[Job],
+    make: Callable[[], Perform] | None = None,
+    template: Template | None = None,
 ) -> tuple[Executor, int]:
     """The executor for these jobs, and its most workers.
 
     `auto` is process, also for one job: what crashes then ends a worker, not the program. A job over
     `timeout_seconds` can only be ended from outside, so serial is then one process.
 
-    make: makes what runs one job; default: what the configuration says.
+    make: makes what runs one job; default: what the configuration says. template: of processes.
     """
     jobs = len(todo)
     if any(path.startswith(f"{IN_PROCESS}://") for path in (config.input, config.output)):
@@ -62,7 +66,11 @@ def select_executor(
     if config.executor == "serial" and config.timeout_seconds is None:
         return SerialExecutor(make), 1
     grow = isinstance(config.workers, str)
-    return ProcessExecutor(make, workers=workers, grow=grow, timeout_seconds=config.timeout_seconds), workers
+    timeout = config.timeout_seconds
+    executor_here = ProcessExecutor(
+        make, workers=workers, grow=grow, timeout_seconds=timeout, template=template
+    )
+    return executor_here, workers
 
 
 def largest_bytes(config: RunConfig, jobs: Sequence[Job]) -> int:

@@ -1,7 +1,8 @@
 """A worker process: takes jobs from its pipe, one at a time, and answers with their outcomes.
 
 It holds no lock and shares no queue, so it can be killed at any moment without harm to others; when its
-parent dies, it dies with it. Started by mediaconv.run.executors.process only. Nothing heavy is imported here.
+parent dies, it dies with it. Started by mediaconv.run.executors.process, or forked by its template. Nothing
+heavy is imported here.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def main(descriptor: int, parent: int) -> None:
     """Serve the pipe until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends us
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    _die_with(parent)
+    die_with(parent)
     with Connection(descriptor) as pipe:
         try:
             perform = pipe.recv()()
@@ -46,10 +47,11 @@ def main(descriptor: int, parent: int) -> None:
             pipe.send((BROKEN, told, getattr(error, "exit_code", None)))
             return
         pipe.send((READY,))
-        _serve(pipe, perform)
+        serve(pipe, perform)
 
 
-def _serve(pipe: Connection, perform: Any) -> None:
+def serve(pipe: Connection, perform: Any) -> None:
+    """Run jobs until the pipe is closed."""
     from mediaconv.run.executors.resources import set_threads
 
     threads = 0
@@ -78,7 +80,7 @@ class _Advance:
             self._pipe.send((ADVANCE, steps, total, media_seconds))
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """End this process at once when its parent ends, however that ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -103,10 +103,11 @@ def forecast(config: RunConfig, selection: Selection = RESUME) -> Forecast:
     if not jobs:
         return Forecast(survey, config.output, 0, 0.0, 0, "nothing is left to do")
     _, workers = select_executor(config, jobs)
-    rows = list(survey.rows.values())
     weights = {job.name: _bytes(job) for job in jobs}
     try:
-        rate = rate_of_rows(rows, run_identity(config)) or rate_of_trial(config, jobs, weights)
+        rate = rate_of_rows(survey.rows.values(), run_identity(config)) or rate_of_trial(
+            config, jobs, weights
+        )
     except (MediaconvError, OSError) as error:
         if is_unfit(error):
             raise UsageError(config.placed(str(error))) from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,15 +45,18 @@ class Rate:
     basis: str
 
 
-def rate_of_rows(rows: Sequence[Row], identity: dict[str, str]) -> Rate | None:
+def rate_of_rows(rows: Iterable[Row], identity: dict[str, str]) -> Rate | None:
     """From files that the same configuration made before, where there are any."""
-    alike = [r for r in rows if r.status == DONE and r.identity.get("config") == identity["config"]]
-    weight = sum(row.identity.get("size", 0) for row in alike)
+    count, weight, written, spent = 0, 0, 0, 0.0
+    for row in rows:
+        if row.status == DONE and row.identity.get("config") == identity["config"]:
+            count += 1
+            weight += row.identity.get("size", 0)
+            written += sum(file["bytes"] for file in row.outputs)
+            spent += row.seconds
     if not weight:
         return None
-    written = sum(file["bytes"] for row in alike for file in row.outputs)
-    spent = sum(row.seconds for row in alike)
-    return Rate(spent / weight, written / weight, 0.0, f"{counted(len(alike), 'file')} done before")
+    return Rate(spent / weight, written / weight, 0.0, f"{counted(count, 'file')} done before")
 
 
 def rate_of_trial(config: RunConfig, jobs: Sequence[Job], weights: dict[str, int]) -> Rate:

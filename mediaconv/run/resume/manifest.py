@@ -10,83 +10,22 @@ import itertools
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from mediaconv.errors import UsageError, WriteError
 from mediaconv.filesystem import NotAFileError, in_the_way, open_regular, open_to_read, refuse_holes
 from mediaconv.run.output.lock import read_claims
+from mediaconv.run.resume.rows import BEGUN, DONE, FAILED, ROW_KEYS, Line, Row, Rows, decoded, is_safe_name
+
+__all__ = ["BEGUN", "DONE", "FAILED", "NAME", "Manifest", "Row", "Rows", "is_safe_name", "read_manifest"]
 
 NAME = "manifest.jsonl"
-DONE, FAILED, BEGUN = "done", "failed", "begun"
 ROW_START = b'{"input": "'
 MOST_ROW_BYTES = 1 << 26
 """A line that is longer is no row: a file without line ends is not read whole."""
 BLOCK = 500
 """Lines that are read at once: rows of a block share the texts of their keys."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One input's end.
-
-    input: its path below the input's root. outputs: path below the output folder, bytes, sha256 and time of
-        each (in ns; none on other storage).
-    status: done or failed; a failure has a stage (read, compute, write, run) and a reason. begun: the program
-        itself was running the job, and ended with it; written by the serial executor only.
-    identity: what the outputs follow from; a job whose identity still matches need not run again.
-    input_shape, output_shape: channels first, then the length along each axis.
-    attempts, place: how often the job was begun, and the process or node that ended it.
-    """
-
-    input: str
-    status: str
-    outputs: list[dict[str, Any]] = field(default_factory=list)
-    stage: str | None = None
-    reason: str | None = None
-    seconds: float = 0.0
-    media_seconds: float | None = None
-    input_shape: list[int] | None = None
-    output_shape: list[int] | None = None
-    clipped: int = 0
-    notes: list[str] = field(default_factory=list)
-    identity: dict[str, Any] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-    attempts: int = 1
-    place: str = ""  # the worker, in the word of manifests that stand
-
-
-UNSAFE_PARTS = frozenset({"", ".", ".."})
-ROW_KEYS = tuple(key.name for key in fields(Row))
-
-
-class Rows(dict[str, Row]):
-    """The last row of every input, by name.
-
-    torn: the last line is cut off, so outputs may be there that have no row.
-    """
-
-    torn = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._earlier: dict[str, frozenset[str]] = {}
-
-    def take(self, row: Row) -> None:
-        """A further row. Outputs of an earlier one stay the run's own until others take their place."""
-        if row.status != DONE:
-            self._earlier[row.input] = self.owned(row.input)
-        else:
-            self._earlier.pop(row.input, None)
-        self[row.input] = row
-
-    def owned(self, name: str) -> frozenset[str]:
-        """Names of the files in an input's target that its rows name."""
-        if name in self._earlier:
-            return self._earlier[name]
-        row = self.get(name)
-        return frozenset(file["path"].rpartition("/")[2] for file in row.outputs) if row else frozenset()
 
 
 class Manifest:
@@ -103,6 +42,7 @@ class Manifest:
             self._handle = open_regular(self.path, os.O_RDWR | os.O_CREAT)
         except NotAFileError:
             raise in_the_way(self.path) from None
+        self.rows.read_from(self._handle, self.path)
         self._end = _whole_bytes(self._handle)
         os.ftruncate(self._handle, self._end)
         self._begun: tuple[str, int, bytes] | None = None
@@ -138,14 +78,13 @@ class Manifest:
         """
         begun, self._begun = self._begun, None
         line = _encoded(row)
-        if begun is None:
-            self._write(line, self._end)
-        elif begun[0] == row.input:
-            self._write(line, begun[1])
+        offset = self._end if begun is None else begun[1]
+        if begun is None or begun[0] == row.input:
+            self._write(line, offset)
         else:
-            self._write(line + begun[2], begun[1])
-            self._begun = begun[0], begun[1] + len(line), begun[2]
-        self.rows.take(row)
+            self._write(line + begun[2], offset)
+            self._begun = begun[0], offset + len(line), begun[2]
+        self.rows.take(row, offset, len(line) - 1)
 
     def _write(self, line: bytes, offset: int) -> None:
         """Lines from an offset on, which replace what stands there."""
@@ -193,116 +132,20 @@ def read_manifest(folder: Path) -> Rows:
             refuse_holes(file.fileno())
         except OSError as error:
             raise in_the_way(path, f"a file that {error.strerror}") from None
+        rows.read_from(file.fileno(), path)
         lines = _lines(file, rows)
         while block := list(itertools.islice(lines, BLOCK)):
-            for row in _decoded(block, path):
-                rows.take(row)
+            for row, (_, offset, line) in zip(decoded(block, path), block, strict=True):
+                rows.take(row, offset, len(line) - 1)
     if rows.torn and not rows and not _is_first_row(path):
         raise in_the_way(path, "its first line is not a row of a manifest")
     return rows
-
-
-def _decoded(block: list[tuple[int, bytes]], path: Path) -> list[Row]:
-    try:
-        rows = json.loads(b"[" + b",".join(line for _, line in block) + b"]")
-        if len(rows) == len(block):
-            for row, following in itertools.pairwise(rows):
-                if (same := row.get("versions")) == following.get("versions"):
-                    following["versions"] = same or {}
-            return [_checked(row) for row in rows]
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        pass  # which line it is shows when they are read one by one
-    rows = []
-    for number, line in block:
-        try:
-            rows.append(_checked(_parsed(line)))
-        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-            raise UsageError(
-                f"{path}:{number}: not a row of a manifest ({_one_line(error)}); "
-                "delete that line and the outputs that it told of, and its input is run again"
-            ) from error
-    return rows
-
-
-def _checked(content: dict[str, Any]) -> Row:
-    """A row of plain values, whose outputs lie in its input's folder. Raises ValueError, TypeError."""
-    try:
-        row = Row(**content)
-    except TypeError:
-        raise ValueError(_misfit(content)) from None
-    if not (isinstance(row.input, str) and is_safe_name(row.input)):
-        raise ValueError("input: a path that leaves the folder")
-    if row.status not in (DONE, FAILED, BEGUN):
-        raise ValueError(f"status: got {str(row.status)[:40]!r}")
-    if not isinstance(row.identity, dict) or not isinstance(row.versions, dict):
-        raise TypeError("identity and versions: expected mappings")
-    if type(row.attempts) is not int or not isinstance(row.seconds, int | float):
-        raise TypeError("attempts and seconds: expected numbers")
-    if not isinstance(row.media_seconds, int | float | None) or not isinstance(row.clipped, int):
-        raise TypeError("media_seconds and clipped: expected numbers")
-    if not (isinstance(row.stage, str | None) and isinstance(row.reason, str | None)):
-        raise TypeError("stage and reason: expected texts")
-    if not isinstance(row.notes, list) or not all(isinstance(note, str) for note in row.notes):
-        raise TypeError("notes: expected a list of texts")
-    if not (_is_shape(row.input_shape) and _is_shape(row.output_shape)):
-        raise TypeError("input_shape and output_shape: expected lists of numbers")
-    if type(row.identity.get("size", 0)) is not int:
-        raise TypeError("identity.size: expected a number")
-    if not isinstance(row.outputs, list):
-        raise TypeError("outputs: expected a list")
-    above = row.input.rpartition("/")[0]
-    for file in row.outputs:
-        if not isinstance(file, dict) or not isinstance(file.get("path"), str):
-            raise TypeError("outputs: expected path, bytes and sha256 of each")
-        folder, _, name = file["path"].rpartition("/")
-        flat = folder == above
-        if not (folder == row.input or flat) or not is_safe_name(name):
-            raise ValueError("outputs: a path that leaves its input's folder")
-        if type(file.get("bytes")) is not int or not isinstance(file.get("sha256"), str):
-            raise TypeError("outputs: expected path, bytes and sha256 of each")
-    return row
-
-
-def _parsed(line: bytes) -> Any:
-    try:
-        return json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON from column {error.colno} on") from None
-    except (ValueError, RecursionError):
-        raise ValueError("not JSON that can be read") from None
-
-
-def _misfit(content: Any) -> str:
-    """Why a value is not a row's mapping."""
-    if not isinstance(content, dict):
-        return "expected a mapping"
-    if unknown := content.keys() - set(ROW_KEYS):
-        return f"unknown key {min(unknown)[:40]!r}"
-    return f"no {'input' if 'input' not in content else 'status'}"
-
-
-def _is_shape(value: Any) -> bool:
-    return value is None or (isinstance(value, list) and all(type(n) is int for n in value))
 
 
 def _is_first_row(path: Path) -> bool:
     """Whether what has no whole line is the first row of a run that was cut off, which left its claims."""
     with open_to_read(path) as file:
         return ROW_START.startswith(file.read(len(ROW_START))) and bool(read_claims(path.parent))
-
-
-def is_safe_name(name: str) -> bool:
-    """Whether a path stays below the folder that it is taken from.
-
-    >>> is_safe_name("a/b.png"), is_safe_name("/a"), is_safe_name("a/../../b"), is_safe_name("")
-    (True, False, False, False)
-    """
-    return "\0" not in name and UNSAFE_PARTS.isdisjoint(name.split("/"))
-
-
-def _one_line(error: Exception) -> str:
-    text = str(error)
-    return text.splitlines()[0][:200] if text else type(error).__name__
 
 
 def _encoded(row: Row) -> bytes:
@@ -314,7 +157,8 @@ def _encoded(row: Row) -> bytes:
         return json.dumps(content).encode() + b"\n"
 
 
-def _lines(file: BinaryIO, rows: Rows) -> Iterator[tuple[int, bytes]]:
+def _lines(file: BinaryIO, rows: Rows) -> Iterator[Line]:
+    offset = 0
     for number in itertools.count(1):
         line = file.readline(MOST_ROW_BYTES)
         if not line:
@@ -327,7 +171,8 @@ def _lines(file: BinaryIO, rows: Rows) -> Iterator[tuple[int, bytes]]:
         if not line.endswith(b"\n"):
             rows.torn = True
         elif line.strip():
-            yield number, line
+            yield number, offset, line
+        offset += len(line)
 
 
 def _whole_bytes(handle: int) -> int:

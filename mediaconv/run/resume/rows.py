@@ -1,0 +1,238 @@
+"""A manifest's rows: decoded and checked, and the last one of every input found again in the file.
+
+A folder may hold a million finished files: of a finished row only its place in the file is kept, and it is
+read when it is asked for. Nothing is written here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import weakref
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import from_json
+
+from mediaconv.errors import UsageError
+
+DONE, FAILED, BEGUN = "done", "failed", "begun"
+LENGTH_BITS = 24
+"""Of a row's place: bits of its length; its offset in the file stands above them."""
+Line = tuple[int, int, bytes]
+"""Number, offset in the file, and bytes with the line end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One input's end.
+
+    input: its path below the input's root. outputs: path below the output folder, bytes, sha256 and time of
+        each (in ns; none on other storage).
+    status: done or failed; a failure has a stage (read, compute, write, run) and a reason. begun: the program
+        itself was running the job, and ended with it; written by the serial executor only.
+    identity: what the outputs follow from; a job whose identity still matches need not run again.
+    input_shape, output_shape: channels first, then the length along each axis.
+    attempts, place: how often the job was begun, and the process or node that ended it.
+    """
+
+    input: str
+    status: str
+    outputs: list[dict[str, Any]] = field(default_factory=list)
+    stage: str | None = None
+    reason: str | None = None
+    seconds: float = 0.0
+    media_seconds: float | None = None
+    input_shape: list[int] | None = None
+    output_shape: list[int] | None = None
+    clipped: int = 0
+    notes: list[str] = field(default_factory=list)
+    identity: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    attempts: int = 1
+    place: str = ""  # the worker, in the word of manifests that stand
+
+
+UNSAFE_PARTS = frozenset({"", ".", ".."})
+ROW_KEYS = tuple(key.name for key in fields(Row))
+
+
+class Rows(Mapping[str, Row]):
+    """The last row of every input, by name.
+
+    torn: the last line is cut off, so outputs may be there that have no row.
+    """
+
+    torn = False
+
+    def __init__(self) -> None:
+        self._last: dict[str, int | Row] = {}
+        self._earlier: dict[str, frozenset[str]] = {}
+        self._handle: int | None = None
+        self._path = Path()
+
+    def read_from(self, handle: int, path: Path) -> None:
+        """Where finished rows are read again: in an open file, of which a descriptor of its own is kept."""
+        if self._handle is None:
+            self._handle, self._path = os.dup(handle), path
+            weakref.finalize(self, os.close, self._handle)
+
+    def take(self, row: Row, offset: int | None = None, length: int = 0) -> None:
+        """A further row. Outputs of an earlier one stay the run's own until others take their place.
+
+        offset, length: where it stands in the file.
+        """
+        if row.status != DONE:
+            self._earlier[row.input] = self.owned(row.input)
+        else:
+            self._earlier.pop(row.input, None)
+        kept = row.status == DONE and offset is not None and length < 1 << LENGTH_BITS
+        self._last[row.input] = (offset or 0) << LENGTH_BITS | length if kept else row
+
+    def owned(self, name: str) -> frozenset[str]:
+        """Names of the files in an input's target that its rows name."""
+        if name in self._earlier:
+            return self._earlier[name]
+        row = self.get(name)
+        return frozenset(file["path"].rpartition("/")[2] for file in row.outputs) if row else frozenset()
+
+    def unfinished(self) -> Iterator[Row]:
+        """The rows of jobs that are not done."""
+        return (row for row in self._last.values() if isinstance(row, Row) and row.status != DONE)
+
+    def __getitem__(self, name: str) -> Row:
+        """Raises UsageError where the file was changed meanwhile."""
+        kept = self._last[name]
+        if isinstance(kept, Row):
+            return kept
+        assert self._handle is not None
+        line = os.pread(self._handle, kept & ((1 << LENGTH_BITS) - 1), kept >> LENGTH_BITS)
+        try:
+            row = Row(**_values(line))
+        except (ValueError, TypeError):
+            row = None
+        if row is None or row.input != name:
+            raise UsageError(f"{self._path}: was changed by another program meanwhile; run again")
+        return row
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._last
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._last)
+
+    def __len__(self) -> int:
+        return len(self._last)
+
+
+def decoded(block: list[Line], path: Path) -> list[Row]:
+    """The rows of some lines. Raises UsageError, naming it, for one that is no row."""
+    try:
+        rows = _values(b"[" + b",".join(line for *_, line in block) + b"]")
+        if len(rows) == len(block):
+            for row, following in itertools.pairwise(rows):
+                if (same := row.get("versions")) == following.get("versions"):
+                    following["versions"] = same or {}
+            return [_checked(row) for row in rows]
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        pass  # which line it is shows when they are read one by one
+    rows = []
+    for number, _, line in block:
+        try:
+            rows.append(_checked(_parsed(line)))
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            raise UsageError(
+                f"{path}:{number}: not a row of a manifest ({_one_line(error)}); "
+                "delete that line and the outputs that it told of, and its input is run again"
+            ) from error
+    return rows
+
+
+def _checked(content: dict[str, Any]) -> Row:
+    """A row of plain values, whose outputs lie in its input's folder. Raises ValueError, TypeError."""
+    try:
+        row = Row(**content)
+    except TypeError:
+        raise ValueError(_misfit(content)) from None
+    if not (isinstance(row.input, str) and is_safe_name(row.input)):
+        raise ValueError("input: a path that leaves the folder")
+    if row.status not in (DONE, FAILED, BEGUN):
+        raise ValueError(f"status: got {str(row.status)[:40]!r}")
+    if not isinstance(row.identity, dict) or not isinstance(row.versions, dict):
+        raise TypeError("identity and versions: expected mappings")
+    if type(row.attempts) is not int or not isinstance(row.seconds, int | float):
+        raise TypeError("attempts and seconds: expected numbers")
+    if not isinstance(row.media_seconds, int | float | None) or not isinstance(row.clipped, int):
+        raise TypeError("media_seconds and clipped: expected numbers")
+    if not (isinstance(row.stage, str | None) and isinstance(row.reason, str | None)):
+        raise TypeError("stage and reason: expected texts")
+    if not isinstance(row.notes, list) or not all(isinstance(note, str) for note in row.notes):
+        raise TypeError("notes: expected a list of texts")
+    if not (_is_shape(row.input_shape) and _is_shape(row.output_shape)):
+        raise TypeError("input_shape and output_shape: expected lists of numbers")
+    if type(row.identity.get("size", 0)) is not int:
+        raise TypeError("identity.size: expected a number")
+    if not isinstance(row.outputs, list):
+        raise TypeError("outputs: expected a list")
+    own, above = f"{row.input}/", row.input[: row.input.rfind("/") + 1]
+    for file in row.outputs:
+        if not isinstance(file, dict) or not isinstance(path := file.get("path"), str):
+            raise TypeError("outputs: expected path, bytes and sha256 of each")
+        name = path[len(own) :] if path.startswith(own) else path[len(above) :]
+        if not (path.startswith(above) and "/" not in name and is_safe_name(name)):
+            raise ValueError("outputs: a path that leaves its input's folder")
+        if type(file.get("bytes")) is not int or not isinstance(file.get("sha256"), str):
+            raise TypeError("outputs: expected path, bytes and sha256 of each")
+    return row
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON from column {error.colno} on") from None
+    except (ValueError, RecursionError):
+        raise ValueError("not JSON that can be read") from None
+
+
+def _misfit(content: Any) -> str:
+    """Why a value is not a row's mapping."""
+    if not isinstance(content, dict):
+        return "expected a mapping"
+    if unknown := content.keys() - set(ROW_KEYS):
+        return f"unknown key {min(unknown)[:40]!r}"
+    return f"no {'input' if 'input' not in content else 'status'}"
+
+
+def _is_shape(value: Any) -> bool:
+    return value is None or (isinstance(value, list) and all(type(n) is int for n in value))
+
+
+def _values(text: bytes) -> Any:
+    """JSON, by the quicker of two readers where that knows it (names that no script can spell it does not).
+
+    Raises ValueError.
+    """
+    try:
+        return from_json(text)
+    except ValueError:
+        return json.loads(text)
+
+
+def is_safe_name(name: str) -> bool:
+    """Whether a path stays below the folder that it is taken from.
+
+    >>> is_safe_name("a/b.png"), is_safe_name("/a"), is_safe_name("a/../../b"), is_safe_name("")
+    (True, False, False, False)
+    """
+    return "\0" not in name and (
+        UNSAFE_PARTS.isdisjoint(name.split("/")) if "/" in name else name not in UNSAFE_PARTS
+    )
+
+
+def _one_line(error: Exception) -> str:
+    text = str(error)
+    return text.splitlines()[0][:200] if text else type(error).__name__

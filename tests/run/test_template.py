@@ -1,0 +1,95 @@
+"""Workers forked from a warm template: which programs have one, and what its end and theirs lead to."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.run.running import rows, start, wait_for_work, write_config
+from tests.run.trees import images, outputs, unfinished
+
+LAYERS = [{"conv": {"out_channels": 2, "kernel_size": 9}}] * 2
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks on Linux only")
+
+
+def test_a_program_that_has_loaded_torch_or_has_threads_gets_none() -> None:
+    told = (
+        "import threading, time\n"
+        "from mediaconv.run.executors.template import begin_template\n"
+        "template = begin_template(); assert template is not None; template.close(); template.close()\n"
+        "threading.Thread(target=time.sleep, args=(9,), daemon=True).start()\n"
+        "assert begin_template() is None\n"
+    )
+    subprocess.run([sys.executable, "-c", told], check=True)
+    told = "import torch\n" + told.partition("template = ")[0] + "assert begin_template() is None\n"
+    subprocess.run([sys.executable, "-c", told], check=True)
+
+
+def test_the_template_forks_all_workers_and_ends_with_the_run(tmp_path: Path) -> None:
+    images(tmp_path / "in", 6, side=600)
+    config = write_config(
+        tmp_path / "c.yaml", tmp_path / "in", tmp_path / "out", stack=LAYERS, executor="process", workers=2
+    )
+    process = start(config)
+    wait_for_work(tmp_path / "out", process)
+    (template,) = psutil.Process(process.pid).children()
+    workers = template.children()
+    assert 1 <= len(workers) <= 2
+    assert template.num_threads() == 1
+    assert len(template.open_files()) <= 1  # /dev/null at most: no lock, no manifest
+    assert process.wait(120) == 0
+    assert psutil.wait_procs([template, *workers], timeout=1)[1] == []
+    numbers = {row["place"] for row in rows(tmp_path / "out").values()}
+    assert {f"process {worker.pid}" for worker in workers} <= numbers
+    process.communicate()
+
+
+def test_a_run_whose_template_is_killed_goes_on_with_fresh_workers(tmp_path: Path) -> None:
+    images(tmp_path / "in", 4, side=600)
+    config = write_config(
+        tmp_path / "c.yaml", tmp_path / "in", tmp_path / "out", stack=LAYERS, executor="process", workers=2
+    )
+    process = start(config)
+    wait_for_work(tmp_path / "out", process)
+    (template,) = psutil.Process(process.pid).children()
+    workers = template.children()
+    os.kill(template.pid, signal.SIGKILL)
+    assert process.wait(120) == 0, process.communicate()
+    assert not any(_runs(worker) for worker in workers)
+    found = rows(tmp_path / "out")
+    assert {row["status"] for row in found.values()} == {"done"}
+    assert max(row["attempts"] for row in found.values()) == 2
+    assert len(outputs(tmp_path / "out")) == 8
+    assert unfinished(tmp_path / "out") == []
+    process.communicate()
+
+
+def test_a_killed_program_takes_template_and_workers_with_it(tmp_path: Path) -> None:
+    images(tmp_path / "in", 4, side=600)
+    config = write_config(
+        tmp_path / "c.yaml", tmp_path / "in", tmp_path / "out", stack=LAYERS, executor="process", workers=2
+    )
+    process = start(config)
+    wait_for_work(tmp_path / "out", process)
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert len(family) >= 2
+    process.kill()
+    process.communicate()
+    until = time.monotonic() + 2
+    while any(_runs(member) for member in family):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Not over: also where nobody asks for an orphan's end."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
