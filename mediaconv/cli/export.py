@@ -52,19 +52,26 @@ def export(
     The file is run against the stack before it is kept. FILE.json beside it tells how to use it.
     """
     import json as writer
+    import sys
 
     from mediaconv.errors import UsageError
     from mediaconv.front.configured import placing
-    from mediaconv.front.exporting import ExportOptions, export_configuration
+    from mediaconv.front.exporting import ExportOptions, export_configuration, told_of
     from mediaconv.guide.stack_only import load_stack_only
 
     if chunk is None and not whole:
         raise UsageError("chunk: give --chunk, the steps (samples, rows or frames) that every call takes")
     overrides = [*model_override(model), *(set or []), *causal_override(causal)]
     loaded = load_stack_only(Path(config), overrides=overrides, input=None if input is None else str(input))
+    replaced = told_of(output)
     options = ExportOptions(chunk or 16, size, input, whole, normalize, overwrite)
     with placing(loaded):
         facts = export_configuration(loaded, output, options)
+    if replaced:
+        print(
+            f"note: {output.with_suffix('.json')} told of {replaced}, whose own metadata says the same",
+            file=sys.stderr,
+        )
     if json:
         print(writer.dumps(facts, indent=2))
         return

@@ -6,6 +6,7 @@ The same values as `finish`, in operations that every runtime has. Counts and ch
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,10 +20,16 @@ HELD_IN = {torch.uint16: torch.int32, torch.uint32: torch.int64}
 """Types of samples that torch.onnx does not know, and larger ones."""
 
 
+def normalizer_facts(normalizer: Normalizer) -> dict[str, Any]:
+    """A normalizer's name, and the numbers of what it does to each value where no output is seen before."""
+    numbers = {} if normalizer.two_passes else dataclasses.asdict(normalizer.steps())
+    return {"name": normalizer.name, **numbers}
+
+
 class Stored(nn.Module):
     """A stack's output to stored samples. Shape: any, float32; integers of the format's type, or float32.
 
-    normalizer, stored: what it does, as plain values. Types that no exporter knows are held in wider ones.
+    stored: what the samples are, as plain values. Types that no exporter knows are held in wider ones.
     Raises UsageError for a normalizer that has to see the whole output first.
     """
 
@@ -36,7 +43,6 @@ class Stored(nn.Module):
         self._steps, self._format = normalizer.steps(), sample_format
         stored = torch.from_numpy(np.empty(0, sample_format.dtype)).dtype
         self._dtype = HELD_IN.get(stored, stored)
-        self.normalizer = {"name": normalizer.name, **dataclasses.asdict(self._steps)}
         self.stored = {
             "type": sample_format.dtype.name,
             "held_in": str(self._dtype).removeprefix("torch."),

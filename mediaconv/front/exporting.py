@@ -43,6 +43,7 @@ def export_configuration(config: RunConfig, path: Path, options: ExportOptions) 
     """Write the export and its JSON file; what the JSON file says. Raises UsageError, MediaError."""
     import torch
 
+    from mediaconv.compute.step import prepared
     from mediaconv.model.binding import bind
     from mediaconv.nn.export.exported_step import export_step
     from mediaconv.nn.export.step_files import Target, write_step
@@ -56,17 +57,28 @@ def export_configuration(config: RunConfig, path: Path, options: ExportOptions) 
     frame = _frame(pipeline, info, options.size)
     bound = bind(config, pipeline, info)
     finish = _stored(config, pipeline, info) if options.normalize else None
-    example = torch.zeros(1, info.channels, options.chunk, *frame)
-    facts = _facts(config, info, bound.module, finish)
+    # half precision is computed in float32, which every runtime has
+    module, dtype = bound.module, torch.float64 if config.precision == "float64" else torch.float32
+    if dtype == torch.float64:
+        module = prepared(module, torch.device("cpu"), dtype)
+    example = torch.zeros(1, info.channels, options.chunk, *frame, dtype=dtype)
+    facts = _facts(config, pipeline, info, module, finish)
     inputs = [] if own is None else _own_input(config, pipeline, own, example)
     more: dict[str, Any] = {"metadata": facts, "inputs": inputs, "overwrite": options.overwrite}
     try:
         if options.whole:
-            return write_whole_call(bound.module, example, path, finish=finish, **more)
-        step = export_step(bound.module, example, finish=finish)
+            return write_whole_call(module, example, path, finish=finish, **more)
+        step = export_step(module, example, finish=finish)
     except (ValueError, TypeError) as error:
         raise UsageError(f"export: {error}") from error
-    return write_step(step, path, bound.module, **more)
+    return write_step(step, path, module, **more)
+
+
+def told_of(path: Path) -> str | None:
+    """The other export of which the JSON file beside a path tells, whose place this one takes."""
+    from mediaconv.nn.export.step_files import json_tells_of
+
+    return json_tells_of(path).get("file")
 
 
 def _first_input(config: RunConfig, pipeline: Pipeline) -> Path | None:
@@ -119,7 +131,7 @@ def _own_input(
     import numpy as np
     import torch
 
-    chunk, shape = example.shape[2], example.shape
+    chunk, shape, wide = example.shape[2], example.shape, np.dtype(str(example.dtype).removeprefix("torch."))
     steps = max(3 * chunk, MOST_VALUES // (example[0].numel() // chunk))
     with pipeline.open(path, config.read, config.limits) as source:
         if source.info.channels != shape[1] or tuple(source.info.shape[1:]) != tuple(shape[3:]):
@@ -127,7 +139,7 @@ def _own_input(
         parts, count = [], 0
         with suppress(MediaError):  # a broken input is checked as far as it goes
             for part in source.chunks(min(steps, max(chunk, 4096))):
-                parts.append(np.asarray(part.data, np.float32) / np.float32(source.info.scale))
+                parts.append(np.asarray(part.data, wide) / wide.type(source.info.scale))
                 count += len(part.data)
                 if count >= steps:
                     break
@@ -137,21 +149,27 @@ def _own_input(
     return [x.movedim(-1, 0).unsqueeze(0).contiguous()]
 
 
-def _facts(config: RunConfig, info: SourceInfo, module: Any, finish: Stored | None) -> dict[str, Any]:
+def _facts(
+    config: RunConfig, pipeline: Pipeline, info: SourceInfo, module: Any, finish: Stored | None
+) -> dict[str, Any]:
     from mediaconv import __version__
+    from mediaconv.compute.normalize import make_normalizer
+    from mediaconv.compute.stored import normalizer_facts
     from mediaconv.nn.summary.dependence import geometry
     from mediaconv.run.jobs.identity import run_identity
 
     rate = float(info.rate) if info.rate else None
     along = geometry(module)
     identity = run_identity(config)
+    normalize = config.normalize
+    normalizer = make_normalizer(normalize.name, normalize.chosen_options, pipeline.signal_range)
     return {
         "pipeline": config.pipeline,
         "rate_hz": rate,
         "output_rate_hz": rate / float(along.total_stride) if rate else None,
         "latency_ms": 1000 * float(along.latency) / rate if rate and not along.whole else None,
         "input_scale": info.scale,
-        "normalizer": finish.normalizer if finish else None,
+        "normalizer": {**normalizer_facts(normalizer), "included": finish is not None},
         "stored": finish.stored if finish else None,
         "mediaconv": __version__,
         "code": identity["code"],

@@ -166,6 +166,11 @@ class AxisMap(ABC):
         )
 
 
+def _lesser(a: int, b: int) -> int:
+    """The smaller number without a branch, so that it holds for each length where an exported one is free."""
+    return (a + b - abs(a - b)) // 2
+
+
 @dataclass(frozen=True)
 class Window(AxisMap):
     """A sliding window: output j reads inputs `j*stride - left + i*dilation`, i = 0 ... kernel-1.
@@ -199,10 +204,10 @@ class Window(AxisMap):
             return 0
         if not self.ceil:
             return room // self.stride + 1
-        count = max(0, -(-room // self.stride) + 1)
-        if count and (count - 1) * self.stride >= length + self.left:
-            count -= 1
-        return count
+        # rounded up without a negative number, where there are windows: traced divisions do not floor
+        count = max(0, (room + 2 * self.stride - 1) // self.stride)
+        begin = max(0, (length + self.left + self.stride - 1) // self.stride)  # not in the right padding
+        return count - _lesser(1, -_lesser(0, begin - count))
 
     def reads(self, outputs: np.ndarray) -> np.ndarray:
         starts = outputs * self.stride - self.left

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 import soundfile
 import torch
 from torch.nn import functional as F
@@ -115,6 +116,74 @@ def test_a_captured_model_of_a_configuration_is_exported(mediaconv, root, tmp_pa
     whole = model(torch.from_numpy(samples.T[None])).detach().numpy()
     # float32 sums in another order
     np.testing.assert_allclose(y, whole, rtol=0, atol=1e-5 * np.abs(whole).max())
+
+
+@pytest.fixture
+def short(tmp_path):
+    """A sound of 3,000 samples, two channels."""
+    (tmp_path / "in").mkdir()
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, (3000, 2))
+    soundfile.write(tmp_path / "in" / "short.wav", samples, 44100, subtype="PCM_16")
+    return tmp_path / "in" / "short.wav"
+
+
+def test_float64_is_exported_where_a_runtime_has_it(mediaconv, root, short, tmp_path):
+    config = root / "configs/audio_standard.yaml"
+    words = ["--chunk", 1000, "--input", short, "--set", "precision=float64"]
+    mediaconv("export", config, "-o", "step.pt2", *words)
+    facts = json.loads((tmp_path / "step.json").read_text())
+    assert (facts["type"], facts["checked"]["largest_difference"] < 1e-12) == ("float64", True)
+    done = mediaconv("export", config, "-o", "step.onnx", *words, code=2)
+    assert ".onnx: onnxruntime: " in done.stderr
+    assert ".pt2 may hold it" in done.stderr
+
+
+def test_two_exports_of_one_name_say_whose_json_is_replaced(mediaconv, short, tmp_path):
+    config = "own.yaml"
+    (tmp_path / config).write_text("pipeline: audio\nstack: [conv: {out_channels: 1, kernel_size: 3}]\n")
+    mediaconv("export", config, "-o", "step.onnx", "--chunk", 256, "--input", short)
+    done = mediaconv("export", config, "-o", "step.pt2", "--chunk", 64, "--input", short)
+    assert "note: step.json told of step.onnx, whose own metadata says the same" in done.stderr
+    facts = json.loads((tmp_path / "step.json").read_text())
+    assert (facts["file"], facts["chunk"]) == ("step.pt2", 64)
+    told = {p.key: p.value for p in onnx.load(tmp_path / "step.onnx").metadata_props}
+    assert (told["file"], told["chunk"]) == ("step.onnx", "256")
+    (tmp_path / "step.onnx").unlink()
+    done = mediaconv("export", config, "-o", "step.pt2", "--chunk", 64, "--input", short)
+    assert "note:" not in done.stderr
+
+
+def test_the_normalizer_is_told_and_whether_it_is_included(mediaconv, root, short, tmp_path):
+    config = root / "configs/audio_standard.yaml"
+    words = ["--chunk", 1000, "--input", short, "--set", "normalize={tanh: {gain: 2}}"]
+    for extra, included in (([], False), (["--normalize"], True)):
+        mediaconv("export", config, "-o", "step.onnx", *words, *extra)
+        told = json.loads((tmp_path / "step.json").read_text())["normalizer"]
+        assert (told["name"], told["gain"], told["included"]) == ("tanh", 2.0, included)
+    mediaconv("export", config, "-o", "step.onnx", *words[:4], "--set", "normalize=minmax")
+    told = json.loads((tmp_path / "step.json").read_text())["normalizer"]
+    assert told == {"name": "minmax", "included": False}
+
+
+def test_the_whole_call_of_a_resampled_sound_equals_what_run_wrote(mediaconv, short, tmp_path):
+    """Resampling, pools and a norm over channels, of which each rounds lengths of its own."""
+    (tmp_path / "own.yaml").write_text(
+        "pipeline: audio\noutput: out\nread: {sample_rate: 16000}\nnormalize: none\nstack:\n"
+        "  - conv: {out_channels: 4, kernel_size: 5}\n  - rms_norm\n"
+        "  - avg_pool: {kernel_size: 3, ceil_mode: true, count_include_pad: false}\n  - layer_norm\n"
+        "  - conv: {out_channels: 2, kernel_size: 3}\nwrite: {layout: tensor, format: npy}\n"
+    )
+    mediaconv("run", "own.yaml", "--input", short)
+    mediaconv("export", "own.yaml", "-o", "whole.onnx", "--whole", "--input", short)
+    mediaconv("export", "own.yaml", "-o", "step.onnx", "--chunk", 3969, "--input", short)
+    samples, _ = soundfile.read(short, dtype="float32", always_2d=True)
+    session = onnxruntime.InferenceSession(tmp_path / "whole.onnx")
+    (y,) = session.run(None, {"input": samples.T[None]})
+    facts = json.loads((tmp_path / "step.json").read_text())
+    (written,) = (np.load(path) for path in tmp_path.glob("out/**/*.npy"))
+    for result in (y[0], stepped(tmp_path, facts, samples.T[None])[0]):
+        # float32 sums in another order
+        np.testing.assert_allclose(result, written, rtol=0, atol=1e-5 * np.abs(written).max())
 
 
 def stepped(folder, facts, x):

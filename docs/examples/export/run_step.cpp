@@ -1,84 +1,60 @@
-// run_step step.onnx in.f32 out.f32: an exported step over raw float32, channel after channel (sound).
+// run_step step.onnx in.f32 out.f32: an exported step over raw float32, (channels, steps, values of a step).
 #include <onnxruntime_c_api.h>
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
-#include <string>
 #include <vector>
 static const OrtApi* api = OrtGetApiBase()->GetApi(ORT_API_VERSION);
-static OrtAllocator* allocator;
-static void check(OrtStatus* status) {
-  if (status) { std::fprintf(stderr, "%s\n", api->GetErrorMessage(status)); std::exit(1); }
-}
-static OrtValue* zeros(OrtSession* session, size_t i) {  // a tensor of zeros for input i
-  OrtTypeInfo* info;
-  const OrtTensorTypeAndShapeInfo* tensor;
-  ONNXTensorElementDataType type;
-  size_t rank, count;
-  check(api->SessionGetInputTypeInfo(session, i, &info));
-  check(api->CastTypeInfoToTensorInfo(info, &tensor));
-  check(api->GetTensorElementType(tensor, &type));
-  check(api->GetDimensionsCount(tensor, &rank));
-  std::vector<int64_t> shape(rank);
-  check(api->GetDimensions(tensor, shape.data(), rank));
-  check(api->GetTensorShapeElementCount(tensor, &count));
-  OrtValue* value; char* data;
-  check(api->CreateTensorAsOrtValue(allocator, shape.data(), rank, type, &value));
-  check(api->GetTensorMutableData(value, (void**)&data));
-  std::fill_n(data, count * (type == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64 ? 8 : 4), 0);
-  return value;
-}
-template <class T> static T* data(OrtValue* value) {
-  T* found;
-  check(api->GetTensorMutableData(value, (void**)&found));
-  return found;
-}
+static void check(OrtStatus* status) { if (status) std::puts(api->GetErrorMessage(status)), std::exit(1); }
+template <class T, class F, class... A> T got(F f, A... a) { T value; return check(f(a..., &value)), value; }
+template <class T> T* data(OrtValue* value) { return (T*)got<void*>(api->GetTensorMutableData, value); }
 int main(int, char** argv) {
-  OrtEnv* env; OrtSession* session; OrtSessionOptions* options; OrtModelMetadata* meta; size_t n;
-  check(api->CreateEnv(ORT_LOGGING_LEVEL_WARNING, "step", &env));
-  check(api->CreateSessionOptions(&options));
-  check(api->CreateSession(env, argv[1], options, &session));
-  check(api->GetAllocatorWithDefaultOptions(&allocator));
-  check(api->SessionGetModelMetadata(session, &meta));
-  auto fact = [&](const char* key) {  // of the file's own properties
-    char* text;
-    check(api->ModelMetadataLookupCustomMetadataMap(meta, allocator, key, &text));
-    return std::string(text);
+  auto allocator = got<OrtAllocator*>(api->GetAllocatorWithDefaultOptions);
+  auto env = got<OrtEnv*>(api->CreateEnv, ORT_LOGGING_LEVEL_WARNING, "step");
+  auto session = got<OrtSession*>(api->CreateSession, env, argv[1], got<OrtSessionOptions*>(api->CreateSessionOptions));
+  auto meta = got<OrtModelMetadata*>(api->SessionGetModelMetadata, session);
+  auto text = [&](auto key) { return got<char*>(api->ModelMetadataLookupCustomMetadataMap, meta, allocator, key); };
+  auto fact = [&](const char* key, size_t i) {  // number i in one of the file's own properties; 1 past the last
+    std::vector<long> numbers;
+    for (auto at = text(key); *at;) *at < '0' || *at > '9' ? void(at++) : numbers.push_back(std::strtol(at, &at, 10));
+    return i < numbers.size() ? numbers[i] : 1;
   };
-  auto second = [](const std::string& sizes) { return std::stol(sizes.substr(sizes.find(',') + 1)); };
-  const long chunk = std::stol(fact("chunk")), given = std::stol(fact("outputs")), skip = std::stol(fact("skip"));
-  check(api->SessionGetInputCount(session, &n));  // the chunk, then the state; outputs, then the state after it
-  std::vector<char*> in(n), out(n);
-  std::vector<OrtValue*> values(n), after(n);
+  if (*text("initial_state") != 'z') return std::puts("this program begins with zeros; the step has a state file"), 1;
+  const long in = fact("shape", 1), chunk = fact("shape", 2), rest = fact("shape", 3) * fact("shape", 4);
+  const long out = fact("output_shape", 1), given = fact("output_shape", 2), skip = fact("skip", 0);
+  const long rest_out = fact("output_shape", 3) * fact("output_shape", 4);
+  const auto n = got<size_t>(api->SessionGetInputCount, session);  // chunk, state ...; outputs, next state ...
+  std::vector<char*> names(n), names_out(n);
+  std::vector<OrtValue*> values(n), after;
   for (size_t i = 0; i < n; i++) {
-    check(api->SessionGetInputName(session, i, allocator, &in[i]));
-    check(api->SessionGetOutputName(session, i, allocator, &out[i]));
-    values[i] = zeros(session, i);
+    names[i] = got<char*>(api->SessionGetInputName, session, i, allocator);
+    names_out[i] = got<char*>(api->SessionGetOutputName, session, i, allocator);
+    auto info = got<OrtTypeInfo*>(api->SessionGetInputTypeInfo, session, i);
+    auto tensor = got<const OrtTensorTypeAndShapeInfo*>(api->CastTypeInfoToTensorInfo, info);
+    auto type = got<ONNXTensorElementDataType>(api->GetTensorElementType, tensor);
+    auto count = got<size_t>(api->GetTensorShapeElementCount, tensor);
+    std::vector<int64_t> shape(got<size_t>(api->GetDimensionsCount, tensor));
+    check(api->GetDimensions(tensor, shape.data(), shape.size()));
+    values[i] = got<OrtValue*>(api->CreateTensorAsOrtValue, allocator, shape.data(), shape.size(), type);
+    std::fill_n(data<char>(values[i]), count * (type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT ? 4 : 8), 0);
   }
-  std::ifstream file(argv[2], std::ios::binary);
-  std::vector<char> bytes((std::istreambuf_iterator<char>(file)), {});
-  const float* x = (const float*)bytes.data();
-  const long channels = second(fact("shape")), channels_out = second(fact("output_shape"));
-  const long length = bytes.size() / 4 / channels;
-  const size_t clock = std::find(in.begin(), in.end(), std::string("clock.length")) - in.begin();
-  data<int64_t>(values[clock])[0] = length;  // the next state, clock.outputs, then tells how many outputs there are
-  std::vector<float> y;  // step after step, each (channels, outputs)
-  for (long begin = 0, come = 0; begin < length || come < skip + data<int64_t>(values[clock + 1])[0];
-       begin += chunk, come += given) {
-    for (long i = 0; i < channels * chunk; i++) {  // zeros past the input's end
-      const long t = begin + i % chunk;
-      data<float>(values[0])[i] = t < length ? x[i / chunk * length + t] : 0;
+  std::vector<float> x, y;
+  auto file = std::fopen(argv[2], "rb"), result = std::fopen(argv[3], "wb");
+  for (float value; std::fread(&value, 4, 1, file);) x.push_back(value);
+  const long length = *data<int64_t>(values[2]) = x.size() / (in * rest);  // clock.length; values[3] is clock.outputs
+  for (long t = 0, come = 0; t < length || come < skip + *data<int64_t>(values[3]); t += chunk, come += given) {
+    for (long i = 0; i < in * chunk * rest; i++) {  // zeros past the input's end
+      const long at = t * rest + i % (chunk * rest);
+      data<float>(values[0])[i] = at < length * rest ? x[i / (chunk * rest) * length * rest + at] : 0;
     }
-    std::fill(after.begin(), after.end(), nullptr);
-    check(api->Run(session, nullptr, in.data(), values.data(), n, out.data(), n, after.data()));
-    y.insert(y.end(), data<float>(after[0]), data<float>(after[0]) + channels_out * given);
-    for (size_t i = 1; i < n; i++) { api->ReleaseValue(values[i]); values[i] = after[i]; }
-    api->ReleaseValue(after[0]);
+    after.assign(n, nullptr);
+    check(api->Run(session, nullptr, names.data(), values.data(), n, names_out.data(), n, after.data()));
+    y.insert(y.end(), data<float>(after[0]), data<float>(after[0]) + out * given * rest_out);
+    std::swap(values[0], after[0]);  // the chunk's tensor is used again
+    for (auto value : values) api->ReleaseValue(value);
+    values = after;
   }
-  const long total = data<int64_t>(values[clock + 1])[0], wide = channels_out * given;
-  std::ofstream result(argv[3], std::ios::binary);
-  for (long c = 0; c < channels_out; c++)
-    for (long t = skip; t < skip + total; t++) result.write((char*)&y[t / given * wide + c * given + t % given], 4);
+  for (long c = 0; c < out; c++)
+    for (long t = skip; t < skip + *data<int64_t>(values[3]); t++)
+      std::fwrite(&y[((t / given * out + c) * given + t % given) * rest_out], 4, rest_out, result);
 }

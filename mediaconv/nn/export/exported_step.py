@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mediaconv.nn.convert import to_streaming
 from mediaconv.nn.export.fixed import UNKNOWN_LENGTH, Clock, FixedLayer, Level
-from mediaconv.nn.export.fixing import fix
+from mediaconv.nn.export.fixing import fix, only_known
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.summary.dependence import check_eval, geometry, streams
 
@@ -138,7 +138,22 @@ def export_step(module: nn.Module, example: Tensor, *, finish: nn.Module | None 
         raise ValueError(
             f"chunk: got {chunk}, the strides of this stack need a multiple of {along.input_period}"
         )
-    return Step(fix(module, Level(0, chunk, lambda n: n)), example, along, finish)
+    step = Step(fix(module, Level(0, chunk, lambda n: n)), example, along, finish)
+    if not only_known(module):
+        _hold_to_module(step, module)
+    return step
+
+
+def _hold_to_module(step: Step, module: nn.Module) -> None:
+    """Run a step over random inputs, where classes of somebody's own may be other than they declare."""
+    from mediaconv.nn.export.checking import TOLERANCE, check, random_inputs
+
+    for x in random_inputs(step, module):
+        if not check(lambda *tensors: list(step(*tensors)), step, module, x) <= TOLERANCE:
+            raise ValueError(
+                f"{type(module).__name__}: its step is not its call on the whole: a layer keeps a state "
+                "that it does not declare, or computes something else than the class that it is made of"
+            )
 
 
 def run_step(step: Any, info: StepInfo, start: list[Tensor], x: Tensor) -> Tensor:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from mediaconv.nn.composed_maps import IDENTITY
 from mediaconv.nn.convert import RegisteredResidual
 from mediaconv.nn.export.fixed import (
     INSIDE,
@@ -23,14 +21,12 @@ from mediaconv.nn.export.fixed_window import FixedTransposed, FixedWindow
 from mediaconv.nn.graph.graph import StreamingGraph
 from mediaconv.nn.layers.containers import Branches, Sequential
 from mediaconv.nn.layers.gates import Gated
-from mediaconv.nn.layers.norms import ChannelLayerNorm, RMSNorm
-from mediaconv.nn.layers.pooling import _AvgPool
 from mediaconv.nn.layers.resample import Resample
 from mediaconv.nn.layers.reshape import Reshape
 from mediaconv.nn.layers.resize import _Upsample
 from mediaconv.nn.layers.transposed import _ConvTranspose
 from mediaconv.nn.streaming.protocol import axis_map, init_state
-from mediaconv.nn.streaming.window import Span, Windowed, pad
+from mediaconv.nn.streaming.window import Windowed
 
 
 def fix(module: nn.Module, before: Level, path: str = "", axis: int = 0) -> FixedLayer:
@@ -69,28 +65,31 @@ def fix(module: nn.Module, before: Level, path: str = "", axis: int = 0) -> Fixe
         raise ValueError(
             f"{where}: {type(module).__name__} reads the whole input, so it has no step to export"
         )
-    if isinstance(module, ChannelLayerNorm | RMSNorm):
-        return FixedPointwise(_SpelledNorm(module), before, 1)
-    if not init_state(module, 0).counts and not init_state(module, 0).children:
+    if _keeps_nothing(module):
         return FixedPointwise(module, before, int(1 / axis_map(module, 0).total_stride))
-    raise ValueError(f"{where}: {type(module).__name__} has no step of fixed shape yet")
+    raise ValueError(
+        f"{where}: {type(module).__name__} streams by a step of its own, which has no fixed shape: build it "
+        "of the layers of mediaconv.nn, or capture it: to_streaming(module, example=...)"
+    )
 
 
-class _SpelledNorm(nn.Module):
-    """A norm over channels in elementary operations: ONNX has it over the last axis only."""
+def _keeps_nothing(module: nn.Module) -> bool:
+    """Whether a layer is the same function in every step; other classes at one position."""
+    state = init_state(module, 0)
+    if state.counts or state.tensors or state.children:
+        return False
+    return is_known(module) or axis_map(module, 0) is IDENTITY
 
-    def __init__(self, norm: ChannelLayerNorm | RMSNorm) -> None:
-        super().__init__()
-        self.norm = norm
 
-    def forward(self, x: Tensor) -> Tensor:
-        norm, shape = self.norm, (-1, *[1] * (x.ndim - 2))
-        if isinstance(norm, ChannelLayerNorm):
-            x = x - x.mean(1, keepdim=True)
-        eps = torch.finfo(x.dtype).eps if norm.eps is None else norm.eps
-        y = x / ((x * x).mean(1, keepdim=True) + eps).sqrt()
-        y = y if norm.weight is None else y * norm.weight.reshape(shape)
-        return y if norm.bias is None else y + norm.bias.reshape(shape)
+def is_known(module: nn.Module) -> bool:
+    """Whether a layer is torch's or this package's, and not a class that somebody made of one."""
+    return type(module).__module__.startswith(("torch.nn.", "mediaconv.nn."))
+
+
+def only_known(module: nn.Module) -> bool:
+    """Whether all layers are torch's or this package's, but for what a captured graph was made of."""
+    inside = [] if isinstance(module, StreamingGraph) else list(module.children())
+    return is_known(module) and all(only_known(part) for part in inside)
 
 
 def _chain(parts: Sequence[tuple[str, nn.Module]], before: Level, path: str) -> FixedChain:
@@ -112,21 +111,13 @@ def _window(layer: Windowed, before: Level, axis: int = 0) -> FixedWindow:
         layer,  # type: ignore[arg-type]
         window,
         before,
-        lambda x: _means(layer, x, inside) if isinstance(layer, _AvgPool) else layer.apply_windows(x, inside),
+        lambda x: layer.apply_windows(x, inside),
         mode=layer.padding_mode,
         fill=layer.fill,
         each=each,
         length=length if isinstance(layer, Reshape) else None,
         dim=axis + 2,
     )
-
-
-def _means(layer: _AvgPool, x: Tensor, inside: Span) -> Tensor:
-    """As the layer's own windows, without `divisor_override`, which ONNX does not know."""
-    pool = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[layer.dims - 1]
-    padded = pad(x, layer.windows, skip=inside.axis)
-    total = pool(padded, layer.kernel_size, layer.stride) * math.prod(layer.kernel_size)
-    return layer.divided(total, x, inside)
 
 
 def _upsample(layer: _Upsample, before: Level) -> FixedWindow:

@@ -70,9 +70,12 @@ class OnnxFile:
             self._model = onnx.load(str(path))
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            self._model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        try:
+            self._session = onnxruntime.InferenceSession(
+                self._model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime has a class for each kind, of no common base
+            raise UsageError(f".onnx: onnxruntime: {_first_line(error)}; .pt2 may hold it") from error
         self._inputs = list(inputs)
         self._taken = {entry.name for entry in self._session.get_inputs()}
 
@@ -138,6 +141,10 @@ class Pt2File:
                 self._program = torch.export.export(module, tuple(arguments), dynamic_shapes=shapes)
         except Exception as error:  # torch.export raises errors of many kinds
             raise UsageError(f".pt2: torch.export: {_first_line(error)}") from error
+        weights = self._program.state_dict
+        for name, value in weights.items():  # else a state would hold the graph of all steps before
+            if isinstance(value, nn.Parameter):
+                weights[name] = nn.Parameter(value.detach(), requires_grad=False)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of memory that is not written
             self._module = torch.export.load(io.BytesIO(self.data({}))).module()

@@ -79,6 +79,8 @@ def describe(step: Step, target: Target) -> dict[str, Any]:
     }
     return {
         "kind": "step",
+        "file": target.path.name,
+        "type": str(step.dtype).removeprefix("torch."),
         "chunk": info.chunk,
         "outputs": info.outputs,
         "skip": info.skip,
@@ -113,6 +115,16 @@ def refuse_difference(difference: float, path: Path) -> float:
     return difference
 
 
+def json_tells_of(path: Path) -> dict[str, Any]:
+    """What the JSON file beside a path tells, where it is of another export that is there; else nothing."""
+    try:
+        facts = json.loads(path.with_suffix(".json").read_bytes())
+        other = facts["file"] != path.name and path.with_name(facts["file"]).is_file()
+        return facts if other else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
 class Target:
     """The files of one export, and whether they may be written. Raises UsageError where they may not.
 
@@ -130,9 +142,16 @@ class Target:
         self.check()
 
     def check(self, *, with_state: bool = False) -> None:
-        """Raises UsageError where something that this program did not make is in the way."""
+        """Raises UsageError where something that this program did not make is in the way.
+
+        Also where another export would lose the state that it starts from.
+        """
         check_made(self.path, overwrite=self._overwrite)
         check_made(self.json_path, overwrite=self._overwrite)
+        told = json_tells_of(self.path)
+        if told.get("initial_state", "zeros") != "zeros" and not self._overwrite:
+            what = f"the state that {told['file']} starts from"
+            raise in_the_way(self.state_path, what, "choose another name, or give --overwrite")
         if not with_state or not os.path.lexists(self.state_path):
             return
         if not is_regular(self.state_path):

@@ -58,6 +58,8 @@ def write_whole_call(
     worst = max(_difference(made, module, x, finish) for x in checked)
     facts: dict[str, Any] = {
         "kind": "whole",
+        "file": target.path.name,
+        "type": str(example.dtype).removeprefix("torch."),
         "inputs": ["input"],
         "outputs_in_order": ["output"],
         "shape": [*example.shape[:DIM], None, *example.shape[DIM + 1 :]],

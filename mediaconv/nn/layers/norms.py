@@ -162,6 +162,13 @@ class _OverChannels(Pointwise, nn.Module):
             raise ValueError(f"got {counted(channels, 'channel')}, this layer takes {self.num_channels}")
         return channels
 
+    def _spelled(self, x: Tensor, eps: float) -> Tensor:
+        """Over its root mean square, in elementary operations: ONNX has norms over the last axis only."""
+        shape = (-1, *[1] * (x.ndim - 2))
+        y = x / ((x * x).mean(1, keepdim=True) + eps).sqrt()
+        y = y if self.weight is None else y * self.weight.reshape(shape)
+        return y if self.bias is None else y + self.bias.reshape(shape)
+
     def extra_repr(self) -> str:
         return f"{self.num_channels}, eps={self.eps}"
 
@@ -190,6 +197,8 @@ class ChannelLayerNorm(_OverChannels):
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: (N, C, ...) to the same."""
+        if torch.onnx.is_in_onnx_export():
+            return self._spelled(x - x.mean(1, keepdim=True), self.eps)
         shape = (self.num_channels,)
         return F.layer_norm(x.movedim(1, -1), shape, self.weight, self.bias, self.eps).movedim(-1, 1)
 
@@ -216,4 +225,6 @@ class RMSNorm(_OverChannels):
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: (N, C, ...) to the same."""
+        if torch.onnx.is_in_onnx_export():
+            return self._spelled(x, torch.finfo(x.dtype).eps if self.eps is None else self.eps)
         return F.rms_norm(x.movedim(1, -1), (self.num_channels,), self.weight, self.eps).movedim(-1, 1)

@@ -5,6 +5,7 @@ Arguments are torch's; a causal form pads the whole window to the left of its ti
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -98,15 +99,18 @@ class _AvgPool(_Pool):
         self.divisor_override = divisor_override
 
     def _reduce(self, padded: Tensor, x: Tensor, span: Span | None) -> Tensor:
-        if self.dims == 1:
+        if torch.onnx.is_in_onnx_export():  # ONNX knows no divisor
+            means = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[self.dims - 1]
+            total = means(padded, self.kernel_size, self.stride) * math.prod(self.kernel_size)
+        elif self.dims == 1:
             flat, kernel, stride = padded.unsqueeze(2), (1, *self.kernel_size), (1, *self.stride)
             total = F.avg_pool2d(flat, kernel, stride, divisor_override=1).squeeze(2)
         else:
             pool = F.avg_pool2d if self.dims == 2 else F.avg_pool3d
             total = pool(padded, self.kernel_size, self.stride, divisor_override=1)
-        return self.divided(total, x, span)
+        return self._divided(total, x, span)
 
-    def divided(self, total: Tensor, x: Tensor, span: Span | None) -> Tensor:
+    def _divided(self, total: Tensor, x: Tensor, span: Span | None) -> Tensor:
         """Sums of windows over what each counts; `x` is the input before its padding."""
         if self.divisor_override is not None:
             return total / self.divisor_override
@@ -124,7 +128,9 @@ class _AvgPool(_Pool):
         high = None if length is None else length + (window.right if self.count_include_pad else 0)
         begin = first * window.stride - window.left
         end = begin + (count - 1) * window.stride + window.kernel
-        if begin >= low and (high is None or end <= high):
+        # exported, lengths are free: what holds for one of them is not asked
+        exported = torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()
+        if begin >= low and (high is None or (not exported and end <= high)):
             return window.kernel
         starts = begin + torch.arange(count, device=like.device) * window.stride
         ends = starts + window.kernel if high is None else (starts + window.kernel).clamp(max=high)

@@ -41,7 +41,8 @@ class Resampled(AxisMap):
         return self.window.stride
 
     def output_length(self, length: int) -> int:
-        return -(-self.new * length // self.window.stride)
+        # rounded up without a negative number: traced divisions do not floor
+        return (self.new * length + self.window.stride - 1) // self.window.stride
 
     def reads(self, outputs: np.ndarray) -> np.ndarray:
         return self.window.reads(np.unique(outputs // self.new))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from mediaconv.errors import UsageError
 from mediaconv.nn import geometry
 from mediaconv.nn.export.checking import check
 from mediaconv.nn.export.exported_step import export_step
+from mediaconv.nn.export.runtimes import OPSET
 from mediaconv.nn.export.step_files import write_step
 from mediaconv.nn.export.whole import write_whole_call
 from tests.nn.export.test_exported_step import FRAME, SAME
@@ -131,7 +134,8 @@ def test_a_pt2_file_runs_without_mediaconv(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['mediaconv'] = None; import torch; given, expected = torch.load('io.pt');"
         "got = torch.export.load('step.pt2').module()(*given);"
-        "assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(got, expected))"
+        "assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(got, expected));"
+        "assert not any(a.requires_grad for a in got)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
 
@@ -152,6 +156,28 @@ def test_a_state_saved_in_the_middle_goes_on_in_another_process(tmp_path: Path) 
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
     # float32 sums in another order
     np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected.detach(), rtol=0, atol=1e-6)
+
+
+def test_the_extra_pins_the_tools_that_run_here() -> None:
+    root = Path(__file__).parents[3]
+    extra = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]["onnx"]
+    assert [entry.partition("==")[0] for entry in extra] == ["onnx", "onnxruntime"]
+    assert set(extra) <= set((root / "constraints.txt").read_text().splitlines())
+    assert extra == [f"{name}=={version(name)}" for name in ("onnx", "onnxruntime")]
+    assert f"opset {OPSET}" in (root / "docs/reference/export.md").read_text()
+
+
+def test_an_axis_that_is_padded_to_whole_windows_runs_in_onnxruntime(tmp_path: Path) -> None:
+    """Traced divisions do not floor: a pool that rounds up over an axis of one position."""
+    torch.manual_seed(0)
+    layers = (
+        nn.Conv3d(1, 2, (1, 3, 1)),
+        nn.MaxPool3d(2, 2, padding="same", ceil_mode=True),
+        nn.Conv3d(2, 1, 1),
+    )
+    module = nn.Sequential(*layers).eval()
+    facts = write_step(export_step(module, torch.zeros(1, 1, 4, 3, 5)), tmp_path / "step.onnx", module)
+    assert facts["checked"]["largest_difference"] <= 1e-5
 
 
 def test_the_file_tells_what_it_is(tmp_path: Path) -> None:
