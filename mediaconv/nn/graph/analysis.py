@@ -21,11 +21,12 @@ from mediaconv.nn.geometry import AxisMap, Transposed
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims, LayoutError, find, refined
 from mediaconv.nn.graph.capture import Captured
 from mediaconv.nn.graph.maps import GraphMap, MapNode
+from mediaconv.nn.graph.masks import mask_nodes
 from mediaconv.nn.graph.refusal import CaptureError, Origin, RefusalError
 from mediaconv.nn.graph.steps import Align, Counted, Late, Local, Step
 from mediaconv.nn.graph.symbols import Size, depends, evaluate, expression, source
 
-CONSTANT, LATE, STREAMED = 0, 1, 2
+CONSTANT, LATE, STREAMED, TABLE = 0, 1, 2, 3
 _BATCH_PROBE = 1009
 """A batch size that divides no other size, by which the batch is found in a view."""
 _PROBED_LENGTHS = 4096
@@ -40,7 +41,8 @@ class Value:
     """A tensor of the graph. kind: constant, late or streamed. node: what it reads along the stream.
 
     dims has STREAM for a stream, and for a constant that is the same at every position (1 long there).
-    at_end: a late value that waits for the end of the input.
+    at_end: a late value that waits for the end of the input. A table over pairs of positions, of which the
+    mask of attention alone is made, is no more than its kind.
     """
 
     slot: int
@@ -160,6 +162,7 @@ class Analysis:
 
     def run(self) -> Program:
         reasons: list[str] = []
+        masks = mask_nodes(self.captured.graph, self.captured.constants)
         unknown: set[fx.Node] = set()
         for node in self.captured.graph.nodes:
             if node.op == "output":
@@ -168,6 +171,9 @@ class Analysis:
                 unknown.add(node)
                 continue
             self.current = node
+            if node in masks:
+                self.values[node] = Value(-1, TABLE, (), node.meta["val"].dtype)
+                continue
             try:
                 self.values[node] = self._visit(node)
             except (RefusalError, LayoutError, ValueError) as problem:
@@ -611,7 +617,7 @@ def slots_read(step: Step) -> Sequence[int]:
     for name, value in vars(step).items():
         if name in ("ins",):
             slots += (slot for slot, _ in value)
-        elif name in ("waits", "needs", "before", "after", "uses"):
+        elif name in ("waits", "needs", "before", "after", "uses", "others"):
             slots += value
         elif name in ("x", "guard"):
             slots += [] if value is None else [value]

@@ -101,13 +101,14 @@ def regroup(
 
 @dataclass(frozen=True)
 class Along:
-    """Access to a tensor along its stream axis. outer has the batch where `batched`."""
+    """Access to a tensor along its stream axis. outer has the batch where `batched`, inner where `fast`."""
 
     dims: Dims
     dim: int
     outer: int
     batched: bool
     inner: int
+    fast: bool = False
 
     @classmethod
     def of(cls, dims: Dims) -> Along:
@@ -116,9 +117,16 @@ class Along:
             raise LayoutError("there is no stream axis")
         index = dims[dim].index(STREAM)
         before, after = dims[dim][:index], dims[dim][index + 1 :]
-        if BATCH in after:
+        fast = BATCH in after
+        return cls(dims, dim, whole_factors(before), fast or BATCH in before, whole_factors(after), fast)
+
+    @classmethod
+    def cut(cls, dims: Dims) -> Along:
+        """As `of`, where chunks are to be cut and joined."""
+        along = cls.of(dims)
+        if along.fast:
             raise LayoutError("the batch varies faster than the stream")
-        return cls(dims, dim, whole_factors(before), BATCH in before, whole_factors(after))
+        return along
 
     @property
     def plain(self) -> bool:

@@ -18,13 +18,20 @@ from mediaconv.nn.graph.capture import Captured, capture, select
 from mediaconv.nn.graph.conditions import Conditions, Ways
 from mediaconv.nn.graph.maps import Sized
 from mediaconv.nn.graph.refusal import CaptureError
-from mediaconv.nn.graph.rules import layout_rules, local_rules, scatter_rules, time_rules, window_rules
+from mediaconv.nn.graph.rules import (
+    attention_rules,
+    layout_rules,
+    local_rules,
+    scatter_rules,
+    time_rules,
+    window_rules,
+)
 from mediaconv.nn.graph.steps import Run
 from mediaconv.nn.graph.symbols import evaluate, expression
 from mediaconv.nn.streaming.protocol import BATCH_NORMS, RANDOM, TotalStride
 from mediaconv.nn.streaming.state import State
 
-RULE_MODULES = local_rules, layout_rules, window_rules, time_rules, scatter_rules
+RULE_MODULES = local_rules, layout_rules, window_rules, time_rules, scatter_rules, attention_rules
 
 
 class StreamingGraph(TotalStride, nn.Module):

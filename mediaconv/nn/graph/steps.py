@@ -100,7 +100,7 @@ class Buffered(Step):
     dtype: torch.dtype
 
     def __post_init__(self) -> None:
-        self.along = Along.of(self.dims)
+        self.along = Along.cut(self.dims)
         self.plain = is_batch_first(self.dims)
 
     def empty(self, r: Run) -> Tensor:
@@ -241,7 +241,7 @@ class Align(Step):
     waits: Sequence[int]
 
     def __post_init__(self) -> None:
-        self.alongs = [Along.of(dims) for _, dims in self.ins]
+        self.alongs = [Along.cut(dims) for _, dims in self.ins]
 
     def fresh(self) -> State:
         return State()

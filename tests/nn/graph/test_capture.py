@@ -34,6 +34,7 @@ class Net(tn.Module):
         self.gru = tn.GRU(channels, channels)
         self.bi = tn.GRU(channels, channels, bidirectional=True, batch_first=True)
         self.up = tn.ConvTranspose1d(channels, channels, 4, 2, 1)
+        self.attend = tn.MultiheadAttention(channels, 1 + (channels % 2 == 0), batch_first=True)
         self.table = tn.Parameter(torch.randn(64, channels))
         self.way = forward
 
@@ -72,6 +73,15 @@ def rotated(m: Net, x: Tensor) -> Tensor:
     return torch.cat([a * angles.cos() - b * angles.sin(), b * angles.cos() + a * angles.sin()], 1)
 
 
+def attended(m: Net, x: Tensor, mask: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+    """Attention over time with a mask of distances; by default a causal one."""
+    y = m.a(x).transpose(1, 2)
+    i = torch.arange(x.shape[2])
+    table = torch.full((x.shape[2], x.shape[2]), -torch.inf, dtype=x.dtype).triu(1)
+    table = table if mask is None else ~mask(i[:, None] - i[None])
+    return x + m.attend(y, y, y, attn_mask=table, need_weights=False)[0].transpose(1, 2)
+
+
 BOUNDED: dict[str, Callable[[Net, Tensor], Any]] = {
     "skips": lambda m, x: m.b(torch.relu(m.a(x))) + m.a(x) * x.sigmoid(),
     "fan-out": lambda m, x: torch.cat([h := m.a(x), m.b(h), h * m.b(h)], 1),
@@ -96,6 +106,8 @@ BOUNDED: dict[str, Callable[[Net, Tensor], Any]] = {
     "linear": lambda m, x: F.interpolate(m.a(x), scale_factor=2, mode="linear"),
     "shuffled": lambda m, x: m.a(x).unflatten(1, (2, 2)).mT.flatten(2).repeat_interleave(2, 1),
     "pooled": lambda m, x: F.max_pool1d(m.a(x), 3, 2, 1) + F.avg_pool1d(x, 3, 2, 1),
+    "attention in a window": lambda m, x: attended(m, x, lambda d: (d >= 0) & (d < 5)),
+    "attention both ways": lambda m, x: attended(m, x, lambda d: d.abs() < 4),
     "difference": lambda m, x: torch.diff(m.a(x), dim=2, prepend=x[:, :, :1]),
     "assigned": shifted,
     "end past the end": lambda m, x: m.up(m.down(x))[:, :, : x.shape[2]],
@@ -112,6 +124,7 @@ BOUNDED: dict[str, Callable[[Net, Tensor], Any]] = {
 PAST: dict[str, Callable[[Net, Tensor], Any]] = {
     "lstm": lambda m, x: m.lstm(x.transpose(1, 2))[0].transpose(1, 2) + m.a(x),
     "gru": lambda m, x: m.gru(x.permute(2, 0, 1))[0].permute(1, 2, 0),
+    "attention": attended,
     "cumsum": lambda m, x: m.a(x).cumsum(2),
     "positions": lambda m, x: x + torch.arange(x.shape[2]).to(x),
     "rotated by position": rotated,
@@ -253,6 +266,22 @@ def test_all_reasons_are_told_at_once_with_their_places() -> None:
     assert len(error.value.reasons) == 3
     for word in ("sort", "matmul", "test_capture.py", "attention over the stream axis"):
         assert word in str(error.value), word
+
+
+@pytest.mark.parametrize(
+    ("mask", "reason"),
+    [
+        (lambda d: (d >= 0) & (-d > -20000), "numbers of more than"),
+        (lambda d: d < 3, "reads? the whole future"),
+        (lambda d: (d >= 0) & (torch.arange(d.shape[0]) < d.shape[0] - 2), "not the same at every distance"),
+        (lambda d: (d >= 0) & (d < d.shape[0] // 3), "changes with the length"),
+    ],
+)
+def test_attention_without_a_bound_is_refused(mask: Any, reason: str) -> None:
+    with pytest.raises(CaptureError, match=reason):
+        captured(lambda m, x: attended(m, x, mask))
+    with pytest.raises(CaptureError, match="unbounded"):
+        captured(lambda m, x: m.attend(x.mT, x.mT, x.mT, need_weights=False)[0].mT)
 
 
 def test_an_output_is_chosen_by_name_and_one_of_several_is_not_guessed() -> None:

@@ -289,20 +289,6 @@ def addmm(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     return an.local(node, (*x.dims[:-1], y.dims[-1]), values)
 
 
-@rule(aten.scaled_dot_product_attention)
-def attention(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
-    names = ["query", "key", "value"]
-    q, k, v = (an.value(a[n]) for n in names)
-    back = {t.dim - len(t.dims) for t in (q, k, v) if t.dim is not None}
-    if len(back) != 1 or min(back) >= -2:
-        raise RefusalError("attention over the stream axis: " + UNBOUNDED)
-    extra = [a["attn_mask"]] if a["attn_mask"] is not None else []
-    if any(an.value(m).dim is not None for m in extra):
-        raise RefusalError("attention with a mask that follows the stream")
-    values = dict(zip([a[n] for n in names], an.align([q, k, v]), strict=True))
-    return an.local(node, (*q.dims[:-1], v.dims[-1]), values)
-
-
 @rule(aten.einsum)
 def einsum(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     terms, _, result = a["equation"].replace(" ", "").partition("->")
