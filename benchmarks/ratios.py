@@ -114,11 +114,11 @@ def folders(folder: Path) -> list[Ratio]:
     each = (loop - first) / (IMAGES - 1)
     return [
         Ratio(
-            "each further 64x64 image, one worker", (one - start) / (IMAGES - 1), "a plain loop", each, 3.0
+            "each further 64x64 image, one worker", (one - start) / (IMAGES - 1), "a plain loop", each, 2.6
         ),
-        Ratio(f"{IMAGES} of them, one worker", one, "the plain loop", loop, 3.0),
-        Ratio(f"{IMAGES} of them, two workers", two, "the plain loop", loop, 4.0),
-        Ratio("one 64x64 image", start, "`import torch`", bare, 2.2),
+        Ratio(f"{IMAGES} of them, one worker", one, "the plain loop", loop, 2.1),
+        Ratio(f"{IMAGES} of them, two workers", two, "the plain loop", loop, 2.8),
+        Ratio("one 64x64 image", start, "`import torch`", bare, 1.8),
     ]
 
 
@@ -137,8 +137,8 @@ def sound(folder: Path) -> list[Ratio]:
         program(sys.executable, "-c", "import torch"),
     )
     return [
-        Ratio("one second of sound", short, "`import torch`", bare, 2.2),
-        Ratio(f"{SOUND_SECONDS} s of sound, 1 to 2 channels", long, "one second of it", short, 3.6),
+        Ratio("one second of sound", short, "`import torch`", bare, 1.8),
+        Ratio(f"{SOUND_SECONDS} s of sound, 1 to 2 channels", long, "one second of it", short, 4.3),
     ]
 
 
