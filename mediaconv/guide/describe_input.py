@@ -55,6 +55,15 @@ def describe_input(path: Path) -> Description:
     return made
 
 
+def film_rate(source: Source, unit: str) -> str:
+    """The rate of a film in words: frames a second, or how far apart they are where that varies.
+
+    Reads the source, for READ_SECONDS at most.
+    """
+    timeline = _counted(source, source.info)[2]
+    return _rate(source.info.rate, timeline, unit) if source.info.rate else ""
+
+
 def _read(source: Source, kind: InputKind, made: Description) -> None:
     info, units = source.info, kind.pipeline.step_units
     layout = getattr(info, "layout", ())

@@ -9,6 +9,7 @@ from typing import Any
 
 from mediaconv.config import RunConfig, parse_config
 from mediaconv.counted import counted
+from mediaconv.guide.describe_input import film_rate
 from mediaconv.guide.input_kind import InputKind, open_plainly
 from mediaconv.guide.levels import fitted_normalize
 from mediaconv.guide.propose_stack import Proposal
@@ -21,6 +22,7 @@ LAYERS: Mapping[str, dict[str, Any]] = {
     "video": {"out_channels": 4, "kernel_size": 3},
 }
 """The first layer of a starter, by kind; any other kind gets that of an image."""
+FILM_AXES = 3
 KERNELS = {"audio": "{low_pass: {cutoff_hz: 700}}", "image": "sobel", "video": "motion"}
 
 
@@ -44,6 +46,7 @@ def starter(kind: InputKind, *, output: str | None = None, proposal: Proposal | 
     """
     with open_plainly(kind.pipeline, kind.first) as source:
         info = source.info
+        rate = film_rate(source, kind.pipeline.step_units[0]) if len(info.shape) == FILM_AXES else ""
     name = kind.pipeline.name
     output = output or default_output(kind.path)
     read = _read_for(kind, info, proposal)
@@ -56,7 +59,7 @@ def starter(kind: InputKind, *, output: str | None = None, proposal: Proposal | 
     normalize = fitted_normalize(first, kind.first)
     text = "\n".join(
         [
-            f"# For {kind.words}: {described(kind, info)}.",
+            f"# For {kind.words}: {described(kind, info, rate)}.",
             *_others(kind),
             "# Run it: mediaconv run THIS.yaml. Paths count from where it runs. All keys: mediaconv schema.",
             f"pipeline: {name}",
@@ -73,13 +76,13 @@ def starter(kind: InputKind, *, output: str | None = None, proposal: Proposal | 
     return Starter(text, parse_config(text, name="starter"))
 
 
-def described(kind: InputKind, info: SourceInfo) -> str:
-    """Channels, lengths and rate of the file, in words."""
+def described(kind: InputKind, info: SourceInfo, rate: str = "") -> str:
+    """Channels, lengths and rate of the file, in words. rate: where it is known better than its mean."""
     units = kind.pipeline.step_units
     parts = [counted(info.channels, "channel")]
     parts += [counted(n, unit) for n, unit in zip(info.shape, units, strict=True) if n is not None]
     if info.rate:
-        parts.append(f"{float(info.rate):g} {units[0]} a second")
+        parts.append(rate or f"{float(info.rate):g} {units[0]} a second")
     if kind.counts:
         return f"the first, {kind.first.name}, has " + ", ".join(parts)
     return ", ".join(parts)

@@ -55,6 +55,14 @@ def settled(page, node, state):
     page.wait_for_selector(f"#node-{node}[data-drawn='{state}']")
 
 
+def test_a_picture_of_the_whole_page_has_every_card(browser, film):
+    """Cards below are drawn though nobody scrolls to them, at either width."""
+    page, problems = opened(browser, film[1], viewport={"width": 390, "height": 400})
+    until(page, "[...document.querySelectorAll('section.card[data-node]')].every((c) => c.dataset.drawn)")
+    assert page.evaluate("scrollY") == 0
+    assert problems == []
+
+
 def scroll_through(page):
     for card in page.locator("section.card[data-node]").all():
         card.scroll_into_view_if_needed()

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import cv2
@@ -202,6 +206,72 @@ def test_info_tells_how_far_apart_the_frames_of_a_variable_film_are(said, tmp_pa
         times = [Fraction(ms, 1000) for ms in (0, 40, 80, 200, 240)]
         out.write(np.zeros((5, 16, 16), np.uint8), times)
     assert "rate:     varies: frames are 40 to 120 ms apart" in said("info", "vfr.mkv")
+    said("init", "vfr.mkv")
+    assert "varies: frames are 40 to 120 ms apart" in (tmp_path / "vfr.yaml").read_text()
+    said("run", "vfr.yaml")
+
+
+class Denoiser(nn.Module):
+    """A small network of sound, with a skip connection."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv1d(1, 4, 9, padding=4), nn.ReLU(), nn.Conv1d(4, 4, 5, padding=4, dilation=2), nn.ReLU()
+        )
+        self.end = nn.Conv1d(4, 1, 3, padding=1)
+
+    def forward(self, x):
+        return x + self.end(self.body(x))
+
+
+def test_an_exported_onnx_model_becomes_a_configuration_that_gives_its_values(said, tmp_path):
+    """The same values as onnxruntime's, from the configuration that `init --from` wrote."""
+    runtime = pytest.importorskip("onnxruntime")
+    torch.manual_seed(0)
+    sound = np.random.default_rng(0).uniform(-0.3, 0.3, 3000).astype(np.float32)
+    soundfile.write(tmp_path / "in.wav", sound, 16000, subtype="FLOAT")
+    axes = {"x": {2: "time"}, "y": {2: "time"}}
+    torch.onnx.export(
+        Denoiser().eval(),
+        (torch.zeros(1, 1, 400),),
+        tmp_path / "denoiser.onnx",
+        dynamo=False,
+        input_names=["x"],
+        output_names=["y"],
+        dynamic_axes=axes,
+    )
+    told = said("init", "in.wav", "--from", "denoiser.onnx")
+    assert "in.yaml" in told
+    written = yaml.safe_load((tmp_path / "in.yaml").read_text())
+    assert written["stack"] == [{"model": "denoiser.onnx"}]
+    said("run", "in.yaml", "--set", "normalize=none", "--set", "write.bit_depth=float", "--set", "chunk=333")
+    found, _ = soundfile.read(tmp_path / "out/in/in.wav/channel_0.wav", dtype="float32")
+    session = runtime.InferenceSession(tmp_path / "denoiser.onnx", providers=["CPUExecutionProvider"])
+    expected = session.run(None, {"x": sound[None, None]})[0][0, 0]
+    # float32 sums of some 20 products in another order
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_completion_is_installed_and_completes(tmp_path):
+    """In a shell and a home of their own: the file is written and sourced, and the Tab key finds names."""
+    program = shutil.which("mediaconv", path=str(Path(sys.executable).parent))
+    if program is None or shutil.which("bash") is None:
+        pytest.skip("needs the installed program and bash")
+    place = {**os.environ, "HOME": str(tmp_path), "SHELL": shutil.which("bash")}
+    command = f"{program} --install-completion bash; exit $?"
+    done = subprocess.run(["bash", "-c", command], env=place, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    script = tmp_path / ".bash_completions/mediaconv.sh"
+    assert str(script) in (tmp_path / ".bashrc").read_text()
+    for words, expected in (("an", "animate"), ("run --over", "--overwrite")):
+        typed = ["mediaconv", *words.split()]
+        ask = (
+            f"source {script}; PATH={Path(program).parent}:$PATH; COMP_WORDS=({' '.join(typed)}); "
+            f"COMP_CWORD={len(typed) - 1}; _mediaconv_completion mediaconv; echo ${{COMPREPLY[@]}}"
+        )
+        done = subprocess.run(["bash", "-c", ask], env=place, capture_output=True, text=True, timeout=60)
+        assert done.stdout.split() == [expected], done.stderr
 
 
 def test_info_tells_what_the_installation_can_do(said):

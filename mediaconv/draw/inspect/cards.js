@@ -101,8 +101,8 @@ function card(node) {
     node.sums ? add(sums(node)) : null);
   const needed = [node, ...(changes ? [data.nodes[node.source]] : []), ...node.paths.map(([, id]) => data.nodes[id])];
   let visible = false, queued = false;
-  const made = {box, node, async draw() {
-    if (!visible || queued) return;
+  const made = {box, node, async draw(unseen = false) {
+    if (!(visible || unseen) || queued) return;
     queued = true;
     const file = S.file;
     await Promise.all([...needed.map(n => gray(sheetOf(n))), node.sums ? gray(node.sums.sheets[file]) : null]);

@@ -72,3 +72,12 @@ addEventListener("resize", drawAll);
 shortcuts["["] = () => setFile(S.file - 1);
 shortcuts["]"] = () => setFile(S.file + 1);
 time.go(0);
+// Cards that nobody has come to are drawn while nothing else happens, so that a print or a picture of the page has them.
+const unseen = [...cards.values()], idle = window.requestIdleCallback || (act => setTimeout(act, 50));
+idle(async function next() {
+  const made = unseen.find(card => !card.box.dataset.drawn);
+  if (!made) return;
+  await made.draw(true);
+  if (!made.box.dataset.drawn) unseen.splice(unseen.indexOf(made), 1);
+  idle(next);
+});
