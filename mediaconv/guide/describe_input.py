@@ -79,7 +79,7 @@ def _read(source: Source, kind: InputKind, made: Description) -> None:
     if (aspect := getattr(info, "sample_aspect_ratio", Fraction(1))) != 1:
         made.facts["pixel aspect"] = str(aspect)
     if len(info.shape) != 2:
-        made.facts["sound"] = "yes" if getattr(info, "sound", None) is not None else "no"
+        made.facts["sound"] = "yes" if getattr(info, "audio", None) is not None else "no"
     if kind.pipeline.name == "audio":
         made.facts.pop("sound", None)
     if len(info.shape) != 2:

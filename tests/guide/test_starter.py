@@ -201,6 +201,15 @@ def test_info_tells_what_is_read(said, sounds, film, tmp_path):
     assert "a_broken.wav" in said("info", "sounds")
 
 
+@pytest.mark.parametrize(("name", "sound"), [("own_sound.mkv", "yes"), ("silent.mp4", "no")])
+def test_info_tells_whether_a_film_has_sound(said, tmp_path, name, sound):
+    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=size=32x32:rate=10:duration=0.5"]
+    if sound == "yes":
+        command += ["-f", "lavfi", "-i", "sine=duration=0.5"]
+    subprocess.run([*command, str(tmp_path / name)], check=True, timeout=60)
+    assert json.loads(said("info", name, "--json"))[0]["facts"]["sound"] == sound
+
+
 def test_info_tells_how_far_apart_the_frames_of_a_variable_film_are(said, tmp_path):
     with VideoWriter(tmp_path / "vfr.mkv", codec="ffv1", lossless=True, time_base=Fraction(1, 1000)) as out:
         times = [Fraction(ms, 1000) for ms in (0, 40, 80, 200, 240)]
