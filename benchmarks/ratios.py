@@ -138,7 +138,7 @@ def sound(folder: Path) -> list[Ratio]:
     )
     return [
         Ratio("one second of sound", short, "`import torch`", bare, 1.8),
-        Ratio(f"{SOUND_SECONDS} s of sound, 1 to 2 channels", long, "one second of it", short, 4.3),
+        Ratio(f"{SOUND_SECONDS} s of sound, 1 to 2 channels", long, "one second of it", short, 2.4),
     ]
 
 

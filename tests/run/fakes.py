@@ -145,6 +145,16 @@ class HeldUntilANodeIsLost:
         return path.read_text() if path.exists() else None
 
 
+class Waiting:
+    """Each job fails with how threads of OpenMP wait in its worker as the reason."""
+
+    def __call__(self) -> Perform:
+        return self._told
+
+    def _told(self, job: Job, advance: Advance) -> Outcome:
+        return Outcome(job, failure=Failure("run", os.environ.get("OMP_WAIT_POLICY", "")))
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """Jobs that fail, with what they find around them as the reason: threads and, on Ray, resources."""

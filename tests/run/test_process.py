@@ -21,7 +21,7 @@ from mediaconv.run.executors.select_executor import largest_bytes
 from mediaconv.run.executors.serial import SerialExecutor
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.jobs.result import Outcome
-from tests.run.fakes import Diary, Reverser, Surroundings, Unstartable, jobs_of
+from tests.run.fakes import Diary, Reverser, Surroundings, Unstartable, Waiting, jobs_of
 from tests.run.running import write_config
 from tests.run.trees import images, outputs, unfinished
 
@@ -169,3 +169,15 @@ def test_workers_are_as_many_as_the_largest_picture_lets(tmp_path: Path) -> None
     jobs = [SimpleNamespace(input=path) for path in [*paths, tmp_path / "gone.png"]]
     bands = len(PIL.Image.open(paths[0]).getbands())
     assert largest_bytes(config, jobs) == 3 * 50 * 50 * bands  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("set_by_user", "found"), [(None, "passive"), ("active", "active")])
+def test_waiting_threads_of_a_worker_sleep_unless_the_user_says_otherwise(
+    set_by_user: str | None, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if set_by_user:
+        monkeypatch.setenv("OMP_WAIT_POLICY", set_by_user)
+    (outcome,) = ProcessExecutor(Waiting(), workers=1).run(jobs_of(tmp_path, {"a.bin": b""}), Diary())
+    assert outcome.failure is not None
+    assert outcome.failure.reason == found

@@ -23,7 +23,7 @@ from multiprocessing.reduction import recv_handle, send_handle
 from typing import Any
 
 from mediaconv.errors import shortage
-from mediaconv.run.executors.worker import BROKEN, READY, die_with, serve
+from mediaconv.run.executors.worker import BROKEN, READY, die_with, serve, yield_cores
 
 MAKE, SPAWN, WAIT = "make", "spawn", "wait"
 POLL_SECONDS = 0.005
@@ -146,6 +146,7 @@ def _run(pipe: Connection, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the program ends us
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     die_with(parent)
+    yield_cores()
     _keep_only(pipe.fileno())
     perform: Any = None
     with contextlib.suppress(EOFError):
