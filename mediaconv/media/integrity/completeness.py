@@ -18,6 +18,7 @@ from mediaconv.media.integrity import mpeg, ogg, video_files
 EBML = b"\x1aE\xdf\xa3"
 SEGMENT = b"\x18S\x80g"
 ISO_TOP_LEVEL = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp", b"pnot", b"jP  "}
+VOC_SOUND, VOC_MORE = {1, 9}, {2}
 UNKNOWN_64 = {0, 2**63 - 1, 2**64 - 1}
 UNKNOWN_32 = {0, 0xFFFFFFFF}
 
@@ -117,14 +118,18 @@ def _au(file: BinaryIO, head: bytes, size: int) -> int | None:
 
 
 def _voc(file: BinaryIO, head: bytes, size: int) -> int | None:
-    """Blocks, each with its length, up to one of type 0, which may be missing."""
-    offset = int.from_bytes(head[20:22], "little")
+    """A block of sound with its length, and those that go on with it.
+
+    SoX states its length too small: what comes then is no block.
+    """
+    offset, kinds = int.from_bytes(head[20:22], "little"), VOC_SOUND
     while offset + 4 <= size:
         file.seek(offset)
         block = file.read(4)
-        if block[0] == 0:
+        if block[0] not in kinds:
             return None
         offset += 4 + int.from_bytes(block[1:], "little")
+        kinds = VOC_MORE
     return offset if offset > size else None
 
 
