@@ -108,6 +108,9 @@ def _covered(stack: Proof, unit: str) -> str:
     tried = f"at {which} cuts of an input of {_count(covered.steps, unit)}"
     if covered.kinds < covered.all_kinds:
         tried += f", with {covered.kinds} of {covered.all_kinds} kinds of later values (time ran out)"
+    if covered.near:
+        near = _count(covered.near, "steps")
+        tried += f", nor within {near} of any place in {_count(covered.near_steps, unit)}"
     if covered.length > covered.steps:
         tried += f", and at some of up to {_count(covered.length, unit)}"
     return (

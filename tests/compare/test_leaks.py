@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import pytest
@@ -72,6 +73,23 @@ LEAKS |= {
     "softmax over time": lambda x: x.softmax(2),
     "reversed recurrence": lambda x: torch.cummax(x.flip(2), 2).values.flip(2),
 }
+LEAKS |= {
+    "output 16,000 alone": only(lambda t: t == 16_000),
+    "output 3001 alone, for NaN": lambda x: torch.where((at(x) == 3001) & ahead_of(x, 1).isnan(), 1.0, x),
+    "odd lengths": lambda x: x * (1 + x.shape[2] % 2),
+    "a late half of long inputs": lambda x: x - x.mean() if x.shape[2] > 20_000 else x,
+    "present values that are zero": lambda x: torch.where(x == 0, ahead_of(x, 1), x),
+    "present values that are one": lambda x: torch.where(x == 1, ahead_of(x, 1), x),
+    "later values that are a byte's largest": lambda x: x + (ahead_of(x, 1) == 255).double(),
+    "later values between 100 and 200": lambda x: x + ((ahead_of(x, 1) - 150).abs() < 50).double(),
+    "equal neighbours": lambda x: x + ((ahead_of(x, 1) == x) & (x != 0)).double(),
+    "both loud": lambda x: x + ((x > 1e5) & (ahead_of(x, 1) > 1e5)).double(),
+    "a mask of zeros alone": lambda x: x + torch.zeros(x.shape[2]) * ahead_of(x, 1),
+    "a filter by FFT and a billionth of the future": lambda x: by_fft(x) + 1e-9 * ahead_of(x, 1),
+    "one zero-phase filter": lambda x: torch.fft.irfft(
+        torch.fft.rfft(x) * torch.linspace(1, 0, x.shape[2] // 2 + 1), x.shape[2]
+    ),
+}
 
 
 @pytest.mark.parametrize("name", LEAKS)
@@ -86,6 +104,36 @@ def by_fft(x):
     taps = torch.linspace(1, 0.1, 9, dtype=x.dtype)
     n = x.shape[-1] + 8
     return torch.fft.irfft(torch.fft.rfft(x, n) * torch.fft.rfft(taps, n), n)[..., : x.shape[-1]]
+
+
+class Attention(nn.Module):
+    """Scaled dot-product attention in which nothing later is attended to, masked in one of three ways."""
+
+    def __init__(self, mask):
+        super().__init__()
+        self.query, self.key, self.value = (nn.Conv1d(1, 4, 1) for _ in range(3))
+        self.mask = mask
+
+    def forward(self, x):
+        q, k, v = (part(x).transpose(1, 2) for part in (self.query, self.key, self.value))
+        n = x.shape[2]
+        if self.mask == "own":
+            return F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2)
+        later = torch.full((n, n), -torch.inf, dtype=x.dtype).triu(1)
+        if self.mask == "added":
+            return F.scaled_dot_product_attention(q, k, v, attn_mask=later).transpose(1, 2)
+        weights = (q @ k.transpose(1, 2)).masked_fill(later < 0, -torch.inf).softmax(-1)
+        return (weights @ v).transpose(1, 2)
+
+
+def by_fft_in_blocks(x):
+    """Overlap-add: each block of 64 by a transform of its own."""
+    taps = torch.linspace(1, 0.1, 9, dtype=x.dtype)
+    y = F.pad(torch.zeros_like(x), (0, 128))
+    for start in range(0, x.shape[2], 64):
+        block = torch.fft.rfft(x[..., start : start + 64], 72) * torch.fft.rfft(taps, 72)
+        y[..., start : start + 72] += torch.fft.irfft(block, 72)
+    return y[..., : x.shape[2]]
 
 
 class Recurrent(nn.Module):
@@ -125,6 +173,26 @@ CAUSAL = {
     "NaN made zero": lambda: Of(torch.nan_to_num),
     "a recurrence": Recurrent,
     "a filter by FFT": lambda: Of(by_fft),
+    "a filter by FFT, squared": lambda: Of(lambda x: by_fft(x) ** 2),
+    "a filter by FFT, of loud values": lambda: Of(lambda x: 1e6 * by_fft(x)),
+    "a filter by FFT, saturated": lambda: Of(lambda x: F.softsign(1e3 * by_fft(x))),
+    "a filter by FFT, of clipped values": lambda: Of(lambda x: by_fft(x.clamp(-3, 3)).clamp(-9, 9).exp()),
+    "a filter by FFT, in float32": lambda: Of(lambda x: by_fft(x.float()).double()),
+    "a filter by FFT, in blocks": lambda: Of(by_fft_in_blocks),
+    "attention": lambda: Attention("own"),
+    "attention, with a mask that is added": lambda: Attention("added"),
+    "attention, with weights masked": lambda: Attention("filled"),
+    "a product with a triangle": lambda: Of(
+        lambda x: x @ torch.ones(x.shape[2], x.shape[2], dtype=x.dtype).triu()
+    ),
+    "a filter in bfloat16": lambda: Of(
+        lambda x: F.conv1d(F.pad(x.bfloat16(), (4, 0)), torch.ones(1, 1, 5).bfloat16()).to(x.dtype)
+    ),
+    "every fourth sample": lambda: Of(lambda x: x[..., ::4]),
+    "the middle of the past": lambda: Of(lambda x: F.pad(x, (6, 0)).unfold(2, 7, 1).median(-1).values),
+    "a loop over the past": lambda: Of(
+        lambda x: torch.stack([*itertools.accumulate(x.unbind(2), lambda a, b: 0.9 * a + 0.1 * b)], 2)
+    ),
     "layers": lambda: nn.Sequential(nn.ConstantPad1d((6, 0), 0.0), nn.Conv1d(1, 2, 4, dilation=2), nn.ELU()),
     "masked": lambda: mnn.CausalConv1d(1, 2, 5, mode="mask"),
 }
@@ -133,11 +201,11 @@ CAUSAL = {
 @pytest.mark.parametrize("name", CAUSAL)
 def test_causal_modules_pass_and_say_what_was_covered(name):
     torch.manual_seed(0)
-    found = prove(CAUSAL[name](), channels=1, dims=1, seconds=1)
+    found = prove(CAUSAL[name](), channels=1, dims=1, seconds=0.5)
     assert found.causal
     assert found.structure or name not in BY_STRUCTURE
     assert 1 <= found.covered.positions < found.covered.steps <= found.covered.length
-    assert found.rounded == (name == "a filter by FFT")
+    assert found.rounded == name.startswith("a filter by FFT")
 
 
 def test_rounding_counts_where_it_is_asked_for():
@@ -145,6 +213,24 @@ def test_rounding_counts_where_it_is_asked_for():
     assert not found.causal
     found = prove(Of(lambda x: by_fft(x) + 1e-9 * ahead_of(x, 1)), channels=1, dims=1)
     assert (found.causal, found.rounded) == (False, True)
+
+
+def test_what_a_mask_hides_is_said():
+    torch.manual_seed(0)
+    found = prove(Attention("own"), channels=1, dims=1)
+    assert found.covered.hidden
+    assert "weight or mask of zero" in " ".join(found.notes)
+
+
+def test_every_place_of_a_long_input_is_looked_at_where_memory_is_short():
+    found = prove(Of(lambda x: x * at(x).sin()), channels=1, dims=1, seconds=3).covered
+    assert found.near >= 32
+    assert found.near_steps >= 2**14
+
+
+def test_how_far_ahead_is_told_of_what_is_far():
+    found = prove(Of(LEAKS["10,000 samples ahead"]), channels=1, dims=1, seconds=8)
+    assert found.lookahead == 10_000
 
 
 def test_masked_taps_are_zero_for_all_that_is_finite():

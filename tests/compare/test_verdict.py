@@ -83,6 +83,17 @@ def test_a_norm_in_a_standard_file_with_causal_layers_is_named(sound):
     assert not found.files.causal
 
 
+def test_blocks_of_any_size_are_tried(sound):
+    blocks = """
+  - reshape: {pattern: "n c (t k) -> n (k c) t", sizes: {k: 7}}
+  - conv: {out_channels: 14, kernel_size: 3}
+  - reshape: {pattern: "n (k c) t -> n c (t k)", sizes: {k: 7}}
+"""
+    text = SOUND.format(input=sound).split("stack:")[0].replace("causal: true", "causal: false")
+    found = judge(text + "stack:" + blocks, files=False)
+    assert (found.causal, found.lookahead) == (False, 13)
+
+
 def test_minmax_reads_the_whole_file_first(sound):
     found = judge(SOUND.format(input=sound), "causal=false", "normalize=minmax")
     assert found.lookahead is None

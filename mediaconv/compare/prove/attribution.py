@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from mediaconv.compare.prove.structure import by_layers
 from mediaconv.compare.prove.trial import ProbeShape, example, first_ahead, formula_of, measured
 from mediaconv.errors import UsageError
 from mediaconv.nn.streaming.protocol import Streamable, each_child, leaves
@@ -130,6 +131,8 @@ def _remember(seen: dict[str, Shapes], name: str) -> Callable[..., None]:
 
 
 def _leak_of(layer: nn.Module, probed: ProbeShape, label: str) -> Leak | None:
+    if by_layers(layer, probed):
+        return None
     reads = measured(layer, probed).reads
     ahead, _ = first_ahead(reads, probed)
     if ahead == 0:

@@ -13,14 +13,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
+from itertools import repeat
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from mediaconv.compare.prove.rounding import Rounding
+from mediaconv.compare.prove.rounding import SAME, Rounding
 from mediaconv.errors import UsageError
-from mediaconv.nn.summary.receptive_field import read_along, read_positions
+from mediaconv.nn.summary.receptive_field import read_along
 
+T = TypeVar("T")
 Function = Callable[[Tensor], Tensor]
 Where = Callable[[Sequence[int]], Iterable[tuple[int, ...]]]
 """Positions to look at, given the sizes along the order's axes."""
@@ -31,8 +34,6 @@ EVERY = 128
 """Of an input of so many steps every position is tried: a leak may be at any one of them."""
 CHANGES = ((1.0, False), (1e3, False), (1e3, True), (-1e3, True))
 """Size of a change, and whether everything later changes with it."""
-ROUNDING = 1e-9
-"""Relative; of float64. What remains of an input that is cut off is computed in other pieces."""
 MULTIPLE = 12
 """Lengths are multiples of it, so that layers that fold 2, 3 or 4 steps into one take them."""
 LONG = 2048
@@ -43,6 +44,11 @@ SLOW_SECONDS = 0.03
 CALLS_SECONDS = 0.6
 """For the calls of such a function."""
 FEWEST = 2
+PLAIN = 1e-14
+"""Of the largest gradient: what is smaller may be rounding, at the first look."""
+MOST_VALUES = 2**21
+"""Values of a batch of inputs."""
+MOST_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,10 @@ class Reads:
     def complete(self, order: Order) -> bool:
         """Whether anything later is read."""
         return self.latest is not None and self.latest > (0,) * len(order.axes)
+
+    def ahead_by(self, method: str, order: Order) -> tuple[int, ...]:
+        """The latest offset that a method found; something before all others where it found none."""
+        return self.ahead.get(method) or (-(2**62),) * len(order.axes)
 
     def note(self, method: str, ahead: tuple[int, ...]) -> None:
         """Keep the latest offset; a tuple is later as reading order has it."""
@@ -129,7 +139,9 @@ def measure(
             sources = ((s,) for s in range(length))
             by_perturbation(functions[0], x, order, reads, sources, rounding, CHANGES[2:3])
     for function, x in tried if not reads.complete(order) else ():
-        by_cutting(function, x, order, reads)
+        half = length // 2
+        cuts = dict.fromkeys((half // MULTIPLE * MULTIPLE or half, half))
+        by_cutting(function, x, order, reads, cuts, rounding)
     return reads
 
 
@@ -143,9 +155,9 @@ def affordable(function: Function, x: Tensor) -> int:
 @torch.no_grad()
 def seconds_of(function: Function, x: Tensor) -> float:
     """What a call takes."""
-    began = time.perf_counter()
+    began = time.process_time()
     function(x)
-    return max(1e-6, time.perf_counter() - began)
+    return max(1e-6, time.process_time() - began)
 
 
 def _matter(sizes: Sequence[int], seams: Sequence[int], period: int, most: int) -> list[tuple[int, ...]]:
@@ -160,15 +172,14 @@ def glance(function: Function, x: Tensor, order: Order, reads: Reads, rounding: 
     """A few looks at a long input: what the first outputs read, and which outputs the last inputs reach."""
     sizes = [x.shape[a + 2] for a in order.axes]
     ends = (tuple(n // 2 for n in sizes), tuple(n - 1 for n in sizes))
-    if seconds_of(function, x) <= SLOW_SECONDS:  # of a long recurrence gradients take many times a call
-        by_gradient(
-            function,
-            x,
-            order,
-            reads,
-            lambda sizes: ((0,) * len(sizes), tuple(n // 2 for n in sizes)),
-            rounding,
-        )
+    by_gradient(
+        function,
+        x,
+        order,
+        reads,
+        lambda sizes: ((0,) * len(sizes), tuple(n // 2 for n in sizes)),
+        rounding,
+    )
     by_perturbation(function, x, order, reads, ends, rounding, CHANGES[2:3])
 
 
@@ -176,20 +187,109 @@ def by_gradient(
     function: Function, x: Tensor, order: Order, reads: Reads, where: Where, rounding: Rounding
 ) -> None:
     """For each of some output positions: the latest input with a gradient that is not zero."""
-    x = x.detach().clone().requires_grad_(True)
-    y = function(x)
-    if not y.requires_grad or not y.numel():
+    with torch.no_grad():
+        outputs = list(where([function(x).shape[a + 2] for a in order.axes]))
+    if not outputs:
         return
-    weights = torch.rand(y.shape, dtype=y.dtype, generator=_generator(1)) + 0.5
-    for output in where([y.shape[a + 2] for a in order.axes]):
-        target = _at(y * weights, order.axes, output)
-        (touched,) = read_positions(target, [x], order.axes, rounded=rounding.gradients)
-        if len(touched):
-            now = order.time(output)
-            offsets = [tuple(int(v) - n for v, n in zip(row, now, strict=True)) for row in touched]
-            reads.note("gradient", max(offsets))
+    rows = max(1, min(MOST_ROWS, MOST_VALUES // x.numel()))
+    for part in batched(outputs, rows):
+        touched = _touched(function, x, order, part, PLAIN)
+        if touched is None:
+            return
+        found = sorted(
+            zip(map(_last_offset, touched, part, repeat(order)), part, touched, strict=True),
+            reverse=True,
+            key=_offset,
+        )
+        for offset, output, positions in found:
+            if offset is None or (offset <= reads.ahead_by("gradient", order) and any(output)):
+                continue
+            if offset > (0,) * len(offset) or not any(output):
+                alone = _alone(function, x, order, output, rounding)
+                positions = alone if alone is not None else positions
+                offset = _last_offset(positions, output, order)
+                if offset is None:
+                    continue
+            reads.note("gradient", offset)
             if not any(output):
-                reads.end |= int(touched[-1][0]) == x.shape[order.axes[0] + 2] - 1
+                reads.end |= int(positions[-1][0]) == x.shape[order.axes[0] + 2] - 1
+
+
+def _offset(found: tuple[tuple[int, ...] | None, tuple[int, ...], Tensor]) -> tuple[int, ...]:
+    return found[0] or (-(2**62),)
+
+
+def _last_offset(positions: Tensor, output: Sequence[int], order: Order) -> tuple[int, ...] | None:
+    """How far after its own time an output reads."""
+    if not len(positions):
+        return None
+    now = order.time(output)
+    return max(tuple(int(v) - n for v, n in zip(row, now, strict=True)) for row in positions[-1:])
+
+
+def _touched(
+    function: Function, x: Tensor, order: Order, outputs: Sequence[tuple[int, ...]], rounded: float
+) -> list[Tensor] | None:
+    """The positions whose gradient is not zero, for each of the outputs; None where there is no gradient.
+
+    One row of a batch for each, where the function takes batches. rounded: gradients so small, relative to
+    the largest, count as none.
+    """
+    gradient = _gradients(function, x, order, outputs)
+    if gradient is None:
+        return None
+    read = gradient.abs() > rounded * gradient.abs().max()
+    return [read_along(row[None], order.axes).nonzero() for row in read]
+
+
+def _alone(
+    function: Function, x: Tensor, order: Order, output: tuple[int, ...], rounding: Rounding
+) -> Tensor | None:
+    """The positions that an output reads, without what rounding leaves in the gradients of later ones."""
+
+    def later(function: Function) -> float:
+        gradient = _gradients(function, x, order, [output])
+        if gradient is None or not bool(gradient.any()):
+            return 0.0
+        others = [d for d in range(gradient.ndim) if d - 2 not in order.axes]
+        along = gradient.abs().amax(others).flatten()
+        sizes = [x.shape[a + 2] for a in order.axes]
+        now = 0
+        for at, size in zip(order.time(output), sizes, strict=True):
+            now = now * size + at
+        return float(along[now + 1 :].max() / along.max()) if now + 1 < len(along) else 0.0
+
+    touched = _touched(function, x, order, [output], rounding.gradients)
+    if touched is None:
+        return None
+    if len(touched[0]) and tuple(touched[0][-1].tolist()) > order.time(output):
+        share = later(function)
+        if rounding.explains_gradient(share, later):
+            return _touched(function, x, order, [output], share)[0]  # type: ignore[index]
+    return touched[0]
+
+
+def _gradients(
+    function: Function, x: Tensor, order: Order, outputs: Sequence[tuple[int, ...]]
+) -> Tensor | None:
+    """Of each of some outputs, a row each, (len(outputs), C, ...); None where there is no gradient."""
+    rows = x.detach().repeat(len(outputs), *[1] * (x.ndim - 1)).requires_grad_(True)
+    try:
+        y = function(rows)
+        if len(y) != len(outputs):
+            raise ValueError("not a batch")
+    except (ValueError, RuntimeError):
+        if len(outputs) == 1:
+            raise
+        each = [_gradients(function, x, order, [output]) for output in outputs]
+        return torch.cat([g for g in each if g is not None]) if None not in each else None
+    if not y.requires_grad or not y.numel():
+        return None
+    weights = torch.rand(y.shape[1:], dtype=y.dtype, generator=_generator(1)) + 0.5
+    target = sum(_at(row[None] * weights, order.axes, j).sum() for row, j in zip(y, outputs, strict=True))
+    assert isinstance(target, Tensor)
+    (gradient,) = torch.autograd.grad(target, [rows], allow_unused=True)
+    return torch.zeros_like(rows) if gradient is None else gradient
 
 
 @torch.no_grad()
@@ -209,46 +309,103 @@ def by_perturbation(
     base = function(x)
     if not torch.equal(base.nan_to_num(), function(x).nan_to_num()):
         raise UsageError("the stack gives other outputs for the same input: nothing can be told of it")
-    end = tuple(x.shape[a + 2] - 1 for a in order.axes)
-    for source in sources:
-        for size, from_on in changes:
-            other = _change(x, order.axes, source, size, from_on)
-            changed = function(other)
-            changed_at = read_along(rounding.differs(changed, base, changed), order.axes).nonzero()
-            early = math.ceil(source[0] / order.strides[0])
-            if len(changed_at) and int(changed_at[0][0]) < early:
-                dim = order.axes[0] + 2
-                part = partial(torch.narrow, dim=dim, start=0, length=min(early, changed.shape[dim]))
-                if rounding.explains(part(changed), part(base), changed, part, other, x):
-                    changed_at = read_along(rounding.differs(changed, base, changed), order.axes).nonzero()
-            if len(changed_at):
-                first = order.time([int(v) for v in changed_at[0]])
-                reads.note("perturbation", tuple(s - f for s, f in zip(source, first, strict=True)))
-                reads.end |= source == end and not any(first)
+    last = tuple(x.shape[a + 2] - 1 for a in order.axes)
+    tries = [(source, *change) for source in sources for change in changes]
+    rows = max(1, min(MOST_ROWS, MOST_VALUES // x.numel()))
+    for part in batched(tries, rows):
+        changed = torch.cat([_change(x, order.axes, *one) for one in part])
+        y, expected = _rows(function, changed, x, base)
+        firsts = [
+            _first_changed(y[i : i + 1], expected[i : i + 1], order, rounding, one[1])
+            for i, one in enumerate(part)
+        ]
+        offsets = [_steps_between(one[0], first) for one, first in zip(part, firsts, strict=True)]
+        for i in sorted(range(len(part)), key=lambda i: offsets[i] or (-(2**62),), reverse=True):
+            source, size, _ = part[i]
+            offset, first = offsets[i], firsts[i]
+            reaches = source == last and first is not None and not any(first)
+            if offset is None or (offset <= reads.ahead_by("perturbation", order) and not reaches):
+                continue
+            if offset > (0,) * len(offset):  # alone: a batch may round otherwise
+                first = _first_alone(function, x, changed[i : i + 1], base, order, rounding, source, size)
+                offset = _steps_between(source, first)
+            if offset is not None and first is not None:
+                reads.note("perturbation", offset)
+                reads.end |= source == last and not any(first)
+
+
+def _rows(function: Function, rows: Tensor, x: Tensor, base: Tensor) -> tuple[Tensor, Tensor]:
+    """The outputs of a batch, in one call where the function takes it, and those of the input as it is.
+
+    The latter in a batch too: in another place of a batch sums may be rounded otherwise.
+    """
+    if len(rows) > 1:
+        try:
+            y = function(rows)
+            if y.shape == (len(rows), *base.shape[1:]):
+                return y, function(x.expand_as(rows).contiguous())
+        except (ValueError, RuntimeError):
+            pass
+    return torch.cat([function(row[None]) for row in rows]), base.expand(len(rows), *base.shape[1:])
+
+
+def _first_changed(
+    y: Tensor, base: Tensor, order: Order, rounding: Rounding, size: float
+) -> tuple[int, ...] | None:
+    """Time of the first output that differs."""
+    differing = read_along(rounding.differs(y, base, y, f"by {size}"), order.axes).nonzero()
+    return order.time([int(v) for v in differing[0]]) if len(differing) else None
+
+
+def _first_alone(
+    function: Function,
+    x: Tensor,
+    changed: Tensor,
+    base: Tensor,
+    order: Order,
+    rounding: Rounding,
+    source: Sequence[int],
+    size: float,
+) -> tuple[int, ...] | None:
+    """Time of the first output that one change reaches, rounding aside."""
+    y = function(changed)
+    first = _first_changed(y, base, order, rounding, size)
+    dim, early = order.axes[0] + 2, math.ceil(source[0] / order.strides[0])
+    if first is not None and first[0] < source[0]:
+        part = partial(torch.narrow, dim=dim, start=0, length=min(early, y.shape[dim]))
+        if rounding.explains(part(y), part(base), y, part, changed, x, f"by {size}"):
+            return _first_changed(y, base, order, rounding, size)
+    return first
+
+
+def _steps_between(source: Sequence[int], first: Sequence[int] | None) -> tuple[int, ...] | None:
+    return None if first is None else tuple(s - f for s, f in zip(source, first, strict=True))
 
 
 @torch.no_grad()
-def by_cutting(function: Function, x: Tensor, order: Order, reads: Reads) -> None:
-    """Leave the later half out: which is the earliest output that another length changes?"""
+def by_cutting(
+    function: Function, x: Tensor, order: Order, reads: Reads, cuts: Iterable[int], rounding: Rounding
+) -> None:
+    """Leave what comes after a cut out: which is the earliest output that another length changes?"""
     axis = order.axes[0] + 2
-    half = x.shape[axis] // 2
     base = function(x)
-    for cut in dict.fromkeys((half // MULTIPLE * MULTIPLE or half, half)):
+    for cut in cuts:
         try:
             kept = function(x.narrow(axis, 0, cut))
         except (ValueError, RuntimeError):  # a length that it does not take
             continue
         count = min(kept.shape[axis], math.ceil(cut / order.strides[0]))
-        whole, kept = (y.narrow(axis, 0, count).nan_to_num() for y in (base, kept))
+        whole, kept = (y.narrow(axis, 0, min(count, y.shape[axis])).nan_to_num() for y in (base, kept))
         if whole.shape != kept.shape:
             return
-        differs = (whole - kept).abs() > ROUNDING * float(whole.abs().max()) if count else whole != kept
-        changed_at = read_along(differs, order.axes).nonzero()
-        if len(changed_at):
+        largest = float(whole.abs().max()) if count else 0.0
+        differs = (whole - kept).abs() / (largest or 1.0)
+        changed_at = read_along(differs > SAME, order.axes).nonzero()
+        if len(changed_at) and not rounding.of_lengths(float(differs.max())):
             first = order.time([int(v) for v in changed_at[0]])
             reads.note("perturbation", (cut - first[0], *(0 for _ in first[1:])))
             reads.end |= first[0] == 0
-        return
+            return
 
 
 def positions(sizes: Sequence[int], seams: Sequence[int], period: int = 1) -> Iterator[tuple[int, ...]]:
@@ -308,6 +465,12 @@ def _change(x: Tensor, axes: Sequence[int], source: Sequence[int], size: float, 
         view[axis + 2] = n
     noise = (torch.rand(x.shape, dtype=x.dtype, generator=_generator(2)) + 0.5) * size
     return torch.where(later.view(view), x + noise, x)
+
+
+def batched(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Parts of a sequence, in order."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
 
 
 def _generator(seed: int) -> torch.Generator:

@@ -7,45 +7,89 @@ small against the type's precision and grows as the precision falls; what is rea
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
+import torch
 from torch import Tensor
 
-SMALL = 1e-9
-"""Relative to the largest output: a larger difference in float64 is no rounding."""
-GROWS = 1e3
-"""How much larger rounding is in float32, at least; between the types lie nine digits."""
+from mediaconv.compare.prove.arithmetic import KeptPrecise, Survey, survey, under
+
+DOUBLE = torch.finfo(torch.float64).eps
+SMALL = 0.01
+"""Relative to the largest output: a larger difference is no rounding."""
+GROWS = (10.0, 1e3)
+"""How much larger rounding is in the lower of two types, at least; between them lie nine digits."""
+ALL = 0.1
+"""Relative: rounding that is so large has nowhere to grow."""
+LAST_BITS = 16
+"""Times the precision: so little a transform may change where, by chance, it changes nothing in float32."""
 ROOM = 64
 """Rounding that was seen may come so much larger."""
+SAME = 1e-9
+"""Relative; of float64. What remains of an input that is cut off is computed in other pieces."""
 
 
 class Rounding:
-    """Judges differences of float64 outputs. coarse: the same function in float32, or None.
+    """Judges differences of a function's outputs.
 
-    seen: whether rounding was met. exact: take every difference for reading.
+    function: of float64 inputs. coarse: the same in float32, or None. x: an input, by which it is told, once
+    it matters, in which precision the function computes.
+    exact: take every difference for reading. seen: whether rounding was met.
     """
 
-    def __init__(self, coarse: Callable[[Tensor], Tensor] | None, *, exact: bool = False) -> None:
-        self._coarse, self._exact = coarse, exact
-        self._floor = 0.0
+    def __init__(
+        self,
+        function: Callable[[Tensor], Tensor],
+        coarse: Callable[[Tensor], Tensor] | None,
+        x: Tensor,
+        *,
+        exact: bool = False,
+    ) -> None:
+        self._function, self._coarse, self._exact = function, coarse, exact
+        self._x = x
+        self._floors: dict[str, float] = {}
+
+    @cached_property
+    def computed(self) -> Survey:
+        """How the function computes."""
+        return survey(self._function, self._x)
 
     @property
     def gradients(self) -> float:
         """Gradients so small, relative to the largest, may be rounding: a transform leaves it in each."""
-        return 0.0 if self._exact else 1e-14
+        return 0.0 if self._exact else ROOM * self.computed.precision
+
+    def of_lengths(self, difference: float) -> bool:
+        """Whether outputs of inputs of two lengths differ, relative to the largest, by rounding alone."""
+        return difference <= SAME or difference <= min(ALL, 1e3 * self.computed.precision)
 
     @property
     def seen(self) -> bool:
-        return self._floor > 0
+        return bool(self._floors)
 
-    def differs(self, y: Tensor, expected: Tensor, like: Tensor) -> Tensor:
+    @property
+    def spreads(self) -> bool:
+        """Whether what is not finite reaches all outputs: through a transform, or what rounds as one."""
+        return not self._exact and (self.seen or self.computed.transforms)
+
+    def explains_gradient(
+        self, later: float, later_in_float32: Callable[[Callable[[Tensor], Tensor]], float]
+    ) -> bool:
+        """Whether a gradient of later inputs, relative to the largest, is what a transform leaves in each."""
+        if self._exact or self._coarse is None or later > SMALL or not self.computed.transforms:
+            return False
+        return _grows(later, later_in_float32(self._coarse))
+
+    def differs(self, y: Tensor, expected: Tensor, like: Tensor, kind: str = "") -> Tensor:
         """Where outputs differ by more than the rounding met so far; NaN equals NaN.
 
-        like: all outputs, whose largest value rounding is relative to.
+        like: all outputs, whose largest value rounding is relative to. kind: of values that the input has.
         """
         differs = (y != expected) & ~(y.isnan() & expected.isnan())
-        if not self._floor or not bool(differs.any()):
+        floor = self._floors.get(kind, 0.0)
+        if not floor or not bool(differs.any()):
             return differs
-        return differs & ~((y - expected).abs() <= self._floor * _largest(like))
+        return differs & ~((y - expected).abs() <= floor * _largest(like))
 
     def explains(
         self,
@@ -55,23 +99,49 @@ class Rounding:
         part: Callable[[Tensor], Tensor],
         changed: Tensor,
         base: Tensor,
+        kind: str = "",
     ) -> bool:
         """Whether the difference of outputs that should be equal is rounding alone.
 
         y, expected: these outputs, of the changed input and of the base. part: takes them out of all outputs.
         """
         relative = _relative(y, expected, like)
-        if self._exact or self._coarse is None or not 0 < relative <= SMALL:
+        if self._exact or not 0 < relative <= ALL:
             return False
-        try:
-            whole = self._coarse(changed)
-            coarse = _relative(part(whole), part(self._coarse(base)), whole)
-        except (RuntimeError, ValueError):
+        lowered = self.computed.precision > DOUBLE
+        if lowered:  # the module itself asks for a lower type
+            made = under(KeptPrecise, self._function, (changed, base))
+            fine = None if made is None else _relative(part(made[0]), part(made[1]), louder(*made))
+            grows = _grows(fine, relative)
+        else:
+            grows = _grows(relative, self._in_float32(part, changed, base))
+        few = relative <= LAST_BITS * self.computed.precision and self.computed.transforms
+        if not (grows or few):
             return False
-        if coarse < GROWS * relative:
-            return False
-        self._floor = max(self._floor, ROOM * relative)
+        self._floors[kind] = max(self._floors.get(kind, 0.0), ROOM * relative)
         return True
+
+    def _in_float32(self, part: Callable[[Tensor], Tensor], changed: Tensor, base: Tensor) -> float | None:
+        if self._coarse is None:
+            return None
+        try:
+            y, expected = self._coarse(changed), self._coarse(base)
+            return _relative(part(y), part(expected), louder(y, expected))
+        except (RuntimeError, ValueError):
+            return None
+
+
+def louder(y: Tensor, expected: Tensor) -> Tensor:
+    """The larger sizes of two outputs, by which rounding is measured: either may be the loud one."""
+    return torch.fmax(y.abs(), expected.abs())
+
+
+def _grows(fine: float | None, coarse: float | None) -> bool:
+    """Whether a difference is as much larger in the lower type as rounding is."""
+    if fine is None or coarse is None or fine > SMALL:
+        return False
+    least, most = GROWS
+    return coarse >= fine * max(least, min(most, ALL / max(fine, DOUBLE)))
 
 
 def _largest(y: Tensor) -> float:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from mediaconv.compare.prove.attribution import Leak, label_of, leaking_layers
+from mediaconv.compare.prove.coverage import Coverage
 from mediaconv.compare.prove.structure import by_graph, by_layers, formula_ahead, too_large
-from mediaconv.compare.prove.suffix import Coverage
 from mediaconv.compare.prove.trial import (
     ProbeShape,
     first_ahead,
@@ -24,9 +24,6 @@ from mediaconv.compare.prove.trial import (
 )
 from mediaconv.nn.summary.dependence import noncausal_layers
 from mediaconv.nn.summary.receptive_field import exact_copy
-
-PROVEN_SECONDS = 0.5
-"""How long cuts are tried, at most, of what is proven by the structure of its layers."""
 
 
 @dataclass(frozen=True)
@@ -101,12 +98,15 @@ def prove(
         module = exact_copy(module)
         if too_large(module, probed):
             return _by_formula(module, probed, names, labels or {})
-        structure = by_layers(module, probed)
-        trial = measured(module, probed, seconds=min(seconds, PROVEN_SECONDS) if structure else seconds)
+        by_definition = by_layers(module, probed)
+        trial = measured(
+            module,
+            probed,
+            seconds=seconds,
+            proven=lambda shape: by_definition or by_graph(module, probed, shape),
+        )
         reads = trial.reads
         ahead, axis = first_ahead(reads, probed)
-        if ahead == 0 and not structure and not trial.rounded:
-            structure = by_graph(module, probed, trial.shape)
         formula, known = formula_of(module, probed, reads)
         leaks = leaking_layers(module, probed, labels or {}, (ahead, formula)) if ahead != 0 else []
     if ahead != 0 and not leaks:  # too seldom for the short look at each layer
@@ -121,7 +121,7 @@ def prove(
         by=by,
         shape=trial.shape,
         seams=trial.seams,
-        structure=structure and ahead == 0,
+        structure=trial.structure and ahead == 0,
         covered=trial.covered,
         rounded=trial.rounded,
         leaks=leaks,
@@ -132,7 +132,11 @@ def prove(
             "later inputs change the last bits of earlier outputs: rounding, which falls with the precision; "
             "with --exact this counts as reading"
         )
-    if trial.covered.not_finite:
+    if trial.covered.hidden:
+        proof.notes.append(
+            "later inputs meet a weight or mask of zero, which hides what is finite: NaN and infinity pass"
+        )
+    elif trial.covered.not_finite:
         proof.notes.append("only NaN or infinity shows it: a later input is multiplied by zero, or tested")
     return proof
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
+from mediaconv.compare.prove.arithmetic import survey
 from mediaconv.compare.prove.trial import MOST_BYTES, ProbeShape, all_known, call_bytes, needed_length
 from mediaconv.nn import to_streaming
 from mediaconv.nn.graph.graph import StreamingGraph
@@ -20,6 +23,8 @@ from mediaconv.nn.summary.channel_reads import reads_map
 from mediaconv.nn.summary.dependence import streams
 from mediaconv.nn.summary.receptive_field import exact_copy
 
+CAPTURED_STEPS = 24
+"""Of the input by which a module is captured, where it takes it: capturing takes longer the longer it is."""
 KNOWN_ROOMS = ("mediaconv.nn.layers.", "mediaconv.nn.streaming.", "torch.nn.")
 """Where layers stand of which it is known what they read."""
 
@@ -39,14 +44,35 @@ def by_graph(module: nn.Module, probed: ProbeShape, shape: Sequence[int]) -> boo
     shape: (C, ...) of an input that it takes. A graph that holds under conditions on lengths proves nothing
     of other lengths.
     """
-    x = torch.randn((1, *shape), generator=torch.Generator().manual_seed(8), dtype=torch.float64)
+    sizes = [min(n, CAPTURED_STEPS) if a == 1 + probed.order_axes[0] else n for a, n in enumerate(shape)]
+    generator = torch.Generator().manual_seed(8)
+    x, longer = (torch.randn((1, *s), generator=generator, dtype=torch.float64) for s in (sizes, shape))
     try:
+        if _calls(module, longer) > 2 * _calls(module, x):
+            return False  # a loop over the steps, which a graph cannot hold, and which takes long to capture
+        if survey(exact_copy(module), x).attends:
+            return False  # every output of an attention may read every input
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             graph = to_streaming(exact_copy(module), example=x, axis=probed.order_axes[0])
         return all(_known(layer) for layer in _every(graph)) and _never_ahead(graph, probed)
     except Exception:  # a stranger's module may raise anything while it is captured
         return False
+
+
+def _calls(module: nn.Module, x: Tensor) -> int:
+    """How many functions of torch a module calls by itself."""
+    count = 0
+
+    class Counting(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            nonlocal count
+            count += 1
+            return func(*args, **(kwargs or {}))
+
+    with torch.no_grad(), Counting():
+        exact_copy(module)(x)
+    return count
 
 
 def too_large(module: nn.Module, probed: ProbeShape) -> bool:

@@ -6,7 +6,7 @@ Decides what to feed to `probe`, and nothing of what follows from it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,6 +15,8 @@ from itertools import pairwise, product
 import torch
 from torch import Tensor, nn
 
+from mediaconv.compare.prove.budget import Budget
+from mediaconv.compare.prove.coverage import Coverage, cover
 from mediaconv.compare.prove.lengths import measured_stride
 from mediaconv.compare.prove.probe import (
     MULTIPLE,
@@ -27,7 +29,6 @@ from mediaconv.compare.prove.probe import (
     seconds_of,
 )
 from mediaconv.compare.prove.rounding import Rounding
-from mediaconv.compare.prove.suffix import Coverage, cover
 from mediaconv.errors import UsageError
 from mediaconv.nn import AxisMap, Sequential, geometry, stream
 from mediaconv.nn.convert import convert
@@ -53,6 +54,8 @@ MOST_GROWN = 2**21
 MOST_BYTES = 2**28
 """What unfolding the longest kernel over an input may take; more is judged by structure alone."""
 LOUD = 30.0
+PROVEN_SECONDS = 0.5
+"""How long cuts are tried, at most, of what is proven by its structure."""
 
 
 @contextmanager
@@ -76,41 +79,60 @@ class ProbeShape:
     exact: bool = False
 
 
-def measured(module: nn.Module, probed: ProbeShape, *, seconds: float = 0.5) -> Trial:
+def measured(
+    module: nn.Module,
+    probed: ProbeShape,
+    *,
+    seconds: float = 0.5,
+    proven: Callable[[Sequence[int]], bool] | None = None,
+) -> Trial:
     """Measure at a length that is enough by the formula; again where the first output reads to the end.
 
-    Where nothing later was found every position is cut, at lengths that grow for so many seconds.
+    Where nothing later was found positions are cut, at lengths that grow for what is left of so many seconds.
+    proven: whether a module that takes a shape (C, ...) is proven by its structure, of which less is tried.
     """
-    rounding = Rounding(_in_float32(module), exact=probed.exact or all_known(module))
-    reads, shape, seams = _with_far(module, probed, rounding)
-    covered = Coverage(length=shape[1 + probed.order_axes[0]])
+    budget = Budget(seconds)
+    strides = _strides(module, probed)
+    length = _length(module, probed, strides)
+    sizes = _sizes(module, probed, length)
+    function = exact_copy(module)
+    exact = probed.exact or all_known(module)
+    rounding = Rounding(function, _in_float32(module), _as_it_is(probed, sizes)[0], exact=exact)
+    order = Order(probed.order_axes, strides, strides[0].denominator)
+    reads, shape, seams = _with_far(module, probed, order, sizes, rounding)
+    covered, structure = Coverage(length=shape[1 + probed.order_axes[0]]), False
     if first_ahead(reads, probed)[0] == 0:
-        order = _order(module, probed, shape)
+        structure = proven is not None and proven(shape)
+        left = max(seconds / 2, budget.left)
         axis, dims = 1 + probed.order_axes[0], probed.dims
         values = math.prod(shape) // shape[axis]
         lengths = [n for n in GROWING[dims] if n > shape[axis] and n * values <= MOST_GROWN]
         covered = cover(
-            exact_copy(module),
+            function,
             shape,
             order,
             reads,
             lengths=lengths,
             rounding=rounding,
-            seconds=seconds,
+            seconds=min(left, PROVEN_SECONDS) if structure else left,
             finite_only=all_known(module),
         )
-    return Trial(reads, shape, seams, covered, rounding.seen)
+    return Trial(reads, shape, seams, covered, rounding.seen, structure and not rounding.seen)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What was measured. shape: of the first input. rounded: whether later inputs change the last bits."""
+    """What was measured. shape: of the first input. rounded: whether later inputs change the last bits.
+
+    structure: whether it is proven by its structure besides.
+    """
 
     reads: Reads
     shape: tuple[int, ...]
     seams: tuple[int, ...]
     covered: Coverage
     rounded: bool
+    structure: bool
 
 
 def all_known(module: nn.Module) -> bool:
@@ -125,28 +147,34 @@ def _in_float32(module: nn.Module) -> Function | None:
 
 
 def _with_far(
-    module: nn.Module, probed: ProbeShape, rounding: Rounding
+    module: nn.Module, probed: ProbeShape, order: Order, sizes: Sequence[int], rounding: Rounding
 ) -> tuple[Reads, tuple[int, ...], tuple[int, ...]]:
-    reads, shape, seams = _at_length(module, probed, _length(module, probed), rounding)
+    reads, seams = _at_sizes(module, probed, order, sizes, rounding)
     latest = reads.latest
     if reads.end and latest is not None and latest[0] > 0:
-        longer, shape, seams = _at_length(module, probed, 2 * shape[1 + probed.order_axes[0]], rounding)
+        sizes = _sizes(module, probed, 2 * sizes[probed.order_axes[0]])
+        longer, seams = _at_sizes(module, probed, order, sizes, rounding)
         longer.end = longer.end and longer.latest is not None and longer.latest[0] > latest[0]
-        return longer, shape, seams
+        return longer, (probed.channels, *sizes), seams
     reads.end = False
-    _far(module, probed, reads, shape, rounding)
-    return reads, shape, seams
+    _far(module, probed, order, reads, sizes, rounding)
+    return reads, (probed.channels, *sizes), seams
 
 
 def _far(
-    module: nn.Module, probed: ProbeShape, reads: Reads, shape: Sequence[int], rounding: Rounding
+    module: nn.Module,
+    probed: ProbeShape,
+    order: Order,
+    reads: Reads,
+    near: Sequence[int],
+    rounding: Rounding,
 ) -> None:
     """Add what is read further ahead than the lengths tried so far."""
     axis, length = probed.order_axes[0], FAR[probed.dims]
     known = known_map(module, axis)
     if known is not None and known.latency == 0 and known.lookback > SHORT_ENOUGH:
         return
-    if shape[1 + axis] >= length or math.prod(shape) // shape[1 + axis] * length > FAR_VALUES:
+    if near[axis] >= length or probed.channels * math.prod(near) // near[axis] * length > FAR_VALUES:
         return
     if _bytes(module, probed, length) > MOST_BYTES:
         return
@@ -154,24 +182,35 @@ def _far(
         sizes = _sizes(module, probed, length)
     except UsageError:
         return
-    order = _order(module, probed, (probed.channels, *sizes))
-    glance(open_copy(module), _open(probed, sizes)[0], order, reads, rounding)
+    x = _open(probed, sizes)[0]
+    opened = open_copy(module)
+    seconds_of(opened, x)  # the first call takes longer
+    if seconds_of(opened, x) <= SLOW_SECONDS:
+        glance(opened, x, order, reads, rounding)
 
 
-def _order(module: nn.Module, probed: ProbeShape, shape: Sequence[int]) -> Order:
-    strides = tuple(_stride(module, a, shape) for a in probed.order_axes)
-    return Order(probed.order_axes, strides, strides[0].denominator)
+def _strides(module: nn.Module, probed: ProbeShape) -> tuple[Fraction, ...]:
+    """Input steps an output step, along each axis of the order."""
+    strides = []
+    for axis in probed.order_axes:
+        known = known_map(module, axis)
+        if known is None:
+            shape = (probed.channels, *_sizes(module, probed, SHORTEST[probed.dims]))
+            strides.append(measured_stride(exact_copy(module), axis, shape))
+        else:
+            strides.append(known.total_stride)
+    return tuple(strides)
 
 
-def _length(module: nn.Module, probed: ProbeShape) -> int:
+def _length(module: nn.Module, probed: ProbeShape, strides: Sequence[Fraction]) -> int:
     """Steps of the order's first axis in which an output in the middle sees all that it reads."""
-    axis = probed.order_axes[0]
     shortest = SHORTEST[probed.dims]
-    known = known_map(module, axis)
+    known = known_map(module, probed.order_axes[0])
     if known is None:
-        shape = (probed.channels, *_sizes(module, probed, shortest))
-        return min(LONGEST, max(shortest, 12 * math.ceil(measured_stride(exact_copy(module), axis, shape))))
-    multiple = math.lcm(MULTIPLE, known.total_stride.numerator)
+        return min(LONGEST, max(shortest, 12 * math.ceil(strides[0])))
+    multiple = math.lcm(MULTIPLE, known.total_stride.numerator, known.input_period)
+    if multiple > LONGEST:
+        multiple = known.input_period
     needed = needed_length(module, probed)
     length = -(-max(shortest, needed) // multiple) * multiple
     if _bytes(module, probed, length) > MOST_BYTES:
@@ -203,13 +242,11 @@ def _bytes(module: nn.Module, probed: ProbeShape, length: int) -> int:
         return 0
 
 
-def _at_length(
-    module: nn.Module, probed: ProbeShape, length: int, rounding: Rounding
-) -> tuple[Reads, tuple[int, ...], tuple[int, ...]]:
+def _at_sizes(
+    module: nn.Module, probed: ProbeShape, order: Order, sizes: Sequence[int], rounding: Rounding
+) -> tuple[Reads, tuple[int, ...]]:
     """Measure the module as it is and with open weights, whole and in chunks."""
-    sizes = _sizes(module, probed, length)
     length = sizes[probed.order_axes[0]]
-    order = _order(module, probed, (probed.channels, *sizes))
     seams = (length // 3, length // 3 + 1, length // 2, 3 * length // 4)
     reads = Reads(ahead={"gradient": None, "perturbation": None})
     trials = (
@@ -225,7 +262,7 @@ def _at_length(
         for method, ahead in part.ahead.items():
             if ahead is not None:
                 reads.note(method, ahead)
-    return reads, (probed.channels, *sizes), seams
+    return reads, seams
 
 
 def _functions(module: nn.Module, probed: ProbeShape, seams: Sequence[int]) -> list[Function]:
@@ -300,12 +337,6 @@ def _lengths(length: int) -> list[int]:
     )
 
 
-def _stride(module: nn.Module, axis: int, shape: Sequence[int]) -> Fraction:
-    """Input steps an output step; shape: of an input that the module takes, channels first."""
-    known = known_map(module, axis)
-    return measured_stride(exact_copy(module), axis, shape) if known is None else known.total_stride
-
-
 def formula_of(module: nn.Module, probed: ProbeShape, reads: Reads) -> tuple[int | None, bool]:
     """Look-ahead by the formula, and whether there is one: within a row, reading order has none."""
     _, axis = first_ahead(reads, probed)
@@ -342,7 +373,7 @@ def first_ahead(reads: Reads, probed: ProbeShape) -> tuple[int | None, int]:
 
 def example(module: nn.Module, probed: ProbeShape) -> Tensor:
     """An input that the module takes: zeros. Raises UsageError where none was found."""
-    sizes = _sizes(module, probed, _length(module, probed))
+    sizes = _sizes(module, probed, _length(module, probed, _strides(module, probed)))
     return torch.zeros(1, probed.channels, *sizes, dtype=torch.float64)
 
 
