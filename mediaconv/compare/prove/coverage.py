@@ -8,12 +8,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mediaconv.compare.prove.budget import Budget
 from mediaconv.compare.prove.comb import comb
 from mediaconv.compare.prove.probe import Function, Order, Reads, by_cutting
 from mediaconv.compare.prove.rounding import Rounding
 from mediaconv.compare.prove.suffix import Sweep, spread
-from mediaconv.compare.prove.values import BASES, FILLS, QUICK_FILLS, base_values
+from mediaconv.compare.prove.time_budget import Budget
+from mediaconv.compare.prove.tried_values import BASES, FILLS, QUICK_FILLS, base_values
 
 COARSE = 16
 """Cuts of an input that is looked at for leaks from far away."""

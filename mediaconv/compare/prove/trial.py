@@ -15,7 +15,6 @@ from itertools import pairwise, product
 import torch
 from torch import Tensor, nn
 
-from mediaconv.compare.prove.budget import Budget
 from mediaconv.compare.prove.coverage import Coverage, cover
 from mediaconv.compare.prove.lengths import measured_stride
 from mediaconv.compare.prove.probe import (
@@ -29,6 +28,7 @@ from mediaconv.compare.prove.probe import (
     seconds_of,
 )
 from mediaconv.compare.prove.rounding import Rounding
+from mediaconv.compare.prove.time_budget import Budget
 from mediaconv.errors import UsageError
 from mediaconv.nn import AxisMap, Sequential, geometry, stream
 from mediaconv.nn.convert import convert
