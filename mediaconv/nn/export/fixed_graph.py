@@ -15,6 +15,7 @@ from mediaconv.nn.export.fixed import DIM, Clock, FixedLayer, Level
 from mediaconv.nn.export.fixed_nodes import NODES, Constants, FixedNode, NoStepError, Plan, Timed
 from mediaconv.nn.graph.analysis import Program
 from mediaconv.nn.graph.graph import StreamingGraph
+from mediaconv.nn.graph.steps import Held, Tail
 
 Fix = Callable[..., FixedLayer]
 
@@ -50,7 +51,12 @@ class FixedGraph(FixedLayer):
             kind = NODES.get(type(step))
             try:
                 if kind is None:
-                    raise NoStepError("it needs the end of the input before its first output")
+                    late = isinstance(step, Held | Tail)
+                    raise NoStepError(
+                        "it needs the end of the input before its first output"
+                        if late
+                        else f"{type(step).__name__} has no step of fixed shape yet"
+                    )
                 node = kind(step, plan)
                 with torch.no_grad():
                     declared = node.declare(plan)
@@ -76,7 +82,6 @@ class FixedGraph(FixedLayer):
         e: list[Any] = self.constants()
         e[self._x] = x
         after: list[Tensor] = []
-        inner = Clock(clock.steps, self.before.length(clock.length))
         for node in self.nodes:
-            after += node(e, state, inner)
+            after += node(e, state, clock)
         return e[self._y], after

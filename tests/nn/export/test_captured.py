@@ -11,12 +11,16 @@ from torch.nn import functional as F
 
 from mediaconv import nn
 from mediaconv.errors import UsageError
+from mediaconv.nn import geometry
 from mediaconv.nn.export.exported_step import export_step, run_step
 from mediaconv.nn.export.step_files import write_step
 from tests.nn.graph.test_capture import BOUNDED, PAST, WHOLE, captured, frames
 
-AT_END = {"replicated at the end"}
+AT_END = {"replicated at the end", "assigned"}
 """Take the input's last positions apart, which only the end tells."""
+BY_POSITION = {"positions", "rotated by position", "table of positions", "running mean"}
+"""Compute with the numbers of positions, which has no step of fixed shape yet."""
+STEPS = [name for name in [*BOUNDED, *PAST] if name not in AT_END | BY_POSITION]
 
 
 def agrees(graph: torch.nn.Module, shape: tuple[int, ...], length: int, chunk: int) -> None:
@@ -28,17 +32,40 @@ def agrees(graph: torch.nn.Module, shape: tuple[int, ...], length: int, chunk: i
     torch.testing.assert_close(y, whole, rtol=0, atol=1e-12 * max(1.0, float(whole.abs().max())))
 
 
-@pytest.mark.parametrize("name", [n for n in [*BOUNDED, *PAST] if n not in AT_END])
+@pytest.mark.parametrize("name", STEPS)
 def test_a_captured_model_as_a_step_is_the_model(name: str) -> None:
     graph = captured((BOUNDED | PAST)[name])
     for length, chunk in ((24, 4), (31, 8), (6, 2), (40, 12)):
+        if chunk % geometry(graph).input_period:
+            continue
         agrees(graph, (2, 4, 24), length - length % 2 * (name == "every second"), chunk)
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_captured_model_after_layers_of_another_rate_is_the_stack(name: str) -> None:
+    """Lengths within the model are not those of the input."""
+    torch.manual_seed(0)
+    graph = captured((BOUNDED | PAST)[name])
+    for before, length in ((nn.Upsample1d(2), 13), (nn.Conv1d(4, 4, 5, stride=2, padding="same"), 44)):
+        agrees(nn.Sequential(before.double(), graph).eval(), (2, 4, 24), length, 8)
+
+
+def test_resampling_before_a_captured_model_as_a_step() -> None:
+    graph = captured(lambda m, x: m.a(x).tanh())
+    for length in (147, 400, 1000):
+        agrees(nn.Sequential(nn.Resample(44100, 16000), graph).double().eval(), (2, 4, 24), length, 441)
 
 
 def test_frames_folded_into_the_batch_as_a_step() -> None:
     graph = captured(frames, (2, 3, 7, 6, 8))
     agrees(graph, (2, 3, 7, 6, 8), 11, 3)
     agrees(graph, (2, 3, 7, 5, 9), 11, 4)
+
+
+@pytest.mark.parametrize("name", sorted(BY_POSITION))
+def test_what_has_no_step_yet_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="no step of fixed shape"):
+        export_step(captured((BOUNDED | PAST)[name]), torch.zeros(2, 4, 8, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("name", [*WHOLE, *AT_END])
@@ -60,7 +87,7 @@ def test_a_captured_model_runs_in_onnxruntime(name: str, tmp_path: Path) -> None
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", [n for n in [*BOUNDED, *PAST] if n not in AT_END])
+@pytest.mark.parametrize("name", STEPS)
 def test_every_captured_model_runs_in_onnxruntime(name: str, tmp_path: Path) -> None:
     runs(captured((BOUNDED | PAST)[name]).float(), tmp_path)
 
