@@ -56,8 +56,8 @@ def convolve(
     products = math.prod(weight.shape[1:])
     packs = packs and x.ndim == 3 and x.numel() > SLOW_BELOW and products <= FEW_PRODUCTS
     choice = packs or products > MANY_PRODUCTS or x.ndim == 5 or dilation[0] > 1
-    if choice and _is_ours(x, weight, groups):
-        if x.ndim == 5 and _banding_pays(x, products) and not _is_recorded(x, weight, bias):
+    if choice and is_ours(x, weight, groups):
+        if x.ndim == 5 and _banding_pays(x, products) and not is_recorded(x, weight, bias):
             return banded_conv3d(x, weight, bias, stride, padding, dilation, groups)
         if x.ndim == 5 and _folding_pays(x):
             if padding[0]:
@@ -65,15 +65,15 @@ def convolve(
             return folded_conv3d(x, weight, bias, stride, padding, dilation, groups)
         if x.ndim == 3 and groups == 1 and not padding[0] and _columns_pay(x, products):
             return column_conv1d(x, weight, bias, stride[0], dilation[0])
-        if packs and groups == 1 and not padding[0] and _onednn_takes(x):
+        if packs and groups == 1 and not padding[0] and onednn_takes(x):
             return packed_conv1d(x, weight, bias, stride[0], dilation[0])
-        if (x.ndim == 5 or products > MANY_PRODUCTS) and _onednn_takes(x):
+        if (x.ndim == 5 or products > MANY_PRODUCTS) and onednn_takes(x):
             return torch.mkldnn_convolution(x, weight, bias, padding, stride, dilation, groups)
     conv = (F.conv1d, F.conv2d, F.conv3d)[weight.ndim - 3]
     return conv(x, weight, bias, stride, padding, dilation, groups)
 
 
-def _is_ours(x: Tensor, weight: Tensor, groups: int) -> bool:
+def is_ours(x: Tensor, weight: Tensor, groups: int) -> bool:
     """Whether it is ours to choose; shapes that do not fit are left to torch and its messages."""
     return (
         x.is_cpu
@@ -86,7 +86,7 @@ def _is_ours(x: Tensor, weight: Tensor, groups: int) -> bool:
     )
 
 
-def _onednn_takes(x: Tensor) -> bool:
+def onednn_takes(x: Tensor) -> bool:
     """Whether torch would give a long input like this one to oneDNN."""
     return (
         x.dtype == torch.float32
@@ -96,19 +96,19 @@ def _onednn_takes(x: Tensor) -> bool:
     )
 
 
-def _is_recorded(*tensors: Tensor | None) -> bool:
+def is_recorded(*tensors: Tensor | None) -> bool:
     """Whether autograd follows what is done with any of these."""
     return torch.is_grad_enabled() and any(v is not None and v.requires_grad for v in tensors)
 
 
 def _banding_pays(x: Tensor, products: int) -> bool:
     few = x.shape[1] <= FEW_CHANNELS and products <= FEW_PRODUCTS
-    return few and x.shape[3] * x.shape[4] >= FRAME and _onednn_takes(x)
+    return few and x.shape[3] * x.shape[4] >= FRAME and onednn_takes(x)
 
 
 def _folding_pays(x: Tensor) -> bool:
     n, c, t, h, w = x.shape
-    return h * w >= FRAME and not _onednn_takes(x) and (c <= FEW_CHANNELS or n * c * t * h <= SLOW_BELOW)
+    return h * w >= FRAME and not onednn_takes(x) and (c <= FEW_CHANNELS or n * c * t * h <= SLOW_BELOW)
 
 
 def _columns_pay(x: Tensor, products: int) -> bool:
@@ -123,7 +123,7 @@ def column_conv1d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, d
     """
     n, c, _ = x.shape
     k = weight.shape[2]
-    if _is_recorded(x):
+    if is_recorded(x):
         columns = x.unfold(2, (k - 1) * dilation + 1, stride)[..., ::dilation].transpose(2, 3)
     else:  # the same view in one call
         count = (x.shape[2] - (k - 1) * dilation - 1) // stride + 1
@@ -165,7 +165,7 @@ def folded_conv3d(
     flat = weight.flatten(1, 2).contiguous(memory_format=torch.channels_last)
     arguments = (flat, bias, stride[1:], padding[1:], dilation[1:], groups)
     windows = [x[:, :, s : s + reach : dilation[0]] for s in range(0, t - reach + 1, stride[0])]
-    if _is_recorded(x, weight, bias):
+    if is_recorded(x, weight, bias):
         packed = (v.reshape(n, -1, h, w).contiguous(memory_format=torch.channels_last) for v in windows)
         return torch.stack([F.conv2d(v, *arguments) for v in packed], 2)
     # one buffer for all windows and one place for all frames: fresh memory costs as much as the sums

@@ -28,8 +28,11 @@ def register_when_counted() -> None:
 
 
 def _register(counter: ModuleType) -> None:
-    operator = torch.ops.aten.mkldnn_convolution
-    if operator in counter.flop_registry:
+    operators = [torch.ops.aten.mkldnn_convolution]
+    if torch.backends.mkldnn.is_available():
+        operators.append(torch.ops.mkldnn._convolution_pointwise)
+    operators = [operator for operator in operators if operator not in counter.flop_registry]
+    if not operators:
         return
 
     def products(
@@ -37,7 +40,7 @@ def _register(counter: ModuleType) -> None:
     ) -> int:
         return counter.conv_flop_count(list(x), list(weight), list(out_shape))
 
-    counter.register_flop_formula(operator)(products)
+    counter.register_flop_formula(operators)(products)
 
 
 class _Finder:

@@ -71,6 +71,7 @@ class Program:
     y_dtype: torch.dtype
     map: GraphMap
     batch: int | None
+    chained: list[Step]
     notes: list[str] = field(default_factory=list)
 
 
@@ -125,6 +126,7 @@ class Analysis:
         self.captured, self.causal, self.stream_dim = captured, causal or into_past, axis + 2
         self.into_past = into_past
         self.untrimmed: set[int] = set()
+        self.padded: dict[int, Any] = {}
         self.ahead: list[str] = []
         self.shape = shape
         sizes = captured.sizes
@@ -583,8 +585,39 @@ class Analysis:
             y.dtype,
             axis_map,
             None if self.batch_symbol is not None else self.batch,
+            self._chained(),
             list(dict.fromkeys(self.notes)),
         )
+
+    def _chained(self) -> list[Step]:
+        """The steps, with operations at one position that follow one another as one step."""
+        out: list[Step] = []
+        run: list[Local] = []
+        for step in [*self.steps, None]:
+            if isinstance(step, Local) and (
+                not run or step.guard == run[0].guard or step.guard in {s.out for s in run}
+            ):
+                run.append(step)
+                continue
+            if run:
+                out.append(self._one_step(run) if len(run) > 1 else run[0])
+                run = []
+            if isinstance(step, Local):
+                run.append(step)
+            elif step is not None:
+                out.append(step)
+        return out
+
+    def _one_step(self, steps: Sequence[Local]) -> Local:
+        """Operations one after the other as the statements of one generated function."""
+        lines = []
+        for step in steps:
+            lines.append(f"e[{step.out}] = {step.function.code}")  # type: ignore[attr-defined]
+            lines += (f"e[{slot}] = None" for slot in step.frees if slot != steps[-1].out)
+        lines.append(f"return e[{steps[-1].out}]")
+        scope: dict[str, Any] = {}
+        exec("def chain(e, N, T, D):\n" + "\n".join(f"    {line}" for line in lines), self.names, scope)
+        return Local(steps[-1].out, scope["chain"], steps[0].guard)
 
     def _free(self, kept: int) -> None:
         """Drop the steps that nothing reads, and tell each of the others which slots it reads last."""

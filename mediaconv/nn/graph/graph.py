@@ -17,6 +17,7 @@ from mediaconv.nn.graph.axis_factors import shape_of
 from mediaconv.nn.graph.capture import Captured, capture, select
 from mediaconv.nn.graph.conditions import Conditions, Ways
 from mediaconv.nn.graph.maps import Sized
+from mediaconv.nn.graph.parameters import Parameters
 from mediaconv.nn.graph.refusal import CaptureError
 from mediaconv.nn.graph.rules import (
     attention_rules,
@@ -31,6 +32,8 @@ from mediaconv.nn.graph.symbols import evaluate, expression
 from mediaconv.nn.streaming.protocol import BATCH_NORMS, RANDOM, TotalStride
 from mediaconv.nn.streaming.state import State
 
+_REMADE = ("_constants", "_parameters_of")
+"""What follows from the module's parameters, and is made again for a copy."""
 RULE_MODULES = local_rules, layout_rules, window_rules, time_rules, scatter_rules, attention_rules
 
 
@@ -65,6 +68,7 @@ class StreamingGraph(TotalStride, nn.Module):
         self._captured: dict[torch.dtype, Captured] = {}
         self._programs: dict[Any, Program] = {}
         self._constants: dict[Any, Any] = {}
+        self._parameters_of: dict[int, Parameters] = {}
         self._ways: Ways | None = None
         self._axis = axis
         self._example = example.detach()
@@ -81,12 +85,12 @@ class StreamingGraph(TotalStride, nn.Module):
         for name, value in self.__dict__.items():
             shared = name in ("_captured", "_programs", "_example", "notes")
             duplicate.__dict__[name] = (
-                value if shared else {} if name == "_constants" else copy.deepcopy(value, memo)
+                value if shared else {} if name in _REMADE else copy.deepcopy(value, memo)
             )
         return duplicate
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_captured": {}, "_programs": {}, "_constants": {}}
+        return {**self.__dict__, "_captured": {}, "_programs": {}, **{name: {} for name in _REMADE}}
 
     def parts(self) -> Any:
         return iter(())
@@ -235,7 +239,7 @@ class StreamingGraph(TotalStride, nn.Module):
         e[program.x] = x if count else None
         r = Run(e, batch, last, state.counts["received"] if last else None, x.device, x.dtype)
         states = iter(state.children)
-        for one in program.steps:
+        for one in program.chained:
             one.run(r, next(states) if one.stateful else None)
             for slot in one.frees:
                 e[slot] = None
@@ -246,21 +250,17 @@ class StreamingGraph(TotalStride, nn.Module):
 
     def _values(self, program: Program, batch: int, x: Tensor) -> list[Any]:
         """Slots with the parameters and what follows from them, computed again only where they changed."""
-        module = self.__dict__["_module"]
-        names = self._captured[x.dtype].names
-        tensors: list[tuple[int, Tensor]] = []
-        for slot, node in program.parameters.items():
-            if node in names:
-                owner, _, name = names[node].rpartition(".")
-                holder = module.get_submodule(owner) if owner else module
-                t = holder._parameters.get(name)
-                tensors.append((slot, holder._buffers[name] if t is None else t))  # type: ignore[arg-type]
-            else:
-                constant = self._captured[x.dtype].constants[node]
-                tensors.append((slot, constant.to(x.device)))
+        key = id(program)
+        parameters = self._parameters_of.get(key)
+        if parameters is None:
+            captured, nodes = self._captured[x.dtype], program.parameters.items()
+            named = {slot: captured.names[node] for slot, node in nodes if node in captured.names}
+            others = {slot: captured.constants[n] for slot, n in nodes if n not in captured.names}
+            parameters = Parameters(self.__dict__["_module"], named, others)
+            self._parameters_of[key] = parameters
+        tensors = parameters.tensors(x.device)
         traced = torch.is_grad_enabled() and any(t.requires_grad for _, t in tensors)
         versions = (batch, tuple((id(t), t._version) for _, t in tensors))
-        key = id(program)
         known = self._constants.get(key)
         if known is not None and known[0] == versions and not traced:
             return list(known[1])

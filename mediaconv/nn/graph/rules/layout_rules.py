@@ -34,6 +34,8 @@ def view(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     dims, block = regroup(x.dims, sizes, streamed, an.batch, length)
     if block > 1:
         x = blocks(an, x, block)
+    elif dims == x.dims:
+        return x
     code = f"e[{x.slot}].reshape({an.shape_code(dims, _units(an, x, block))})"
     return an.local(node, dims, {a["self"]: x}, code)
 

@@ -70,6 +70,10 @@ def pointwise(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
         raise RefusalError("it is random in training mode: call .eval() first")
     if node.target is aten.prelu.default:
         return _prelu(an, node, a)
+    if getattr(node.target, "overloadpacket", None) in SAME:
+        x = an.value(node.args[0])
+        if node.meta["val"].dtype == x.dtype and x.kind == STREAMED:
+            return x
     dims, values = broadcast(an, node)
     return an.local(node, dims, values)
 
@@ -82,6 +86,16 @@ def _prelu(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
 
 
 RULES["pointwise"] = pointwise
+SAME = (
+    aten.dropout,
+    aten.alias,
+    aten.clone,
+    aten.contiguous,
+    aten.detach,
+    aten.feature_dropout,
+    aten.alpha_dropout,
+)
+"""Operations that give their input's values, where they do not change its type."""
 
 
 def held(an: Analysis, v: Value) -> Value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy
@@ -10,13 +11,13 @@ import torch
 from torch import Tensor, fx
 from torch.nn import functional as F
 
-from mediaconv.nn.backends.algorithms import convolve
+from mediaconv.nn.backends.packed_weight import PackedWeight, convolve_packed
 from mediaconv.nn.geometry import Window
 from mediaconv.nn.graph.analysis import CONSTANT, STREAMED, Analysis, Value, rule
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Dims
 from mediaconv.nn.graph.into_past import moved_window, padded_before, shortened, trimmed, uncut
 from mediaconv.nn.graph.refusal import RefusalError
-from mediaconv.nn.graph.steps import Layered, Sliding
+from mediaconv.nn.graph.steps import Late, Layered, Sliding
 from mediaconv.nn.graph.symbols import expression
 from mediaconv.nn.layers import pooling, resize, transposed
 from mediaconv.nn.streaming.protocol import Streamable
@@ -82,11 +83,17 @@ def convolution(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     window = moved_window(an, node, Window(kernel[axis], stride[axis], dilation[axis], *pads[axis]))
     if kernel[axis] == stride[axis] == 1 and pads[axis] == (0, 0):
         return an.local(node, window_dims(an, node, x), {a["input"]: x})
+    padded = an.padded.get(x.slot)
+    step_window, more = window, {}
+    if padded is not None and padded.joins(window):
+        step_window, more = padded.joined(window)
     uneven = [amount for i in reversed(range(n)) for amount in ((0, 0) if i == axis else pads[i])]
     even = all(left == right for i, (left, right) in enumerate(pads) if i != axis)
     padding = [0 if i == axis or not even else pads[i][0] for i in range(n)]
+    packed = an.slot()
+    an.constants.append(Late(packed, an.function(f"{an.name(PackedWeight)}(e[{w.slot}])"), (), False))
     names = {
-        "convolve": convolve,
+        "convolve": convolve_packed,
         "pad": F.pad,
         "uneven": uneven,
         "rest": (stride, padding, dilation, a["groups"]),
@@ -94,8 +101,13 @@ def convolution(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     prefix = {key: an.name(thing) for key, thing in names.items()}
     held = "h" if even else f"{prefix['pad']}(h, {prefix['uneven']})"
     bias = "None" if a["bias"] is None else f"e[{an.value(a['bias']).slot}]"
-    code = f"{prefix['convolve']}({held}, e[{w.slot}], {bias}, *{prefix['rest']})"
-    return slide(an, node, x, window, an.function(code, "h, e"))
+    code = f"{prefix['convolve']}({held}, e[{w.slot}], {bias}, e[{packed}], *{prefix['rest']})"
+    apply = an.function(code, "h, e")
+    if padded is None or step_window is window:
+        return slide(an, node, x, window, apply)
+    out = an.slot()
+    an.steps.append(Sliding(out, padded.slot, x.dims, x.dtype, step_window, apply, **more))
+    return Value(out, STREAMED, window_dims(an, node, x), node.meta["val"].dtype, an.after(x, window))
 
 
 def slide(an: Analysis, node: fx.Node, x: Value, window: Window, apply: Any, **more: Any) -> Value:
@@ -199,6 +211,31 @@ def adaptive(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     return over_whole(an, node, a["self"], tuple(dims))
 
 
+@dataclass(frozen=True)
+class Padded:
+    """A stream that a step pads: the slot that it reads, how much, the mode, the right padding by length.
+
+    A convolution of it pads in its own step instead, which saves a copy of the stream.
+    """
+
+    slot: int
+    window: Window
+    mode: str
+    right: Any
+
+    def joins(self, window: Window) -> bool:
+        """Whether one step can do both: zeros add up, copies of the stream's ends and cuts do not."""
+        own = (window.left, window.right)
+        if own == (0, 0):
+            return True
+        return self.mode == "zeros" and self.right is None and min(self.window.left, self.window.right) >= 0
+
+    def joined(self, window: Window) -> tuple[Window, dict[str, Any]]:
+        """Both as one window, and the step's other settings."""
+        left, right = self.window.left + window.left, self.window.right + window.right
+        return replace(window, left=left, right=right), {"mode": self.mode, "right": self.right}
+
+
 PAD_MODES = {"constant": "zeros", "replicate": "replicate", "reflect": "reflect"}
 
 
@@ -248,6 +285,8 @@ def pad(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
         out, x.slot, x.dims, x.dtype, window, _copy if copies else _same, PAD_MODES[mode], value, function
     )
     an.steps.append(step_)
+    if not an.into_past and step_.fill == 0:
+        an.padded[out] = Padded(x.slot, window, PAD_MODES[mode], function)
     length = None
     if function is not None:
         length = lambda total, each: each[0] - after + int(function((), 1, total, None))  # noqa: E731

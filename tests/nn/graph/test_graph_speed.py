@@ -1,0 +1,108 @@
+"""What makes a captured model's steps quick changes no values: joined pads, kept weights, chained steps."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import mediaconv.nn as mnn
+from mediaconv.nn.backends import packed_weight
+from mediaconv.nn.graph.steps import Local, Sliding
+
+
+class Padded(nn.Module):
+    """A convolution behind a pad of its own, and operations at one position."""
+
+    def __init__(self, left: int, right: int, mode: str = "constant", own: int = 0) -> None:
+        super().__init__()
+        self.amounts, self.mode = (left, right), mode
+        self.conv = nn.Conv1d(64, 64, 7, stride=2, padding=own)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(nn.functional.pad(x, self.amounts, self.mode))
+        return torch.sigmoid(y.abs() + 1) * y
+
+
+def streamed(graph: nn.Module, x: Tensor, sizes: tuple[int, ...]) -> Tensor:
+    s = mnn.stream(graph)
+    return torch.cat([*map(s.push, x.split(sizes, 2)), s.flush()], 2)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "mode", "own"),
+    [
+        (6, 0, "constant", 0), (3, 2, "constant", 2), (-3, 1, "constant", 0), (-3, 1, "constant", 4),
+        (5, 3, "reflect", 0), (5, 3, "replicate", 1), (4, -2, "replicate", 0),
+    ],
+)  # fmt: skip
+def test_a_pad_before_a_convolution_is_done_by_one_step_where_both_are_the_same(
+    left: int, right: int, mode: str, own: int
+) -> None:
+    module = Padded(left, right, mode, own).double().eval()
+    x = torch.randn(2, 64, 403, dtype=torch.float64)
+    graph = mnn.to_streaming(module, example=x)
+    with torch.no_grad():
+        y, whole = streamed(graph, x, (1, 0, 2, 100, 300)), module(x)
+    assert y.shape == whole.shape
+    assert float((y - whole).abs().max()) <= 1e-12
+    program = graph.program(0, x.shape, x.dtype)
+    joined = (min(left, right) >= 0 and mode == "constant") or own == 0
+    assert sum(isinstance(step, Sliding) for step in program.steps) == (1 if joined else 2)
+    assert sum(isinstance(step, Local) for step in program.chained) == 1
+
+
+def test_weights_in_another_order_follow_the_modules_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is loaded, written in place, assigned or replaced is seen by the next chunk."""
+    made: list[int] = []
+    real = packed_weight.PackedWeight.get
+
+    def counted(self: packed_weight.PackedWeight, *given: object) -> Tensor:
+        made.append(id(self))
+        return real(self, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(packed_weight.PackedWeight, "get", counted)
+    module = Padded(6, 0).eval()
+    x = torch.randn(1, 64, 800)
+    graph = mnn.to_streaming(module, example=x)
+    other = nn.Conv1d(64, 64, 7, stride=2)
+
+    def agrees() -> None:
+        with torch.no_grad():
+            y, whole = streamed(graph, x, (400, 300, 100)), module(x)
+        # float32 summed in another order
+        assert float((y - whole).abs().max()) <= 1e-5 * float(whole.abs().max())
+
+    agrees()
+    module.conv.load_state_dict(other.state_dict())
+    agrees()
+    with torch.no_grad():
+        module.conv.weight.mul_(2)
+    agrees()
+    module.conv.weight = nn.Parameter(torch.randn_like(module.conv.weight))
+    agrees()
+    module.conv = nn.Conv1d(64, 64, 7, stride=2)
+    agrees()
+    if torch.backends.mkldnn.is_available():
+        assert len(set(made)) >= 2
+    kept = copy.deepcopy(graph)
+    with torch.no_grad():
+        assert torch.equal(streamed(kept, x, (400, 400)), streamed(graph, x, (400, 400)))
+
+
+def test_gradients_reach_the_weights_of_a_stream_that_ran_without_them() -> None:
+    module = Padded(6, 0).eval()
+    x = torch.randn(1, 64, 800)
+    graph = mnn.to_streaming(module, example=x)
+    with torch.no_grad():
+        streamed(graph, x, (400, 400))
+    streamed(graph, x, (400, 400)).sum().backward()
+    ours = module.conv.weight.grad
+    assert ours is not None
+    ours, module.conv.weight.grad = ours.clone(), None
+    module(x).sum().backward()
+    expected = module.conv.weight.grad
+    assert expected is not None
+    assert float((ours - expected).abs().max()) <= 1e-4 * float(expected.abs().max())
