@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +45,7 @@ def attention(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
 
 
 def _over_stream(an: Analysis, node: fx.Node, a: dict[str, Any], values: list[Value]) -> Value:
-    mask = CAUSAL if a["is_causal"] else _mask(an, a["attn_mask"])
+    mask = CAUSAL if a["is_causal"] else _mask(an, a["attn_mask"], values[0])
     q, k, v = an.align(values)
     if any(t.dims[0] != (BATCH,) or t.dims[-2] != (STREAM,) for t in (q, k, v)) or q.node is None:
         raise RefusalError("attention over a stream that is folded with other axes")
@@ -62,7 +63,7 @@ def _over_stream(an: Analysis, node: fx.Node, a: dict[str, Any], values: list[Va
     return Value(out, STREAMED, (*q.dims[:-1], v.dims[-1]), node.meta["val"].dtype, made)
 
 
-def _mask(an: Analysis, mask: Any) -> Mask:
+def _mask(an: Analysis, mask: Any, q: Value) -> Mask:
     if mask is None:
         raise RefusalError("attention over the stream axis: " + UNBOUNDED)
     value = an.values.get(mask)
@@ -72,8 +73,9 @@ def _mask(an: Analysis, mask: Any) -> Mask:
     table = MaskTable(mask, an.captured.constants, sizes)
     if table.largest() > MOST:
         raise RefusalError(f"attention whose mask is computed with numbers of more than {MOST}")
-    length = 2 * int(table.largest()) + 64
-    first, second = (_at_length(an, table, n) for n in (length, length + 37))
+    stride = 1 if q.node is None else math.ceil(q.node.stride)
+    length = (2 * int(table.largest()) + 64) * stride
+    first, second = (_at_length(an, table, n, stride) for n in (length, length + 37 * stride))
     if (first.lookback, first.lookahead) != (second.lookback, second.lookahead) or not torch.equal(
         first.bias[:, -_SAME:], second.bias[:, -_SAME:]
     ):
@@ -81,7 +83,7 @@ def _mask(an: Analysis, mask: Any) -> Mask:
     return first
 
 
-def _at_length(an: Analysis, table: MaskTable, length: int) -> Mask:
+def _at_length(an: Analysis, table: MaskTable, length: int, stride: int) -> Mask:
     size = an.captured.sizes[an.stream_dim]
     try:
         made = table.at(str(an.symbol), size.value(size.factor * length + size.offset))
@@ -89,7 +91,7 @@ def _at_length(an: Analysis, table: MaskTable, length: int) -> Mask:
         raise RefusalError(
             f"attention whose mask cannot be computed for {length} positions: {str(error).splitlines()[0]}"
         ) from None
-    if made.ndim < 2 or made.shape[-1] != made.shape[-2] or made.shape[-1] < length // 2:
+    if made.ndim < 2 or made.shape[-1] != made.shape[-2] or made.shape[-1] < length // stride - 8:
         raise RefusalError("attention whose mask is no square table of positions")
     return by_distance(made)
 
