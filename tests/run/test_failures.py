@@ -321,7 +321,7 @@ def test_serial_gets_past_a_poisonous_file_at_the_next_start(crasher: Path, tmp_
     [
         ("-n 10", "serial", "too many open files"),
         ("-v 1500000", "process", "out of memory"),
-        pytest.param("-n 10", "process", "too many open files", marks=pytest.mark.slow),
+        pytest.param("-n 13", "process", "too many open files", marks=pytest.mark.slow),
         pytest.param("-v 1500000", "serial", "out of memory", marks=pytest.mark.slow),
     ],
 )

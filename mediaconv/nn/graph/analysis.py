@@ -18,10 +18,10 @@ from torch import Tensor, fx
 
 from mediaconv.nn.composed_maps import IDENTITY
 from mediaconv.nn.geometry import AxisMap, Transposed
+from mediaconv.nn.graph.attention_masks import mask_nodes
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims, LayoutError, find, refined
 from mediaconv.nn.graph.capture import Captured
 from mediaconv.nn.graph.maps import GraphMap, MapNode
-from mediaconv.nn.graph.masks import mask_nodes
 from mediaconv.nn.graph.refusal import CaptureError, Origin, RefusalError
 from mediaconv.nn.graph.steps import Align, Counted, Late, Local, Step
 from mediaconv.nn.graph.symbols import Size, depends, evaluate, expression, source

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from mediaconv.nn.geometry import Window
 from mediaconv.nn.graph.analysis import STREAMED, TABLE, Analysis, Value, rule
+from mediaconv.nn.graph.attention_masks import CAUSAL, MOST, Mask, MaskTable, by_distance
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM
 from mediaconv.nn.graph.maps import MapNode
-from mediaconv.nn.graph.masks import CAUSAL, MOST, Mask, MaskTable, by_distance
 from mediaconv.nn.graph.refusal import Origin, RefusalError
 from mediaconv.nn.graph.rules.local_rules import UNBOUNDED
 from mediaconv.nn.graph.steps import Buffered, Run
