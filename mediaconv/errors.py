@@ -109,15 +109,22 @@ def shortage(error: BaseException | None) -> str | None:
     return None
 
 
+def closest(name: str, allowed: Iterable[str]) -> str | None:
+    """The name that a misspelt one is nearest to; None where none is near.
+
+    >>> closest("rleu", ["relu", "gelu", "conv"]), closest("zzz", ["relu"])
+    ('relu', None)
+    """
+    if len(name) > _LONGEST_NAME:
+        return None
+    return next(iter(difflib.get_close_matches(name.lower(), list(allowed), n=1, cutoff=0.6)), None)
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """The hint for a misspelt name: `" (did you mean 'relu'?)"`, or nothing when none is near.
 
     >>> nearest("rleu", ["relu", "gelu", "conv"])
     " (did you mean 'relu'?)"
-    >>> nearest("zzz", ["relu"])
-    ''
     """
-    if len(name) > _LONGEST_NAME:
-        return ""
-    matches = difflib.get_close_matches(name.lower(), list(allowed), n=1, cutoff=0.6)
-    return f" (did you mean {matches[0]!r}?)" if matches else ""
+    meant = closest(name, allowed)
+    return "" if meant is None else f" (did you mean {meant!r}?)"

@@ -122,14 +122,19 @@ def animate(
     check_made(Path(output), overwrite=overwrite)
     if beside not in (None, "standard"):
         raise UsageError(f"beside: got {beside!r}, expected standard")
-    options: dict[str, Any] = {"channel": channel, "seconds": seconds, "title": title, "theme": theme}
-    options |= {"blank_zeros": blank_zeros}
-    options |= {"width": width, "aspect": None if aspect is None else _ratio(aspect)}
-    if frames is not None:
-        options["frames"] = frames
-    if at is not None:
-        options["at"] = _ints(at, "at")
+    options: dict[str, Any] = {
+        "channel": channel,
+        "seconds": seconds,
+        "title": title,
+        "theme": theme,
+        "blank_zeros": blank_zeros,
+        "width": width,
+        "aspect": None if aspect is None else _ratio(aspect),
+        **({} if frames is None else {"frames": frames}),
+        **({} if at is None else {"at": _ints(at, "at")}),
+    }
     if kind is not None:
+        _refuse_sizes_told_twice(context)
         layer_options = {
             "kernel_size": _ints(kernel_size, "kernel_size"),
             "stride": _ints(stride, "stride"),
@@ -143,10 +148,6 @@ def animate(
             "out_channels": out_channels,
             "bias": bias,
         }
-        if kernel is not None and context.get_parameter_source("kernel_size").name == "COMMANDLINE":  # type: ignore[union-attr]
-            raise UsageError("kernel-size: says nothing beside --kernel, whose numbers have a size")
-        if values is not None and size is not None:
-            raise UsageError("size: says nothing beside --values, whose numbers have a size")
         lengths = None if size is None else _ints(size, "size")
         made = _of_kind(kind, layer_options, lengths, beside, options, kernel=kernel, values=values)
     else:
@@ -170,6 +171,18 @@ def _progress(animation: Animation) -> Iterator[None]:
         task = bars.add_task("frames", total=len(animation))
         animation.on_frame = lambda drawn, frames: bars.update(task, completed=min(drawn, frames))
         yield
+
+
+def _refuse_sizes_told_twice(context: typer.Context) -> None:
+    """Raise UsageError for a size beside numbers that have one."""
+    from mediaconv.errors import UsageError
+
+    for numbers, size in (("kernel", "kernel_size"), ("values", "size")):
+        source = context.get_parameter_source(size)
+        if context.params[numbers] is not None and source is not None and source.name == "COMMANDLINE":
+            raise UsageError(
+                f"{size.replace('_', '-')}: says nothing beside --{numbers}, whose numbers have a size"
+            )
 
 
 def _refuse_others(context: typer.Context, subject: str) -> None:

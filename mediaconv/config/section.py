@@ -23,7 +23,7 @@ from pydantic import (
 from mediaconv.config.problems import Problem, below, failure, listed, one_line, problems_of, wrong
 from mediaconv.config.validation_context import ValidationContext
 from mediaconv.config.values import Rule
-from mediaconv.errors import UsageError, nearest
+from mediaconv.errors import UsageError, closest, nearest
 
 
 class Section(BaseModel):
@@ -40,7 +40,8 @@ class Section(BaseModel):
             return handler(value)
         except ValidationError as error:
             problems = problems_of(error, keys=tuple(cls.model_fields))
-            raise failure(problems + cls._further(value, problems, info.context)) from None
+            problems += cls._further(value, problems, info.context)
+            raise failure(_without_misspelt(problems, dict(value), cls.model_fields)) from None
 
     @classmethod
     def _further(
@@ -48,6 +49,15 @@ class Section(BaseModel):
     ) -> list[Problem]:
         """Problems of the section as a whole that can be told although some of its keys are wrong."""
         return []
+
+
+def _without_misspelt(
+    problems: Sequence[Problem], keys: Iterable[Any], fields: Iterable[str]
+) -> list[Problem]:
+    """Not "is required" of a key that is there, misspelt: one error for one cause."""
+    known = set(fields)
+    meant = {closest(str(key), known) for key in keys if key not in known}
+    return [p for p in problems if not (p.missing and len(p.location) == 1 and p.location[0] in meant)]
 
 
 def _keys_of(fields: Iterable[str]) -> str:

@@ -144,6 +144,11 @@ def test_gallery(run, tmp_path):
         (("--kind", "conv1d"), "give a file with -o"),
         (("--kind", "conv1d", "-o", "a.avi"), "expected one of .gif"),
         (("--kind", "conv1d", "-o", "a.gif", "--beside", "other"), "expected standard"),
+        (("--kind", "conv1d", "-o", "a.gif", "--beside", "standard"), "the layer is standard itself"),
+        (
+            ("--kind", "conv1d", "-o", "a.gif", "--values", "1 2", "--size", "3"),
+            "--values, whose numbers have a size",
+        ),
         (("--kind", "conv1d", "-o", "a.gif", "--kernel-size", "x"), "expected whole numbers"),
         (("--kind", "conv2d", "-o", "a.gif", "--size", "3,4,5"), "expected 2 lengths"),
         (("--kind", "conv1d", "-o", "a.gif", "--channel", "4"), "channel: got 4"),

@@ -167,6 +167,8 @@ def animate(
     first = sliding(layer, x, at=at, channel=channel, notes=notes)
     parts = [first]
     if beside is not None:
+        if not layer.causal:
+            raise UsageError("beside: the layer is standard itself; --causal true draws its causal form")
         parts.append(sliding(beside, x, at=at, channel=channel, order=first.order))
     label = " beside ".join(describe(p.layer)[0] for p in parts)
     picture = Picture(parts, title=title, budget=frames, blank_zeros=blank_zeros)

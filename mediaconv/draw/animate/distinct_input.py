@@ -13,8 +13,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from mediaconv import nn as layers
-from mediaconv.draw.animate.made_layers import causal_options, demo_input, standard_counterpart
+from mediaconv.draw.animate.made_layers import causal_options, demo_input, layer_like, standard_counterpart
 from mediaconv.nn.copying import copy_module
 
 ROUNDS = 100
@@ -77,18 +76,8 @@ def _causal_forms(layer: nn.Module) -> Iterator[nn.Module]:
         forms += [("mask", axis) for _, axis in forms] + ([("raster", 0)] if dims > 1 else [])
     for mode, axis in forms:
         try:
-            yield getattr(layers, f"Causal{name}")(
-                layer.in_channels,
-                layer.out_channels,
-                layer.kernel_size,
-                stride=layer.stride,
-                dilation=layer.dilation,
-                groups=layer.groups,
-                bias=layer.bias is not None,
-                padding_mode=layer.padding_mode,
-                dtype=torch.float64,
-                **causal_options(mode, axis, transposed=transposed),
-            )
+            options = causal_options(mode, axis, transposed=transposed)
+            yield layer_like(layer, f"Causal{name}", **options)
         except (ValueError, TypeError):  # such as padding by reflection, which no causal layer has
             continue
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -150,9 +151,9 @@ def demo_input(channels: int, lengths: Sequence[int]) -> Tensor:
     )
 
 
-def standard_counterpart(layer: nn.Module) -> nn.Module:
-    """The standard layer with a causal layer's arguments and demo weights: what to draw beside it."""
-    standard = getattr(layers, type(layer).__name__.removeprefix("Causal"))(
+def layer_like(layer: nn.Module, name: str, **options: Any) -> nn.Module:
+    """A layer of the class `name` with another one's arguments. Raises ValueError, TypeError."""
+    return getattr(layers, name)(  # type: ignore[no-any-return]
         layer.in_channels,
         layer.out_channels,
         layer.kernel_size,
@@ -162,7 +163,12 @@ def standard_counterpart(layer: nn.Module) -> nn.Module:
         bias=layer.bias is not None,
         padding_mode=layer.padding_mode,
         dtype=torch.float64,
-        padding="same",
+        **options,
     )
+
+
+def standard_counterpart(layer: nn.Module) -> nn.Module:
+    """The standard layer with a causal layer's arguments and demo weights: what to draw beside it."""
+    standard = layer_like(layer, type(layer).__name__.removeprefix("Causal"), padding="same")
     fill_weights(standard)
     return standard
