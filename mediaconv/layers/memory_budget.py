@@ -37,7 +37,8 @@ class Signal:
     """What lies between two layers.
 
     total: length along the stream axis; None where only the end tells.
-    across: lengths along the other axes, at least 1.
+    across: lengths along the other axes, at least 1. known: which of them are an input's; of the others there
+        is what one step of the input becomes, at which branches need not fit.
     steps: along the stream axis, for one step of the input.
     strides: input steps a step, along each axis; left out: 1.
     """
@@ -45,13 +46,15 @@ class Signal:
     channels: int
     total: int | None
     across: tuple[int, ...]
+    known: tuple[bool, ...]
     steps: int = 1
     strides: tuple[Fraction, ...] = ()
 
     @classmethod
     def of(cls, channels: int, shape: Sequence[int | None]) -> Signal:
         """Of an input; a length that is not known is None, and counts as 1."""
-        return cls(channels, shape[0], tuple(n or 1 for n in shape[1:]))
+        known = tuple(n is not None for n in shape[1:])
+        return cls(channels, shape[0], tuple(n or 1 for n in shape[1:]), known)
 
     @property
     def values(self) -> int:
@@ -69,9 +72,12 @@ class Signal:
                 f"with the layers before it a total stride of {what}, expected at most {MOST_STRIDE}"
             )
         total = None if self.total is None else along.output_length(self.total)
-        across = tuple(max(1, m.output_length(n)) for m, n in zip(rest, self.across, strict=True))
+        across = tuple(
+            max(1, m.output_length(n) if known else math.ceil(n / m.total_stride))
+            for m, n, known in zip(rest, self.across, self.known, strict=True)
+        )
         steps = max(1, math.ceil(self.steps / along.total_stride))
-        return Signal(output_channels(module, self.channels), total, across, steps, strides)
+        return Signal(output_channels(module, self.channels), total, across, self.known, steps, strides)
 
 
 @dataclass

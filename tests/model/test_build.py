@@ -245,3 +245,14 @@ def test_branches_that_give_one_length_for_some_inputs_are_built():
     halves = [[{"max_pool": {"kernel_size": 7, "padding": "valid"}}], [{"max_pool": {"kernel_size": 7}}]]
     module = stack_of(1, {"branches": {"paths": halves}})
     assert module(torch.zeros(1, 8, 70)).shape == (1, 8, 10)
+
+
+def test_branches_are_built_where_the_length_of_another_axis_is_not_known_yet():
+    """Halved and doubled, one column becomes two; an image of even width fits."""
+    halved = {"conv": {"out_channels": 8, "kernel_size": 3, "stride": 2, "padding": "same"}}
+    block = {"residual": [halved, {"upsample": {"scale_factor": 2}}]}
+    module = stack_of(2, block)
+    assert module(torch.zeros(1, 8, 6, 10)).shape == (1, 8, 6, 10)
+    config = parsed(pipeline="image", input="in", output="out", stack=[block])
+    with pytest.raises(UsageError, match=r"residual: branches give lengths .* for an input of 9"):
+        build_stack(config, find("image"), channels=8, shape=(6, 9))
