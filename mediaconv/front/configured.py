@@ -262,6 +262,7 @@ def trace(
 
     from mediaconv.compare.prove.verdict import order_axes
     from mediaconv.draw.subject import shape_of, subject
+    from mediaconv.nn.summary.fitting_length import fitting_length
     from mediaconv.pipeline import find
 
     resolved = load_config(model, overrides=overrides, **keys)
@@ -276,7 +277,8 @@ def trace(
     if shape is not None and (len(shape) != 1 + len(pipeline.axes) or min(shape) < 1):
         raise UsageError(f"shape: got {list(shape)}, expected channels and {', '.join(pipeline.axes)}")
     studied = subject(resolved, channels=None if shape is None else shape[0])
-    lengths = [n or 1 for n in pipeline.typical_input().shape]
+    typical = enumerate(pipeline.typical_input().shape)
+    lengths = (fitting_length(studied.stack, axis, n or 1) for axis, n in typical)
     sizes = list(shape or (studied.channels, *lengths))
     return trace_module(studied.stack, sizes, axes=pipeline.axes, time_axis=time_axis)
 

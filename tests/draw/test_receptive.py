@@ -114,6 +114,7 @@ def test_blocks_of_a_reshape_are_measured_whole():
         ([mnn.Conv2d(2, 2, 3, stride=2, padding="same"), mnn.PixelUnshuffle2d(3)], 2, ["height", "width"]),
         ([mnn.Upsample1d(3), folded(1)], 1, ["time"]),
         ([mnn.PixelUnshuffle1d(3), mnn.InstanceNorm1d(3), folded(3)], 1, ["time"]),
+        ([mnn.Conv1d(1, 1, 3), mnn.Reshape("n c (t k) -> n (c k) t", {"k": 7}, in_channels=1)], 1, ["time"]),
     ],
 )
 def test_blocks_that_a_stride_does_not_divide_are_measured(stack, channels, axes):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+import mediaconv
 import mediaconv.nn as mnn
 from mediaconv.errors import UsageError
 from mediaconv.nn.summary.size_formula import explain
@@ -237,6 +238,26 @@ def test_a_reshape_says_what_it_does_to_the_axes():
     assert line in trace_json(made)["layers"][0]["moves"]
     with pytest.raises(UsageError, match="multiple"):
         trace(mnn.Sequential(mnn.Reshape("n c (t k) -> n (c k) t", {"k": 3}, in_channels=1)), (1, 10))
+
+
+def test_a_trace_without_a_shape_takes_the_next_length_of_whole_blocks():
+    """Beside the stack run at that length, and refused at each between it and the usual one."""
+    conv = {"conv": {"kernel_size": 3, "out_channels": 2, "stride": 2, "padding": 0}}
+    fold = {"reshape": {"pattern": "n c (h a) (w b) -> n (c a b) h w", "sizes": {"a": 7, "b": 10}}}
+    unfold = {"reshape": {"pattern": "n (c a b) h w -> n c (h a) (w b)", "sizes": {"a": 7, "b": 10}}}
+    keys = {"input": ".", "output": "out", "pipeline": "image", "stack": [conv, {"residual": [fold, unfold]}]}
+    made = mediaconv.trace(keys)
+    channels, height, width = made.shape
+    stack = mediaconv.load_stack(keys, channels=3)
+    assert stack(torch.zeros(1, *made.shape)).shape[1:] == made.total.after
+    for shape in [(h, width) for h in range(64, height)] + [(height, w) for w in range(64, width)]:
+        with pytest.raises(ValueError, match="multiple"):
+            stack(torch.zeros(1, channels, *shape))
+
+
+def test_a_notebook_shows_blocks_that_do_not_divide_the_usual_length():
+    stack = mnn.Sequential(mnn.Reshape("n c (t k) -> n (c k) t", {"k": 7}, in_channels=1))
+    assert "channels 1, time 70" in stack._repr_html_()
 
 
 def test_a_stack_shows_its_trace_in_a_notebook():

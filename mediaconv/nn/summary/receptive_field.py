@@ -24,6 +24,7 @@ from mediaconv.nn.copying import copy_module
 from mediaconv.nn.geometry import AxisMap, Window
 from mediaconv.nn.streaming.protocol import axis_map, each_child, is_pointwise, leaves, output_channels
 from mediaconv.nn.summary.channel_reads import reads_map
+from mediaconv.nn.summary.fitting_length import fitting_length
 from mediaconv.nn.summary.sliding import slides
 
 Number = int | float
@@ -179,7 +180,8 @@ def _cone(stack: nn.Sequential, axis: int, axes: Sequence[str], channels: int) -
     whole = Chain(tuple(axis_map(layer, axis) for layer in stack))
     by_channel = reads_map(list(stack), axis, channels)
     formula = Reach(by_channel.receptive_field, by_channel.latency, by_channel.lookback)
-    first, length = (0, _blocks(8, whole)) if whole.whole else _middle(whole)
+    first, length = (0, 8) if whole.whole else _middle(whole)
+    length = _blocks(stack, axis, length)
     sizes = [length if a == axis else _enough(stack, a) for a in range(len(axes))]
     reads: list[set[int]] = [set() for _ in range(len(stack) + 1)]
     if unfolded_bytes(stack, channels, sizes) > _MAX_BYTES:
@@ -242,19 +244,20 @@ def _middle(whole: AxisMap) -> tuple[int, int]:
     """An output whose reads lie inside the input, and the input's length."""
     margin = int(max(whole.lookback, whole.receptive_field) + whole.latency) + 2 * whole.input_period
     first = math.ceil((margin + 1) / whole.total_stride / whole.period) * whole.period
-    length = math.ceil((first + whole.period) * whole.total_stride) + margin + whole.input_period
-    return first, _blocks(length, whole)
+    return first, math.ceil((first + whole.period) * whole.total_stride) + margin + whole.input_period
 
 
 def _enough(stack: nn.Sequential, axis: int) -> int:
     """A length of another axis at which some window lies inside the input."""
     across = Chain(tuple(axis_map(layer, axis) for layer in stack))
-    return _blocks(8 if across.whole else int(across.receptive_field + 2 * across.input_period), across)
+    enough = 8 if across.whole else int(across.receptive_field + 2 * across.input_period)
+    return _blocks(stack, axis, enough)
 
 
-def _blocks(length: int, whole: AxisMap) -> int:
-    """The next length of whole blocks, which a reshape takes alone."""
-    return -(-length // whole.input_period) * whole.input_period
+def _blocks(stack: nn.Sequential, axis: int, length: int) -> int:
+    """The next length of whole periods, or after it the first that a reshape of the stack takes."""
+    period = Chain(tuple(axis_map(layer, axis) for layer in stack)).input_period
+    return fitting_length(stack, axis, -(-length // period) * period)
 
 
 def _inputs(shape: Sequence[int], axis: int) -> list[Tensor]:

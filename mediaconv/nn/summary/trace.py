@@ -18,6 +18,7 @@ from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.streaming.protocol import Streamable, axis_map, output_channels
 from mediaconv.nn.summary.channel_reads import has_phases, reads_map
 from mediaconv.nn.summary.cost import multiply_adds, queue_values, state_values
+from mediaconv.nn.summary.fitting_length import fitting_length
 from mediaconv.nn.summary.memory_use import measure
 from mediaconv.nn.summary.trace_rows import Row, TraceRows
 from mediaconv.nn.summary.trace_table import trace_html, trace_text
@@ -99,7 +100,8 @@ def typical_shape(module: nn.Module) -> list[int]:
     layers = [layer for _, layer in leaves(module)]
     stated = [getattr(layer, name) for layer in layers for name in _CHANNELS if hasattr(layer, name)]
     dims = [n for layer in layers if isinstance(n := getattr(layer, "dims", None), int)]
-    return [stated[0] if stated else 1, *sides[dims[0] if dims else 1]]
+    lengths = enumerate(sides[dims[0] if dims else 1])
+    return [stated[0] if stated else 1, *(fitting_length(module, axis, n) for axis, n in lengths)]
 
 
 def _sums(pairs: Sequence[tuple[int, int | None]]) -> tuple[int, int | None]:

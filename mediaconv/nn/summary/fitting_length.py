@@ -1,0 +1,49 @@
+"""Which length of an axis a stack takes, where a reshape in it reads whole blocks alone. Runs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+
+import mediaconv.nn as mnn
+from mediaconv.nn.composed_maps import Chain
+from mediaconv.nn.geometry import AxisMap
+from mediaconv.nn.streaming.protocol import Streamable, axis_map
+
+MOST_TRIED = 2**16
+
+
+def fitting_length(stack: nn.Module, axis: int, length: int) -> int:
+    """The next length, from `length` on, at which every reshape of a stack gets whole blocks.
+
+    The same length where there is none, so that the reshape says why.
+
+    >>> from mediaconv.nn import Conv1d, Reshape, Sequential
+    >>> blocks = Reshape("n c (t k) -> n (c k) t", {"k": 7}, in_channels=1)
+    >>> fitting_length(Sequential(Conv1d(1, 1, 3), blocks), 0, 64)
+    65
+    """
+    met = list(_blocks(stack, axis, Chain()))
+    if not met:
+        return length
+    period = axis_map(stack, axis).input_period
+    tried = range(length, length + min(period, MOST_TRIED))
+    return next((n for n in tried if all(_whole(before, block, n) for before, block in met)), length)
+
+
+def _whole(before: AxisMap, block: int, length: int) -> bool:
+    try:
+        return before.output_length(length) % block == 0
+    except ValueError:  # branches before it give other lengths than each other
+        return False
+
+
+def _blocks(module: nn.Module, axis: int, before: Chain) -> Iterator[tuple[AxisMap, int]]:
+    """Every reshape's block, with the map from the stack's input to it."""
+    if isinstance(module, mnn.Reshape):
+        yield before, module.windows[axis].stride
+    for _, part in module.parts() if isinstance(module, Streamable) else ():
+        yield from _blocks(part, axis, before)
+        if not isinstance(module, mnn.Branches):
+            before = Chain((*before.maps, axis_map(part, axis)))
