@@ -54,7 +54,8 @@ def test_each_layer_of_the_kernels_page_is_a_stack_of_its_own():
     for layer, channels in zip(layers, (3, 3, 1), strict=True):
         text = yaml.safe_dump({"pipeline": "image", "input": "in", "output": "out", "stack": [layer]})
         config = parse_config(text, name="page")
-        build_stack(config, find("image"), channels=channels)
+        stack = build_stack(config, find("image"), channels=channels)
+        assert stack(torch.rand(1, channels, 9, 9)).shape[2:] == (9, 9)
 
 
 def test_the_readme_configuration_is_valid():
