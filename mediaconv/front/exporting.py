@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mediaconv.errors import MediaError, UsageError
+from mediaconv.temporary_folder import temporary_folder
 
 if TYPE_CHECKING:
     import torch
@@ -118,8 +118,8 @@ def _stored(config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> Stored:
     normalize = config.normalize
     normalizer = make_normalizer(normalize.name, normalize.chosen_options, pipeline.signal_range)
     output = computation_of(config, pipeline, info).output_info(info)
-    with tempfile.TemporaryDirectory() as folder:
-        sink = pipeline.create(Path(folder), info, output, config.write)
+    with temporary_folder() as folder:
+        sink = pipeline.create(folder, info, output, config.write)
         sink.abort()
         return Stored(normalizer, sink.format)
 

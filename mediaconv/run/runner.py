@@ -17,13 +17,13 @@ from mediaconv.config import RunConfig
 from mediaconv.config.dump import dump_config
 from mediaconv.errors import UsageError, WriteError
 from mediaconv.filesystem import write_whole
+from mediaconv.interrupt import ends_promptly
 from mediaconv.pipeline import find
 from mediaconv.run.executors.executor import Executor, Perform
 from mediaconv.run.executors.select_executor import select_executor
 from mediaconv.run.executors.serial import CAUTION, SerialExecutor
 from mediaconv.run.executors.template import begin_template
 from mediaconv.run.gc_pause import gc_paused
-from mediaconv.run.interrupt import ends_promptly
 from mediaconv.run.jobs.discover import discover
 from mediaconv.run.jobs.identity import run_identity, versions
 from mediaconv.run.jobs.perform import DISK_FULL

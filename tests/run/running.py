@@ -43,7 +43,12 @@ def rows(output: Path) -> dict[str, dict[str, Any]]:
 
 def start(config: Path, *options: str, cwd: Path | None = None) -> subprocess.Popen[str]:
     """`mediaconv run CONFIG`, begun."""
-    command = [sys.executable, "-m", "mediaconv.cli.main", "run", str(config), *options]
+    return begin("run", str(config), *options, cwd=cwd)
+
+
+def begin(*words: str, cwd: Path | None = None) -> subprocess.Popen[str]:
+    """`mediaconv WORDS`, begun."""
+    command = [sys.executable, "-m", "mediaconv.cli.main", *words]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=cwd or ROOT, env=env, stdout=pipe, stderr=pipe, text=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.run.running import ROOT, rows, start, wait_for_work, write_config
+from tests.run.running import ROOT, begin, rows, start, wait_for_work, write_config
 from tests.run.trees import images, outputs, unfinished
 
 pytestmark = pytest.mark.long
@@ -50,11 +50,35 @@ def test_a_signal_ends_a_run_cleanly(executor: str, number: int, tmp_path: Path)
         assert set(rows(output)) == {name.rsplit("/", 1)[0] for name in outputs(output)}
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("words", [["run", "--dry-run"], ["prove"]])
+def test_no_folder_of_temporary_files_is_left(
+    words: list[str], number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images(tmp_path / "in", 1, side=1500)
+    config = write_config(tmp_path / "c.yaml", tmp_path / "in", tmp_path / "out", stack=LAYERS)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    process = begin(*words, str(config))
+    until = time.monotonic() + 60
+    while not list(temporary.glob("mediaconv-*/*")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    process.send_signal(number)
+    out, errors = process.communicate(timeout=30)
+    assert (out, errors.splitlines()[-1]) == ("", "interrupted")
+    assert "Traceback" not in errors
+    assert process.returncode == 130
+    assert list(temporary.iterdir()) == []
+
+
 def test_inside_a_long_call_of_a_library_too(tmp_path: Path) -> None:
     """The main thread computes in C, where no Python runs: another thread ends the process."""
     program = (
         "import torch\n"
-        "from mediaconv.run.interrupt import ends_promptly\n"
+        "from mediaconv.interrupt import ends_promptly\n"
         "torch.set_num_threads(1)\n"
         "large = torch.ones(7000, 7000)\n"
         "with ends_promptly(lambda: open('cleaned', 'w').close()):\n"

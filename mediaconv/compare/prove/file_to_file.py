@@ -7,7 +7,6 @@ encoders look ahead on their own account. Runs the real pipeline; looks at no la
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -20,6 +19,7 @@ from mediaconv.compare.prove.probe import Order
 from mediaconv.config import RunConfig
 from mediaconv.engine.computation import ArraySink, Computations
 from mediaconv.pipeline import Pipeline, Source, SourceInfo
+from mediaconv.temporary_folder import temporary_folder
 
 LARGEST_SIDE = 96
 """Pictures are cut to so many pixels a side: causality does not depend on their size."""
@@ -72,8 +72,8 @@ def prove_files(
     lossless = _settings(config, pipeline, scaled=source is not None and (len(order.axes) > 1 or dims == 2))
     data, info = _material(lossless, pipeline, source, channels, _steps(order, dims, reach))
     worst: tuple[int, ...] | None = None
-    with tempfile.TemporaryDirectory(prefix="mediaconv-prove-") as folder:
-        path = pipeline.write_lossless(Path(folder), data, info)
+    with temporary_folder() as folder:
+        path = pipeline.write_lossless(folder, data, info)
         if path is None:
             return None
         scales = _scales(path, data, info, lossless, pipeline)
@@ -82,11 +82,9 @@ def prove_files(
             order, strides=tuple(s * scales[a] for a, s in zip(order.axes, order.strides, strict=True))
         )
         changes = _changes(data.shape, order, max(1, math.floor(CHUNKS[data.ndim - 1] * scale)))
-        base = _run(Path(folder, "as_it_is"), data, info, lossless, pipeline)
+        base = _run(folder / "as_it_is", data, info, lossless, pipeline)
         for i, change in enumerate(changes):
-            other = _run(
-                Path(folder, f"changed_{i}"), _changed(data, order, change), info, lossless, pipeline
-            )
+            other = _run(folder / f"changed_{i}", _changed(data, order, change), info, lossless, pipeline)
             ahead = _ahead(base, other, order, change)
             if ahead is not None and (worst is None or ahead > worst):
                 worst = ahead

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import io
-import tempfile
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from pathlib import Path
 
 import av
 import numpy as np
 from PIL import Image
 
 from mediaconv.draw.scene.palette import LIGHT, rgb
+from mediaconv.temporary_folder import temporary_folder
 
 _CLEAR = 255
 """The palette's place for "as it was"."""
@@ -96,8 +95,8 @@ def mp4(frames: Sequence[np.ndarray], seconds: Sequence[float]) -> bytes:
     """
     clock = Fraction(1, 1000)
     # libav moves the index to the front of a film (faststart) by opening the file a second time, by name.
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "film.mp4"
+    with temporary_folder() as folder:
+        path = folder / "film.mp4"
         with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
             stream = container.add_stream("libx264", rate=Fraction(round(1000 / min(seconds)), 1000))
             stream.width, stream.height = frames[0].shape[1], frames[0].shape[0]

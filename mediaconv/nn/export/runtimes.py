@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.errors import UsageError
+from mediaconv.temporary_folder import temporary_folder
 
 OPSET = 18
 LARGEST_ONNX = 2**31 - 1
@@ -61,10 +61,10 @@ class OnnxFile:
             "opset": str(OPSET), "torch": str(torch.__version__), "onnx": onnx.__version__,
             "onnxruntime": onnxruntime.__version__,
         }  # fmt: skip
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "step.onnx")
+        with temporary_folder() as folder:
+            path = folder / "step.onnx"
             self._export(module, tuple(arguments), path, inputs, outputs, free)
-            size = sum(p.stat().st_size for p in Path(folder).iterdir())
+            size = sum(p.stat().st_size for p in folder.iterdir())
             if size > LARGEST_ONNX:
                 raise UsageError(f".onnx: {size:,} bytes, at most {LARGEST_ONNX:,} fit: use .pt2")
             self._model = onnx.load(str(path))

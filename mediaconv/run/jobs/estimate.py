@@ -6,11 +6,9 @@ temporary folder. Files count by their bytes.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mediaconv.config import RunConfig
@@ -20,6 +18,7 @@ from mediaconv.pipeline import Chunk, Pipeline, Source, find
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.output.transfer import localized
 from mediaconv.run.resume.manifest import DONE, Row
+from mediaconv.temporary_folder import temporary_folder
 
 if TYPE_CHECKING:
     from mediaconv.engine.computation import Computations
@@ -106,8 +105,8 @@ def _try(
     from mediaconv.run.jobs.convert_job import convert_job
 
     beginnings = _Beginnings(pipeline, seconds)
-    with tempfile.TemporaryDirectory(prefix="mediaconv-") as folder:
-        trial = replace(job, target=Path(folder) / "trial", target_url="")
+    with temporary_folder() as folder:
+        trial = replace(job, target=folder / "trial", target_url="")
         with localized(trial) as local:
             result = convert_job(local, config, beginnings, computations)  # type: ignore[arg-type]
     ends = [*(source.began for source in beginnings.sources[1:]), time.monotonic()]

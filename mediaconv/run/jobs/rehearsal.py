@@ -6,7 +6,6 @@ groups do not divide, branches of unequal strides, weights of another shape, a l
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from mediaconv.pipeline import Pipeline, SourceInfo, find
 from mediaconv.run.jobs.discover import discover
 from mediaconv.run.jobs.plan import make_plan
 from mediaconv.run.output.storage import is_remote, open_store
+from mediaconv.temporary_folder import temporary_folder
 
 _ANY_RATE_HZ = 2.0**30
 """Stands for a rate that is not known: no cut-off in Hz reaches it."""
@@ -117,8 +117,8 @@ def _fits(config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> tuple[int,
     from mediaconv.engine.computation import computation_of
 
     output = computation_of(config.model_copy(update={"device": "cpu"}), pipeline, info).output_info(info)
-    with tempfile.TemporaryDirectory(prefix="mediaconv-") as folder:
-        pipeline.create(Path(folder), info, output, config.write).abort()
+    with temporary_folder() as folder:
+        pipeline.create(folder, info, output, config.write).abort()
     return info.channels, output.channels
 
 
