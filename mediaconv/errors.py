@@ -109,6 +109,12 @@ def shortage(error: BaseException | None) -> str | None:
     return None
 
 
+def refuse_shortage(error: OSError) -> None:
+    """Raises MediaconvError where an error that may otherwise be passed over tells of a shortage."""
+    if short := shortage(error):
+        raise MediaconvError(short) from error
+
+
 def closest(name: str, allowed: Iterable[str]) -> str | None:
     """The name that a misspelt one is nearest to; None where none is near.
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mediaconv.errors import MediaconvError, shortage
+from mediaconv.errors import MediaconvError, UsageError, shortage
 
 if TYPE_CHECKING:
     pass
@@ -107,6 +107,8 @@ def _code(act: Callable[[], int | None]) -> int:
         drop_output()  # whoever read our output has left
         return 1
     except MediaconvError as error:
+        if isinstance(error, UsageError) and (short := shortage(error)):  # nothing that was given is wrong
+            return _failed(error, short, 1)
         return _failed(error, str(error), error.exit_code)
     except OSError as error:
         if error.filename is None and error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mediaconv.config import RunConfig
-from mediaconv.errors import UsageError
+from mediaconv.errors import UsageError, refuse_shortage
 from mediaconv.pipeline import Pipeline
 from mediaconv.run.output.folder import KEPT
 from mediaconv.run.output.storage import is_remote, join, list_files, path_below
@@ -226,6 +226,7 @@ class _Search:
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
+            refuse_shortage(error)
             self._leave(folder + "/", f"cannot be read: {error.strerror}", lost=True)
             return
         self._visited.add(folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mediaconv.config import RunConfig
 from mediaconv.counted import counted
-from mediaconv.errors import UsageError
+from mediaconv.errors import UsageError, refuse_shortage
 from mediaconv.media.output_names import patterned
 from mediaconv.pipeline import Pipeline
 from mediaconv.run.jobs.discover import Found, discover, find_inputs, lies_within
@@ -149,7 +149,8 @@ def _files_in(folder: Path) -> set[str]:
     try:
         with os.scandir(folder) as entries:
             return {entry.name for entry in entries if entry.is_file()}
-    except OSError:  # not there yet
+    except OSError as error:  # not there yet
+        refuse_shortage(error)
         return set()
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from mediaconv.errors import UsageError, WriteError
+from mediaconv.errors import UsageError, WriteError, refuse_shortage
 from mediaconv.filesystem import bears_mark, make_folders
 from mediaconv.run.output.lock import NAME as LOCK_NAME
 from mediaconv.run.output.lock import FolderLock, lock_content, read_claims
@@ -135,7 +135,8 @@ class _LocalOutput:
             folder = waiting.pop()
             try:
                 entries = os.scandir(folder)
-            except OSError:  # gone, or not ours to look into
+            except OSError as error:  # gone, or not ours to look into
+                refuse_shortage(error)
                 continue
             with entries:
                 for entry in entries:

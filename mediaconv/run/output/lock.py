@@ -112,16 +112,19 @@ class FolderLock:
     def _lock(self, handle: int, kind: int, folder: Path) -> None:
         try:
             fcntl.flock(handle, kind | fcntl.LOCK_NB)
+            return
         except BlockingIOError:
-            holder = os.pread(handle, 200, 0).decode(errors="replace").partition("\n")[0]
-            around = "" if folder == self._path.parent else f", which overlaps with {self._path.parent}"
-            raise UsageError(
-                f"output: another run is writing to {folder}{f' (process {holder})' if holder else ''}"
-                f"{around}; wait for it, or choose another output"
-            ) from None
+            pass  # told below, for its number is that of a shortage too
         except OSError as error:
             if error.errno not in UNSUPPORTED:
                 raise
+            return
+        holder = os.pread(handle, 200, 0).decode(errors="replace").partition("\n")[0]
+        around = "" if folder == self._path.parent else f", which overlaps with {self._path.parent}"
+        raise UsageError(
+            f"output: another run is writing to {folder}{f' (process {holder})' if holder else ''}"
+            f"{around}; wait for it, or choose another output"
+        )
 
 
 def lock_content(names: Iterable[str]) -> bytes:
