@@ -138,6 +138,23 @@ def test_float64_is_exported_where_a_runtime_has_it(mediaconv, root, short, tmp_
     assert ".pt2 may hold it" in done.stderr
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_is_exported_in_float32(precision, mediaconv, root, short, tmp_path):
+    words = ["--chunk", 500, "--input", short, "--set"]
+    made = {}
+    for name in ("float32", precision):
+        config = root / "configs/audio_standard.yaml"
+        mediaconv("export", config, "-o", f"{name}.onnx", *words, f"precision={name}")
+        facts = json.loads((tmp_path / f"{name}.json").read_text())
+        assert facts["type"] == "float32"
+        assert facts["checked"]["largest_difference"] <= 1e-5
+        session = onnxruntime.InferenceSession(tmp_path / f"{name}.onnx")
+        state = {key: np.zeros(s["shape"], s["type"]) for key, s in facts["state"].items()}
+        chunk = np.random.default_rng(1).uniform(-1, 1, facts["shape"]).astype(np.float32)
+        made[name] = session.run(None, {"chunk": chunk, **state})
+    assert all(np.array_equal(a, b) for a, b in zip(*made.values(), strict=True))
+
+
 def test_two_exports_of_one_name_say_whose_json_is_replaced(mediaconv, short, tmp_path):
     config = "own.yaml"
     (tmp_path / config).write_text("pipeline: audio\nstack: [conv: {out_channels: 1, kernel_size: 3}]\n")
