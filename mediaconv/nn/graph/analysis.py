@@ -19,7 +19,16 @@ from torch import Tensor, fx
 from mediaconv.nn.composed_maps import IDENTITY
 from mediaconv.nn.geometry import AxisMap, Transposed
 from mediaconv.nn.graph.attention_masks import mask_nodes
-from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims, LayoutError, find, refined
+from mediaconv.nn.graph.axis_factors import (
+    BATCH,
+    STREAM,
+    Along,
+    Dims,
+    LayoutError,
+    find,
+    refined,
+    size_factors,
+)
 from mediaconv.nn.graph.capture import Captured
 from mediaconv.nn.graph.maps import GraphMap, MapNode
 from mediaconv.nn.graph.refusal import CaptureError, Origin, RefusalError
@@ -222,7 +231,7 @@ class Analysis:
     def _placeholder(self, node: fx.Node) -> Value | None:
         if node is self.captured.x:
             sizes = [evaluate(s, self.binding) for s in map(expression, node.meta["val"].shape)]
-            dims: list[tuple[int | str, ...]] = [(s,) if s != 1 else () for s in sizes]
+            dims: list[tuple[int | str, ...]] = [size_factors(s) for s in sizes]
             dims[0], dims[self.stream_dim] = (BATCH,), (STREAM,)
             self.x = Value(self.slot(), STREAMED, tuple(dims), node.meta["val"].dtype, MapNode())
             return self.x
@@ -246,13 +255,10 @@ class Analysis:
         return self._late(node, late, at_end)
 
     def _constant(self, node: fx.Node) -> Any:
-        if not isinstance(node.meta["val"], Tensor):
-            slot = self.slot()
-            step = Late(slot, self.function(self.call_code(node)), (), False)
-            self.constants.append(step)
-            return self._items(node, slot, CONSTANT, False)
         slot = self.slot()
         self.constants.append(Late(slot, self.function(self.call_code(node)), (), False))
+        if not isinstance(node.meta["val"], Tensor):
+            return self._items(node, slot, CONSTANT, False)
         return Value(slot, CONSTANT, self.meta_dims(node), node.meta["val"].dtype)
 
     def _items(self, node: fx.Node, slot: int, kind: int, at_end: bool) -> list[Value]:
@@ -263,8 +269,8 @@ class Analysis:
             if kind == CONSTANT:
                 self.constants.append(Late(item, function, (), False))
             else:
-                self.steps.append(Late(item, function, (slot,), at_end, self.sized_dims(v)))
-            out.append(Value(item, kind, self.sized_dims(v), v.dtype, at_end=at_end))
+                self.steps.append(Late(item, function, (slot,), at_end, self.sized_dims(v.shape)))
+            out.append(Value(item, kind, self.sized_dims(v.shape), v.dtype, at_end=at_end))
         return out
 
     def _late(self, node: fx.Node, late: Sequence[Value] = (), at_end: bool = True) -> Any:
@@ -295,9 +301,10 @@ class Analysis:
         now = self.binding[str(self.symbol)]
         return len({evaluate(expr, {**self.binding, str(self.symbol): now + n}) for n in _LATER}) > 1
 
-    def sized_dims(self, value: Tensor) -> Dims:
+    def sized_dims(self, sizes: Sequence[Any]) -> Dims:
+        """Dimensions of these sizes, none of them the stream's."""
         dims: list[tuple[int | str, ...]] = []
-        for size in value.shape:
+        for size in sizes:
             number = self.size(size)
             if self.batch_symbol is not None and depends(expression(size), self.batch_symbol):
                 if number % self.batch:
@@ -305,12 +312,12 @@ class Analysis:
                 rest = number // self.batch
                 dims.append((BATCH, rest) if rest > 1 else (BATCH,))
             else:
-                dims.append((number,) if number != 1 else ())
+                dims.append(size_factors(number))
         return tuple(dims)
 
     def meta_dims(self, node: fx.Node) -> Dims:
         """Dimensions of a value without a stream axis."""
-        return self.sized_dims(node.meta["val"])
+        return self.sized_dims(node.meta["val"].shape)
 
     def value(self, node: Any) -> Value:
         value = self.values.get(node) if isinstance(node, fx.Node) else None

@@ -33,6 +33,11 @@ def whole_factors(factors: Sequence[Factor]) -> int:
     return math.prod(f for f in factors if isinstance(f, int))
 
 
+def size_factors(size: int) -> tuple[int, ...]:
+    """The factors of a dimension of so many positions: none for 1."""
+    return (size,) if size != 1 else ()
+
+
 def refined(dims: Dims, factor: int) -> Dims:
     """The dimensions with a stream `factor` times as fine: the numbers right after it join it.
 
@@ -46,7 +51,7 @@ def refined(dims: Dims, factor: int) -> Dims:
     if whole_factors(factors[index + 1 :]) % factor or BATCH in factors[index + 1 :]:
         raise LayoutError(f"the stream cannot become {factor} times as fine")
     rest = whole_factors(factors[index + 1 :]) // factor
-    kept = (*factors[: index + 1], *((rest,) if rest > 1 else ()))
+    kept = (*factors[: index + 1], *size_factors(rest))
     return (*dims[:at], kept, *dims[at + 1 :])
 
 

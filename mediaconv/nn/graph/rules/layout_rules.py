@@ -9,7 +9,7 @@ from torch import Tensor, fx
 
 from mediaconv.nn.geometry import Window
 from mediaconv.nn.graph.analysis import CONSTANT, STREAMED, Analysis, Value, rule
-from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims, regroup
+from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims, regroup, size_factors
 from mediaconv.nn.graph.refusal import RefusalError
 from mediaconv.nn.graph.steps import Sliding
 
@@ -108,15 +108,10 @@ def expand(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
         if d == () and an.size(size) != 1:
             if an.streams(size):
                 raise RefusalError("it makes a table over pairs of positions")
-            d = an.sized_dims(_Shape([size]))[0]  # type: ignore[arg-type]
+            d = an.sized_dims([size])[0]
         dims.append(d)
     code = f"e[{x.slot}].expand({an.shape_code(tuple(dims), an.positions_code(x))})"
     return an.local(node, tuple(dims), {a["self"]: x}, code)
-
-
-class _Shape:
-    def __init__(self, shape: list[Any]) -> None:
-        self.shape = shape
 
 
 @rule(aten.repeat)
@@ -158,8 +153,7 @@ def resized(an: Analysis, x: Value, at: int, size: Any) -> Dims:
     """The dimensions with another size at one that is neither the stream's nor the batch's."""
     if BATCH in x.dims[at]:
         raise RefusalError("it takes some of the batch")
-    number = an.size(size)
-    return (*x.dims[:at], (number,) if number != 1 else (), *x.dims[at + 1 :])
+    return (*x.dims[:at], size_factors(an.size(size)), *x.dims[at + 1 :])
 
 
 @rule(aten.slice, aten.narrow)
@@ -269,12 +263,11 @@ def cat(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
         codes.append(code)
     base = list(like.dims)
     if stacked:
-        base.insert(at, (len(values),) if len(values) > 1 else ())
+        base.insert(at, size_factors(len(values)))
     else:
         if any(BATCH in v.dims[at] for v in values):
             raise RefusalError("it joins along the batch")
-        number = an.size(node.meta["val"].shape[at])
-        base[at] = (number,) if number != 1 else ()
+        base[at] = size_factors(an.size(node.meta["val"].shape[at]))
     function = an.name(torch.stack if stacked else torch.cat)
     return an.local(
         node,
@@ -291,8 +284,7 @@ def shuffle(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
         dims = list(x.dims)
         for d in range(len(dims) - 3, len(dims)):
             if d != x.dim and BATCH not in dims[d]:
-                size = an.size(node.meta["val"].shape[d])
-                dims[d] = (size,) if size != 1 else ()
+                dims[d] = size_factors(an.size(node.meta["val"].shape[d]))
         return an.local(node, tuple(dims), {a["self"]: x})
     if "channel" in str(node.target) and x.dim != 1:
         return an.local(node, x.dims, {a["self"]: x})
@@ -303,7 +295,7 @@ def _pixels(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     """A pixel shuffle of which one axis is the stream: the plain function on whole blocks."""
     x = an.sole(an.value(a["self"]))
     down = a.get("downscale_factor")
-    dims = [an.sized_dims(_Shape([s]))[0] if not an.streams(s) else (STREAM,) for s in node.meta["val"].shape]  # type: ignore[arg-type]
+    dims = [(STREAM,) if an.streams(s) else an.sized_dims([s])[0] for s in node.meta["val"].shape]
     if x.dim == len(x.dims) - 3:
         raise RefusalError("it moves the stream axis into others")
     if down:

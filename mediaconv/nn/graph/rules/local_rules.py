@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor, fx
 
 from mediaconv.nn.composed_maps import IDENTITY, Whole
 from mediaconv.nn.graph.analysis import CONSTANT, LATE, NEW, RULES, STREAMED, Analysis, Value, rule
-from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims
+from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims, size_factors
 from mediaconv.nn.graph.maps import MapNode
 from mediaconv.nn.graph.refusal import RefusalError
 from mediaconv.nn.graph.steps import Held, Late
@@ -169,8 +168,7 @@ def transform(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
         raise RefusalError("a Fourier transform along the stream axis: " + UNBOUNDED)
     dims = list(x.dims)
     for at in axes:
-        size = an.size(node.meta["val"].shape[at])
-        dims[at] = (size,) if size > 1 else ()
+        dims[at] = size_factors(an.size(node.meta["val"].shape[at]))
     return worked(an, node, a["self"], axes, tuple(dims))
 
 
@@ -187,8 +185,8 @@ def glu(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
     at = a["dim"] % len(x.dims)
     if at == x.dim:
         raise RefusalError("it halves the stream axis")
-    size = an.size(node.meta["val"].shape[at])
-    return worked(an, node, a["self"], [at], (*x.dims[:at], (size,) if size > 1 else (), *x.dims[at + 1 :]))
+    size = size_factors(an.size(node.meta["val"].shape[at]))
+    return worked(an, node, a["self"], [at], (*x.dims[:at], size, *x.dims[at + 1 :]))
 
 
 @rule(
@@ -252,9 +250,8 @@ def linear(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
     return worked(an, node, a["input"], [-1], (*x.dims[:-1], _last(an, node)))
 
 
-def _last(an: Analysis, node: fx.Node, at: int = -1) -> tuple[int, ...]:
-    size = an.size(node.meta["val"].shape[at])
-    return (size,) if size != 1 else ()
+def _last(an: Analysis, node: fx.Node) -> tuple[int, ...]:
+    return size_factors(an.size(node.meta["val"].shape[-1]))
 
 
 @rule(aten.matmul, aten.bmm, aten.mm)
@@ -353,10 +350,7 @@ def several(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
         raise RefusalError("it works along the stream axis")
     first = node.meta["val"][0]
     if len(first.shape) == len(x.dims):
-        dims = tuple(
-            (() if an.size(s) == 1 else (an.size(s),)) if i in axes else x.dims[i]
-            for i, s in enumerate(first.shape)
-        )
+        dims = tuple(size_factors(an.size(s)) if i in axes else x.dims[i] for i, s in enumerate(first.shape))
     else:
         dims = tuple(d for i, d in enumerate(x.dims) if i not in axes)
     both = an.local(node, dims, {a["self"]: x})
@@ -376,10 +370,9 @@ def create(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
         fill = a["fill_value"] if NEW[packet] is None else NEW[packet]
         if isinstance(fill, fx.Node):
             raise RefusalError("a tensor made with a value that is computed")
-        like = SimpleNamespace(shape=[1 if d in at else s for d, s in enumerate(value.shape)])
         shape = ", ".join("1" if d in at else an.size_code(s) for d, s in enumerate(value.shape))
         code = f"torch.full([{shape}], {fill!r}, dtype={an.name(value.dtype)}, device=D)"
-        out, dims = an.slot(), list(an.sized_dims(like))  # type: ignore[arg-type]
+        out, dims = an.slot(), list(an.sized_dims([1 if d in at else s for d, s in enumerate(value.shape)]))
         if len(at) == 1:
             dims[at[0]] = (STREAM,)
         an.constants.append(Late(out, an.function(code), (), False))
@@ -387,7 +380,7 @@ def create(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     if len(at) > 1:
         raise RefusalError("a table over pairs of positions (a mask or bias of attention over the stream)")
     uniform = (aten.zeros, aten.ones, aten.full, aten.empty, aten.expand)
-    dims = list(an.sized_dims(_one_step(value, at[0])))
+    dims = list(an.sized_dims([1 if d == at[0] else s for d, s in enumerate(value.shape)]))
     if packet in uniform:
         name = "size" if "size" in a else "shape"
         sizes = ["1" if d == at[0] else an.code(s, {}) for d, s in enumerate(a[name])]
@@ -444,7 +437,3 @@ def rows(table: Tensor, dim: int, start: int, positions: Tensor) -> Tensor:
             f"the model has a table of {table.shape[dim] - start} positions, and the input is longer"
         )
     return table.narrow(dim, first, count)
-
-
-def _one_step(value: Tensor, at: int) -> Any:
-    return SimpleNamespace(shape=[1 if d == at else s for d, s in enumerate(value.shape)])

@@ -9,7 +9,7 @@ import torch
 from torch import fx
 
 from mediaconv.nn.graph.analysis import CONSTANT, STREAMED, Analysis, Value, rule
-from mediaconv.nn.graph.axis_factors import BATCH
+from mediaconv.nn.graph.axis_factors import BATCH, size_factors
 from mediaconv.nn.graph.refusal import RefusalError
 from mediaconv.nn.graph.rules.local_rules import broadcast
 from mediaconv.nn.graph.rules.time_rules import joined, offset, piece
@@ -146,6 +146,6 @@ def _last(an: Analysis, node: fx.Node, x: Value, at: int, count: int) -> Value:
 
 def _fixed(an: Analysis, node: fx.Node, x: Value, at: int, count: int) -> Value:
     """So many positions of a constant that is the same at all."""
-    dims = (*x.dims[:at], (count,) if count > 1 else (), *x.dims[at + 1 :])
+    dims = (*x.dims[:at], size_factors(count), *x.dims[at + 1 :])
     sizes = ", ".join(str(count) if d == at else "-1" for d in range(len(x.dims)))
     return an.local(node, dims, {node: replace(x, dims=dims)}, f"e[{x.slot}].expand({sizes})")

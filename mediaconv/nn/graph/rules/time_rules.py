@@ -12,7 +12,7 @@ from torch import fx
 from mediaconv.nn.composed_maps import IDENTITY
 from mediaconv.nn.geometry import Window
 from mediaconv.nn.graph.analysis import CONSTANT, LATE, STREAMED, Analysis, Value, rule
-from mediaconv.nn.graph.axis_factors import BATCH, STREAM
+from mediaconv.nn.graph.axis_factors import BATCH, STREAM, size_factors
 from mediaconv.nn.graph.maps import MapNode
 from mediaconv.nn.graph.obstacles import run_recurrent
 from mediaconv.nn.graph.refusal import RefusalError
@@ -27,7 +27,7 @@ aten = torch.ops.aten
 
 def _without(v: Value, number: int) -> tuple:
     dims = list(v.dims)
-    dims[v.dim] = (number,) if number != 1 else ()  # type: ignore[index]
+    dims[v.dim] = size_factors(number)  # type: ignore[index]
     return tuple(dims)
 
 
@@ -278,7 +278,7 @@ def recurrent(an: Analysis, node: fx.Node, a: dict[str, Any]) -> list[Value]:
     batch_at = 0 if a["batch_first"] else 1
     if len(x.dims) != 3:
         raise RefusalError("a recurrence whose input has no batch")
-    width = an.sized_dims(_Shape(node.meta["val"][0].shape[-1:]))  # type: ignore[arg-type]
+    width = an.sized_dims(node.meta["val"][0].shape[-1:])
     if x.dim == batch_at:
         y = an.local(node, x.dims, {a["x"]: x})
         first = an.local(node, (*x.dims[:2], *width), {node: y}, f"e[{y.slot}][0]")
@@ -308,12 +308,7 @@ def recurrent(an: Analysis, node: fx.Node, a: dict[str, Any]) -> list[Value]:
     node_map = x.node if a["bidirectional"] else MapNode(((x.node, IDENTITY),), past=True)
     dims = (*x.dims[:2], *width)
     states = [
-        Value(slot, LATE, an.sized_dims(v), v.dtype, at_end=True)
+        Value(slot, LATE, an.sized_dims(v.shape), v.dtype, at_end=True)
         for slot, v in zip(ends, node.meta["val"][1:], strict=True)
     ]
     return [Value(out, STREAMED, dims, x.dtype, node_map), *states]
-
-
-class _Shape:
-    def __init__(self, shape: Any) -> None:
-        self.shape = shape

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from mediaconv.nn.backends.packed_weight import PackedWeight, convolve_packed
 from mediaconv.nn.geometry import Window
 from mediaconv.nn.graph.analysis import CONSTANT, STREAMED, Analysis, Value, rule
-from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Dims
+from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Dims, size_factors
 from mediaconv.nn.graph.into_past import moved_window, padded_before, shortened, trimmed, uncut
 from mediaconv.nn.graph.refusal import RefusalError
 from mediaconv.nn.graph.steps import Late, Layered, Sliding
@@ -44,8 +44,7 @@ def window_dims(an: Analysis, node: fx.Node, x: Value, channels: bool = True) ->
         elif BATCH in x.dims[d]:
             raise RefusalError("it works across the batch")
         else:
-            number = an.size(size)
-            out.append((number,) if number != 1 else ())
+            out.append(size_factors(an.size(size)))
     return tuple(out)
 
 
@@ -62,7 +61,7 @@ def convolution(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
         raise RefusalError("its input has no batch")
     if any(a[name] is not None and an.value(a[name]).kind != CONSTANT for name in ("weight", "bias")):
         raise RefusalError("its weight is computed from the stream")
-    if x.dim == 0 or (x.kind != STREAMED and x.dim == 0):
+    if x.dim == 0:
         return an.local(node, window_dims(an, node, x), {a["input"]: x})
     if x.dim == 1:
         raise RefusalError("it mixes all positions of the stream axis as channels")
@@ -202,12 +201,13 @@ def adaptive(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     if at < -n:
         dims = list(x.dims)
         for d in range(-n, 0):
-            size = an.size(node.meta["val"].shape[d])
-            dims[d] = (size,) if size != 1 else ()
+            dims[d] = size_factors(an.size(node.meta["val"].shape[d]))
         return an.local(node, tuple(dims), {a["self"]: x})
     from mediaconv.nn.graph.rules.local_rules import over_whole
 
-    dims = [d if i < len(x.dims) - n else an.sized_dims(node.meta["val"])[i] for i, d in enumerate(x.dims)]
+    dims = [
+        d if i < len(x.dims) - n else an.sized_dims(node.meta["val"].shape)[i] for i, d in enumerate(x.dims)
+    ]
     return over_whole(an, node, a["self"], tuple(dims))
 
 
@@ -315,8 +315,7 @@ def _pad_others(
     for d in reversed(range(len(dims))):
         flat += (an.code(amount, {}) for amount in pairs[d])
         if pairs[d] != (0, 0):
-            size = an.size(node.meta["val"].shape[d])
-            dims[d] = (size,) if size != 1 else ()
+            dims[d] = size_factors(an.size(node.meta["val"].shape[d]))
     while len(flat) > 2 and flat[-2:] == ["0", "0"]:
         flat = flat[:-2]
     if mode != "constant":  # torch's other modes take one to three axes by the tensor's
@@ -449,12 +448,12 @@ def bounded(an: Analysis, node: fx.Node, y: Value, size: Any, scale: int) -> Val
 def unfold(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     x = an.value(a["self"])
     at = a["dimension"] % len(x.dims)
-    number = (a["size"],) if a["size"] != 1 else ()
+    number = size_factors(a["size"])
     if at != x.dim:
         if BATCH in x.dims[at]:
             raise RefusalError("it works across the batch")
-        size = an.size(node.meta["val"].shape[at])
-        dims = (*x.dims[:at], (size,) if size != 1 else (), *x.dims[at + 1 :], number)
+        size = size_factors(an.size(node.meta["val"].shape[at]))
+        dims = (*x.dims[:at], size, *x.dims[at + 1 :], number)
         return an.local(node, dims, {a["self"]: x})
     x = an.sole(x)
     needs_stream(an, x)
