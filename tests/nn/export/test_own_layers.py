@@ -58,7 +58,7 @@ class Sum(Streamable, tn.Module):
         return y
 
 
-def follows(module: tn.Module) -> None:
+def assert_step_is_the_call(module: tn.Module) -> None:
     x = torch.randn(1, 2, 21)
     step = export_step(module.eval(), torch.zeros(1, 2, 4))
     with torch.no_grad():
@@ -70,8 +70,8 @@ def follows(module: tn.Module) -> None:
 def test_layers_that_are_what_they_declare_are_exported() -> None:
     torch.manual_seed(0)
     register_pointwise(Double)
-    follows(nn.Sequential(Double(), nn.Conv1d(2, 2, 5, padding="same"), Double()))
-    follows(nn.Sequential(Scaled(2, 2, 3, padding="same"), Scaled(2, 2, 4, padding="same")))
+    assert_step_is_the_call(nn.Sequential(Double(), nn.Conv1d(2, 2, 5, padding="same"), Double()))
+    assert_step_is_the_call(nn.Sequential(Scaled(2, 2, 3, padding="same"), Scaled(2, 2, 4, padding="same")))
 
 
 def test_a_state_that_is_not_declared_is_refused() -> None:

@@ -31,7 +31,7 @@ from tests.tally import passed
 pytestmark = pytest.mark.slow
 
 
-def onnx_keeps(case: Case, seed: int, folder: Path) -> None:
+def assert_onnx_keeps(case: Case, seed: int, folder: Path) -> None:
     """One module to an ONNX file, which `write_step` runs against the module before it keeps it."""
     seeded(case, seed)
     module, found = case.module.float().eval(), geometry(case.module)
@@ -56,18 +56,18 @@ def test_every_layer_runs_in_onnxruntime(kind: str, tmp_path: Path) -> None:
     @settings(SAME, max_examples=3)
     @given(single_layers(kind), st.integers(0, 999))
     def each(case: Case, seed: int) -> None:
-        onnx_keeps(case, seed, tmp_path)
+        assert_onnx_keeps(case, seed, tmp_path)
 
     each()
 
 
-def run_stacks(dims: int, folder: Path, count: int) -> None:
+def assert_stacks_run(dims: int, folder: Path, count: int) -> None:
     before = passed["steps in onnxruntime"]
 
     @settings(SAME, max_examples=count)
     @given(stacks(dims), st.integers(0, 999))
     def each(case: Case, seed: int) -> None:
-        onnx_keeps(case, seed, folder)
+        assert_onnx_keeps(case, seed, folder)
 
     each()
     assert passed["steps in onnxruntime"] - before >= 0.8 * count
@@ -75,13 +75,13 @@ def run_stacks(dims: int, folder: Path, count: int) -> None:
 
 @pytest.mark.parametrize("dims", [1, 2, 3])
 def test_random_stacks_run_in_onnxruntime(dims: int, tmp_path: Path) -> None:
-    run_stacks(dims, tmp_path, 10)
+    assert_stacks_run(dims, tmp_path, 10)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("dims", [1, 2, 3])
 def test_two_hundred_random_stacks_run_in_onnxruntime(dims: int, tmp_path: Path) -> None:
-    run_stacks(dims, tmp_path, 90)
+    assert_stacks_run(dims, tmp_path, 90)
 
 
 def stack() -> tn.Module:

@@ -195,10 +195,10 @@ def test_what_needs_the_whole_is_held_with_a_note_or_refused(name: str) -> None:
 
 def streamed(graph: tn.Module, x: Tensor, axis: int = 0) -> float:
     """The largest difference between a stream in ragged chunks and the call on the whole."""
-    s, start, out = nn.stream(graph, axis=axis), 0, []
-    for size in [*PLAN, x.shape[axis + 2]]:
-        out.append(s.push(x.narrow(axis + 2, start, min(size, x.shape[axis + 2] - start))))
-        start += out[-1].new_tensor(min(size, x.shape[axis + 2] - start)).long().item()
+    s, start, out, length = nn.stream(graph, axis=axis), 0, [], x.shape[axis + 2]
+    for size in [*PLAN, length]:
+        out.append(s.push(x.narrow(axis + 2, start, min(size, length - start))))
+        start += min(size, length - start)
     out.append(s.flush())
     with torch.no_grad():
         return float((torch.cat(out, axis + 2) - graph(x)).abs().max())

@@ -69,22 +69,22 @@ def test_weights_in_another_order_follow_the_modules_own(monkeypatch: pytest.Mon
     graph = mnn.to_streaming(module, example=x)
     other = nn.Conv1d(64, 64, 7, stride=2)
 
-    def agrees() -> None:
+    def assert_agrees() -> None:
         with torch.no_grad():
             y, whole = streamed(graph, x, (400, 300, 100)), module(x)
         # float32 summed in another order
         assert float((y - whole).abs().max()) <= 1e-5 * float(whole.abs().max())
 
-    agrees()
+    assert_agrees()
     module.conv.load_state_dict(other.state_dict())
-    agrees()
+    assert_agrees()
     with torch.no_grad():
         module.conv.weight.mul_(2)
-    agrees()
+    assert_agrees()
     module.conv.weight = nn.Parameter(torch.randn_like(module.conv.weight))
-    agrees()
+    assert_agrees()
     module.conv = nn.Conv1d(64, 64, 7, stride=2)
-    agrees()
+    assert_agrees()
     if torch.backends.mkldnn.is_available():
         assert len(set(made)) >= 2
     kept = copy.deepcopy(graph)
