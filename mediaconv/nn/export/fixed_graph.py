@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from mediaconv.nn.export.fixed import DIM, Clock, FixedLayer, Level
-from mediaconv.nn.export.fixed_nodes import NODES, Constants, FixedNode, NoStepError, Plan, Timed
+from mediaconv.nn.export.fixed_nodes import NODES, FixedNode
+from mediaconv.nn.export.fixed_plan import Constants, NoStepError, Plan, Timed
 from mediaconv.nn.graph.analysis import Program
 from mediaconv.nn.graph.graph import StreamingGraph
 from mediaconv.nn.graph.steps import Held, Tail

@@ -7,63 +7,25 @@ from the dimensions' factors; what no rule knows is refused, and all refusals ar
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import sympy
 import torch
 from torch import Tensor, fx
 
 from mediaconv.nn.composed_maps import IDENTITY
 from mediaconv.nn.geometry import AxisMap, Transposed
 from mediaconv.nn.graph.attention_masks import mask_nodes
-from mediaconv.nn.graph.axis_factors import (
-    BATCH,
-    STREAM,
-    Along,
-    Dims,
-    LayoutError,
-    find,
-    refined,
-    size_factors,
-)
+from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims, LayoutError, refined, size_factors
 from mediaconv.nn.graph.capture import Captured
+from mediaconv.nn.graph.generated_source import GraphSource
+from mediaconv.nn.graph.graph_values import CONSTANT, LATE, STREAMED, TABLE, Value
 from mediaconv.nn.graph.maps import GraphMap, MapNode
 from mediaconv.nn.graph.refusal import CaptureError, Origin, RefusalError
+from mediaconv.nn.graph.step_order import chained, live_steps
 from mediaconv.nn.graph.steps import Align, Counted, Late, Local, Step
-from mediaconv.nn.graph.symbols import Size, depends, evaluate, expression, source
-
-CONSTANT, LATE, STREAMED, TABLE = 0, 1, 2, 3
-_BATCH_PROBE = 1009
-"""A batch size that divides no other size, by which the batch is found in a view."""
-_PROBED_LENGTHS = 4096
-"""Lengths at which padding that follows from the length is computed, to know the most there is."""
-_LATER = (0, 48, 9600, 9601, 9602, 9603, 9605, 9607, 9611)
-"""Steps more than the example's at which a size is computed to see whether it changes."""
-_NO_BATCH = "it mixes the items of a batch"
-
-
-@dataclass(frozen=True)
-class Value:
-    """A tensor of the graph. kind: constant, late or streamed. node: what it reads along the stream.
-
-    dims has STREAM for a stream, and for a constant that is the same at every position (1 long there).
-    at_end: a late value that waits for the end of the input. A table over pairs of positions, of which the
-    mask of attention alone is made, is no more than its kind.
-    """
-
-    slot: int
-    kind: int
-    dims: Dims
-    dtype: torch.dtype
-    node: MapNode | None = None
-    at_end: bool = False
-
-    @property
-    def dim(self) -> int | None:
-        return find(self.dims, STREAM)
+from mediaconv.nn.graph.symbols import Size, depends, evaluate, expression
 
 
 @dataclass
@@ -113,10 +75,11 @@ def rule_of(operation: Any) -> Rule | None:
     return rule
 
 
-class Analysis:
+class Analysis(GraphSource):
     """One pass over a captured graph. causal: refuse what needs the whole input.
 
-    into_past: every window along the stream is moved until it reads nothing that comes later (`into_past`).
+    into_past: every window along the stream is moved until it reads nothing that comes later
+    (`rules.into_past`).
 
     A value that follows from positions alone (`torch.arange`, a table of them) has `counted` for its node;
     `counts` has its function of the slot `positions`, and how many there are. It is made where it meets a
@@ -132,31 +95,11 @@ class Analysis:
         causal: bool = False,
         into_past: bool = False,
     ) -> None:
-        self.captured, self.causal, self.stream_dim = captured, causal or into_past, axis + 2
-        self.into_past = into_past
+        super().__init__(captured, shape, axis)
+        self.causal, self.into_past = causal or into_past, into_past
         self.untrimmed: set[int] = set()
         self.padded: dict[int, Any] = {}
         self.ahead: list[str] = []
-        self.shape = shape
-        sizes = captured.sizes
-        symbol = sizes[self.stream_dim].symbol
-        if symbol is None:
-            raise CaptureError(
-                [f"axis {axis}: captured for {sizes[self.stream_dim].size} steps along it alone"]
-            )
-        self.symbol: sympy.Symbol = symbol
-        self.example = captured.x.meta["val"].shape
-        self.values: dict[fx.Node, Any] = {}
-        self.binding: dict[str, int] = {}
-        self.batch_symbol = sizes[0].symbol
-        for dim, size in enumerate(sizes):
-            if size.symbol is not None:
-                length = _BATCH_PROBE if dim == 0 else shape[dim]
-                self.binding[str(size.symbol)] = size.value(length)
-        if self.batch_symbol is None:
-            self.batch = int(sizes[0].size)  # type: ignore[arg-type]
-        else:
-            self.batch = _BATCH_PROBE
         self.steps: list[Step] = []
         self.constants: list[Late] = []
         self.parameters: dict[int, fx.Node] = {}
@@ -165,7 +108,6 @@ class Analysis:
         self.positions = self.slot()
         self.counts: dict[int, tuple[Any, Size]] = {}
         self.met: dict[tuple[int, int], int] = {}
-        self.names: dict[str, Any] = {"torch": torch}
         self.notes: list[str] = []
         self.current: fx.Node | None = None
 
@@ -289,53 +231,11 @@ class Analysis:
         self.slots += 1
         return self.slots - 1
 
-    def size(self, size: Any) -> int:
-        """A size at the probed input."""
-        return int(evaluate(expression(size), self.binding))
-
-    def streams(self, size: Any) -> bool:
-        """Whether a size depends on the stream's length: one such as `s // (s // 2)` is the same at all."""
-        expr = expression(size)
-        if not depends(expr, self.symbol):
-            return False
-        now = self.binding[str(self.symbol)]
-        return len({evaluate(expr, {**self.binding, str(self.symbol): now + n}) for n in _LATER}) > 1
-
-    def sized_dims(self, sizes: Sequence[Any]) -> Dims:
-        """Dimensions of these sizes, none of them the stream's."""
-        dims: list[tuple[int | str, ...]] = []
-        for size in sizes:
-            number = self.size(size)
-            if self.batch_symbol is not None and depends(expression(size), self.batch_symbol):
-                if number % self.batch:
-                    raise RefusalError(_NO_BATCH)
-                rest = number // self.batch
-                dims.append((BATCH, rest) if rest > 1 else (BATCH,))
-            else:
-                dims.append(size_factors(number))
-        return tuple(dims)
-
-    def meta_dims(self, node: fx.Node) -> Dims:
-        """Dimensions of a value without a stream axis."""
-        return self.sized_dims(node.meta["val"].shape)
-
     def value(self, node: Any) -> Value:
         value = self.values.get(node) if isinstance(node, fx.Node) else None
         if not isinstance(value, Value):
             raise RefusalError("it takes something other than one tensor here")
         return value
-
-    def arguments_depend(self, node: fx.Node) -> bool:
-        """Whether a size among the arguments depends on the stream's length."""
-        depends = []
-
-        def look(n: fx.Node) -> None:
-            value = n.meta.get("val")
-            if not isinstance(value, Tensor | list | tuple) and value is not None:
-                depends.append(self.streams(value))
-
-        fx.map_arg((node.args, node.kwargs), look)
-        return any(depends)
 
     def refine(self, v: Value, factor: int) -> Value:
         """The same tensor seen as a stream `factor` times as fine."""
@@ -472,91 +372,6 @@ class Analysis:
             self.steps.append(Late(out, self.function(code), tuple(v.slot for v in late), at_end, dims))
         return Value(out, kind, dims, dtype, at_end=at_end)
 
-    def positions_code(self, v: Value) -> str:
-        """Source of the number of positions in a chunk of a value."""
-        along = Along.of(v.dims)
-        batch = "*N" if along.batched else ""
-        return f"(e[{v.slot}].shape[{along.dim}]//({along.outer * along.inner}{batch}))"
-
-    def shape_code(self, dims: Dims, positions: str) -> str:
-        """Source of a list of sizes."""
-        names = {BATCH: "N", STREAM: positions}
-        sizes = ("*".join(names[f] if isinstance(f, str) else str(f) for f in d) or "1" for d in dims)
-        return f"[{', '.join(sizes)}]"
-
-    def code(self, argument: Any, values: dict[fx.Node, Value]) -> str:
-        """Source of an argument."""
-        if isinstance(argument, fx.Node):
-            if argument in values:
-                return f"e[{values[argument].slot}]"
-            value = self.values.get(argument)
-            if isinstance(value, Value):
-                return f"e[{value.slot}]"
-            return self.size_code(argument.meta["val"])
-        if isinstance(argument, list | tuple):
-            return f"[{', '.join(self.code(a, values) for a in argument)}]"
-        if argument is None or isinstance(argument, bool | int | str):
-            return repr(argument)
-        if isinstance(argument, torch.device):
-            return "D"
-        return self.name(argument)
-
-    def amount(self, value: Any) -> tuple[int, int, Any]:
-        """The least and the most that a size is at any length, and its function. Refuses one that grows."""
-        function = self.function(self.size_code(value))
-        size = self.captured.sizes[self.stream_dim]
-        first = size.value(self.shape[self.stream_dim]) * size.factor + size.offset
-        lengths = range(first, first + _PROBED_LENGTHS * size.factor, size.factor)
-        amounts = [int(function((), self.batch, length, None)) for length in lengths]
-        if max(amounts) - min(amounts) > _PROBED_LENGTHS // 2:
-            raise RefusalError("it pads or cuts by an amount that grows with the input's length")
-        return min(amounts), max(amounts), function
-
-    def size_code(self, value: Any) -> str:
-        """Source of a size, with N the batch and T the input's length."""
-        expr: Size = expression(value)
-        if not isinstance(expr, sympy.Basic):
-            return repr(expr)
-        fixed = {
-            s: sympy.Integer(self.binding[str(s)])
-            for s in expr.free_symbols
-            if s not in (self.symbol, self.batch_symbol)
-        }
-        expr = expr.xreplace(fixed) if fixed else expr
-        text = f"({source(expr)})"
-        self.names["math"] = __import__("math")
-        for symbol, name, size in (
-            (self.batch_symbol, "N", self.captured.sizes[0]),
-            (self.symbol, "T", self.captured.sizes[self.stream_dim]),
-        ):
-            if symbol is not None and depends(expr, symbol):
-                text = text.replace(str(symbol), f"(({name} - {size.offset})//{size.factor})")
-        return text
-
-    def name(self, thing: Any) -> str:
-        """A name in generated source for an object."""
-        name = f"k{len(self.names)}"
-        self.names[name] = thing
-        return name
-
-    def call_code(self, node: fx.Node, values: dict[fx.Node, Value] | None = None, **changes: str) -> str:
-        """Source of the node's own call. changes: source of arguments by name."""
-        values = values or {}
-        parts, schema = [], node.target._schema.arguments  # type: ignore[union-attr]
-        for a, argument in zip(node.args, schema, strict=False):
-            text = changes.pop(argument.name, None) or self.code(a, values)
-            parts.append(f"{argument.name}={text}" if argument.kwarg_only else text)
-        keywords = {**{k: self.code(v, values) for k, v in node.kwargs.items()}, **changes}
-        parts += (f"{k}={v}" for k, v in keywords.items())
-        return f"{self.name(node.target)}({', '.join(parts)})"
-
-    def function(self, code: str, arguments: str = "e, N, T, D") -> Any:
-        """Generated source as a function of the slots, the batch size, the length and the device."""
-        made = eval(f"lambda {arguments}: {code}", self.names)
-        made.code = code
-        made.slots_read = [int(slot) for slot in re.findall(r"\be\[(\d+)\]", code)]
-        return made
-
     # --- the end ------------------------------------------------------------------------------------------
 
     def _finish(self) -> Program:
@@ -580,9 +395,9 @@ class Analysis:
             raise CaptureError(
                 [f"its causal twin would still read {axis_map.latency} steps ahead: {r}" for r in reasons]
             )
-        self._free(y.slot)
+        steps = live_steps(self.steps, y.slot, self.x.slot)
         return Program(
-            self.steps,
+            steps,
             self.slots,
             self.x.slot,
             y.slot,
@@ -592,80 +407,9 @@ class Analysis:
             y.dtype,
             axis_map,
             None if self.batch_symbol is not None else self.batch,
-            self._chained(),
+            chained(steps, self.names),
             list(dict.fromkeys(self.notes)),
         )
-
-    def _chained(self) -> list[Step]:
-        """The steps, with operations at one position that follow one another as one step."""
-        out: list[Step] = []
-        run: list[Local] = []
-        for step in [*self.steps, None]:
-            if isinstance(step, Local) and (
-                not run or step.guard == run[0].guard or step.guard in {s.out for s in run}
-            ):
-                run.append(step)
-                continue
-            if run:
-                out.append(self._one_step(run) if len(run) > 1 else run[0])
-                run = []
-            if isinstance(step, Local):
-                run.append(step)
-            elif step is not None:
-                out.append(step)
-        return out
-
-    def _one_step(self, steps: Sequence[Local]) -> Local:
-        """Operations one after the other as the statements of one generated function."""
-        lines = []
-        for step in steps:
-            lines.append(f"e[{step.out}] = {step.function.code}")  # type: ignore[attr-defined]
-            lines += (f"e[{slot}] = None" for slot in step.frees if slot != steps[-1].out)
-        lines.append(f"return e[{steps[-1].out}]")
-        scope: dict[str, Any] = {}
-        exec("def chain(e, N, T, D):\n" + "\n".join(f"    {line}" for line in lines), self.names, scope)
-        return Local(steps[-1].out, scope["chain"], steps[0].guard)
-
-    def _free(self, kept: int) -> None:
-        """Drop the steps that nothing reads, and tell each of the others which slots it reads last."""
-        used, live = {kept}, []
-        for step in reversed(self.steps):
-            outs = set(slots_written(step))
-            if not outs & used:
-                continue
-            reads = set(slots_read(step))
-            step.frees = tuple(sorted((reads | outs) - used - {kept}))
-            used |= reads
-            live.append(step)
-        self.steps = live[::-1]
-        for step in self.steps:
-            step.stateful = step.fresh() is not None
-        made = {s for step in self.steps for s in slots_written(step)}
-        made.add(self.x.slot)
-        for step in self.steps:  # constants stay where they are
-            step.frees = tuple(s for s in step.frees if s in made)
-
-
-def slots_written(step: Step) -> Sequence[int]:
-    """Slots that a step fills."""
-    return step.outs if isinstance(step, Align) else (step.out, *getattr(step, "ends", ()))
-
-
-def slots_read(step: Step) -> Sequence[int]:
-    """Slots that a step reads: those named in its fields and in its generated functions."""
-    slots: list[int] = []
-    for name, value in vars(step).items():
-        if name in ("ins",):
-            slots += (slot for slot, _ in value)
-        elif name in ("waits", "needs", "before", "after", "uses", "others"):
-            slots += value
-        elif name in ("x", "guard"):
-            slots += [] if value is None else [value]
-        elif name == "weights":
-            slots += value.values()
-        else:
-            slots += getattr(value, "slots_read", ())
-    return slots
 
 
 def named_arguments(node: fx.Node) -> dict[str, Any]:

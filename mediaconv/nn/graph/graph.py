@@ -21,8 +21,11 @@ from mediaconv.nn.graph.parameters import Parameters
 from mediaconv.nn.graph.refusal import CaptureError
 from mediaconv.nn.graph.rules import (
     attention_rules,
+    creation_rules,
+    interpolation_rules,
     layout_rules,
     local_rules,
+    product_rules,
     scatter_rules,
     time_rules,
     window_rules,
@@ -34,7 +37,17 @@ from mediaconv.nn.streaming.state import State
 
 _REMADE = ("_constants", "_parameters_of")
 """What follows from the module's parameters, and is made again for a copy."""
-RULE_MODULES = local_rules, layout_rules, window_rules, time_rules, scatter_rules, attention_rules
+RULE_MODULES = (
+    local_rules,
+    product_rules,
+    creation_rules,
+    layout_rules,
+    window_rules,
+    interpolation_rules,
+    time_rules,
+    scatter_rules,
+    attention_rules,
+)
 
 
 class StreamingGraph(TotalStride, nn.Module):

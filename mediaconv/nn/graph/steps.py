@@ -116,7 +116,7 @@ class Buffered(Step):
 
 @dataclass
 class Sliding(Buffered):
-    """Windows along the stream. apply(held, values, place) computes all whole windows of `held`.
+    """Windows along the stream. apply(held, slots) computes all whole windows of `held`.
 
     right: the right padding where it depends on the input's length, as a function of it; else the window's.
     """
@@ -273,10 +273,7 @@ class Align(Step):
 
 @dataclass
 class Held(Buffered):
-    """An operation that needs the whole stream: chunks are held, and it runs at the end.
-
-    others: more streams that it reads, held by steps of the same kind. function: None gives the whole itself.
-    """
+    """The whole of a stream, for what needs all of it: chunks are held, and joined at the end."""
 
     def fresh(self) -> State:
         return State()

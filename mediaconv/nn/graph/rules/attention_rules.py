@@ -11,9 +11,10 @@ from torch import Tensor, fx
 from torch.nn import functional as F
 
 from mediaconv.nn.geometry import Window
-from mediaconv.nn.graph.analysis import STREAMED, TABLE, Analysis, Value, rule
+from mediaconv.nn.graph.analysis import Analysis, rule
 from mediaconv.nn.graph.attention_masks import CAUSAL, MOST, Mask, MaskTable, by_distance
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM
+from mediaconv.nn.graph.graph_values import STREAMED, TABLE, Value
 from mediaconv.nn.graph.maps import MapNode
 from mediaconv.nn.graph.refusal import Origin, RefusalError
 from mediaconv.nn.graph.rules.local_rules import UNBOUNDED

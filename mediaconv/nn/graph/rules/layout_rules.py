@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, fx
 
 from mediaconv.nn.geometry import Window
-from mediaconv.nn.graph.analysis import CONSTANT, STREAMED, Analysis, Value, rule
+from mediaconv.nn.graph.analysis import Analysis, rule
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims, regroup, size_factors
+from mediaconv.nn.graph.graph_values import CONSTANT, STREAMED, Value
 from mediaconv.nn.graph.refusal import RefusalError
+from mediaconv.nn.graph.rules.time_rules import cat_stream, select_stream, slice_stream, split_stream
 from mediaconv.nn.graph.steps import Sliding
 
 aten = torch.ops.aten
@@ -158,8 +160,6 @@ def resized(an: Analysis, x: Value, at: int, size: Any) -> Dims:
 
 @rule(aten.slice, aten.narrow)
 def slice_(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
-    from mediaconv.nn.graph.rules.time_rules import slice_stream
-
     x = an.value(a["self"])
     at = a["dim"] % len(x.dims)
     if at == x.dim:
@@ -173,8 +173,6 @@ def slice_(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
 
 @rule(aten.select)
 def select(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
-    from mediaconv.nn.graph.rules.time_rules import select_stream
-
     x = an.value(a["self"])
     at = a["dim"] % len(x.dims)
     if at == x.dim:
@@ -211,8 +209,6 @@ def index(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
 
 @rule(aten.split, aten.split_with_sizes, aten.chunk, aten.unbind, aten.tensor_split)
 def split(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
-    from mediaconv.nn.graph.rules.time_rules import split_stream
-
     x = an.value(a["self"])
     at = a["dim"] % len(x.dims)
     if at == x.dim:
@@ -232,8 +228,6 @@ def split(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
 
 @rule(aten.cat, aten.concat, aten.concatenate, aten.stack)
 def cat(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
-    from mediaconv.nn.graph.rules.time_rules import cat_stream
-
     nodes = list(a["tensors"])
     values = [an.value(n) for n in nodes]
     stacked = node.target is aten.stack.default

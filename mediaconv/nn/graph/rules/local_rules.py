@@ -13,14 +13,17 @@ import torch
 from torch import Tensor, fx
 
 from mediaconv.nn.composed_maps import IDENTITY, Whole
-from mediaconv.nn.graph.analysis import CONSTANT, LATE, NEW, RULES, STREAMED, Analysis, Value, rule
+from mediaconv.nn.graph.analysis import RULES, Analysis, rule
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims, size_factors
-from mediaconv.nn.graph.maps import MapNode
+from mediaconv.nn.graph.graph_values import LATE, STREAMED, Value
 from mediaconv.nn.graph.refusal import RefusalError
 from mediaconv.nn.graph.steps import Held, Late
-from mediaconv.nn.graph.symbols import expression
 
 aten = torch.ops.aten
+
+UNBOUNDED = (
+    "it reads the whole input, unbounded. opaque(module, lookback, lookahead) where its reach is bounded"
+)
 
 
 def tensor_nodes(an: Analysis, node: fx.Node) -> list[fx.Node]:
@@ -240,102 +243,6 @@ def batch_norm(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
     return out if _tensors_only(node) else [an.local(node, x.dims, {node: out}, f"e[{out.slot}][0]")]
 
 
-@rule(aten.linear)
-def linear(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
-    x = an.value(a["input"])
-    if any(an.value(a[n]).kind == STREAMED for n in ("weight", "bias") if a[n] is not None):
-        raise RefusalError("its weight follows the stream")
-    if x.dim == len(x.dims) - 1:
-        raise RefusalError("it mixes all positions of the stream axis, by weights for one length")
-    return worked(an, node, a["input"], [-1], (*x.dims[:-1], _last(an, node)))
-
-
-def _last(an: Analysis, node: fx.Node) -> tuple[int, ...]:
-    return size_factors(an.size(node.meta["val"].shape[-1]))
-
-
-@rule(aten.matmul, aten.bmm, aten.mm)
-def matmul(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
-    names = [a["self"], a.get("mat2", a.get("other"))]
-    x, y = (an.value(n) for n in names)
-    ndim = max(len(x.dims), len(y.dims))
-    back = {v.dim - len(v.dims) for v in (x, y) if v.dim is not None}
-    if len(x.dims) < 2 or len(y.dims) < 2:
-        raise RefusalError("a product of a matrix and a vector")
-    rows_x = x.dim is not None and x.dim - len(x.dims) == -2 and y.dim is None
-    columns_y = y.dim is not None and y.dim - len(y.dims) == -1 and x.dim is None
-    batched = len(back) == 1 and min(back) < -2
-    if not (rows_x or columns_y or batched):
-        raise RefusalError("attention over the stream axis, or a product across its positions: " + UNBOUNDED)
-    dims: list[tuple[int | str, ...]] = []
-    for d in range(-ndim, -2):
-        each = [v.dims[d] for v in (x, y) if len(v.dims) >= -d and v.dims[d] != ()]
-        named = [f for f in each if STREAM in f or BATCH in f]
-        dims.append((named or each or [()])[0])
-    dims += [x.dims[-2], y.dims[-1]]
-    if batched and any(
-        v.dim is None and len(v.dims) >= -min(back) and v.dims[min(back)] != () for v in (x, y)
-    ):
-        raise RefusalError("a constant that is longer than one step meets the stream axis")
-    values = dict(zip(names, an.align([x, y]), strict=True))
-    return an.local(node, tuple(dims), values)
-
-
-UNBOUNDED = (
-    "it reads the whole input, unbounded. opaque(module, lookback, lookahead) where its reach is bounded"
-)
-
-
-@rule(aten.addmm, aten.baddbmm)
-def addmm(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
-    names = [a["self"], a.get("mat1", a.get("batch1")), a.get("mat2", a.get("batch2"))]
-    c, x, y = (an.value(n) for n in names)
-    rows = x.dim == len(x.dims) - 2 and y.dim is None and c.dim is None
-    batched = len(x.dims) == 3 and x.dim == 0 and y.dim in (0, None) and c.dim in (0, None)
-    if not rows and not batched:
-        raise RefusalError("a product across positions of the stream axis: " + UNBOUNDED)
-    if batched and any(v.dim is None and v.dims and len(v.dims) == 3 and v.dims[0] != () for v in (y, c)):
-        raise RefusalError("a constant that is longer than one step meets the stream axis")
-    values = dict(zip(names, an.align([c, x, y]), strict=True))
-    return an.local(node, (*x.dims[:-1], y.dims[-1]), values)
-
-
-@rule(aten.einsum)
-def einsum(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
-    terms, _, result = a["equation"].replace(" ", "").partition("->")
-    operands = terms.split(",")
-    nodes = list(a["tensors"])
-    values = [an.value(n) for n in nodes]
-    streams = {t[v.dim] for t, v in zip(operands, values, strict=True) if v.dim is not None}
-    letters: dict[str, tuple[int | str, ...]] = {}
-    for term, v in zip(operands, values, strict=True):
-        for letter, d in zip(term, v.dims, strict=True):
-            if letter not in letters or letters[letter] == () or (STREAM in d):
-                letters[letter] = d
-    if len(streams) != 1 or not streams <= set(result) or "." in terms:
-        raise RefusalError("a product across positions of the stream axis: " + UNBOUNDED)
-    for term, v in zip(operands, values, strict=True):
-        if v.dim is None and streams & set(term) and v.dims[term.index(next(iter(streams)))] != ():
-            raise RefusalError("a constant that is longer than one step meets the stream axis")
-    aligned = dict(zip(nodes, an.align(values), strict=True))
-    return an.local(node, tuple(letters[letter] for letter in result), aligned)
-
-
-@rule(aten.cdist, aten._cdist_forward)
-def distances(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
-    """From each position's vectors to those of a table."""
-    x, y = an.value(a["x1"]), an.value(a["x2"])
-    if x.dim != len(x.dims) - 2 or y.dim is not None or y.kind != CONSTANT:
-        raise RefusalError("distances between positions of the stream axis: " + UNBOUNDED)
-    return an.local(node, (*x.dims[:-1], _last(an, node)), {a["x1"]: x})
-
-
-@rule(aten.embedding)
-def embedding(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
-    x = an.value(a["indices"])
-    return an.local(node, (*x.dims, _last(an, node)), {a["indices"]: x})
-
-
 @rule(aten.max, aten.min, aten.topk, aten.sort, aten.var_mean)
 def several(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
     x = an.value(a["self"])
@@ -358,82 +265,3 @@ def several(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
         replace(an.local(node, dims, {node: both}, f"e[{both.slot}][{i}]"), dtype=v.dtype)
         for i, v in enumerate(node.meta["val"])
     ]
-
-
-@rule("create")
-def create(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
-    """A tensor made anew, as long as the stream: one step of it where all are the same."""
-    value = node.meta["val"]
-    at = [d for d, s in enumerate(value.shape) if an.streams(s)]
-    packet = getattr(node.target, "overloadpacket", None)
-    if packet in NEW:
-        fill = a["fill_value"] if NEW[packet] is None else NEW[packet]
-        if isinstance(fill, fx.Node):
-            raise RefusalError("a tensor made with a value that is computed")
-        shape = ", ".join("1" if d in at else an.size_code(s) for d, s in enumerate(value.shape))
-        code = f"torch.full([{shape}], {fill!r}, dtype={an.name(value.dtype)}, device=D)"
-        out, dims = an.slot(), list(an.sized_dims([1 if d in at else s for d, s in enumerate(value.shape)]))
-        if len(at) == 1:
-            dims[at[0]] = (STREAM,)
-        an.constants.append(Late(out, an.function(code), (), False))
-        return Value(out, CONSTANT, tuple(dims), value.dtype)
-    if len(at) > 1:
-        raise RefusalError("a table over pairs of positions (a mask or bias of attention over the stream)")
-    uniform = (aten.zeros, aten.ones, aten.full, aten.empty, aten.expand)
-    dims = list(an.sized_dims([1 if d == at[0] else s for d, s in enumerate(value.shape)]))
-    if packet in uniform:
-        name = "size" if "size" in a else "shape"
-        sizes = ["1" if d == at[0] else an.code(s, {}) for d, s in enumerate(a[name])]
-        dims[at[0]] = (STREAM,)
-        late = [v for v in (an.values[n] for n in tensor_nodes(an, node)) if v.kind == LATE]
-        kind = LATE if late else CONSTANT
-        code = an.call_code(node, None, **{name: f"[{', '.join(sizes)}]"})
-        out, at_end = an.slot(), any(v.at_end for v in late)
-        if kind == CONSTANT:
-            an.constants.append(Late(out, an.function(code), (), False))
-        else:
-            an.steps.append(Late(out, an.function(code), tuple(v.slot for v in late), at_end, tuple(dims)))
-        return Value(out, kind, tuple(dims), value.dtype, at_end=at_end)
-    size = expression(value.shape[at[0]])
-    of_positions = counted(an, node, a)
-    if of_positions is not None:
-        dims[at[0]] = (STREAM,)
-        return an.from_positions(of_positions, tuple(dims), value.dtype, size)
-    an.note_whole()
-    slot = an.slot()
-    dims[at[0]] = (STREAM,)
-    needs = tuple(an.values[n].slot for n in tensor_nodes(an, node))
-    an.steps.append(Late(slot, an.function(an.call_code(node)), needs, True, tuple(dims)))
-    length = an.function(an.size_code(size))
-    made = MapNode(whole=True, length=lambda total, _: int(length((), 1, total, None)))
-    return Value(slot, STREAMED, tuple(dims), value.dtype, made)
-
-
-def counted(an: Analysis, node: fx.Node, a: dict[str, Any]) -> str | None:
-    """Source of a value as a function of positions alone: a count, the rows of a table; else None."""
-    packet, p, dtype = getattr(node.target, "overloadpacket", None), an.positions, node.meta["val"].dtype
-    if packet is aten.arange:
-        start, step = a.get("start", 0), a.get("step", 1)
-        if not isinstance(start, int | float) or not isinstance(step, int | float):
-            return None
-        as_float = ".double()" if dtype.is_floating_point else ""
-        return f"(e[{p}]{as_float}*{step!r}+{start!r}).to({an.name(dtype)})"
-    if packet is aten.slice:
-        table, start = an.value(a["self"]), a.get("start") or 0
-        if table.kind != CONSTANT or table.dim is not None or a.get("step", 1) != 1:
-            return None
-        if isinstance(start, fx.Node) or start < 0:
-            return None
-        return f"{an.name(rows)}(e[{table.slot}], {a['dim']}, {start}, e[{p}])"
-    return None
-
-
-def rows(table: Tensor, dim: int, start: int, positions: Tensor) -> Tensor:
-    """A table's entries for positions that follow one another, from its `start` on."""
-    count = len(positions)
-    first = start + (int(positions[0]) if count else 0)
-    if first + count > table.shape[dim]:
-        raise ValueError(
-            f"the model has a table of {table.shape[dim] - start} positions, and the input is longer"
-        )
-    return table.narrow(dim, first, count)

@@ -11,8 +11,9 @@ from torch import fx
 
 from mediaconv.nn.composed_maps import IDENTITY
 from mediaconv.nn.geometry import Window
-from mediaconv.nn.graph.analysis import CONSTANT, LATE, STREAMED, Analysis, Value, rule
+from mediaconv.nn.graph.analysis import Analysis, rule
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, size_factors
+from mediaconv.nn.graph.graph_values import CONSTANT, LATE, STREAMED, Value
 from mediaconv.nn.graph.maps import MapNode
 from mediaconv.nn.graph.obstacles import run_recurrent
 from mediaconv.nn.graph.refusal import RefusalError

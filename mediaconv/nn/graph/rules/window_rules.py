@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import sympy
 import torch
 from torch import Tensor, fx
 from torch.nn import functional as F
 
 from mediaconv.nn.backends.packed_weight import PackedWeight, convolve_packed
 from mediaconv.nn.geometry import Window
-from mediaconv.nn.graph.analysis import CONSTANT, STREAMED, Analysis, Value, rule
+from mediaconv.nn.graph.analysis import Analysis, rule
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Dims, size_factors
-from mediaconv.nn.graph.into_past import moved_window, padded_before, shortened, trimmed, uncut
+from mediaconv.nn.graph.graph_values import CONSTANT, STREAMED, Value
 from mediaconv.nn.graph.refusal import RefusalError
+from mediaconv.nn.graph.rules.into_past import moved_window, padded_before, trimmed, uncut
+from mediaconv.nn.graph.rules.local_rules import over_whole
 from mediaconv.nn.graph.steps import Late, Layered, Sliding
-from mediaconv.nn.graph.symbols import expression
-from mediaconv.nn.layers import pooling, resize, transposed
+from mediaconv.nn.layers import pooling, transposed
 from mediaconv.nn.streaming.protocol import Streamable
 
 aten = torch.ops.aten
@@ -203,8 +203,6 @@ def adaptive(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
         for d in range(-n, 0):
             dims[d] = size_factors(an.size(node.meta["val"].shape[d]))
         return an.local(node, tuple(dims), {a["self"]: x})
-    from mediaconv.nn.graph.rules.local_rules import over_whole
-
     dims = [
         d if i < len(x.dims) - n else an.sized_dims(node.meta["val"].shape)[i] for i, d in enumerate(x.dims)
     ]
@@ -325,123 +323,6 @@ def _pad_others(
     last = f", value={value!r}" if mode == "constant" else ""
     code = f"{function}(e[{x.slot}], [{', '.join(flat)}], {mode!r}{last})"
     return an.local(node, tuple(dims), {a["self"]: x}, code)
-
-
-@rule(
-    aten.upsample_nearest1d, aten.upsample_nearest2d, aten.upsample_nearest3d, aten._upsample_nearest_exact1d,
-    aten._upsample_nearest_exact2d, aten._upsample_nearest_exact3d, aten.upsample_linear1d,
-    aten.upsample_bilinear2d, aten.upsample_trilinear3d, aten.upsample_bicubic2d,
-    aten._upsample_bilinear2d_aa,
-)  # fmt: skip
-def interpolate(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
-    x_node: fx.Node = a["input"] if "input" in a else a["self"]
-    x = an.value(x_node)
-    value = node.meta["val"]
-    n = len(x.dims) - 2
-    nearest = "nearest" in str(node.target)
-    if x.dim == 0:
-        sizes = f"[{', '.join(an.size_code(s) for s in value.shape[2:])}]"
-        if any(an.streams(s) for s in value.shape[2:]):
-            raise RefusalError("its size depends on the stream's")
-        code = an.call_code(node, {x_node: x}) if a.get("output_size") is None else None
-        code = code or an.call_code(node, {x_node: x}, output_size=sizes)
-        return an.local(node, window_dims(an, node, x), {x_node: x}, code)
-    if x.dim == 1:
-        raise RefusalError("the stream is its channels")
-    x = an.sole(x)
-    now = x_node.meta["val"].shape
-    scales = []
-    for d in range(2, n + 2):
-        before, after = an.size(now[d]), an.size(value.shape[d])
-        if after < before and d == x.dim:
-            return _reduced(an, node, x, a, x_node)
-        if after % before and d == x.dim:
-            raise RefusalError(f"it resizes the stream axis by {after / before:.4g}: expected a whole factor")
-        scales.append(after // before if after % before == 0 else 0)
-    if a.get("align_corners"):
-        raise RefusalError("align_corners=True depends on the whole length")
-    axis = x.dim - 2  # type: ignore[operator]
-    factors = a.get("scale_factors")
-    if factors is not None and factors[axis] != scales[axis]:
-        raise RefusalError(f"it resizes the stream axis by {factors[axis]:.4g}: expected a whole factor")
-    scale = scales[axis]
-    if nearest:
-        return _nearest(an, node, x, value, scale, factors is None)
-    if "bicubic" in str(node.target) or "_aa" in str(node.target):
-        raise RefusalError("bicubic and antialiased interpolation are not known along the stream")
-    if 0 in scales:
-        raise RefusalError("it resizes by factors of which one is not whole")
-    layer = (
-        resize.Upsample1d(scale, "linear")
-        if n == 1
-        else getattr(resize, f"Upsample{n}d")(tuple(scales), "linear")
-    )
-    if an.into_past:
-        y = shortened(an, layered(an, node, padded_before(an, x, 1, 1, mode="replicate"), layer), scale)
-    else:
-        y = layered(an, node, x, layer)
-    return y if factors is not None else bounded(an, node, y, value.shape[x.dim], scale)
-
-
-def _reduced(an: Analysis, node: fx.Node, x: Value, a: dict[str, Any], x_node: fx.Node) -> Value:
-    """Interpolation to a half, a quarter, ...: an output reads inputs of those that it stands for alone."""
-    axis = x.dim - 2  # type: ignore[operator]
-    factors = a.get("scale_factors")
-    parts = round(1 / factors[axis]) if factors else 0
-    one = "nearest" in str(node.target) and "exact" not in str(node.target)
-    if not factors or parts.bit_count() != 1 or factors[axis] * parts != 1:
-        raise RefusalError(
-            "it resizes the stream axis to less, to another tensor's size or by another factor than 1/2, "
-            "1/4, ...: a convolution or pool with a stride does this at every length"
-        )
-    if a.get("align_corners") or "bicubic" in str(node.target) or "_aa" in str(node.target):
-        raise RefusalError("align_corners=True, bicubic and antialiased interpolation read past a window")
-    window = Window(1, parts, right=1 - parts) if one else Window(parts, parts)
-    if an.into_past and not one:
-        raise RefusalError("it means inputs of which the last come later")
-    code = an.call_code(node, {x_node: x}).replace(f"e[{x.slot}]", "h", 1)
-    scaled = an.function(f"{an.name(_padded_to)}(h, {x.dim}, {parts})" if one else "h", "h")
-    code = code.replace("(h,", f"({an.name(scaled)}(h),", 1)
-    return slide(an, node, x, window, an.function(code, "h, e"))
-
-
-def _padded_to(h: Tensor, dim: int, parts: int) -> Tensor:
-    """Whole parts: the last output's inputs after the one that it reads are missing."""
-    missing = -h.shape[dim] % parts
-    return torch.cat(
-        [h, h.narrow(dim, 0, 1).expand(*[missing if d == dim else -1 for d in range(h.ndim)])], dim
-    )
-
-
-def _nearest(an: Analysis, node: fx.Node, x: Value, value: Tensor, scale: int, sized: bool) -> Value:
-    dims = list(window_dims(an, node, x))
-    at: int = x.dim  # type: ignore[assignment]
-    sizes = [
-        an.size_code(s) if d != at else f"e[{x.slot}].shape[{at}]*{scale}" for d, s in enumerate(value.shape)
-    ]
-    exact = "nearest-exact" if "exact" in str(node.target) else "nearest"
-    code = f"{an.name(F.interpolate)}(e[{x.slot}], [{', '.join(sizes[2:])}], mode={exact!r})"
-    if scale > 1:
-        dims[at] = (STREAM, scale)
-    y = an.local(node, tuple(dims), {node: x}, code)
-    return bounded(an, node, an.sole(y), value.shape[at], scale) if sized else y
-
-
-def bounded(an: Analysis, node: fx.Node, y: Value, size: Any, scale: int) -> Value:
-    """A size that was asked for must be the factor times the input's at every length, else the end tells."""
-    expr = an.function(an.size_code(size))
-    total = an.size(an.captured.x.meta["val"].shape[an.stream_dim])
-    from mediaconv.nn.graph.maps import GraphMap
-
-    lengths = GraphMap(y.node).output_length  # type: ignore[arg-type]
-    step = an.captured.sizes[an.stream_dim].factor
-    if all(lengths(t) == int(expr((), 1, t, None)) for t in range(total, total + 40 * step, step)):
-        return y
-    if scale < 2:
-        raise RefusalError("it resizes the stream axis to another tensor's size, by no whole factor")
-    before = expression((node.args[0]).meta["val"].shape[y.dim])  # type: ignore[union-attr,index]
-    an.captured.conditions.append(sympy.Eq(expression(size), scale * before))
-    return y
 
 
 @rule(aten.unfold)

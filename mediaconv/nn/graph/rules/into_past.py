@@ -13,7 +13,8 @@ from typing import Any
 from torch import Tensor, fx
 
 from mediaconv.nn.geometry import Window
-from mediaconv.nn.graph.analysis import Analysis, Value
+from mediaconv.nn.graph.analysis import Analysis
+from mediaconv.nn.graph.graph_values import Value
 from mediaconv.nn.graph.refusal import Origin
 from mediaconv.nn.graph.steps import Sliding
 

@@ -1,0 +1,107 @@
+"""Products with matrices and tables at each position: layers of weights, look-ups, distances to a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import fx
+
+from mediaconv.nn.graph.analysis import Analysis, rule
+from mediaconv.nn.graph.axis_factors import BATCH, STREAM, size_factors
+from mediaconv.nn.graph.graph_values import CONSTANT, STREAMED, Value
+from mediaconv.nn.graph.refusal import RefusalError
+from mediaconv.nn.graph.rules.local_rules import UNBOUNDED, worked
+
+aten = torch.ops.aten
+
+
+@rule(aten.linear)
+def linear(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
+    x = an.value(a["input"])
+    if any(an.value(a[n]).kind == STREAMED for n in ("weight", "bias") if a[n] is not None):
+        raise RefusalError("its weight follows the stream")
+    if x.dim == len(x.dims) - 1:
+        raise RefusalError("it mixes all positions of the stream axis, by weights for one length")
+    return worked(an, node, a["input"], [-1], (*x.dims[:-1], _last(an, node)))
+
+
+def _last(an: Analysis, node: fx.Node) -> tuple[int, ...]:
+    return size_factors(an.size(node.meta["val"].shape[-1]))
+
+
+@rule(aten.matmul, aten.bmm, aten.mm)
+def matmul(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    names = [a["self"], a.get("mat2", a.get("other"))]
+    x, y = (an.value(n) for n in names)
+    ndim = max(len(x.dims), len(y.dims))
+    back = {v.dim - len(v.dims) for v in (x, y) if v.dim is not None}
+    if len(x.dims) < 2 or len(y.dims) < 2:
+        raise RefusalError("a product of a matrix and a vector")
+    rows_x = x.dim is not None and x.dim - len(x.dims) == -2 and y.dim is None
+    columns_y = y.dim is not None and y.dim - len(y.dims) == -1 and x.dim is None
+    batched = len(back) == 1 and min(back) < -2
+    if not (rows_x or columns_y or batched):
+        raise RefusalError("attention over the stream axis, or a product across its positions: " + UNBOUNDED)
+    dims: list[tuple[int | str, ...]] = []
+    for d in range(-ndim, -2):
+        each = [v.dims[d] for v in (x, y) if len(v.dims) >= -d and v.dims[d] != ()]
+        named = [f for f in each if STREAM in f or BATCH in f]
+        dims.append((named or each or [()])[0])
+    dims += [x.dims[-2], y.dims[-1]]
+    if batched and any(
+        v.dim is None and len(v.dims) >= -min(back) and v.dims[min(back)] != () for v in (x, y)
+    ):
+        raise RefusalError("a constant that is longer than one step meets the stream axis")
+    values = dict(zip(names, an.align([x, y]), strict=True))
+    return an.local(node, tuple(dims), values)
+
+
+@rule(aten.addmm, aten.baddbmm)
+def addmm(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    names = [a["self"], a.get("mat1", a.get("batch1")), a.get("mat2", a.get("batch2"))]
+    c, x, y = (an.value(n) for n in names)
+    rows = x.dim == len(x.dims) - 2 and y.dim is None and c.dim is None
+    batched = len(x.dims) == 3 and x.dim == 0 and y.dim in (0, None) and c.dim in (0, None)
+    if not rows and not batched:
+        raise RefusalError("a product across positions of the stream axis: " + UNBOUNDED)
+    if batched and any(v.dim is None and v.dims and len(v.dims) == 3 and v.dims[0] != () for v in (y, c)):
+        raise RefusalError("a constant that is longer than one step meets the stream axis")
+    values = dict(zip(names, an.align([c, x, y]), strict=True))
+    return an.local(node, (*x.dims[:-1], y.dims[-1]), values)
+
+
+@rule(aten.einsum)
+def einsum(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    terms, _, result = a["equation"].replace(" ", "").partition("->")
+    operands = terms.split(",")
+    nodes = list(a["tensors"])
+    values = [an.value(n) for n in nodes]
+    streams = {t[v.dim] for t, v in zip(operands, values, strict=True) if v.dim is not None}
+    letters: dict[str, tuple[int | str, ...]] = {}
+    for term, v in zip(operands, values, strict=True):
+        for letter, d in zip(term, v.dims, strict=True):
+            if letter not in letters or letters[letter] == () or (STREAM in d):
+                letters[letter] = d
+    if len(streams) != 1 or not streams <= set(result) or "." in terms:
+        raise RefusalError("a product across positions of the stream axis: " + UNBOUNDED)
+    for term, v in zip(operands, values, strict=True):
+        if v.dim is None and streams & set(term) and v.dims[term.index(next(iter(streams)))] != ():
+            raise RefusalError("a constant that is longer than one step meets the stream axis")
+    aligned = dict(zip(nodes, an.align(values), strict=True))
+    return an.local(node, tuple(letters[letter] for letter in result), aligned)
+
+
+@rule(aten.cdist, aten._cdist_forward)
+def distances(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    """From each position's vectors to those of a table."""
+    x, y = an.value(a["x1"]), an.value(a["x2"])
+    if x.dim != len(x.dims) - 2 or y.dim is not None or y.kind != CONSTANT:
+        raise RefusalError("distances between positions of the stream axis: " + UNBOUNDED)
+    return an.local(node, (*x.dims[:-1], _last(an, node)), {a["x1"]: x})
+
+
+@rule(aten.embedding)
+def embedding(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    x = an.value(a["indices"])
+    return an.local(node, (*x.dims, _last(an, node)), {a["indices"]: x})
