@@ -183,6 +183,14 @@ def test_what_reads_all_the_past_streams_at_once(name: str) -> None:
     verify_contract(graph, (2, 4, 24), PLAN, measure="no")
 
 
+def test_an_input_that_is_longer_than_a_table_of_positions_is_refused() -> None:
+    s = nn.stream(captured(PAST["table of positions"]))
+    x = torch.randn(1, 4, 130, dtype=torch.float64)
+    assert s.push(x[..., :120]).shape[2] >= 59
+    with pytest.raises(ValueError, match="a table of 62 positions, and the input is longer"):
+        s.push(x[..., 120:])
+
+
 @pytest.mark.parametrize("name", WHOLE)
 def test_what_needs_the_whole_is_held_with_a_note_or_refused(name: str) -> None:
     graph = captured(WHOLE[name])
