@@ -266,6 +266,38 @@ def test_a_length_that_the_module_takes_is_found():
     assert prove(Folding(), channels=2, dims=1).lookahead == 15
 
 
+class Mirrored(nn.Module):
+    """Blocks of samples the other way round; in part they are refused."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.size = size
+
+    def forward(self, x):
+        return x.unflatten(2, (-1, self.size)).flip(3).flatten(2)
+
+
+@pytest.mark.parametrize("size", [7, 100, 441])
+def test_blocks_of_a_module_without_a_formula_are_found(size):
+    found = prove(Mirrored(size), channels=1, dims=1)
+    assert (found.lookahead, found.known) == (size - 1, False)
+
+
+def test_long_inputs_are_whole_blocks_too():
+    """Of a length that does not divide the usual ones."""
+
+    class Causal(nn.Module):
+        def forward(self, x):
+            return torch.cumsum(x.unflatten(2, (-1, 7)).flatten(2), 2)
+
+    assert prove(Causal(), channels=1, dims=1).covered.length > 2**12 - 7 * 12
+    folded = mnn.Reshape("n c (t k) -> n (c k) t", {"k": 7}, in_channels=1)
+    unfolded = mnn.Reshape("n (c k) t -> n c (t k)", {"k": 7}, in_channels=7)
+    found = prove(mnn.Sequential(mnn.CausalConv1d(1, 1, 3), folded, unfolded), channels=1, dims=1)
+    assert found.causal
+    assert found.covered.length > 2**12
+
+
 class Pair(nn.Module):
     def forward(self, x):
         return x, x

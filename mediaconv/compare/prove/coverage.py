@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from mediaconv.compare.prove.comb import comb
 from mediaconv.compare.prove.probe import Function, Order, Reads, by_cutting
 from mediaconv.compare.prove.rounding import Rounding
-from mediaconv.compare.prove.suffix import Sweep, spread
+from mediaconv.compare.prove.suffix import Pair, Sweep, spread
 from mediaconv.compare.prove.time_budget import Budget
 from mediaconv.compare.prove.tried_values import BASES, FILLS, QUICK_FILLS, base_values
 
@@ -77,7 +77,8 @@ def cover(
 ) -> Coverage:
     """Sweep inputs of growing length; what is found is noted in `reads`.
 
-    shape: (C, ...) of an input that the function takes. lengths: longer ones along the order's first axis.
+    shape: (C, ...) of an input that the function takes. lengths: longer ones along the order's first axis;
+        the first alone tells how long a call takes.
     finite_only: say of what only NaN or infinity shows that it is there, and no more.
     """
     covering = _Covering(Sweep(function, order, reads, rounding, finite_only=finite_only), shape, seconds)
@@ -124,16 +125,27 @@ class _Covering:
     def affordable(self, lengths: Sequence[int]) -> list[int]:
         """The lengths of which some inputs can be tried in the time, where it may grow as their square."""
         chosen: list[int] = []
-        known = 8 * self._shape[self._axis]  # of a short input a call takes no time but its own
-        pair = self.sweep.pair(self._longer(known), "noise", "noise")
-        for length in lengths:
+        if len(lengths) < 2:
+            return chosen
+        known, pair = self._taken(lengths[0])
+        for length in lengths[1:]:
             if self.over or pair is None or pair.seconds * (length / known) ** 2 > self._seconds:
                 break
-            known, pair = length, self.sweep.pair(self._longer(length), "noise", "noise")
+            known, pair = self._taken(length)
             if pair is None or pair.seconds > self._seconds / 60:
                 break
-            chosen.append(length)
+            chosen.append(known)
         return chosen
+
+    def _taken(self, length: int) -> tuple[int, Pair | None]:
+        """An input of a length, or of the next multiple of the short one's below it if the function takes no
+        other; None for the input where it takes neither."""
+        steps = self._shape[self._axis]
+        for taken in dict.fromkeys((length, length // steps * steps)):
+            pair = self.sweep.pair(self._longer(taken), "noise", "noise")
+            if pair is not None:
+                return taken, pair
+        return length, None
 
     def other_lengths(self, lengths: Sequence[int]) -> None:
         """Whether the first outputs are the same for longer inputs, of odd and even lengths."""

@@ -7,7 +7,7 @@ encoders look ahead on their own account. Runs the real pipeline; looks at no la
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
@@ -60,11 +60,13 @@ def prove_files(
     source: Path | None,
     channels: int,
     reach: int,
+    fits: Callable[[int, int], bool],
 ) -> FileProof | None:
     """Run the pipeline over a file and over variants of it. None where none can be written.
 
     source: an input to cut the file from; without one it is noise of `channels` channels.
     reach: steps of the input that one output reads, which makes the file long enough.
+    fits: whether the stack takes so many steps along an axis, given first.
     """
     dims = len(pipeline.axes)
     if source is not None and source.is_dir():
@@ -77,6 +79,7 @@ def prove_files(
         if path is None:
             return None
         scales = _scales(path, data, info, lossless, pipeline)
+        data = _cut_to_fit(data, scales, fits)
         scale = scales[order.axes[0]]
         order = replace(
             order, strides=tuple(s * scales[a] for a, s in zip(order.axes, order.strides, strict=True))
@@ -164,6 +167,18 @@ def _material(
         data = data.take(range(min(LARGEST_SIDE, data.shape[axis])), axis=axis)
     repeats = -(-wanted // len(data)) if dims != 2 else 1
     return np.concatenate([data] * repeats)[:wanted], info
+
+
+def _cut_to_fit(data: np.ndarray, scales: Sequence[Fraction], fits: Callable[[int, int], bool]) -> np.ndarray:
+    """The data without the last steps of each axis at which the stack would refuse it, as blocks in part.
+
+    As it is along axes that reading scales: the stack gets other lengths there.
+    """
+    for axis, (length, scale) in enumerate(zip(data.shape, scales, strict=False)):
+        if scale == 1:
+            fitting = (n for n in range(length, 0, -1) if fits(axis, n))
+            data = data.take(range(next(fitting, length)), axis=axis)
+    return data
 
 
 def _changes(shape: Sequence[int], order: Order, chunk: int) -> list[tuple[int, ...]]:

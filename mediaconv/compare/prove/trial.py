@@ -34,12 +34,15 @@ from mediaconv.nn import AxisMap, Sequential, geometry, stream
 from mediaconv.nn.convert import convert
 from mediaconv.nn.summary.channel_reads import reads_map
 from mediaconv.nn.summary.dependence import streams
+from mediaconv.nn.summary.fitting_length import fitting_length
 from mediaconv.nn.summary.receptive_field import exact_copy, open_copy, unfolded_bytes
 
 SHORTEST = {1: 60, 2: 24, 3: 24}
 """Fewest steps of the order's first axis that are tried, by the number of axes."""
 FOLDS = (5, 16, 64, 256)
 """A length that is refused is tried again as the next multiple of these."""
+MOST_BLOCK = 512
+"""Steps of a block up to which modules without a formula are tried at its multiples."""
 FAR = {1: 2**12, 2: 2**8, 3: 2**7}
 """Steps of a longer input that is glanced at, by the number of axes: a layer may read more than it says."""
 FAR_VALUES = 2**19
@@ -106,7 +109,8 @@ def measured(
         left = max(seconds / 2, budget.left)
         axis, dims = 1 + probed.order_axes[0], probed.dims
         values = math.prod(shape) // shape[axis]
-        lengths = [n for n in GROWING[dims] if n > shape[axis] and n * values <= MOST_GROWN]
+        growing = (n for n in GROWING[dims] if n > shape[axis] and n * values <= MOST_GROWN)
+        lengths = _fitting(module, axis - 1, [8 * shape[axis], *growing])
         covered = cover(
             function,
             shape,
@@ -311,8 +315,10 @@ def _sizes(module: nn.Module, probed: ProbeShape, length: int) -> tuple[int, ...
     """
     copy = exact_copy(module)
     reason = ""
-    for side, steps in product(SIDES if probed.dims > 1 else SIDES[-1:], _lengths(length)):
-        sizes = tuple(steps if a == probed.order_axes[0] else side for a in range(probed.dims))
+    along, sides = _lengths(length, probed.dims), SIDES if probed.dims > 1 else SIDES[-1:]
+    each = [_fitting(module, a, along if a == probed.order_axes[0] else sides) for a in range(probed.dims)]
+    for side, steps in product(range(len(sides)), range(len(along))):
+        sizes = tuple(n[steps if a == probed.order_axes[0] else side] for a, n in enumerate(each))
         try:
             with torch.no_grad():
                 y = copy(torch.zeros(1, probed.channels, *sizes, dtype=torch.float64))
@@ -322,19 +328,28 @@ def _sizes(module: nn.Module, probed: ProbeShape, length: int) -> tuple[int, ...
         if not isinstance(y, Tensor) or y.ndim != probed.dims + 2:
             shape = f"a tensor of shape {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
             raise UsageError(f"the stack returned {shape}, expected a tensor with {probed.dims + 2} axes")
-        if y.numel() and (probed.dims == 1 or min(y.shape[2:]) > 1 or side == SIDES[-1]):
+        if y.numel() and (probed.dims == 1 or min(y.shape[2:]) > 1 or sides[side] == SIDES[-1]):
             return sizes
     tried = f"of {length} steps" + (f", up to {SIDES[-1]} pixels a side" if probed.dims > 1 else "")
     raise UsageError(f"no input was found that the stack takes, {tried}{reason}")
 
 
-def _lengths(length: int) -> list[int]:
+def _lengths(length: int, dims: int) -> list[int]:
     """The length, the next ones for layers that fold more steps into one than `MULTIPLE` has room for, and
-    longer ones for modules without a formula that need them."""
+    longer ones for modules without a formula that need them, or blocks of any size."""
     folds = (-(-length // fold) * fold for fold in (1, *FOLDS))
-    return list(
-        dict.fromkeys([*folds, *(n for n in (8 * length, 64 * length, 512 * length) if n <= LONGEST)])
-    )
+    longer = (n for n in (8 * length, 64 * length, 512 * length) if n <= LONGEST)
+    blocks = range(length + 1, MOST_BLOCK + length) if dims == 1 else ()
+    return list(dict.fromkeys([*folds, *longer, *blocks]))
+
+
+def _fitting(module: nn.Module, axis: int, lengths: Sequence[int]) -> list[int]:
+    """Lengths, or the next ones that the reshapes of a module with a formula take."""
+    try:
+        streaming = module if streams(module) else convert(module)
+    except (TypeError, ValueError):
+        return list(lengths)
+    return [fitting_length(streaming, axis, n) for n in lengths]
 
 
 def formula_of(module: nn.Module, probed: ProbeShape, reads: Reads) -> tuple[int | None, bool]:

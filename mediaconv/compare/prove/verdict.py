@@ -23,6 +23,7 @@ from mediaconv.layers.construct import iter_bound_layers
 from mediaconv.layers.layer_spec import CausalLayer
 from mediaconv.nn.layers.gates import Gated
 from mediaconv.nn.streaming.protocol import axis_map
+from mediaconv.nn.summary.fitting_length import fitting_length
 from mediaconv.pipeline import Pipeline, SourceInfo
 from mediaconv.run.jobs.discover import find_inputs
 
@@ -90,10 +91,15 @@ def prove_config(
     if files and proof.tried:
         order = Order(axes, tuple(axis_map(model.module, a).total_stride for a in axes))
         reach = axis_map(model.module, axes[0]).receptive_field
-        steps = 64 if math.isinf(reach) else int(reach)
         try:
             files_proof = prove_files(
-                config, pipeline, order, source=source, channels=info.channels, reach=steps
+                config,
+                pipeline,
+                order,
+                source=source,
+                channels=info.channels,
+                reach=64 if math.isinf(reach) else int(reach),
+                fits=lambda axis, n: fitting_length(model.module, axis, n) == n,
             )
         except MediaError as error:
             raise UsageError(f"file to file could not be tried: {error.stage}: {error}") from error
