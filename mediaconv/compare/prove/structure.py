@@ -119,6 +119,4 @@ def _every(module: nn.Module) -> Iterator[nn.Module]:
 def _known(module: nn.Module) -> bool:
     if isinstance(module, StreamingGraph):
         return not module.conditions().all
-    return type(module).__module__.startswith(
-        ("mediaconv.nn.layers.", "mediaconv.nn.streaming.", "torch.nn.")
-    )
+    return type(module).__module__.startswith(KNOWN_ROOMS)
