@@ -12,6 +12,7 @@ from mediaconv.nn.graph.analysis import Analysis, rule
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims, regroup, size_factors
 from mediaconv.nn.graph.graph_values import CONSTANT, STREAMED, Value
 from mediaconv.nn.graph.refusal import RefusalError
+from mediaconv.nn.graph.rules.local_rules import refuse_longer_constants
 from mediaconv.nn.graph.rules.time_rules import cat_stream, select_stream, slice_stream, split_stream
 from mediaconv.nn.graph.steps import Sliding
 
@@ -243,9 +244,7 @@ def cat(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
         values = [v if v.dim is None else an.refine(v, Along.of(v.dims).inner) for v in values]
         streams = [v for v in values if v.dim is not None]
     dim = where.pop()
-    for v in values:
-        if v.dim is None and v.dims[dim] != ():  # type: ignore[index]
-            raise RefusalError("a constant that is longer than one step meets the stream axis")
+    refuse_longer_constants(values, dim - len(values[0].dims))  # type: ignore[operator]
     aligned = an.align(values)
     like = next((v for v in aligned if v.kind == STREAMED), streams[0])
     codes, size = [], f"e[{like.slot}].shape[{dim}]"

@@ -5,7 +5,7 @@ Where such work spans the stream axis (a norm or a mean over time), its input is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -48,15 +48,29 @@ def broadcast(an: Analysis, node: fx.Node) -> tuple[Dims, dict[fx.Node, Value]]:
         streams = [v for v in values if v.dim is not None]
         if len({v.dims[back] for v in streams}) > 1:
             raise RefusalError("its inputs fold the stream axis in different ways")
+    refuse_longer_constants(values, back)
+    dims = broadcast_dims(values, range(-ndim, 0))
+    return dims, dict(zip(nodes, an.align(values), strict=True))
+
+
+def refuse_longer_constants(values: Iterable[Value], back: int) -> None:
+    """Raises RefusalError for a constant of more than one position where others have the stream.
+
+    back: that dimension, counted from the last, as -1.
+    """
     for v in values:
         if v.dim is None and len(v.dims) >= -back and v.dims[back] != ():
             raise RefusalError("a constant that is longer than one step meets the stream axis")
+
+
+def broadcast_dims(values: Sequence[Value], backs: Iterable[int]) -> Dims:
+    """What dimensions, counted from the last, become where one position is repeated to meet more."""
     dims: list[tuple[int | str, ...]] = []
-    for d in range(-ndim, 0):
-        each = [v.dims[d] for v in values if len(v.dims) >= -d and v.dims[d] != ()]
+    for back in backs:
+        each = [v.dims[back] for v in values if len(v.dims) >= -back and v.dims[back] != ()]
         named = [f for f in each if STREAM in f or BATCH in f]
         dims.append((named or each or [()])[0])
-    return tuple(dims), dict(zip(nodes, an.align(values), strict=True))
+    return tuple(dims)
 
 
 @rule(

@@ -8,10 +8,10 @@ import torch
 from torch import fx
 
 from mediaconv.nn.graph.analysis import Analysis, rule
-from mediaconv.nn.graph.axis_factors import BATCH, STREAM, size_factors
+from mediaconv.nn.graph.axis_factors import STREAM, size_factors
 from mediaconv.nn.graph.graph_values import CONSTANT, STREAMED, Value
 from mediaconv.nn.graph.refusal import RefusalError
-from mediaconv.nn.graph.rules.local_rules import UNBOUNDED, worked
+from mediaconv.nn.graph.rules.local_rules import UNBOUNDED, broadcast_dims, refuse_longer_constants, worked
 
 aten = torch.ops.aten
 
@@ -43,18 +43,11 @@ def matmul(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     batched = len(back) == 1 and min(back) < -2
     if not (rows_x or columns_y or batched):
         raise RefusalError("attention over the stream axis, or a product across its positions: " + UNBOUNDED)
-    dims: list[tuple[int | str, ...]] = []
-    for d in range(-ndim, -2):
-        each = [v.dims[d] for v in (x, y) if len(v.dims) >= -d and v.dims[d] != ()]
-        named = [f for f in each if STREAM in f or BATCH in f]
-        dims.append((named or each or [()])[0])
-    dims += [x.dims[-2], y.dims[-1]]
-    if batched and any(
-        v.dim is None and len(v.dims) >= -min(back) and v.dims[min(back)] != () for v in (x, y)
-    ):
-        raise RefusalError("a constant that is longer than one step meets the stream axis")
+    dims = (*broadcast_dims((x, y), range(-ndim, -2)), x.dims[-2], y.dims[-1])
+    if batched:
+        refuse_longer_constants((x, y), min(back))
     values = dict(zip(names, an.align([x, y]), strict=True))
-    return an.local(node, tuple(dims), values)
+    return an.local(node, dims, values)
 
 
 @rule(aten.addmm, aten.baddbmm)
@@ -65,8 +58,8 @@ def addmm(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     batched = len(x.dims) == 3 and x.dim == 0 and y.dim in (0, None) and c.dim in (0, None)
     if not rows and not batched:
         raise RefusalError("a product across positions of the stream axis: " + UNBOUNDED)
-    if batched and any(v.dim is None and v.dims and len(v.dims) == 3 and v.dims[0] != () for v in (y, c)):
-        raise RefusalError("a constant that is longer than one step meets the stream axis")
+    if batched:
+        refuse_longer_constants((y, c), -3)
     values = dict(zip(names, an.align([c, x, y]), strict=True))
     return an.local(node, (*x.dims[:-1], y.dims[-1]), values)
 
