@@ -17,6 +17,7 @@ from mediaconv.cli.options import (
     SetOption,
     causal_override,
     model_override,
+    tell,
 )
 from mediaconv.counted import counted
 
@@ -75,10 +76,9 @@ def export(
     if json:
         print(writer.dumps(facts, indent=2))
         return
-    if whole:
-        print(f"{output}: the call on the whole, of any length")
-    else:
+    made = "the call on the whole, of any length"
+    if not whole:
         taken = counted(facts["chunk"], "step")
-        print(f"{output}: {taken} in, {facts['outputs']} out; skip the first {facts['skip']}")
-    checked = facts["checked"]
-    print(f"equal to the stack within {checked['largest_difference']:.1g}; {output.with_suffix('.json')}")
+        made = f"{taken} in, {facts['outputs']} out; skip the first {facts['skip']}"
+    difference = facts["checked"]["largest_difference"]
+    tell(f"{output}: {made}\nequal to the stack within {difference:.1g}; {output.with_suffix('.json')}")

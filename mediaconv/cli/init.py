@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mediaconv.cli.options import DebugOption
+from mediaconv.cli.options import DebugOption, tell
 
 if TYPE_CHECKING:
     from mediaconv.guide.propose_stack import Proposal
@@ -58,7 +58,7 @@ def init(
     text = made.text.replace("THIS.yaml", shown)
     _write(path, text.encode())
     unknown = "" if proposal is None else _unknown(proposal)
-    print(f"{path}: for {media.words}{unknown}\nnext: mediaconv run {shown}")
+    tell(f"{path}: for {media.words}{unknown}\nnext: mediaconv run {shown}")
 
 
 def _fit(proposal: Proposal, path: Path, dims: int, what: str) -> None:

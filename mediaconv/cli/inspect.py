@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,9 @@ from mediaconv.cli.options import (
     telling,
 )
 from mediaconv.counted import counted
+
+INPUT_PICTURES = ("00_input_maps.png", "00_input_values.png")
+"""The pictures that there are whatever the layers are."""
 
 
 def inspect(
@@ -59,6 +63,8 @@ def inspect(
     page = Path(output or "inspect.html") if output is not None or png is None else None
     if page is not None:
         check_made(page, overwrite=overwrite)
+    if png is not None:
+        _check_folder(Path(png), overwrite=overwrite)
     overrides = [*model_override(model), *(set or []), *causal_override(causal)]
     checked = load_stack_only(Path(config), overrides=overrides, input=input[0] if input else None)
     from mediaconv.draw.inspect import inspect_config
@@ -90,3 +96,13 @@ def inspect(
         print(f"{', '.join(written)}: {counted(layers, 'layer')}, {counted(flags, 'channel')} pointed out")
         for note in inspection.notes:
             print(f"note: {note}")
+
+
+def _check_folder(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder for pictures before anything is computed; names of layers follow from the stack."""
+    from mediaconv.filesystem import check_made, in_the_way
+
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise in_the_way(folder)
+    for name in INPUT_PICTURES:
+        check_made(folder / name, overwrite=overwrite)

@@ -489,6 +489,11 @@ def test_command_writes_page_and_pictures(mediaconv, config, sound, tmp_path):
         assert drawn.min() < 128
         assert drawn.max() == 255
     mediaconv("inspect", path, "-o", "page.gif", code=2)
+    (tmp_path / "pictures/00_input_maps.png").write_bytes(b"mine")
+    for taken in ("page.html", "pictures"):  # told before the input is read
+        told = mediaconv("inspect", path, "--input", "missing.wav", "--png", taken, code=2).stderr
+        assert "is in the way" in told
+    assert (tmp_path / "pictures/00_input_maps.png").read_bytes() == b"mine"
 
 
 def test_titles_of_pictures_are_whole(sound, tmp_path):

@@ -40,7 +40,14 @@ def test_the_exit_code_is_that_of_the_work(redirected: str, tmp_path: Path) -> N
     [
         ("compare {}", 0, "out-compare/compare.json"),
         ("animate --kind conv1d --size 4 -o x.svg", 0, "x.svg"),
+        pytest.param("export {} --chunk 4 --size 16 -o x.pt2", 0, "x.pt2", marks=pytest.mark.slow),
+        ("init in -o x.yaml", 0, "x.yaml"),
         ("validate {}", None, None),
+        pytest.param("info in", None, None, marks=pytest.mark.slow),
+        pytest.param("kernels", None, None, marks=pytest.mark.slow),
+        ("schema", None, None),
+        pytest.param("init --list", None, None, marks=pytest.mark.slow),
+        pytest.param("demo --help", None, None, marks=pytest.mark.slow),
         ("--help", None, None),
     ],
 )
