@@ -63,7 +63,7 @@ def tree(folder: Path) -> dict[str, bytes | str]:
     return found
 
 
-def refuses(source: Path, output: Path, named: Path, selection: Selection | None = None) -> None:
+def assert_refused(source: Path, output: Path, named: Path, selection: Selection | None = None) -> None:
     """The run and its rehearsal end with the file's name, and nothing at all is changed."""
     before = tree(output.parent)
     for act in (
@@ -102,7 +102,7 @@ def test_what_was_laid_among_outputs_stays(name: str, source: Path, tmp_path: Pa
     mine = output / "a/eins000.png" / name
     mine.write_text("mine")
     assert run(source, output).skipped == 2  # it is in nobody's way
-    refuses(source, output, mine, AGAIN)
+    assert_refused(source, output, mine, AGAIN)
 
 
 def test_outputs_of_the_runs_rows_are_replaced_and_a_dry_run_says_which(source: Path, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_anothers_manifest_stays(text: str, source: Path, tmp_path: Path) -> Non
     output = tmp_path / "out"
     output.mkdir()
     (output / "manifest.jsonl").write_text(text)
-    refuses(source, output, output / "manifest.jsonl")
+    assert_refused(source, output, output / "manifest.jsonl")
 
 
 def test_anothers_run_yaml_stays_and_so_does_the_configuration_itself(source: Path, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_anothers_run_yaml_stays_and_so_does_the_configuration_itself(source: Pa
     config.write_text("# my own words\n" + yaml.safe_dump(given))
     with pytest.raises(UsageError, match=r"out/run\.yaml is in the way"):
         run_folder(load_config(config))
-    refuses(source, output, config)
+    assert_refused(source, output, config)
     with pytest.raises(UsageError, match=r"out/run\.yaml is in the way"):
         read_status(output)
 
@@ -160,7 +160,7 @@ def test_a_run_yaml_that_was_changed_by_hand_stays(source: Path, tmp_path: Path)
     run(source, output)
     with (output / "run.yaml").open("a") as file:
         file.write("# a thought\n")
-    refuses(source, output, output / "run.yaml", AGAIN)
+    assert_refused(source, output, output / "run.yaml", AGAIN)
 
 
 def test_a_folder_of_the_version_before_is_resumed(source: Path, tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_special_files_under_the_runs_own_names(
         run(source, output)
         (output / name).unlink(missing_ok=True)
     make(output / name, elsewhere)
-    refuses(source, output, output / name, AGAIN)
+    assert_refused(source, output, output / name, AGAIN)
     if name != LOCK and there:
         with pytest.raises(UsageError, match="is in the way"):
             read_status(output)
@@ -242,7 +242,7 @@ def test_special_files_under_the_runs_own_names(
 def test_anothers_lock_file_stays(source: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / LOCK).write_text("my own\n")
-    refuses(source, tmp_path / "out", tmp_path / "out" / LOCK)
+    assert_refused(source, tmp_path / "out", tmp_path / "out" / LOCK)
 
 
 @pytest.mark.parametrize("make", SPECIAL[:3])
@@ -258,7 +258,7 @@ def test_special_files_in_the_place_of_outputs(
     moved = output / place
     moved.rename(tmp_path / "moved")
     make(moved, elsewhere)
-    refuses(source, output, moved, AGAIN)
+    assert_refused(source, output, moved, AGAIN)
     assert sum(read_status(output).counts.values()) == 2
     assert tree(elsewhere) == {"eins000.png": "0o40755"}
 
@@ -341,7 +341,7 @@ def test_a_damaged_row_is_one_line_with_its_number(change: dict, source: Path, t
     good = rows(output)["a/eins000.png"]
     with (output / "manifest.jsonl").open("a") as file:
         file.write(json.dumps({**good, **change}) + "\n")
-    refuses(source, output, Path(f"{output}/manifest.jsonl:3: not a row of a manifest"))
+    assert_refused(source, output, Path(f"{output}/manifest.jsonl:3: not a row of a manifest"))
     with pytest.raises(UsageError, match=r"manifest\.jsonl:3: not a row"):
         read_status(output)
 
@@ -363,11 +363,11 @@ def test_outputs_of_a_killed_run_without_a_row_are_its_own(source: Path, tmp_pat
     lines = (output / "manifest.jsonl").read_text().splitlines(keepends=True)
     (output / "manifest.jsonl").write_text(lines[0])
     name = json.loads(lines[1])["input"]
-    refuses(source, output, output / name)
+    assert_refused(source, output, output / name)
     (output / LOCK).write_text(f"{os.getpid()} on {os.uname().nodename}\n{json.dumps(name)}\n")
     assert forecast(parsed(source, output)).as_json()["run"][0]["replaces"]
     (output / name / "notes.txt").write_text("mine")
-    refuses(source, output, output / name / "notes.txt")
+    assert_refused(source, output, output / name / "notes.txt")
     (output / name / "notes.txt").unlink()
     assert run(source, output).files == 1
     assert outputs(output) == expected

@@ -18,6 +18,17 @@ LAYERS = [{"conv": {"out_channels": 2, "kernel_size": 9}}] * 2
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks on Linux only")
 
 
+def begun(folder: Path, count: int) -> subprocess.Popen[str]:
+    """A run over so many images, in two workers, once it is at work."""
+    images(folder / "in", count, side=600)
+    config = write_config(
+        folder / "c.yaml", folder / "in", folder / "out", stack=LAYERS, executor="process", workers=2
+    )
+    process = start(config)
+    wait_for_work(folder / "out", process)
+    return process
+
+
 def test_a_program_that_has_loaded_torch_or_has_threads_gets_none() -> None:
     told = (
         "import threading, time\n"
@@ -32,12 +43,7 @@ def test_a_program_that_has_loaded_torch_or_has_threads_gets_none() -> None:
 
 
 def test_the_template_forks_all_workers_and_ends_with_the_run(tmp_path: Path) -> None:
-    images(tmp_path / "in", 6, side=600)
-    config = write_config(
-        tmp_path / "c.yaml", tmp_path / "in", tmp_path / "out", stack=LAYERS, executor="process", workers=2
-    )
-    process = start(config)
-    wait_for_work(tmp_path / "out", process)
+    process = begun(tmp_path, 6)
     (template,) = psutil.Process(process.pid).children()
     workers = template.children()
     assert 1 <= len(workers) <= 2
@@ -51,12 +57,7 @@ def test_the_template_forks_all_workers_and_ends_with_the_run(tmp_path: Path) ->
 
 
 def test_a_run_whose_template_is_killed_goes_on_with_fresh_workers(tmp_path: Path) -> None:
-    images(tmp_path / "in", 4, side=600)
-    config = write_config(
-        tmp_path / "c.yaml", tmp_path / "in", tmp_path / "out", stack=LAYERS, executor="process", workers=2
-    )
-    process = start(config)
-    wait_for_work(tmp_path / "out", process)
+    process = begun(tmp_path, 4)
     (template,) = psutil.Process(process.pid).children()
     workers = template.children()
     os.kill(template.pid, signal.SIGKILL)
@@ -71,12 +72,7 @@ def test_a_run_whose_template_is_killed_goes_on_with_fresh_workers(tmp_path: Pat
 
 
 def test_a_killed_program_takes_template_and_workers_with_it(tmp_path: Path) -> None:
-    images(tmp_path / "in", 4, side=600)
-    config = write_config(
-        tmp_path / "c.yaml", tmp_path / "in", tmp_path / "out", stack=LAYERS, executor="process", workers=2
-    )
-    process = start(config)
-    wait_for_work(tmp_path / "out", process)
+    process = begun(tmp_path, 4)
     family = psutil.Process(process.pid).children(recursive=True)
     assert len(family) >= 2
     process.kill()
