@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mediaconv.compare.prove.comb import comb
-from mediaconv.compare.prove.probe import Function, Order, Reads, by_cutting
+from mediaconv.compare.prove.probe import by_cutting
+from mediaconv.compare.prove.reads import Function, Order, Reads
 from mediaconv.compare.prove.rounding import Rounding
 from mediaconv.compare.prove.suffix import Pair, Sweep, spread
 from mediaconv.compare.prove.time_budget import Budget

@@ -1,16 +1,164 @@
-"""Input steps an output step of a module without a formula, by the lengths of its outputs alone."""
+"""At which lengths a module is tried, so that an output sees all that it reads, and what its stride is.
+
+Of a module without a formula both are told by what lengths it takes and gives.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import product
 
 import torch
 from torch import Tensor, nn
 
+from mediaconv.errors import UsageError
+from mediaconv.nn import AxisMap, Sequential, geometry
+from mediaconv.nn.convert import convert
+from mediaconv.nn.summary.dependence import streams
+from mediaconv.nn.summary.fitting_length import fitting_length
+from mediaconv.nn.summary.receptive_field import exact_copy, unfolded_bytes
+
+MULTIPLE = 12
+"""Lengths are multiples of it, so that layers that fold 2, 3 or 4 steps into one take them."""
+SHORTEST = {1: 60, 2: 24, 3: 24}
+"""Fewest steps of the order's first axis that are tried, by the number of axes."""
+FOLDS = (5, 16, 64, 256)
+"""A length that is refused is tried again as the next multiple of these."""
+MOST_BLOCK = 512
+"""Steps of a block up to which modules without a formula are tried at its multiples."""
+SIDES = (6, 8, 12, 16, 24, 32, 48, 64)
+LONGEST = 2**17
+SHORT_ENOUGH = 2**11
+"""Steps of memory up to which an input is as long as it."""
+MOST_BYTES = 2**28
+"""What unfolding the longest kernel over an input may take; more is judged by structure alone."""
 OUTPUTS = 8
 """Outputs, or jumps of their number, that are looked at."""
 MOST_STEPS = 2**17
+
+
+@dataclass(frozen=True)
+class ProbeShape:
+    """What is asked. exact: whether other last bits count as reading."""
+
+    channels: int
+    dims: int
+    order_axes: tuple[int, ...]
+    exact: bool = False
+
+
+def strides_of(module: nn.Module, probed: ProbeShape) -> tuple[Fraction, ...]:
+    """Input steps an output step, along each axis of the order."""
+    strides = []
+    for axis in probed.order_axes:
+        known = known_map(module, axis)
+        if known is None:
+            shape = (probed.channels, *sizes_to_try(module, probed, SHORTEST[probed.dims]))
+            strides.append(measured_stride(exact_copy(module), axis, shape))
+        else:
+            strides.append(known.total_stride)
+    return tuple(strides)
+
+
+def length_to_try(module: nn.Module, probed: ProbeShape, strides: Sequence[Fraction]) -> int:
+    """Steps of the order's first axis in which an output in the middle sees all that it reads."""
+    shortest = SHORTEST[probed.dims]
+    known = known_map(module, probed.order_axes[0])
+    if known is None:
+        return min(LONGEST, max(shortest, 12 * math.ceil(strides[0])))
+    multiple = math.lcm(MULTIPLE, known.total_stride.numerator, known.input_period)
+    if multiple > LONGEST:
+        multiple = known.input_period
+    needed = needed_length(module, probed)
+    length = -(-max(shortest, needed) // multiple) * multiple
+    if known_bytes(module, probed, length) > MOST_BYTES:
+        length = -(-needed // known.input_period) * known.input_period
+    return min(LONGEST, length)
+
+
+def needed_length(module: nn.Module, probed: ProbeShape) -> int:
+    """Steps in which an output of a module with a formula sees all that it reads, and a few more."""
+    known = geometry(module, probed.order_axes[0])
+    if known.whole or (known.latency == 0 and known.lookback > SHORT_ENOUGH):
+        return MULTIPLE  # a long memory takes long to run, and hides nothing: no layer says it reads ahead
+    period = math.ceil(known.period * known.total_stride)
+    return 2 * int(max(known.latency, known.lookback)) + 8 * math.ceil(known.total_stride) + 2 * period
+
+
+def call_bytes(module: nn.Module, probed: ProbeShape, length: int) -> int:
+    """Bytes that the largest step of a call takes at a length, by formula."""
+    sizes = [length if axis == probed.order_axes[0] else SIDES[0] for axis in range(probed.dims)]
+    layers = list(module) if isinstance(module, Sequential) else [module]
+    return unfolded_bytes(layers, probed.channels, sizes)
+
+
+def known_bytes(module: nn.Module, probed: ProbeShape, length: int) -> int:
+    """The same of a module that may be unknown: nothing then."""
+    try:
+        return call_bytes(module if streams(module) else convert(module), probed, length)
+    except (TypeError, ValueError):
+        return 0
+
+
+def sizes_to_try(module: nn.Module, probed: ProbeShape, length: int) -> tuple[int, ...]:
+    """Lengths of all axes: the first of the order as asked or a little more, the others small.
+
+    Raises UsageError where the module takes none.
+    """
+    copy = exact_copy(module)
+    reason = ""
+    along, sides = _lengths(length, probed.dims), SIDES if probed.dims > 1 else SIDES[-1:]
+    each = [fitting(module, a, along if a == probed.order_axes[0] else sides) for a in range(probed.dims)]
+    for side, steps in product(range(len(sides)), range(len(along))):
+        sizes = tuple(n[steps if a == probed.order_axes[0] else side] for a, n in enumerate(each))
+        try:
+            with torch.no_grad():
+                y = copy(torch.zeros(1, probed.channels, *sizes, dtype=torch.float64))
+        except (ValueError, RuntimeError) as error:
+            reason = reason or f": {str(error).splitlines()[0]}"
+            continue
+        if not isinstance(y, Tensor) or y.ndim != probed.dims + 2:
+            shape = f"a tensor of shape {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
+            raise UsageError(f"the stack returned {shape}, expected a tensor with {probed.dims + 2} axes")
+        if y.numel() and (probed.dims == 1 or min(y.shape[2:]) > 1 or sides[side] == SIDES[-1]):
+            return sizes
+    tried = f"of {length} steps" + (f", up to {SIDES[-1]} pixels a side" if probed.dims > 1 else "")
+    raise UsageError(f"no input was found that the stack takes, {tried}{reason}")
+
+
+def _lengths(length: int, dims: int) -> list[int]:
+    """The length, the next ones for layers that fold more steps into one than `MULTIPLE` has room for, and
+    longer ones for modules without a formula that need them, or blocks of any size."""
+    folds = (-(-length // fold) * fold for fold in (1, *FOLDS))
+    longer = (n for n in (8 * length, 64 * length, 512 * length) if n <= LONGEST)
+    blocks = range(length + 1, MOST_BLOCK + length) if dims == 1 else ()
+    return list(dict.fromkeys([*folds, *longer, *blocks]))
+
+
+def fitting(module: nn.Module, axis: int, lengths: Sequence[int]) -> list[int]:
+    """Lengths, or the next ones that the reshapes of a module with a formula take."""
+    try:
+        streaming = module if streams(module) else convert(module)
+    except (TypeError, ValueError):
+        return list(lengths)
+    return [fitting_length(streaming, axis, n) for n in lengths]
+
+
+def known_map(module: nn.Module, axis: int) -> AxisMap | None:
+    """What the outputs read, by formula; None for a module that neither streams nor can be converted."""
+    try:
+        return geometry(module, axis)
+    except TypeError:
+        return None
+
+
+def example(module: nn.Module, probed: ProbeShape) -> Tensor:
+    """An input that the module takes: zeros. Raises UsageError where none was found."""
+    sizes = sizes_to_try(module, probed, length_to_try(module, probed, strides_of(module, probed)))
+    return torch.zeros(1, probed.channels, *sizes, dtype=torch.float64)
 
 
 def measured_stride(module: nn.Module, axis: int, shape: Sequence[int]) -> Fraction:

@@ -8,25 +8,20 @@ rounding where a gradient does not.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import repeat
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from mediaconv.compare.prove.gradient import by_gradient
+from mediaconv.compare.prove.lengths import MULTIPLE
+from mediaconv.compare.prove.reads import MOST_ROWS, MOST_VALUES, Function, Order, Reads, batched
 from mediaconv.compare.prove.rounding import SAME, Rounding
+from mediaconv.compare.prove.time_budget import FEWEST, affordable
 from mediaconv.errors import UsageError
 from mediaconv.nn.summary.receptive_field import read_along
 
-T = TypeVar("T")
-Function = Callable[[Tensor], Tensor]
-Where = Callable[[Sequence[int]], Iterable[tuple[int, ...]]]
-"""Positions to look at, given the sizes along the order's axes."""
 METHODS = ("gradient", "perturbation")
 STEPS = 4
 """Positions at each end that are looked at one by one."""
@@ -34,69 +29,9 @@ EVERY = 128
 """Of an input of so many steps every position is tried: a leak may be at any one of them."""
 CHANGES = ((1.0, False), (1e3, False), (1e3, True), (-1e3, True))
 """Size of a change, and whether everything later changes with it."""
-MULTIPLE = 12
-"""Lengths are multiples of it, so that layers that fold 2, 3 or 4 steps into one take them."""
 LONG = 2048
 """Inputs of more steps are slow: fewer of their positions are tried."""
 MOST_AROUND = 32
-SLOW_SECONDS = 0.03
-"""Of a call: of a function that takes longer fewer positions are looked at, with one input, on the whole."""
-CALLS_SECONDS = 0.6
-"""For the calls of such a function."""
-FEWEST = 2
-PLAIN = 1e-14
-"""Of the largest gradient: what is smaller may be rounding, at the first look."""
-MOST_VALUES = 2**21
-"""Values of a batch of inputs."""
-MOST_ROWS = 256
-
-
-@dataclass(frozen=True)
-class Order:
-    """What "later" means. axes: one axis is time; several are a reading order (frame, row, column).
-
-    strides: input steps an output step along each of these axes. period: outputs along the first of them
-    after which the pattern of what they read repeats itself.
-    """
-
-    axes: tuple[int, ...]
-    strides: tuple[Fraction, ...]
-    period: int = 1
-
-    def time(self, output: Sequence[int]) -> tuple[int, ...]:
-        """The input position at which an output stands."""
-        return tuple(math.floor(j * s) for j, s in zip(output, self.strides, strict=True))
-
-
-@dataclass
-class Reads:
-    """What was found: how far after its own position an output reads, by either method.
-
-    ahead: offset of the latest input read, along the order's axes; zeros or less where nothing later is.
-    end: whether the first output read the very last input.
-    """
-
-    ahead: dict[str, tuple[int, ...] | None] = field(default_factory=dict)
-    end: bool = False
-
-    @property
-    def latest(self) -> tuple[int, ...] | None:
-        """The later of the two methods' findings; None where no output reads anything."""
-        return max((a for a in self.ahead.values() if a is not None), default=None)
-
-    def complete(self, order: Order) -> bool:
-        """Whether anything later is read."""
-        return self.latest is not None and self.latest > (0,) * len(order.axes)
-
-    def ahead_by(self, method: str, order: Order) -> tuple[int, ...]:
-        """The latest offset that a method found; something before all others where it found none."""
-        return self.ahead.get(method) or (-(2**62),) * len(order.axes)
-
-    def note(self, method: str, ahead: tuple[int, ...]) -> None:
-        """Keep the latest offset; a tuple is later as reading order has it."""
-        known = self.ahead.get(method)
-        if known is None or ahead > known:
-            self.ahead[method] = ahead
 
 
 def measure(
@@ -145,21 +80,6 @@ def measure(
     return reads
 
 
-def affordable(function: Function, x: Tensor) -> int:
-    """How many positions may be looked at, by how long a call takes."""
-    seconds_of(function, x)  # the first call takes longer
-    each = seconds_of(function, x)
-    return max(FEWEST, int(CALLS_SECONDS / each)) if each > SLOW_SECONDS else x.numel()
-
-
-@torch.no_grad()
-def seconds_of(function: Function, x: Tensor) -> float:
-    """What a call takes."""
-    began = time.process_time()
-    function(x)
-    return max(1e-6, time.process_time() - began)
-
-
 def _matter(sizes: Sequence[int], seams: Sequence[int], period: int, most: int) -> list[tuple[int, ...]]:
     """So many of the positions that matter, evenly taken, the first and the last among them."""
     every = list(positions(sizes, seams, period))
@@ -181,115 +101,6 @@ def glance(function: Function, x: Tensor, order: Order, reads: Reads, rounding: 
         rounding,
     )
     by_perturbation(function, x, order, reads, ends, rounding, CHANGES[2:3])
-
-
-def by_gradient(
-    function: Function, x: Tensor, order: Order, reads: Reads, where: Where, rounding: Rounding
-) -> None:
-    """For each of some output positions: the latest input with a gradient that is not zero."""
-    with torch.no_grad():
-        outputs = list(where([function(x).shape[a + 2] for a in order.axes]))
-    if not outputs:
-        return
-    rows = max(1, min(MOST_ROWS, MOST_VALUES // x.numel()))
-    for part in batched(outputs, rows):
-        touched = _touched(function, x, order, part, PLAIN)
-        if touched is None:
-            return
-        found = sorted(
-            zip(map(_last_offset, touched, part, repeat(order)), part, touched, strict=True),
-            reverse=True,
-            key=_offset,
-        )
-        for offset, output, positions in found:
-            if offset is None or (offset <= reads.ahead_by("gradient", order) and any(output)):
-                continue
-            if offset > (0,) * len(offset) or not any(output):
-                alone = _alone(function, x, order, output, rounding)
-                positions = alone if alone is not None else positions
-                offset = _last_offset(positions, output, order)
-                if offset is None:
-                    continue
-            reads.note("gradient", offset)
-            if not any(output):
-                reads.end |= int(positions[-1][0]) == x.shape[order.axes[0] + 2] - 1
-
-
-def _offset(found: tuple[tuple[int, ...] | None, tuple[int, ...], Tensor]) -> tuple[int, ...]:
-    return found[0] or (-(2**62),)
-
-
-def _last_offset(positions: Tensor, output: Sequence[int], order: Order) -> tuple[int, ...] | None:
-    """How far after its own time an output reads."""
-    if not len(positions):
-        return None
-    now = order.time(output)
-    return max(tuple(int(v) - n for v, n in zip(row, now, strict=True)) for row in positions[-1:])
-
-
-def _touched(
-    function: Function, x: Tensor, order: Order, outputs: Sequence[tuple[int, ...]], rounded: float
-) -> list[Tensor] | None:
-    """The positions whose gradient is not zero, for each of the outputs; None where there is no gradient.
-
-    One row of a batch for each, where the function takes batches. rounded: gradients so small, relative to
-    the largest, count as none.
-    """
-    gradient = _gradients(function, x, order, outputs)
-    if gradient is None:
-        return None
-    read = gradient.abs() > rounded * gradient.abs().max()
-    return [read_along(row[None], order.axes).nonzero() for row in read]
-
-
-def _alone(
-    function: Function, x: Tensor, order: Order, output: tuple[int, ...], rounding: Rounding
-) -> Tensor | None:
-    """The positions that an output reads, without what rounding leaves in the gradients of later ones."""
-
-    def later(function: Function) -> float:
-        gradient = _gradients(function, x, order, [output])
-        if gradient is None or not bool(gradient.any()):
-            return 0.0
-        others = [d for d in range(gradient.ndim) if d - 2 not in order.axes]
-        along = gradient.abs().amax(others).flatten()
-        sizes = [x.shape[a + 2] for a in order.axes]
-        now = 0
-        for at, size in zip(order.time(output), sizes, strict=True):
-            now = now * size + at
-        return float(along[now + 1 :].max() / along.max()) if now + 1 < len(along) else 0.0
-
-    touched = _touched(function, x, order, [output], rounding.gradients)
-    if touched is None:
-        return None
-    if len(touched[0]) and tuple(touched[0][-1].tolist()) > order.time(output):
-        share = later(function)
-        if rounding.explains_gradient(share, later):
-            return _touched(function, x, order, [output], share)[0]  # type: ignore[index]
-    return touched[0]
-
-
-def _gradients(
-    function: Function, x: Tensor, order: Order, outputs: Sequence[tuple[int, ...]]
-) -> Tensor | None:
-    """Of each of some outputs, a row each, (len(outputs), C, ...); None where there is no gradient."""
-    rows = x.detach().repeat(len(outputs), *[1] * (x.ndim - 1)).requires_grad_(True)
-    try:
-        y = function(rows)
-        if len(y) != len(outputs):
-            raise ValueError("not a batch")
-    except (ValueError, RuntimeError):
-        if len(outputs) == 1:
-            raise
-        each = [_gradients(function, x, order, [output]) for output in outputs]
-        return torch.cat([g for g in each if g is not None]) if None not in each else None
-    if not y.requires_grad or not y.numel():
-        return None
-    weights = torch.rand(y.shape[1:], dtype=y.dtype, generator=_generator(1)) + 0.5
-    target = sum(_at(row[None] * weights, order.axes, j).sum() for row, j in zip(y, outputs, strict=True))
-    assert isinstance(target, Tensor)
-    (gradient,) = torch.autograd.grad(target, [rows], allow_unused=True)
-    return torch.zeros_like(rows) if gradient is None else gradient
 
 
 @torch.no_grad()
@@ -440,14 +251,6 @@ def _few(positions: list[int]) -> list[int]:
     )
 
 
-def _at(y: Tensor, axes: Sequence[int], output: Sequence[int]) -> Tensor:
-    """The part of an output at a position along some axes."""
-    index: list[slice | int] = [slice(None)] * y.ndim
-    for axis, j in zip(axes, output, strict=True):
-        index[axis + 2] = j
-    return y[tuple(index)]
-
-
 def _change(x: Tensor, axes: Sequence[int], source: Sequence[int], size: float, from_on: bool) -> Tensor:
     """The input with other numbers at a position, or at it and everything later in the order."""
     shape = [x.shape[a + 2] for a in axes]
@@ -465,12 +268,6 @@ def _change(x: Tensor, axes: Sequence[int], source: Sequence[int], size: float, 
         view[axis + 2] = n
     noise = (torch.rand(x.shape, dtype=x.dtype, generator=_generator(2)) + 0.5) * size
     return torch.where(later.view(view), x + noise, x)
-
-
-def batched(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Parts of a sequence, in order."""
-    for start in range(0, len(values), size):
-        yield values[start : start + size]
 
 
 def _generator(seed: int) -> torch.Generator:

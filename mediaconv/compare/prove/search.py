@@ -13,9 +13,9 @@ from torch import nn
 
 from mediaconv.compare.prove.attribution import Leak, label_of, leaking_layers
 from mediaconv.compare.prove.coverage import Coverage
+from mediaconv.compare.prove.lengths import ProbeShape
 from mediaconv.compare.prove.structure import by_graph, by_layers, formula_ahead, too_large
 from mediaconv.compare.prove.trial import (
-    ProbeShape,
     first_ahead,
     formula_of,
     leading,

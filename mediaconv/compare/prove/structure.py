@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from mediaconv.compare.prove.arithmetic import survey
-from mediaconv.compare.prove.trial import MOST_BYTES, ProbeShape, all_known, call_bytes, needed_length
+from mediaconv.compare.prove.lengths import MOST_BYTES, ProbeShape, call_bytes, needed_length
+from mediaconv.compare.prove.trial import all_known
 from mediaconv.nn import to_streaming
 from mediaconv.nn.graph.graph import StreamingGraph
 from mediaconv.nn.streaming.protocol import axis_map, leaves

@@ -16,14 +16,11 @@ import torch
 from torch import Tensor
 
 from mediaconv.compare.prove.arithmetic import ZerosHide, under
-from mediaconv.compare.prove.probe import Function, Order, Reads
+from mediaconv.compare.prove.reads import MOST_ROWS, MOST_VALUES, Function, Order, Reads
 from mediaconv.compare.prove.rounding import Rounding, louder
 from mediaconv.compare.prove.time_budget import Budget
 from mediaconv.compare.prove.tried_values import base_values, later_values
 
-MOST_VALUES = 2**21
-"""Values of a batch of inputs, one cut each."""
-MOST_ROWS = 256
 BATCH_SECONDS = 0.2
 
 

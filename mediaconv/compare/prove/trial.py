@@ -9,53 +9,41 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
-from itertools import pairwise, product
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from mediaconv.compare.prove.coverage import Coverage, cover
-from mediaconv.compare.prove.lengths import measured_stride
-from mediaconv.compare.prove.probe import (
-    MULTIPLE,
-    SLOW_SECONDS,
-    Function,
-    Order,
-    Reads,
-    glance,
-    measure,
-    seconds_of,
+from mediaconv.compare.prove.lengths import (
+    MOST_BYTES,
+    SHORT_ENOUGH,
+    ProbeShape,
+    fitting,
+    known_bytes,
+    known_map,
+    length_to_try,
+    sizes_to_try,
+    strides_of,
 )
+from mediaconv.compare.prove.probe import glance, measure
+from mediaconv.compare.prove.reads import Function, Order, Reads
 from mediaconv.compare.prove.rounding import Rounding
-from mediaconv.compare.prove.time_budget import Budget
+from mediaconv.compare.prove.time_budget import SLOW_SECONDS, Budget, seconds_of
 from mediaconv.errors import UsageError
-from mediaconv.nn import AxisMap, Sequential, geometry, stream
+from mediaconv.nn import stream
 from mediaconv.nn.convert import convert
 from mediaconv.nn.summary.channel_reads import reads_map
 from mediaconv.nn.summary.dependence import streams
-from mediaconv.nn.summary.fitting_length import fitting_length
-from mediaconv.nn.summary.receptive_field import exact_copy, open_copy, unfolded_bytes
+from mediaconv.nn.summary.receptive_field import exact_copy, open_copy
 
-SHORTEST = {1: 60, 2: 24, 3: 24}
-"""Fewest steps of the order's first axis that are tried, by the number of axes."""
-FOLDS = (5, 16, 64, 256)
-"""A length that is refused is tried again as the next multiple of these."""
-MOST_BLOCK = 512
-"""Steps of a block up to which modules without a formula are tried at its multiples."""
 FAR = {1: 2**12, 2: 2**8, 3: 2**7}
 """Steps of a longer input that is glanced at, by the number of axes: a layer may read more than it says."""
 FAR_VALUES = 2**19
-SIDES = (6, 8, 12, 16, 24, 32, 48, 64)
-LONGEST = 2**17
 GROWING = {1: (2**12, 2**14, 2**16, 2**18), 2: (128, 512, 1024), 3: (64, 256, 512)}
 """Lengths at which cuts are tried while time allows, by the number of axes."""
-SHORT_ENOUGH = 2**11
-"""Steps of memory up to which an input is as long as it."""
 MOST_GROWN = 2**21
 """Values of the largest of these inputs."""
-MOST_BYTES = 2**28
-"""What unfolding the longest kernel over an input may take; more is judged by structure alone."""
 LOUD = 30.0
 PROVEN_SECONDS = 0.5
 """How long cuts are tried, at most, of what is proven by its structure."""
@@ -72,16 +60,6 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@dataclass(frozen=True)
-class ProbeShape:
-    """What is asked. exact: whether other last bits count as reading."""
-
-    channels: int
-    dims: int
-    order_axes: tuple[int, ...]
-    exact: bool = False
-
-
 def measured(
     module: nn.Module,
     probed: ProbeShape,
@@ -95,9 +73,9 @@ def measured(
     proven: whether a module that takes a shape (C, ...) is proven by its structure, of which less is tried.
     """
     budget = Budget(seconds)
-    strides = _strides(module, probed)
-    length = _length(module, probed, strides)
-    sizes = _sizes(module, probed, length)
+    strides = strides_of(module, probed)
+    length = length_to_try(module, probed, strides)
+    sizes = sizes_to_try(module, probed, length)
     function = exact_copy(module)
     exact = probed.exact or all_known(module)
     rounding = Rounding(function, _in_float32(module), _as_it_is(probed, sizes)[0], exact=exact)
@@ -110,7 +88,7 @@ def measured(
         axis, dims = 1 + probed.order_axes[0], probed.dims
         values = math.prod(shape) // shape[axis]
         growing = (n for n in GROWING[dims] if n > shape[axis] and n * values <= MOST_GROWN)
-        lengths = _fitting(module, axis - 1, [8 * shape[axis], *growing])
+        lengths = fitting(module, axis - 1, [8 * shape[axis], *growing])
         covered = cover(
             function,
             shape,
@@ -156,7 +134,7 @@ def _with_far(
     reads, seams = _at_sizes(module, probed, order, sizes, rounding)
     latest = reads.latest
     if reads.end and latest is not None and latest[0] > 0:
-        sizes = _sizes(module, probed, 2 * sizes[probed.order_axes[0]])
+        sizes = sizes_to_try(module, probed, 2 * sizes[probed.order_axes[0]])
         longer, seams = _at_sizes(module, probed, order, sizes, rounding)
         longer.end = longer.end and longer.latest is not None and longer.latest[0] > latest[0]
         return longer, (probed.channels, *sizes), seams
@@ -180,10 +158,10 @@ def _far(
         return
     if near[axis] >= length or probed.channels * math.prod(near) // near[axis] * length > FAR_VALUES:
         return
-    if _bytes(module, probed, length) > MOST_BYTES:
+    if known_bytes(module, probed, length) > MOST_BYTES:
         return
     try:
-        sizes = _sizes(module, probed, length)
+        sizes = sizes_to_try(module, probed, length)
     except UsageError:
         return
     x = _open(probed, sizes)[0]
@@ -191,59 +169,6 @@ def _far(
     seconds_of(opened, x)  # the first call takes longer
     if seconds_of(opened, x) <= SLOW_SECONDS:
         glance(opened, x, order, reads, rounding)
-
-
-def _strides(module: nn.Module, probed: ProbeShape) -> tuple[Fraction, ...]:
-    """Input steps an output step, along each axis of the order."""
-    strides = []
-    for axis in probed.order_axes:
-        known = known_map(module, axis)
-        if known is None:
-            shape = (probed.channels, *_sizes(module, probed, SHORTEST[probed.dims]))
-            strides.append(measured_stride(exact_copy(module), axis, shape))
-        else:
-            strides.append(known.total_stride)
-    return tuple(strides)
-
-
-def _length(module: nn.Module, probed: ProbeShape, strides: Sequence[Fraction]) -> int:
-    """Steps of the order's first axis in which an output in the middle sees all that it reads."""
-    shortest = SHORTEST[probed.dims]
-    known = known_map(module, probed.order_axes[0])
-    if known is None:
-        return min(LONGEST, max(shortest, 12 * math.ceil(strides[0])))
-    multiple = math.lcm(MULTIPLE, known.total_stride.numerator, known.input_period)
-    if multiple > LONGEST:
-        multiple = known.input_period
-    needed = needed_length(module, probed)
-    length = -(-max(shortest, needed) // multiple) * multiple
-    if _bytes(module, probed, length) > MOST_BYTES:
-        length = -(-needed // known.input_period) * known.input_period
-    return min(LONGEST, length)
-
-
-def needed_length(module: nn.Module, probed: ProbeShape) -> int:
-    """Steps in which an output of a module with a formula sees all that it reads, and a few more."""
-    known = geometry(module, probed.order_axes[0])
-    if known.whole or (known.latency == 0 and known.lookback > SHORT_ENOUGH):
-        return MULTIPLE  # a long memory takes long to run, and hides nothing: no layer says it reads ahead
-    period = math.ceil(known.period * known.total_stride)
-    return 2 * int(max(known.latency, known.lookback)) + 8 * math.ceil(known.total_stride) + 2 * period
-
-
-def call_bytes(module: nn.Module, probed: ProbeShape, length: int) -> int:
-    """Bytes that the largest step of a call takes at a length, by formula."""
-    sizes = [length if axis == probed.order_axes[0] else SIDES[0] for axis in range(probed.dims)]
-    layers = list(module) if isinstance(module, Sequential) else [module]
-    return unfolded_bytes(layers, probed.channels, sizes)
-
-
-def _bytes(module: nn.Module, probed: ProbeShape, length: int) -> int:
-    """The same of a module that may be unknown: nothing then."""
-    try:
-        return call_bytes(module if streams(module) else convert(module), probed, length)
-    except (TypeError, ValueError):
-        return 0
 
 
 def _at_sizes(
@@ -308,50 +233,6 @@ def _open(probed: ProbeShape, sizes: Sequence[int]) -> list[Tensor]:
     return [noise, ramp + 0.01 * noise / max(sizes) + 0.5]
 
 
-def _sizes(module: nn.Module, probed: ProbeShape, length: int) -> tuple[int, ...]:
-    """Lengths of all axes: the first of the order as asked or a little more, the others small.
-
-    Raises UsageError where the module takes none.
-    """
-    copy = exact_copy(module)
-    reason = ""
-    along, sides = _lengths(length, probed.dims), SIDES if probed.dims > 1 else SIDES[-1:]
-    each = [_fitting(module, a, along if a == probed.order_axes[0] else sides) for a in range(probed.dims)]
-    for side, steps in product(range(len(sides)), range(len(along))):
-        sizes = tuple(n[steps if a == probed.order_axes[0] else side] for a, n in enumerate(each))
-        try:
-            with torch.no_grad():
-                y = copy(torch.zeros(1, probed.channels, *sizes, dtype=torch.float64))
-        except (ValueError, RuntimeError) as error:
-            reason = reason or f": {str(error).splitlines()[0]}"
-            continue
-        if not isinstance(y, Tensor) or y.ndim != probed.dims + 2:
-            shape = f"a tensor of shape {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
-            raise UsageError(f"the stack returned {shape}, expected a tensor with {probed.dims + 2} axes")
-        if y.numel() and (probed.dims == 1 or min(y.shape[2:]) > 1 or sides[side] == SIDES[-1]):
-            return sizes
-    tried = f"of {length} steps" + (f", up to {SIDES[-1]} pixels a side" if probed.dims > 1 else "")
-    raise UsageError(f"no input was found that the stack takes, {tried}{reason}")
-
-
-def _lengths(length: int, dims: int) -> list[int]:
-    """The length, the next ones for layers that fold more steps into one than `MULTIPLE` has room for, and
-    longer ones for modules without a formula that need them, or blocks of any size."""
-    folds = (-(-length // fold) * fold for fold in (1, *FOLDS))
-    longer = (n for n in (8 * length, 64 * length, 512 * length) if n <= LONGEST)
-    blocks = range(length + 1, MOST_BLOCK + length) if dims == 1 else ()
-    return list(dict.fromkeys([*folds, *longer, *blocks]))
-
-
-def _fitting(module: nn.Module, axis: int, lengths: Sequence[int]) -> list[int]:
-    """Lengths, or the next ones that the reshapes of a module with a formula take."""
-    try:
-        streaming = module if streams(module) else convert(module)
-    except (TypeError, ValueError):
-        return list(lengths)
-    return [fitting_length(streaming, axis, n) for n in lengths]
-
-
 def formula_of(module: nn.Module, probed: ProbeShape, reads: Reads) -> tuple[int | None, bool]:
     """Look-ahead by the formula, and whether there is one: within a row, reading order has none."""
     _, axis = first_ahead(reads, probed)
@@ -361,14 +242,6 @@ def formula_of(module: nn.Module, probed: ProbeShape, reads: Reads) -> tuple[int
     streaming = module if streams(module) else convert(module)
     known = reads_map([streaming], axis, probed.channels)
     return None if math.isinf(known.latency) else int(known.latency), True
-
-
-def known_map(module: nn.Module, axis: int) -> AxisMap | None:
-    """What the outputs read, by formula; None for a module that neither streams nor can be converted."""
-    try:
-        return geometry(module, axis)
-    except TypeError:
-        return None
 
 
 def first_ahead(reads: Reads, probed: ProbeShape) -> tuple[int | None, int]:
@@ -384,12 +257,6 @@ def first_ahead(reads: Reads, probed: ProbeShape) -> tuple[int | None, int]:
         if steps < 0:
             break
     return 0, first
-
-
-def example(module: nn.Module, probed: ProbeShape) -> Tensor:
-    """An input that the module takes: zeros. Raises UsageError where none was found."""
-    sizes = _sizes(module, probed, _length(module, probed, _strides(module, probed)))
-    return torch.zeros(1, probed.channels, *sizes, dtype=torch.float64)
 
 
 def leading(ahead: tuple[int, ...] | None) -> int | None:

@@ -12,7 +12,7 @@ from torch import nn
 
 from mediaconv.compare.prove.attribution import Leak
 from mediaconv.compare.prove.file_to_file import FileProof, prove_files
-from mediaconv.compare.prove.probe import Order
+from mediaconv.compare.prove.reads import Order
 from mediaconv.compare.prove.search import Proof, prove
 from mediaconv.config import RunConfig
 from mediaconv.config.run_config import render
