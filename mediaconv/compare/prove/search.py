@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import nn
 
@@ -126,19 +126,7 @@ def prove(
         rounded=trial.rounded,
         leaks=leaks,
     )
-    proof.notes.extend(_notes(proof))
-    if trial.rounded:
-        proof.notes.append(
-            "later inputs change the last bits of earlier outputs: rounding, which falls with the precision; "
-            "with --exact this counts as reading"
-        )
-    if trial.covered.hidden:
-        proof.notes.append(
-            "later inputs meet a weight or mask of zero, which hides what is finite: NaN and infinity pass"
-        )
-    elif trial.covered.not_finite:
-        proof.notes.append("only NaN or infinity shows it: a later input is multiplied by zero, or tested")
-    return proof
+    return replace(proof, notes=[*_notes_of_numbers(proof), *_notes_of_values(proof)])
 
 
 def _by_formula(
@@ -170,7 +158,7 @@ def _by_formula(
     )
 
 
-def _notes(proof: Proof) -> list[str]:
+def _notes_of_numbers(proof: Proof) -> list[str]:
     """What a reader should know where the numbers differ."""
     if proof.agrees:
         return []
@@ -182,3 +170,20 @@ def _notes(proof: Proof) -> list[str]:
         f"measured {measured}, the formula allows {formula}: the weights that would read further are zero, "
         "or the layer does not use all that it may"
     ]
+
+
+def _notes_of_values(proof: Proof) -> list[str]:
+    """What a reader should know of dependences that are no reading of finite values."""
+    notes = []
+    if proof.rounded:
+        notes.append(
+            "later inputs change the last bits of earlier outputs: rounding, which falls with the precision; "
+            "with --exact this counts as reading"
+        )
+    if proof.covered.hidden:
+        notes.append(
+            "later inputs meet a weight or mask of zero, which hides what is finite: NaN and infinity pass"
+        )
+    elif proof.covered.not_finite:
+        notes.append("only NaN or infinity shows it: a later input is multiplied by zero, or tested")
+    return notes
