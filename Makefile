@@ -110,7 +110,7 @@ PURE := cli config layers model nn compute engine media pipelines
 ROOM ?= $(PURE)
 
 .PHONY: unit
-unit: $(TESTING) ## the quick tests of pure code in under a minute, or of one room: make unit ROOM=media
+unit: $(TESTING) ## the quick tests of pure code, or of one room: make unit ROOM=media
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long and not models and not slow and not browser and not ray" \
 	  -n 2 --dist loadfile $(wildcard $(addprefix tests/,$(ROOM))) $(PYTEST_ARGS)
 
