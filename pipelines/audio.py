@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from mediaconv.errors import UsageError
 from mediaconv.media.audio.level import LevelMeter
-from mediaconv.media.audio.reader import AUDIO_SUFFIXES, AudioReader
+from mediaconv.media.audio.reader import AudioReader
 from mediaconv.media.audio.writer import AudioWriter
 from mediaconv.media.limits import Limits
 from mediaconv.media.output_names import check_groups, names_of_channels, names_of_groups
@@ -30,7 +30,7 @@ from mediaconv.media.sinks import (
     merged_view,
 )
 from mediaconv.media.streams import StreamChoice
-from mediaconv.media.suffixes import SOUND_FILM_SUFFIXES
+from mediaconv.media.suffixes import AUDIO_SUFFIXES, SOUND_FILM_SUFFIXES
 from mediaconv.pipeline import Options, OutputInfo, Pipeline, Sink, Source, SourceInfo, WriteOptions
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from mediaconv.errors import WriteError
 from mediaconv.media.image.decoders import needed_bytes
 from mediaconv.media.image.grid import tile
-from mediaconv.media.image.reader import IMAGE_SUFFIXES, read_image
+from mediaconv.media.image.reader import read_image
 from mediaconv.media.image.writer import write_image
 from mediaconv.media.limits import Limits, PictureSize, check_pixels
 from mediaconv.media.samples import SampleFormat, full_scale
@@ -28,6 +28,7 @@ from mediaconv.media.sinks import (
     merged_view,
     rgb_refusal,
 )
+from mediaconv.media.suffixes import IMAGE_SUFFIXES
 from mediaconv.pipeline import Chunk, Options, OutputInfo, Pipeline, Sink, Source, SourceInfo, WriteOptions
 
 _DEEP = ("png", "tiff", "tif")

@@ -15,7 +15,6 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from mediaconv.errors import UsageError, WriteError
 from mediaconv.media.image.grid import tile
-from mediaconv.media.image.reader import IMAGE_SUFFIXES
 from mediaconv.media.input_file import read_head
 from mediaconv.media.limits import Limits, PictureSize, check_pixels
 from mediaconv.media.samples import SampleFormat
@@ -30,10 +29,11 @@ from mediaconv.media.sinks import (
     rgb_refusal,
 )
 from mediaconv.media.streams import StreamChoice
+from mediaconv.media.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from mediaconv.media.video.animated_images import AnimationReader, is_animation
 from mediaconv.media.video.codecs import PRESETS, Wish, choose, codec_for
 from mediaconv.media.video.frames.deinterlace import Filter
-from mediaconv.media.video.reader import VIDEO_SUFFIXES, VideoReader
+from mediaconv.media.video.reader import VideoReader
 from mediaconv.media.video.sequence import DEFAULT_FPS, SequenceReader
 from mediaconv.media.video.video_info import VideoInfo
 from mediaconv.media.video.writer import VideoWriter

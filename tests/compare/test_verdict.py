@@ -182,7 +182,7 @@ def test_frames_chosen_at_another_rate_are_not_later_ones(tmp_path, fps, ahead):
     """The frame shown at a time is the last one that began before it: choosing it reads nothing later."""
     from fractions import Fraction
 
-    from mediaconv.media.video.reader import VideoWriter
+    from mediaconv.media.video.writer import VideoWriter
 
     frames = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), np.uint8)
     with VideoWriter(tmp_path / "in.mp4", rate=Fraction(10)) as writer:

@@ -10,7 +10,7 @@ import soundfile
 from ffmpeg_oracle import probe
 
 from mediaconv.errors import WriteError
-from mediaconv.media.audio.reader import AudioWriter
+from mediaconv.media.audio.writer import AudioWriter
 from mediaconv.media.samples import SampleFormat
 
 FORMATS = {

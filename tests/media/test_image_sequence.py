@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 
 from mediaconv.errors import ReadError
-from mediaconv.media.video.reader import SequenceReader
+from mediaconv.media.video.sequence import SequenceReader
 
 
 def stills(folder: Path, count: int, size: tuple[int, int] = (6, 4)) -> list[Path]:

@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 
 from mediaconv.errors import WriteError
-from mediaconv.media.image.reader import write_image
+from mediaconv.media.image.writer import write_image
 
 SHAPES = [(7, 9), (7, 9, 3), (7, 9, 4), (1, 1), (1, 1, 3)]
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from ffmpeg_oracle import decode_sound, ffmpeg, frame_times, make, probe
 
-from mediaconv.media.video.reader import VideoReader, VideoWriter
+from mediaconv.media.video.reader import VideoReader
+from mediaconv.media.video.writer import VideoWriter
 
 SOUNDS = {
     "film.mp4": ("libx264", "aac"),

@@ -12,7 +12,8 @@ import pytest
 from ffmpeg_oracle import decode, frame_times, probe
 
 from mediaconv.errors import ReadError, WriteError
-from mediaconv.media.video.reader import VideoReader, VideoWriter
+from mediaconv.media.video.reader import VideoReader
+from mediaconv.media.video.writer import VideoWriter
 
 RATE = Fraction(25)
 TIMES = [Fraction(k, 25) for k in range(4)]

@@ -18,12 +18,10 @@ from mediaconv.errors import ReadError
 from mediaconv.media.audio.libav_decoder import LibavDecoder
 from mediaconv.media.audio.sndfile_decoder import SndfileDecoder
 from mediaconv.media.audio.wav_decoder import WavDecoder
-from mediaconv.media.audio.writer import AudioWriter
 from mediaconv.media.input_file import read_head
 from mediaconv.media.integrity.completeness import check_complete
 from mediaconv.media.limits import Limits
 from mediaconv.media.source import Chunk, Source, SourceInfo
-from mediaconv.media.suffixes import AUDIO_SUFFIXES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,6 +232,3 @@ def _stated_channels(head: bytes) -> int | None:
     if not 0 <= chunk <= len(head) - offset - 2:
         return None
     return int(struct.unpack_from(order, head, chunk + offset)[0])
-
-
-__all__ = ["AUDIO_SUFFIXES", "AudioInfo", "AudioReader", "AudioWriter"]

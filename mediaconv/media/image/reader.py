@@ -14,12 +14,10 @@ import numpy as np
 
 from mediaconv.errors import ReadError, nearest
 from mediaconv.media.image.decoders import decode
-from mediaconv.media.image.writer import write_image
 from mediaconv.media.input_file import read_head
 from mediaconv.media.integrity.completeness import check_complete
 from mediaconv.media.limits import Limits
 from mediaconv.media.samples import full_scale
-from mediaconv.media.suffixes import IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True, repr=False)
@@ -110,6 +108,3 @@ def resized(data: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     ]
     scaled = np.stack(bands, axis=2)
     return np.rint(scaled).astype(np.uint32) if wide else scaled
-
-
-__all__ = ["COLORS", "IMAGE_SUFFIXES", "Image", "read_image", "write_image"]
