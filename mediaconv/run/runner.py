@@ -35,7 +35,8 @@ from mediaconv.run.output.ownership import check_run_yaml, marked, remove_unclai
 from mediaconv.run.output.staging import clear_leftovers
 from mediaconv.run.report.progress import QuietReporter, Reporter
 from mediaconv.run.report.summary import Summary
-from mediaconv.run.resume.manifest import BEGUN, DONE, FAILED, Manifest, Row, Rows, read_manifest
+from mediaconv.run.resume.manifest import Manifest, read_manifest
+from mediaconv.run.resume.rows import BEGUN, DONE, FAILED, Row, Rows
 from mediaconv.run.resume.survey import Survey, survey, survey_failed
 
 

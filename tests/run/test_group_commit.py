@@ -15,7 +15,8 @@ from mediaconv.run.output import durability
 from mediaconv.run.output.durability import FEW, Disk
 from mediaconv.run.output.group_commit import MOST_WAITING, GroupCommit
 from mediaconv.run.output.staging import Staging
-from mediaconv.run.resume.manifest import Manifest, Row, read_manifest
+from mediaconv.run.resume.manifest import Manifest, read_manifest
+from mediaconv.run.resume.rows import Row
 from tests.run.trees import unfinished
 
 COUNT = 3 * FEW

@@ -20,7 +20,8 @@ import mediaconv
 from mediaconv.config import load_config
 from mediaconv.errors import UsageError, WriteError
 from mediaconv.filesystem import temporary_name
-from mediaconv.run.resume.manifest import Manifest, Row, read_manifest
+from mediaconv.run.resume.manifest import Manifest, read_manifest
+from mediaconv.run.resume.rows import Row
 from mediaconv.run.resume.status import read_status
 from mediaconv.run.runner import Selection, run_folder, survey_run
 from tests.run.running import parsed, rows, run

@@ -15,7 +15,7 @@ from mediaconv.errors import UsageError, refuse_shortage
 from mediaconv.pipeline import Pipeline
 from mediaconv.run.output.folder import KEPT
 from mediaconv.run.output.storage import is_remote, join, list_files, path_below
-from mediaconv.run.resume.manifest import is_safe_name
+from mediaconv.run.resume.rows import is_safe_name
 
 HIDDEN = "hidden"
 NO_FILE = "a pipe, a socket or a device"

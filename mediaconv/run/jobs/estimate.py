@@ -17,7 +17,7 @@ from mediaconv.errors import ComputeError, MediaconvError, MediaError
 from mediaconv.pipeline import Chunk, Pipeline, Source, find
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.output.transfer import localized
-from mediaconv.run.resume.manifest import DONE, Row
+from mediaconv.run.resume.rows import DONE, Row
 from mediaconv.temporary_folder import temporary_folder
 
 if TYPE_CHECKING:

@@ -16,9 +16,7 @@ from typing import BinaryIO
 from mediaconv.errors import UsageError, WriteError
 from mediaconv.filesystem import NotAFileError, in_the_way, open_regular, open_to_read, refuse_holes
 from mediaconv.run.output.lock import read_claims
-from mediaconv.run.resume.rows import BEGUN, DONE, FAILED, ROW_KEYS, Line, Row, Rows, decoded, is_safe_name
-
-__all__ = ["BEGUN", "DONE", "FAILED", "NAME", "Manifest", "Row", "Rows", "is_safe_name", "read_manifest"]
+from mediaconv.run.resume.rows import ROW_KEYS, Line, Row, Rows, decoded
 
 NAME = "manifest.jsonl"
 ROW_START = b'{"input": "'

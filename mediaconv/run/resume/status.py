@@ -15,7 +15,8 @@ from mediaconv.run.output.folder import RUN_NAME, open_output
 from mediaconv.run.output.ownership import check_run_yaml
 from mediaconv.run.output.transfer import identity_of
 from mediaconv.run.report.formatting import escaped
-from mediaconv.run.resume.manifest import Row, read_manifest
+from mediaconv.run.resume.manifest import read_manifest
+from mediaconv.run.resume.rows import Row
 from mediaconv.run.resume.survey import ENDED_UNDER, FAILED_BEFORE, NEW, OUTPUTS_CHANGED, OUTPUTS_GONE, survey
 from mediaconv.run.runner import survey_run
 

@@ -17,7 +17,7 @@ from mediaconv.run.jobs.identity import content_hash
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.output.folder import Output
 from mediaconv.run.output.transfer import content_of, identity_of
-from mediaconv.run.resume.manifest import BEGUN, DONE, Row
+from mediaconv.run.resume.rows import BEGUN, DONE, Row
 
 NEW, FAILED_BEFORE, OVERWRITE = "new", "failed before", "--overwrite"
 ENDED_UNDER = "the program ended under it"
