@@ -1,6 +1,6 @@
-"""Makes docs/images/lightning.png, the picture in the README: the example's film, causal and standard.
+"""Makes the README's own pictures: own_stack.gif and lightning.png, the example's film, causal and standard.
 
-python docs/tools/readme_picture.py
+python docs/tools/readme_pictures.py
 """
 
 from __future__ import annotations
@@ -23,6 +23,12 @@ FRAMES = (14, 16, 18, 20, 22, 24)
 CHANNEL = 1
 LIGHTNING = 20
 LOOK_AHEAD = 4
+OWN_STACK = """
+pipeline: audio
+causal: true
+stack:
+  - conv: {out_channels: 1, kernel_size: 3, dilation: 2}
+"""
 
 
 def frames_of(path: Path, color: str) -> np.ndarray:
@@ -31,21 +37,29 @@ def frames_of(path: Path, color: str) -> np.ndarray:
         return np.concatenate([part.data for part in reader.chunks(64)])
 
 
-def main() -> None:
+def mediaconv(*words: str) -> None:
+    """Run the command in the project's folder."""
+    subprocess.run([sys.executable, "-m", "mediaconv", *words], cwd=ROOT, check=True)
+
+
+def draw_own_stack() -> None:
+    """The README's animation, by the command that stands under it."""
+    title = "conv, kernel 3, dilation 2: causal beside standard"
+    picture = str(ROOT / "docs/images/own_stack.gif")
+    with tempfile.TemporaryDirectory() as folder:
+        mine = Path(folder, "mine.yaml")
+        mine.write_text(OWN_STACK)
+        mediaconv(
+            "animate", str(mine), "--beside", "standard", "-o", picture, "--title", title, "--overwrite"
+        )
+
+
+def draw_lightning() -> None:
     """Run both configurations and lay their frames out, a row each."""
     rows = [("input", frames_of(ROOT / "data/video/lightning.mp4", "rgb"))]
     with tempfile.TemporaryDirectory() as folder:
         for form in ("causal", "standard"):
-            command = [
-                sys.executable,
-                "-m",
-                "mediaconv.cli.main",
-                "run",
-                f"configs/video_{form}.yaml",
-                "--output",
-                f"{folder}/{form}",
-            ]
-            subprocess.run(command, cwd=ROOT, check=True)
+            mediaconv("run", f"configs/video_{form}.yaml", "--output", f"{folder}/{form}")
             film = Path(folder, form, "lightning.mp4", f"channel_{CHANNEL}.mp4")
             rows.append((form, frames_of(film, "gray")))
     figure, axes = plt.subplots(len(rows), len(FRAMES), figsize=(12, 3.9), dpi=100)
@@ -66,4 +80,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    draw_own_stack()
+    draw_lightning()
