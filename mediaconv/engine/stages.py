@@ -22,5 +22,6 @@ def stage(kind: type[ReadError | ComputeError | WriteError]) -> Iterator[None]:
     except Exception as error:
         if short := shortage(error):
             raise kind(short) from error
-        text = str(error).strip().splitlines()
-        raise kind(f"{type(error).__name__}: {text[0] if text else 'no message'}") from error
+        text = (str(error).strip().splitlines() or ["no message"])[0]
+        named = text if type(error) is ValueError else f"{type(error).__name__}: {text}"
+        raise kind(named) from error

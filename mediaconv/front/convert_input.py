@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
-from mediaconv.errors import MediaError, UsageError
+from mediaconv.errors import ComputeError, MediaError, UsageError
 from mediaconv.filesystem import temporary_name
 
 if TYPE_CHECKING:
@@ -155,9 +155,10 @@ def convert(
         def opened() -> Source:
             return ArraySource(data, kind, exact)
 
-        if output is not None:
-            return _written(opened(), opened, config, kind, computations, overwrite)
-        values = _values(opened(), opened, computations)
+        with _axes_told(data, kind):
+            if output is not None:
+                return _written(opened(), opened, config, kind, computations, overwrite)
+            values = _values(opened(), opened, computations)
         return values if isinstance(input, np.ndarray) else _tensor(values)
     if not isinstance(input, Iterable):
         raise UsageError(
@@ -287,6 +288,16 @@ def _streamed(source: Source, computations: Computations) -> Iterator[np.ndarray
     values = step.flush()
     if values.size:
         yield values
+
+
+@contextmanager
+def _axes_told(data: np.ndarray, pipeline: Pipeline) -> Iterator[None]:
+    """An array that does not fit its model has often a batch axis: say what its axes were taken for."""
+    try:
+        yield
+    except (UsageError, ComputeError) as error:
+        axes = ", ".join(["channels", *pipeline.axes])
+        raise type(error)(f"{error}; the input {data.shape} was read as ({axes}), without a batch axis") from error
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import mediaconv
-from mediaconv.errors import ReadError, UsageError
+from mediaconv.errors import ComputeError, ReadError, UsageError
 from mediaconv.media.image.writer import write_image
 
 TOLERANCE = 1e-6
@@ -199,6 +199,14 @@ def test_what_does_not_fit_is_told(change, message):
         mediaconv.convert(**call)
     assert "config:" not in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 400), (5, 2, 400), (1, 2, 3, 40)])
+def test_an_array_with_a_batch_axis_is_told_how_its_axes_were_read(shape):
+    with pytest.raises((UsageError, ComputeError), match="without a batch axis") as caught:
+        mediaconv.convert(audio_model(), torch.zeros(shape), normalize="none")
+    assert str(shape) in str(caught.value)
+    assert "ValueError" not in str(caught.value)
 
 
 def test_a_file_that_is_not_there_is_a_read_error(tmp_path):
