@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 def init(
     input: Annotated[
         str | None,
-        typer.Argument(metavar="FILE_OR_FOLDER", help="a media file, or a folder of them"),
+        typer.Argument(
+            metavar="FILE_OR_FOLDER", help="a media file, a folder of them, or a model (.onnx, .pt2)"
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="YAML", help="default: NAME.yaml here")
@@ -42,11 +44,16 @@ def init(
         _list()
         return
     if input is None:
-        raise UsageError("init: give a media file or a folder, or --list for the examples that come along")
+        raise UsageError(
+            "init: give a media file, a folder or a model, or --list for the examples that come along"
+        )
     from mediaconv.guide.input_kind import input_kind
-    from mediaconv.guide.propose_stack import propose_stack
+    from mediaconv.guide.propose_stack import MODELS, propose_stack
     from mediaconv.guide.starter import default_output, starter
 
+    if Path(input).suffix.lower() in MODELS and weights is None:
+        _for_model(Path(input), output, kind)
+        return
     proposal = None if weights is None else propose_stack(weights)
     media = input_kind(Path(input), kind=kind)
     path = output or Path(f"{Path(default_output(Path(input))).name}.yaml")
@@ -59,6 +66,17 @@ def init(
     _write(path, text.encode())
     unknown = "" if proposal is None else _unknown(proposal)
     tell(f"{path}: for {media.words}{unknown}\nnext: mediaconv run {shown}")
+
+
+def _for_model(model: Path, output: Path | None, kind: str | None) -> None:
+    from mediaconv.guide.model_starter import PLACE, model_starter
+
+    path = output or Path(f"{model.stem}.yaml")
+    _refuse_there(path, "choose another name with -o")
+    made = model_starter(model, kind=kind)
+    shown = shlex.quote(str(path))
+    _write(path, made.text.replace("THIS.yaml", shown).encode())
+    tell(f"{path}: for {made.words}\nnext: mediaconv run {shown} --input {PLACE}")
 
 
 def _fit(proposal: Proposal, path: Path, dims: int, what: str) -> None:

@@ -297,7 +297,9 @@ def _axes_told(data: np.ndarray, pipeline: Pipeline) -> Iterator[None]:
         yield
     except (UsageError, ComputeError) as error:
         axes = ", ".join(["channels", *pipeline.axes])
-        raise type(error)(f"{error}; the input {data.shape} was read as ({axes}), without a batch axis") from error
+        raise type(error)(
+            f"{error}; the input {data.shape} was read as ({axes}), without a batch axis"
+        ) from error
 
 
 @contextmanager

@@ -65,7 +65,7 @@ def starter(kind: InputKind, *, output: str | None = None, proposal: Proposal | 
             f"pipeline: {name}",
             f"input: {scalar(str(kind.path))}",
             f"output: {scalar(output)}",
-            *_causal_lines(name),
+            *causal_lines(name),
             *([f"read: {flow(read)}"] if read else []),
             *(_stack_lines(name, stack) if proposal is None else proposal.lines),
             *([] if weights is None else [f"weights: {scalar(weights)}"]),
@@ -106,7 +106,8 @@ def _read_for(kind: InputKind, info: SourceInfo, proposal: Proposal | None) -> d
     return {} if colour is None else {"color": colour}
 
 
-def _causal_lines(name: str) -> list[str]:
+def causal_lines(name: str) -> list[str]:
+    """The key `causal` with what it would mean."""
     order = "above and to the left" if name == "image" else "now and before"
     return [f"causal: false   # true: every output depends only on what lies {order}"]
 

@@ -41,6 +41,15 @@ def test_a_standard_stack_is_judged_along_the_time_axis_of_its_layers():
     assert order_axes(parse_config(stack + "}\n"), find("image")) == (0, 1)
 
 
+def test_the_causal_twin_of_a_model_is_judged_along_the_axis_that_its_windows_moved_on():
+    head = "pipeline: image\ninput: a.png\noutput: out\nstack:\n"
+    twin = parse_config(head + "  - model: {file: a.onnx, causal: true}\n")
+    assert order_axes(twin, find("image")) == (0,)
+    raster = "  - conv: {out_channels: 1, kernel_size: 3, causal: raster}\n"
+    with_layers = parse_config(head + "  - model: {file: a.onnx, causal: true}\n" + raster)
+    assert order_axes(with_layers, find("image")) == (0, 1)
+
+
 def judge(text, *overrides, files=True):
     config = parse_config(text, overrides=overrides)
     return prove_config(config, find(config.pipeline), files=files)

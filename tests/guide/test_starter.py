@@ -234,8 +234,9 @@ class Denoiser(nn.Module):
         return x + self.end(self.body(x))
 
 
-def test_an_exported_onnx_model_becomes_a_configuration_that_gives_its_values(said, tmp_path):
-    """The same values as onnxruntime's, from the configuration that `init --from` wrote."""
+@pytest.mark.parametrize("alone", [False, True], ids=["from", "alone"])
+def test_an_exported_onnx_model_becomes_a_configuration_that_gives_its_values(said, tmp_path, alone):
+    """The same values as onnxruntime's, from what `init FILE --from MODEL` and `init MODEL` wrote."""
     runtime = pytest.importorskip("onnxruntime")
     torch.manual_seed(0)
     sound = np.random.default_rng(0).uniform(-0.3, 0.3, 3000).astype(np.float32)
@@ -250,16 +251,36 @@ def test_an_exported_onnx_model_becomes_a_configuration_that_gives_its_values(sa
         output_names=["y"],
         dynamic_axes=axes,
     )
-    told = said("init", "in.wav", "--from", "denoiser.onnx")
+    words = ["denoiser.onnx", "-o", "in.yaml"] if alone else ["in.wav", "--from", "denoiser.onnx"]
+    told = said("init", *words)
     assert "in.yaml" in told
     written = yaml.safe_load((tmp_path / "in.yaml").read_text())
     assert written["stack"] == [{"model": "denoiser.onnx"}]
-    said("run", "in.yaml", "--set", "normalize=none", "--set", "write.bit_depth=float", "--set", "chunk=333")
-    found, _ = soundfile.read(tmp_path / "out/in/in.wav/channel_0.wav", dtype="float32")
+    said(
+        "run", "in.yaml", "--input", "in.wav", "--output", "out",
+        "--set", "normalize=none", "--set", "write.bit_depth=float", "--set", "chunk=333",
+    )  # fmt: skip
+    found, _ = soundfile.read(tmp_path / "out/in.wav/channel_0.wav", dtype="float32")
     session = runtime.InferenceSession(tmp_path / "denoiser.onnx", providers=["CPUExecutionProvider"])
     expected = session.run(None, {"x": sound[None, None]})[0][0, 0]
     # float32 sums of some 20 products in another order
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_init_of_a_model_names_what_its_input_takes_and_refuses_what_is_no_media(said, tmp_path):
+    still = nn.Conv2d(1, 2, 3, padding=1).eval()
+    fixed = torch.export.export(still, (torch.zeros(1, 1, 24, 32),))
+    torch.export.save(fixed, tmp_path / "still.pt2")
+    assert "takes 1 channel of image" in said("init", "still.pt2")
+    written = yaml.safe_load((tmp_path / "still.yaml").read_text())
+    assert written["read"] == {"color": "gray", "size": [32, 24]}
+    said("init", "still.pt2", "--pipeline", "video", "-o", "film.yaml")
+    written = yaml.safe_load((tmp_path / "film.yaml").read_text())
+    assert written["stack"] == [{"model": {"file": "still.pt2", "axes": "t c h w"}}]
+    assert "not of pipeline audio" in said("init", "still.pt2", "--pipeline", "audio", "-o", "a.yaml", code=2)
+    assert "is there already" in said("init", "still.pt2", code=2)
+    torch.export.save(torch.export.export(nn.Linear(4, 2), (torch.zeros(1, 4),)), tmp_path / "flat.pt2")
+    assert "(1, 4) has 2 axes, expected 3 (sound)" in said("init", "flat.pt2", code=2)
 
 
 def test_completion_is_installed_and_completes(tmp_path):

@@ -21,6 +21,7 @@ from mediaconv.errors import MediaError, ReadError, UsageError
 from mediaconv.layers import walk
 from mediaconv.layers.construct import iter_bound_layers
 from mediaconv.layers.layer_spec import CausalLayer
+from mediaconv.layers.model import Model
 from mediaconv.nn.layers.gates import Gated
 from mediaconv.nn.streaming.protocol import axis_map
 from mediaconv.nn.summary.fitting_length import fitting_length
@@ -140,19 +141,22 @@ def prove_model(
 def order_axes(config: RunConfig, pipeline: Pipeline) -> tuple[int, ...]:
     """Which axes make the order: all of them under `raster` (reading order), otherwise the one that is time.
 
-    A standard configuration is judged by what its pipeline calls causal, or along its own `time_axis`.
+    A standard configuration is judged by what its pipeline calls causal, or along its own `time_axis`; a
+    model's causal twin along the first axis, the only one along which its windows moved.
     """
     dims = len(pipeline.axes)
+    twins = any(isinstance(spec, Model) and spec.causal for _, spec in walk(config.stack))
     layers = [spec for _, spec in walk(config.stack) if isinstance(spec, CausalLayer)]
     default = config.causality().mode if config.causality() else pipeline.causal_mode
-    modes: list[str] = [how.mode for how in map(config.causality, layers) if how]
+    modes: list[str] = ["pad"] if twins else []
+    modes += [how.mode for how in map(config.causality, layers) if how]
     stated = max((spec.time_axis for spec in layers), default=config.time_axis)
     if not modes and stated:
         return (stated,)
     modes = modes or [default]
     if "raster" in modes and dims > 1:
         return tuple(range(dims))
-    axes = {spec.time_axis for spec in layers if config.causality(spec)} or {config.time_axis}
+    axes = {spec.time_axis for spec in layers if config.causality(spec)} or {0 if twins else config.time_axis}
     return (max(axes),)
 
 

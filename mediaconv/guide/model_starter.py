@@ -1,0 +1,95 @@
+"""A first configuration for a model file alone: what it states of its input; the files are left to name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mediaconv.config import parse_config
+from mediaconv.counted import counted
+from mediaconv.errors import UsageError
+from mediaconv.guide.input_kind import WORDS
+from mediaconv.guide.starter import causal_lines, default_output
+from mediaconv.guide.yaml_text import flow, scalar
+from mediaconv.pipeline import Pipeline, find
+
+PIPELINES = {1: "audio", 2: "image", 3: "video"}
+FRAMES_AS_BATCH = "t c h w"
+PLACE = "FILE_OR_FOLDER"
+_COLOURS = {1: "gray", 3: "rgb", 4: "rgba"}
+
+
+@dataclass(frozen=True)
+class ModelStarter:
+    """A configuration's text, and the model in words."""
+
+    text: str
+    words: str
+
+
+def model_starter(path: Path, *, kind: str | None = None) -> ModelStarter:
+    """The configuration of a stack that is the model. kind: a pipeline; an image model runs over video, too.
+
+    Raises UsageError, also where the model has not the axes of a kind of media.
+    """
+    from mediaconv.model_files.open_model import open_model
+
+    shape: Sequence[int | None] = open_model(str(path)).input_shape  # type: ignore[assignment]
+    stated = ", ".join("?" if size is None else str(size) for size in shape)
+    dims = len(shape) - 2
+    if dims not in PIPELINES:
+        raise UsageError(
+            f"{path}: its input ({stated}) has {len(shape)} axes, expected 3 (sound), 4 (images) or 5 (film)"
+        )
+    pipeline = find(kind or PIPELINES[dims])
+    over_frames = dims == 2 and len(pipeline.axes) == 3
+    if len(pipeline.axes) != dims and not over_frames:
+        raise UsageError(f"{path}: its input ({stated}) is not of pipeline {pipeline.name}")
+    model: Any = {"file": str(path), "axes": FRAMES_AS_BATCH} if over_frames else str(path)
+    read = _read(pipeline, shape)
+    output = default_output(path)
+    parse_config(
+        "{}",
+        name="starter",
+        values={
+            "pipeline": pipeline.name,
+            "input": PLACE,
+            "output": output,
+            "read": read,
+            "stack": [{"model": model}],
+        },
+    )
+    lines = [
+        f"# For the model {path.name}: its input is {stated}; ? is any number.",
+        f"# Run it over your own: mediaconv run THIS.yaml --input {PLACE}. All keys: mediaconv schema.",
+        f"pipeline: {pipeline.name}",
+        f"input: {PLACE}   # UNKNOWN: yours",
+        f"output: {scalar(output)}",
+        *causal_lines(pipeline.name),
+        *([f"read: {flow(read)}   # what the model takes"] if read else []),
+        "stack:",
+        f"  - model: {flow(model)}   # captured, and streamed exactly",
+        "normalize: none   # values are taken as they are; sigmoid brings any into the file's range",
+        "",
+    ]
+    word = WORDS.get(pipeline.name, pipeline.name)
+    return ModelStarter("\n".join(lines), f"a model that takes {_channels(shape[1])} of {word}")
+
+
+def _channels(count: int | None) -> str:
+    return "any number of channels" if count is None else counted(count, "channel")
+
+
+def _read(pipeline: Pipeline, shape: Sequence[int | None]) -> dict[str, Any]:
+    """`read` options that give the model the channels and the size that it states."""
+    channels, *sizes = shape[1:]
+    if pipeline.name == "audio":
+        return {"channels": "mono"} if channels == 1 else {}
+    read: dict[str, Any] = {}
+    if channels in _COLOURS:
+        read["color"] = _COLOURS[channels]
+    if None not in sizes[-2:]:
+        read["size"] = [sizes[-1], sizes[-2]]
+    return read
