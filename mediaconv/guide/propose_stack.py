@@ -1,6 +1,7 @@
-"""A stack that fits a file of weights: layers by key and shape, in the keys' order; unknowns are marked.
+"""A stack that fits a file of weights: layers by key and shape, in the file's order; unknowns are marked.
 
-A state_dict holds no order of computing, no strides and no activations: the proposal is a beginning.
+A state_dict is in the order of the module's definition, which files sorted by name have lost. It holds no
+order of computing, no strides and no activations: the proposal is a beginning.
 """
 
 from __future__ import annotations
@@ -51,9 +52,10 @@ def propose_stack(path: Path) -> Proposal:
 
 
 def from_state(state: Mapping[str, Tensor], path: str) -> Proposal:
-    """Layers by the names before the last dot, in natural order."""
+    """Layers by the names before the last dot, in the state's order; in natural order where it is sorted."""
     groups: dict[str, dict[str, Tensor]] = {}
-    for key in sorted(state, key=_natural):
+    keys = list(state)
+    for key in sorted(keys, key=_natural) if keys == sorted(keys) else keys:
         layer, _, name = key.rpartition(".")
         groups.setdefault(layer, {})[name] = state[key]
     made = Proposal([], ["stack:   # by keys and shapes of the weights; check strides, padding and order"])

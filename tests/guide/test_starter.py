@@ -234,6 +234,16 @@ class Denoiser(nn.Module):
         return x + self.end(self.body(x))
 
 
+def test_layers_are_proposed_in_the_order_of_the_modules_definition():
+    """By name `down` would come first, and take channels that nothing gives."""
+    shapes = {"enc": (16, 3, 3, 3), "down": (32, 16, 4, 4), "up": (32, 16, 4, 4), "out": (3, 16, 1, 1)}
+    state = {f"{name}.weight": torch.zeros(shape) for name, shape in shapes.items()}
+    found = from_state(state, "net.pth")
+    assert not found.unknown
+    assert [next(iter(layer)) for layer in found.stack] == ["conv", "conv", "conv_transpose", "conv"]
+    assert found.in_channels == 3
+
+
 @pytest.mark.parametrize("alone", [False, True], ids=["from", "alone"])
 def test_an_exported_onnx_model_becomes_a_configuration_that_gives_its_values(said, tmp_path, alone):
     """The same values as onnxruntime's, from what `init FILE --from MODEL` and `init MODEL` wrote."""
