@@ -6,7 +6,7 @@ tried at a length or two; those that differ from the module are refused at the e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import sympy
@@ -15,6 +15,8 @@ from mediaconv.nn.graph.symbols import AxisSize, depends, evaluate, source
 
 MOST_WAYS = 24
 """Ways that are tried; of those past it, lengths are refused."""
+LONG, MOST_PERIOD, MOST_RESTS = 1024, 128, 4
+"""Lengths are described from this one on, by a period and so many rests at most."""
 
 
 class Conditions:
@@ -67,10 +69,22 @@ class Conditions:
             number in self.broken([n if d == self.dim else s for d, s in enumerate(shape)]) for n in lengths
         )
 
-    def describe(self, numbers: Iterable[int]) -> str:
-        """Conditions as text, with T for the length."""
+    def describe(self, numbers: Collection[int], shape: Sequence[int]) -> str:
+        """The lengths that meet conditions: `3 n + 1` where they repeat, else the conditions of a size T."""
+        first = max(shape[self.dim], LONG)
+        met = [self._met(numbers, shape, n) for n in range(first, first + 2 * MOST_PERIOD)]
+        for period in range(2, MOST_PERIOD + 1):
+            if met[:-period] == met[period:]:
+                rests = sorted((first + i) % period for i in range(period) if met[i])
+                if 0 < len(rests) <= MOST_RESTS:
+                    return " or ".join(f"{period} n + {rest}" if rest else f"{period} n" for rest in rests)
+                break
         symbol = str(self.sizes[self.dim].symbol)
-        return " and ".join(sorted(source(self.all[i]).replace(symbol, "T") for i in numbers))
+        return "T with " + " and ".join(sorted({source(self.all[i]).replace(symbol, "T") for i in numbers}))
+
+    def _met(self, numbers: Collection[int], shape: Sequence[int], length: int) -> bool:
+        values = self._values([length if d == self.dim else n for d, n in enumerate(shape)])
+        return all(self._holds(self.all[i], values) for i in numbers)
 
 
 @dataclass(frozen=True)

@@ -126,8 +126,8 @@ class StreamingGraph(TotalStride, nn.Module):
         """Take only lengths at which the capture was found to hold. broken: conditions to be told of."""
         self._ways = ways
         if broken:
-            words = self.conditions().describe(broken)
-            self.notes.append(f"lengths T with {words} alone: at others the module goes another way")
+            words = self.conditions().describe(broken, self._shape)
+            self.notes.append(f"lengths {words} alone: at others the module goes another way")
 
     @property
     def coarsest(self) -> torch.dtype:
@@ -145,9 +145,9 @@ class StreamingGraph(TotalStride, nn.Module):
         shape = [length if d == self._axis + 2 else n for d, n in enumerate(self._shape)]
         broken = conditions.broken(shape)
         if not self._ways.take(broken):
-            words = conditions.describe(broken)
+            words = conditions.describe(broken, shape)
             raise ValueError(
-                f"length {length}: this capture holds for lengths T with {words} alone; "
+                f"length {length}: this capture holds for lengths {words} alone; "
                 "at others the module goes another way"
             )
 
