@@ -118,7 +118,7 @@ unit: $(TESTING) ## the quick tests of pure code, or of one room: make unit ROOM
 torture: programs $(TESTING) ## kills runs at random moments, lets disks fail; reads 100,000 mutants and all formats
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.media.corpus
 	MEDIACONV_TORTURE=100 $(BIN)/python -m pytest tests/run -k "torture or faults" -o timeout=0 $(PYTEST_ARGS)
-	MEDIACONV_MUTANTS=100000 MEDIACONV_MUTANTS_FROM=$$RANDOM$$RANDOM \
+	MEDIACONV_MUTANTS=100000 MEDIACONV_COMMANDS=2000 MEDIACONV_MUTANTS_FROM=$$RANDOM$$RANDOM \
 	  $(BIN)/python -m pytest tests/mutation -o timeout=0 $(PYTEST_ARGS)
 
 .PHONY: models

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import hashlib
 import os
 import re
@@ -96,30 +97,56 @@ def write_whole(path: Path, data: bytes, *, fresh: bool = False) -> None:
     """
     if os.path.lexists(path) and not is_regular(path):
         raise NotAFileError(errno.EEXIST, f"is {kind_of(path)}, not a regular file", str(path))
+    _clear_killed(path)
     part = path.with_name(temporary_name(path))
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
-        try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(handle, rest) :]
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        _try_lock(handle)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(handle, rest) :]
+        os.fsync(handle)
         if not (fresh and _rename(part, path, _RENAME_NOREPLACE)):
             os.replace(part, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(part)
         raise
+    finally:
+        os.close(handle)
     sync(path.parent)
 
 
+def _clear_killed(target: Path) -> None:
+    """Remove what programs that were killed left of a file: nobody holds the lock of its temporary name."""
+    prefix = temporary_prefix(target)
+    with contextlib.suppress(OSError):
+        for name in os.listdir(target.parent):
+            if not (name.startswith(prefix) and bears_mark(name)):
+                continue
+            with contextlib.suppress(OSError), open_to_read(target.parent / name) as file:
+                if _try_lock(file.fileno()):
+                    os.unlink(target.parent / name)
+
+
+def _try_lock(handle: int) -> bool:
+    """Lock an open file until it is closed; False where another has, or the file system has no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
 def check_made(path: Path, *, overwrite: bool = False) -> None:
-    """Raises UsageError where a file of this name is not one that this program made, as it was written.
+    """Raises UsageError where a file of this name is not one that this program made, as it was written, or
+    where something else than a folder lies above it.
 
     overwrite: the user lets any regular file be replaced. Links, folders, pipes and devices never are.
     """
+    above = next((each for each in path.parents if os.path.lexists(each)), Path())
+    if not above.is_dir():
+        raise in_the_way(above)
     if not os.path.lexists(path):
         return
     if not is_regular(path):
@@ -158,10 +185,18 @@ def make_folders(folder: Path) -> None:
     while not os.path.lexists(folder):
         missing.append(folder)
         folder = folder.parent
-    for path in reversed(missing):
-        with contextlib.suppress(FileExistsError):  # another worker was quicker
-            os.mkdir(path)
-        sync(path.parent)
+    made: list[Path] = []
+    try:
+        for path in reversed(missing):
+            with contextlib.suppress(FileExistsError):  # another worker was quicker
+                os.mkdir(path)
+                made.append(path)
+            sync(path.parent)
+    except OSError:
+        for path in reversed(made):
+            with contextlib.suppress(OSError):  # not empty any more: another's now
+                os.rmdir(path)
+        raise
     if not missing and not os.path.isdir(folder):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
 

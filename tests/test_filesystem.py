@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from mediaconv.filesystem import (
     NotAFileError,
     bears_mark,
     exchange,
+    make_folders,
     open_regular,
     temporary_name,
     write_made,
@@ -156,3 +158,24 @@ def test_formats_hold_the_mark_where_their_readers_skip_it(tmp_path: Path) -> No
     assert read.graph == model.graph
     module = torch.export.load(tmp_path / "a.pt2").module()
     assert torch.equal(module(torch.ones(3)), torch.ones(3).tanh())
+
+
+def test_what_a_killed_program_left_goes_with_the_next_and_work_of_others_stays(tmp_path: Path) -> None:
+    target, other = tmp_path / "a.svg", tmp_path / "b.svg"
+    left, of_other, at_work = (tmp_path / temporary_name(path) for path in (target, other, target))
+    alike = tmp_path / f"{temporary_name(target)[:-1]}x"
+    for path in (left, of_other, at_work, alike):
+        path.write_bytes(b"half")
+    with open(at_work, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # as a program that writes it
+        write_whole(target, b"whole")
+    assert set(tmp_path.iterdir()) == {target, of_other, at_work, alike}
+    write_whole(target, b"again")
+    assert set(tmp_path.iterdir()) == {target, of_other, alike}
+    assert target.read_bytes() == b"again"
+
+
+def test_folders_that_cannot_all_be_made_leave_none(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="too long"):
+        make_folders(tmp_path / "a" / "b" / ("c" * 300))
+    assert list(tmp_path.iterdir()) == []

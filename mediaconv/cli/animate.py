@@ -125,7 +125,7 @@ def animate(
     options: dict[str, Any] = {
         "channel": channel,
         "seconds": seconds,
-        "title": title,
+        "title": title.encode(errors="backslashreplace").decode(),  # a picture shows text alone
         "theme": theme,
         "blank_zeros": blank_zeros,
         "width": width,

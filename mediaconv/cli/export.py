@@ -74,7 +74,7 @@ def export(
             file=sys.stderr,
         )
     if json:
-        print(writer.dumps(facts, indent=2))
+        tell(writer.dumps(facts, indent=2))
         return
     made = "the call on the whole, of any length"
     if not whole:

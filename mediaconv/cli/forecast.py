@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mediaconv.cli.options import DebugOption, JsonOption, OverwriteOption, QuietOption
+from mediaconv.cli.options import DebugOption, JsonOption, OverwriteOption, QuietOption, tell
 
 if TYPE_CHECKING:
     from mediaconv.demo.forecast import Lesson
@@ -68,10 +68,9 @@ def forecast(
         torch.set_num_threads(threads)
     plot_lesson(lesson, picture, overwrite=overwrite)
     if json:
-        print(_as_json(lesson, seed, picture))
+        tell(_as_json(lesson, seed, picture))
     elif not quiet:
-        print(_text(lesson))
-        print(f"\nThe picture: {picture}")
+        tell(f"{_text(lesson)}\n\nThe picture: {picture}")
     return 0
 
 

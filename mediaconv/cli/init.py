@@ -61,7 +61,8 @@ def init(
     if proposal is not None:
         _fit(proposal, path, len(media.pipeline.axes), f"{input} ({media.pipeline.name})")
     made = starter(media, proposal=proposal)
-    shown = shlex.quote(str(path))
+    name = str(path)
+    shown = shlex.quote(name) if name.isprintable() else repr(name)
     text = made.text.replace("THIS.yaml", shown)
     _write(path, text.encode())
     unknown = "" if proposal is None else _unknown(proposal)

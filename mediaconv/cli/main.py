@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import signal
 import sys
 from typing import Annotated
 
@@ -92,13 +93,15 @@ def main() -> None:
     except OSError as error:  # of printing the help
         drop_output()
         if not isinstance(error, BrokenPipeError):
-            print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)
+            with contextlib.suppress(OSError, ValueError):
+                print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)
         sys.exit(1)
     except SystemExit as done:
         if done.code == INTERRUPTED:
             _leave_at_once()
         raise
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is done and cleaned up: no traceback of leaving
         gc.freeze()  # leaving collects twice: torch's million objects go anyway
 
 

@@ -94,12 +94,15 @@ def ending(command: Callable[..., int | None]) -> Callable[..., None]:
 
 
 def _code(act: Callable[[], int | None]) -> int:
+    with contextlib.suppress(AttributeError):  # another's stream
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # names that are no text
     try:
         code = act() or 0
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        with contextlib.suppress(OSError, ValueError):
+            print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except typer.Exit as done:
         return done.exit_code
@@ -127,10 +130,10 @@ def _code(act: Callable[[], int | None]) -> int:
 
 
 def _failed(error: BaseException, message: str, code: int) -> int:
-    if debug_wanted():
-        traceback.print_exception(error)
-    else:
-        with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError):
+        if debug_wanted():
+            traceback.print_exception(error)
+        else:
             print(f"error: {message}", file=sys.stderr)
     return code
 

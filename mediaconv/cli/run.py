@@ -115,7 +115,6 @@ def run(
     from mediaconv.front import run as run_folder
     from mediaconv.run.report.progress import make_reporter
 
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     again = {"overwrite": overwrite, "retry_failed": retry_failed}
     if dry_run:
         return _dry_run(resolved, again, json=json, quiet=quiet)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as jsonlib
 import shutil
-import sys
 from typing import Annotated
 
 import typer
@@ -26,7 +25,6 @@ def status(
     if table + csv + json > 1:
         raise UsageError("status: give one of --table, --csv and --json")
 
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     report = read_status(output)
     if csv or table:
         from mediaconv.run.report.results_table import results_csv, results_text

@@ -27,11 +27,17 @@ _TOO_DEEP = f"nested too deeply, expected at most {MAX_DEPTH} levels"
 _TOO_MANY = f"got more than {MAX_NODES} values in the file"
 _LARGEST = 2**63 - 1
 _LEADING_ZERO = re.compile(r"^[-+]?0[0-9_]+$")
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+_HALF_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
 _FLOAT = re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
 
 
 class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml, where PyYAML has it
     """PyYAML's safe loader that takes `1e-3` for a number."""
+
+
+class SlowLoader(yaml.SafeLoader):
+    """The same by PyYAML's own parser."""
 
 
 class Dumper(yaml.SafeDumper):
@@ -48,7 +54,7 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 Dumper.add_representer(str, _represent_text)
-for _kind in (Loader, Dumper):
+for _kind in (Loader, SlowLoader, Dumper):
     _kind.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
 
 
@@ -80,7 +86,7 @@ def read_document(text: str, *, name: str, numbered: bool = True) -> Document:
     kept = text
     try:
         kept = _readable_part(text, name, numbered)
-        root = _closed(Loader(kept), lambda loader: loader.get_single_node())
+        root = _closed(_loader(kept), lambda loader: loader.get_single_node())
     except yaml.MarkedYAMLError as error:
         if kept != text:
             raise ConfigError(f"{name}: {_TOO_MANY}") from None
@@ -110,7 +116,17 @@ def _line(error: yaml.MarkedYAMLError, numbered: bool) -> str:
     return f":{mark.line + 1}" if mark and numbered else ""
 
 
-def _closed(loader: Loader, read: Callable[[Loader], T]) -> T:
+def _loader(text: str) -> Any:
+    """libyaml's parser; PyYAML's own, which is slow, where surrogates stand: names of files that are no text.
+
+    It takes their escapes, and says of the surrogates themselves that they are no YAML.
+    """
+    if _HALF_CHARACTER.search(text) or (len(text) < _QUICK and _HALF_ESCAPED.search(text)):
+        return SlowLoader(text)
+    return Loader(text)
+
+
+def _closed(loader: Any, read: Callable[[Any], T]) -> T:
     try:
         return read(loader)
     finally:
@@ -123,7 +139,7 @@ def _readable_part(text: str, name: str, numbered: bool) -> str:
     Raises ConfigError where it is nested too deeply.
     """
 
-    def count(loader: Loader) -> int | None:
+    def count(loader: Any) -> int | None:
         nodes = depth = 0
         while loader.check_event():
             event = loader.get_event()
@@ -136,7 +152,7 @@ def _readable_part(text: str, name: str, numbered: bool) -> str:
                 raise ConfigError(f"{name}{line}: {_TOO_DEEP}")
         return None
 
-    line = _closed(Loader(text), count)
+    line = _closed(_loader(text), count)
     return text if line is None else "".join(text.splitlines(keepends=True)[:line])
 
 

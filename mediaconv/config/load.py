@@ -213,7 +213,7 @@ def _checked(document: Document, *, refuse_leaks: bool) -> RunConfig:
 
 def _order(line: tuple[str, str]) -> tuple[str, int]:
     name, _, number = line[0].rpartition(":")
-    return (name, int(number)) if number.isdigit() else (line[0], 0)
+    return (name, int(number)) if number.isdecimal() else (line[0], 0)
 
 
 def _placed(document: Document, problem: Problem) -> tuple[str, str]:

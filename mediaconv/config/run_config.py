@@ -49,7 +49,7 @@ def _check_device(value: Any, context: ValidationContext | None) -> str:
     if not isinstance(value, str):
         raise wrong(value, words)
     kind, _, index = value.partition(":")
-    if value in _DEVICES or (kind == "cuda" and index.isascii() and index.isdigit()):
+    if value in _DEVICES or (kind == "cuda" and index.isascii() and index.isdecimal()):
         return value
     raise wrong(value, words, hint=nearest("cuda" if kind == "gpu" else value, _DEVICES))
 

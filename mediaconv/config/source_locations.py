@@ -41,7 +41,7 @@ class SourceLocations:
 
     def _line(self, line: str) -> str:
         match = _KEY.match(line)
-        parts = [int(part) if part.isdigit() else part for part in _PART.findall(match[0])] if match else []
+        parts = [int(part) if part.isdecimal() else part for part in _PART.findall(match[0])] if match else []
         if not parts or parts[0] not in self.keys:
             return line
         source = self._source(parts)

@@ -102,7 +102,8 @@ def _frame(pipeline: Pipeline, info: SourceInfo, size: str | None) -> list[int]:
     lengths = [int(n or 1) for n in info.shape[1:]]
     if size is None:
         return lengths
-    sizes = [int(n) for n in reversed(size.lower().split("x"))] if re.fullmatch(r"\d+(x\d+)?", size) else []
+    is_size = re.fullmatch(r"\d{1,9}(x\d{1,9})?", size)
+    sizes = [int(n) for n in reversed(size.split("x"))] if is_size else []
     if len(sizes) != len(lengths) or 0 in sizes:
         expected = " x ".join(reversed(pipeline.axes[1:])) or "none: sound has no frames"
         raise UsageError(f"size: got {size!r}, expected {expected}")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MODELS = (".onnx", ".pt2")
+_DIGITS = 3
+"""Of a layer's number in a key: a configuration holds at most a thousand layers."""
 _STATS = ("running_mean", "running_var")
 
 
@@ -75,7 +77,7 @@ def from_state(state: Mapping[str, Tensor], path: str) -> Proposal:
             made.lines.append(f"  # UNKNOWN: {_comment(layer)} has {dims} axes, not {made.dims}: {shapes}")
             continue
         made.dims = dims or made.dims
-        index = int(layer) if layer.isdigit() else last + 1
+        index = int(layer) if layer.isdecimal() and len(layer) <= _DIGITS else last + 1
         for gap in range(last + 1, index):
             made.stack.append("relu")
             made.lines.append(f"  - relu   # UNKNOWN: layer {gap} has no weights: which activation is it?")
@@ -155,7 +157,9 @@ def _convolution(
 def _natural(key: str) -> list[tuple[int, int, str]]:
     """Numbers in a name by their value: `layers.2.weight` before `layers.10.weight`."""
     return [
-        (0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", key) if part
+        (0, int(part), "") if part.isdecimal() and len(part) < 19 else (1, 0, part)
+        for part in re.split(r"(\d+)", key)
+        if part
     ]
 
 

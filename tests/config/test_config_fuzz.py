@@ -176,9 +176,9 @@ _RIGHT = st.recursive(
     ),
     max_leaves=6,
 )
-_PATHS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8).filter(
-    str.strip
-)
+_LETTERS = st.characters(codec="utf-8", exclude_characters="\0") | st.integers(0xDC80, 0xDCFF).map(chr)
+"""Of names of files: bytes that are no text are half characters."""
+_PATHS = st.text(_LETTERS, min_size=1, max_size=8).filter(str.strip)
 
 
 @quick

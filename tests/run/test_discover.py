@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import fsspec
 import pytest
 
 from mediaconv.pipeline import find
-from mediaconv.run.jobs import discover as discovering
+from mediaconv.run.jobs import folder_search as discovering
 from mediaconv.run.jobs.discover import discover
 from mediaconv.run.jobs.dry_run import forecast
+from mediaconv.run.jobs.folder_search import FolderSearch
 from mediaconv.run.runner import Selection
 from tests.run.running import parsed, run
 from tests.run.trees import images
@@ -67,6 +69,42 @@ def test_of_a_glob_too(tmp_path: Path) -> None:
     assert left_out(f"{source}/**", tmp_path / "out") == {**expected, f"{source}/.c.png": "hidden"}
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    ["*", "**", "**/*.png", "*/*", "a/**", "**/b/*", "*/../*", "a/b/*.png", "[ab]/**/1.png", ".*", "**/.*",
+     "*/.h/*", "./*", "**/**", "link/*", "**/x*", "nothing/*", "a/1.png/*", "?", "[[]c]/*", "**/c/"],
+)  # fmt: skip
+def test_a_glob_matches_what_pythons_own_does(
+    pattern: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(
+        tmp_path / "a/1.png",
+        tmp_path / "a/b/2.png",
+        tmp_path / "a/b/c/x.txt",
+        tmp_path / "b/1.png",
+        tmp_path / "3",
+    )
+    touch(tmp_path / "a/.h/4.png", tmp_path / ".5.png", tmp_path / "[c]/6.png", tmp_path / "a/b/-1")
+    os.symlink("a/b", tmp_path / "link")
+    os.symlink("nothing", tmp_path / "dangling")
+    monkeypatch.chdir(tmp_path)
+    for root in ("", f"{tmp_path}/"):
+        expected = {os.path.normpath(path) for path in glob.glob(root + pattern, recursive=True)}
+        matches = FolderSearch(Path("out"))._matches("", Path(root + pattern).parts)
+        assert {os.path.normpath(path) for path in matches} == expected
+    assert expected or pattern in ("nothing/*", "a/1.png/*")
+
+
+def test_a_glob_goes_round_no_circles(tmp_path: Path) -> None:
+    touch(tmp_path / "in/a/1.png")
+    os.symlink("..", tmp_path / "in/a/loop")
+    os.symlink("self", tmp_path / "in/self")
+    config = parsed(f"{tmp_path}/in/**/*.png", tmp_path / "out")
+    found = discover(config, find("image")).inputs
+    assert tmp_path / "in/a/1.png" in found
+    assert len(found) < 5
+
+
 def test_of_other_storage_too() -> None:
     store = fsspec.filesystem("memory")
     outputs = ("out/5.png/channel_0.png", "old/6.png/channel_0.png", "old/manifest.jsonl", "old/run.yaml")
@@ -91,8 +129,9 @@ def test_stills_are_parts_of_their_sequence(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("source", ["in", "in/**/*.png", "*/**", "i[n]", "in/*"])
 def test_a_folder_that_cannot_be_read_is_told_by_every_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As root all can be read, so the listing refuses."""
     images(tmp_path / "in", 2)
@@ -105,7 +144,7 @@ def test_a_folder_that_cannot_be_read_is_told_by_every_run(
         return listed(path)
 
     monkeypatch.setattr(discovering.os, "scandir", refusing)
-    summary = run(tmp_path / "in", tmp_path / "out")
+    summary = run(f"{tmp_path}/{source}", tmp_path / "out")
     assert summary.files == 2
     assert f"note: {tmp_path}/in/lost+found/: cannot be read: Permission denied" in summary.lines()
 

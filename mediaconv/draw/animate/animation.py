@@ -185,11 +185,11 @@ def _mp4(animation: Animation, step: int | None) -> bytes:
 
 def _svg(animation: Animation, step: int | None) -> bytes:
     scenes = animation.scenes(STRIP) if step is None else [animation.scene(step)]
-    return svg(scenes, label=animation.label, colours=animation.colours).encode()
+    return svg(scenes, label=animation.label, colours=animation.colours).encode(errors="backslashreplace")
 
 
 def _html(animation: Animation, step: int | None) -> bytes:
-    return animation.html().encode()
+    return animation.html().encode(errors="backslashreplace")
 
 
 def _png(animation: Animation, step: int | None) -> bytes:

@@ -56,7 +56,7 @@ class Inspection(Findings):
         path = Path(path)
         if path.suffix.lower() not in (".html", ".htm"):
             raise UsageError(f"{path}: got {path.suffix or 'no extension'!r}, expected .html")
-        return write_made(path, self.html().encode(), overwrite=overwrite)
+        return write_made(path, self.html().encode(errors="backslashreplace"), overwrite=overwrite)
 
     def save_pngs(self, folder: Path | str, *, overwrite: bool = False) -> list[Path]:
         """Write pictures of every layer into a folder, by the same rule. Raises UsageError, WriteError."""

@@ -39,7 +39,8 @@ class Figure:
         path = Path(path)
         if path.suffix.lower() not in FORMATS:
             raise UsageError(f"{path}: got {path.suffix!r}, expected one of {', '.join(FORMATS)}")
-        data = self.svg().encode() if path.suffix.lower() == ".svg" else self.png()
+        is_svg = path.suffix.lower() == ".svg"
+        data = self.svg().encode(errors="backslashreplace") if is_svg else self.png()
         return write_made(path, data, overwrite=overwrite)
 
     def _repr_svg_(self) -> str:

@@ -70,7 +70,7 @@ def check_y4m(file: BinaryIO, head: bytes, size: int) -> int | None:
     kind = re.match(r"(mono|\d{3})(.*)", fields.get("C", "420"))
     if not newline or kind is None or kind[1] not in Y4M_PLANES:
         return None
-    if not (fields.get("W", "").isdigit() and fields.get("H", "").isdigit()):
+    if not (fields.get("W", "").isdecimal() and fields.get("H", "").isdecimal()):
         return None
     width, height = int(fields["W"]), int(fields["H"])
     planes, across, down = Y4M_PLANES[kind[1]]

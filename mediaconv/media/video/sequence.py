@@ -117,5 +117,5 @@ def natural_key(path: Path) -> tuple:
     ['f2.png', 'f10.png']
     """
     parts = re.split(r"([0-9]+)", path.name)
-    counted = tuple((int(p), "") if p.isascii() and p.isdigit() else (-1, p.lower()) for p in parts)
+    counted = tuple((int(p), "") if p.isascii() and p.isdecimal() else (-1, p.lower()) for p in parts)
     return str(path.parent), counted, path.name

@@ -117,7 +117,8 @@ class OnnxFile:
         """See Exported: facts become properties, all but texts as JSON."""
         for key, value in facts.items():
             entry = self._model.metadata_props.add()
-            entry.key, entry.value = key, value if isinstance(value, str) else json.dumps(value)
+            text = value if isinstance(value, str) else json.dumps(value)
+            entry.key, entry.value = key, text.encode(errors="backslashreplace").decode()
         return self._model.SerializeToString()
 
 

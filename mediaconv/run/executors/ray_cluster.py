@@ -222,7 +222,7 @@ def _imported() -> Any:
 def _reach(address: str) -> None:
     """Raises OSError where nothing listens at `host:port`: Ray would try for minutes."""
     host, colon, port = address.rpartition("//")[2].rpartition(":")
-    if colon and port.isdigit():
+    if colon and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
 
 

@@ -5,38 +5,27 @@ from __future__ import annotations
 import fnmatch
 import glob
 import os
-import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mediaconv.config import RunConfig
-from mediaconv.errors import UsageError, refuse_shortage
+from mediaconv.errors import UsageError
 from mediaconv.pipeline import Pipeline
+from mediaconv.run.jobs.folder_search import (
+    HIDDEN,
+    OTHER_OUTPUTS,
+    OWN_OUTPUTS,
+    FolderSearch,
+    LeftOut,
+    fixed_part,
+)
 from mediaconv.run.output.folder import KEPT
 from mediaconv.run.output.storage import is_remote, join, list_files, path_below
 from mediaconv.run.resume.rows import is_safe_name
 
-HIDDEN = "hidden"
-NO_FILE = "a pipe, a socket or a device"
-OWN_OUTPUTS = "outputs of this run"
-OTHER_OUTPUTS = "outputs of another run"
-KNOWN_FOLDER = "a link to a folder that is searched under another name"
 NO_PATH = "a key with //, . or .., which no file on this machine can be named by"
 NOT_INCLUDED = "matches no include pattern"
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """What a search came by and does not take. path: as a user knows it; a folder's ends with a slash.
-
-    unwanted: include or exclude say so. lost: it could not be read, and may hold inputs.
-    """
-
-    path: str
-    reason: str
-    unwanted: bool = False
-    lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +58,7 @@ def find_inputs(config: RunConfig, pipeline: Pipeline) -> Found:
     path = Path(config.input)
     if path.is_file():
         return Found(path.parent, [path])
-    search = _Search(Path(config.output))
+    search = FolderSearch(Path(config.output))
     if path.is_dir():
         root, files = path, search.folder(str(path))
     elif glob.has_magic(config.input):
@@ -105,25 +94,6 @@ def _find_remote(config: RunConfig, pipeline: Pipeline) -> Found:
         else:
             files.append(Path(name))
     return _taken(Found(Path(), files, url=root), list(left_out.values()), config, pipeline)
-
-
-def fixed_part(pattern: str) -> Path:
-    """The folder before a glob's first wildcard.
-
-    >>> fixed_part("data/*/clip_*.mp4").as_posix()
-    'data'
-    """
-    fixed = []
-    for part in Path(pattern).parts:
-        if glob.has_magic(part):
-            break
-        fixed.append(part)
-    return Path(*fixed) if fixed else Path()
-
-
-def lies_within(path: Path, folder: Path) -> bool:
-    """Whether a path is a folder or below it, whatever links lead there."""
-    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def _taken(listing: Found, left_out: list[LeftOut], config: RunConfig, pipeline: Pipeline) -> Found:
@@ -166,109 +136,3 @@ def _refusal(name: str, include: Sequence[str], exclude: Sequence[str]) -> str |
     if include and not any(map(matches, include)):
         return NOT_INCLUDED
     return next((f"matches exclude {pattern!r}" for pattern in exclude if matches(pattern)), None)
-
-
-class _Search:
-    """Looks for files in depth, without hidden ones, pipes, devices and outputs. left_out: what it passed by.
-
-    A linked folder is entered once, and not at all where it is one of the tree's own. A link to nothing is
-    a file, which then fails by its name.
-    """
-
-    def __init__(self, output: Path) -> None:
-        self._output = output
-        self._own = _inode(output)
-        self._visited: set[str] = set()
-        self.left_out: dict[str, LeftOut] = {}
-
-    def folder(self, root: str) -> Iterator[str]:
-        """The files in a folder: first all that it holds itself, then what its links lead to."""
-        entered: set[tuple[int, int]] = set()
-        links = [root]
-        while links:
-            waiting, links = sorted(links, reverse=True), []
-            while waiting:
-                folder = waiting.pop()
-                inode = _inode(folder)
-                if inode is not None and inode in entered:
-                    self._leave(folder + "/", KNOWN_FOLDER)
-                elif inode is not None and inode == self._own and folder != root:
-                    self._leave(folder + "/", OWN_OUTPUTS)
-                else:
-                    if inode is not None:
-                        entered.add(inode)
-                    yield from self._list(folder, waiting, links, named=folder == root)
-
-    def glob(self, pattern: str, root: Path) -> Iterator[str]:
-        """What a glob matches: files, and of the folders what lies in them; each once."""
-        seen: set[str] = set()
-        for text in glob.iglob(pattern, recursive=True):
-            path = Path(text)
-            if any(part.startswith(".") for part in path.relative_to(root).parts):
-                self._leave(str(path), HIDDEN)
-            elif lies_within(path, self._output):
-                self._leave(str(path), OWN_OUTPUTS)
-            elif str(path) in self._visited:
-                continue
-            elif path.is_dir():
-                new = [file for file in self.folder(str(path)) if file not in seen]
-                seen.update(new)
-                yield from new
-            elif not _may_be_file(path):
-                self._leave(str(path), NO_FILE)
-            elif str(path) not in seen:
-                seen.add(str(path))
-                yield str(path)
-
-    def _list(self, folder: str, waiting: list[str], links: list[str], *, named: bool) -> Iterator[str]:
-        """The files of one folder; its folders are added to those that wait, linked ones to the links."""
-        try:
-            with os.scandir(folder) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
-        except OSError as error:
-            refuse_shortage(error)
-            self._leave(folder + "/", f"cannot be read: {error.strerror}", lost=True)
-            return
-        self._visited.add(folder)
-        if not named and set(KEPT) <= {entry.name for entry in entries}:
-            self._leave(folder + "/", OTHER_OUTPUTS)
-            return
-        for entry in entries:
-            is_folder = _is_folder(entry)
-            if entry.name.startswith("."):
-                self._leave(entry.path + "/" * is_folder, HIDDEN)
-            elif is_folder and entry.is_symlink():
-                links.append(entry.path)
-            elif is_folder:
-                waiting.append(entry.path)
-            elif entry.is_file(follow_symlinks=False) or _may_be_file(entry.path):
-                yield entry.path
-            else:
-                self._leave(entry.path, NO_FILE)
-
-    def _leave(self, path: str, reason: str, *, lost: bool = False) -> None:
-        self.left_out[path] = LeftOut(path, reason, lost=lost)
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads round in circles
-        return False
-
-
-def _inode(path: str | Path) -> tuple[int, int] | None:
-    """What a folder is, whatever links lead to it; None where there is none."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-def _may_be_file(path: str | Path) -> bool:
-    """Not a pipe, a socket or a device, which may have no end; a link to nothing fails by its name."""
-    try:
-        return stat.S_ISREG(os.stat(path).st_mode)
-    except OSError:
-        return True

@@ -13,7 +13,8 @@ from mediaconv.counted import counted
 from mediaconv.errors import UsageError, refuse_shortage
 from mediaconv.media.output_names import patterned
 from mediaconv.pipeline import Pipeline
-from mediaconv.run.jobs.discover import Found, discover, find_inputs, lies_within
+from mediaconv.run.jobs.discover import Found, discover, find_inputs
+from mediaconv.run.jobs.folder_search import lies_within
 from mediaconv.run.output.folder import KEPT
 from mediaconv.run.output.lock import NAME as LOCK_NAME
 from mediaconv.run.output.staging import is_unfinished

@@ -76,7 +76,7 @@ class OwnFiles:
         try:
             make_folders(path.parent)
             self._claim([path])
-            write_whole(path, text.encode())
+            write_whole(path, text.encode(errors="backslashreplace"))
         except OSError as error:
             raise WriteError(f"{path}: cannot be written: {error.strerror}") from error
 

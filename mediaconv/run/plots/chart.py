@@ -55,7 +55,8 @@ def draw(
     else:
         figure = _films(input, outputs, shown, rate, merged)
     more = f", the first {MOST_CHANNELS} of {len(names)} channels" if len(names) > MOST_CHANNELS else ""
-    figure.suptitle(f"{title}{more}", fontsize=13, parse_math=False)
+    title = f"{title}{more}".encode(errors="backslashreplace").decode()  # a file's name may be no text
+    figure.suptitle(title, fontsize=13, parse_math=False)
     figure.savefig(target, format="png", facecolor="white", metadata={"Software": None})
 
 
