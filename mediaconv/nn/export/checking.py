@@ -41,8 +41,9 @@ def run_flushed(run: Runner, info: StepInfo, start: list[Tensor], x: Tensor) -> 
     for _ in range(info.flush_chunks):
         y, *state = run(torch.zeros_like(x.narrow(2, 0, info.chunk)), *state)
         outputs.append(y)
+    y = torch.cat(outputs, 2)
     total = x.shape[2] // info.chunk * info.outputs + info.flush_outputs
-    return torch.cat(outputs, 2).narrow(2, info.skip, max(0, total - info.skip))
+    return y.narrow(2, min(info.skip, y.shape[2]), max(0, total - info.skip))
 
 
 def difference(y: Tensor, module: nn.Module, x: Tensor, finish: Any = None) -> float:

@@ -12,12 +12,38 @@ import torch
 from torch import Tensor
 
 from mediaconv.nn.export.fixed import DIM, Clock, FixedLayer, Level
-from mediaconv.nn.export.fixed_nodes import NODES, FixedNode
+from mediaconv.nn.export.fixed_ends import FixedHead, FixedJoined, FixedTail
+from mediaconv.nn.export.fixed_nodes import (
+    FixedAlign,
+    FixedLate,
+    FixedLayered,
+    FixedLocal,
+    FixedNode,
+    FixedSliding,
+)
+from mediaconv.nn.export.fixed_past import FixedAttention, FixedCounted, FixedRecurrent, FixedRunningSum
 from mediaconv.nn.export.fixed_plan import Constants, NoStepError, Plan, Timed
+from mediaconv.nn.graph import steps as graph_steps
 from mediaconv.nn.graph.analysis import Program
 from mediaconv.nn.graph.graph import StreamingGraph
-from mediaconv.nn.graph.steps import Held, Tail
+from mediaconv.nn.graph.rules.attention_rules import Attention
+from mediaconv.nn.graph.rules.time_rules import Recurrent, RunningSum
 
+NODES: dict[type, type[FixedNode]] = {
+    graph_steps.Local: FixedLocal,
+    graph_steps.Late: FixedLate,
+    graph_steps.Sliding: FixedSliding,
+    graph_steps.Layered: FixedLayered,
+    graph_steps.Counted: FixedCounted,
+    graph_steps.Align: FixedAlign,
+    graph_steps.Head: FixedHead,
+    graph_steps.Tail: FixedTail,
+    graph_steps.Joined: FixedJoined,
+    Attention: FixedAttention,
+    RunningSum: FixedRunningSum,
+    Recurrent: FixedRecurrent,
+}
+"""What holds the whole input (`Held`) has none."""
 Fix = Callable[..., FixedLayer]
 
 
@@ -52,11 +78,10 @@ class FixedGraph(FixedLayer):
             kind = NODES.get(type(step))
             try:
                 if kind is None:
-                    late = isinstance(step, Held | Tail)
                     raise NoStepError(
                         "it needs the end of the input before its first output"
-                        if late
-                        else f"{type(step).__name__} has no step of fixed shape yet"
+                        if isinstance(step, graph_steps.Held)
+                        else f"{type(step).__name__} has no step of fixed shape"
                     )
                 node = kind(step, plan)
                 with torch.no_grad():

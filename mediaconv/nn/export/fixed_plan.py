@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from mediaconv.nn.export.fixed import FixedLayer, Length, Level
 from mediaconv.nn.graph.axis_factors import Along, Dims
+
+ONLY_END = "it reads a value that only the end of the input tells"
 
 
 class NoStepError(ValueError):
@@ -22,11 +24,13 @@ class Timed:
     """When a slot's values come. level: of a stream, in units of which one step has `count`.
 
     ready: of a late value the step from which on it is right.
+    ends: streams whose last positions a late value is made of; it is right once they have come.
     """
 
     level: Level | None
     count: int = 0
     ready: int = 0
+    ends: tuple[Level, ...] = ()
 
 
 class Plan:
@@ -39,10 +43,14 @@ class Plan:
 
     def level(self, slot: int, dims: Dims) -> Level:
         """A stream's level in positions as `dims` have them, which may be finer than when it was made."""
+        return self.level_along(slot, Along.of(dims))
+
+    def level_along(self, slot: int, along: Along) -> Level:
+        """As `level`, of dimensions in which the stream has been found."""
         timed = self.times.get(slot)
         if timed is None or timed.level is None:
-            raise NoStepError("it reads a value that only the end of the input tells")
-        count = Along.of(dims).length(self.values[slot], self.batch)
+            raise NoStepError(ONLY_END)
+        count = along.length(self.values[slot], self.batch)
         level, times = timed.level, Fraction(count, timed.count)
         first = level.first * times
         if first.denominator != 1:
@@ -53,15 +61,22 @@ class Plan:
     def stream(self, slot: int, value: Tensor, level: Level) -> None:
         self.values[slot], self.times[slot] = value, Timed(level, level.count)
 
-    def ready(self, slots: Any) -> int:
+    def ready(self, slots: Iterable[int]) -> int:
         """The step from which on constants and late values are right."""
-        ready = 0
+        ready, ends = self.late(slots)
+        if ends:
+            raise NoStepError(ONLY_END)
+        return ready
+
+    def late(self, slots: Iterable[int]) -> tuple[int, tuple[Level, ...]]:
+        """As `ready`, and the streams whose end the values wait for."""
+        ready, ends = 0, tuple[Level, ...]()
         for slot in slots:
             if self.values[slot] is None:
-                raise NoStepError("it reads a value that only the end of the input tells")
-            timed = self.times.get(slot)
-            ready = max(ready, timed.ready if timed is not None else 0)
-        return ready
+                raise NoStepError(ONLY_END)
+            timed = self.times.get(slot, Timed(None))
+            ready, ends = max(ready, timed.ready), ends + timed.ends
+        return ready, ends
 
 
 class Constants(nn.Module):

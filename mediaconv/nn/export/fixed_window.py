@@ -111,7 +111,8 @@ class FixedTransposed(FixedLayer):
         constant = m.extent - self.factor - m.left - m.right
 
         def length(n: Tensor) -> Tensor:
-            return torch.where(before.length(n) > 0, before.length(n) * self.factor + constant, 0)
+            count = before.length(n) * self.factor + constant
+            return torch.where(before.length(n) > 0, count, 0).clamp(min=0)
 
         self.out = Level(before.first * self.factor - m.left, before.count * self.factor, length)
 

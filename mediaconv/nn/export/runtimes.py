@@ -9,18 +9,13 @@ import io
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from mediaconv.errors import UsageError
-from mediaconv.temporary_folder import temporary_folder
-
-OPSET = 18
-LARGEST_ONNX = 2**31 - 1
-"""Bytes of one protocol buffer."""
+from mediaconv.nn.export.to_onnx import OPSET, first_line, onnx_model
 
 
 class Exported(Protocol):
@@ -53,6 +48,8 @@ class OnnxFile:
         try:
             import onnx
             import onnxruntime
+
+            self._model = onnx_model(module, tuple(arguments), inputs, outputs, free)
         except ImportError as error:
             raise UsageError(
                 f".onnx: needs the package {error.name}: pip install 'mediaconv[onnx]'"
@@ -61,13 +58,6 @@ class OnnxFile:
             "opset": str(OPSET), "torch": str(torch.__version__), "onnx": onnx.__version__,
             "onnxruntime": onnxruntime.__version__,
         }  # fmt: skip
-        with temporary_folder() as folder:
-            path = folder / "step.onnx"
-            self._export(module, tuple(arguments), path, inputs, outputs, free)
-            size = sum(p.stat().st_size for p in folder.iterdir())
-            if size > LARGEST_ONNX:
-                raise UsageError(f".onnx: {size:,} bytes, at most {LARGEST_ONNX:,} fit: use .pt2")
-            self._model = onnx.load(str(path))
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         try:
@@ -75,37 +65,9 @@ class OnnxFile:
                 self._model.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # onnxruntime has a class for each kind, of no common base
-            raise UsageError(f".onnx: onnxruntime: {_first_line(error)}; .pt2 may hold it") from error
+            raise UsageError(f".onnx: onnxruntime: {first_line(error)}; .pt2 may hold it") from error
         self._inputs = list(inputs)
         self._taken = {entry.name for entry in self._session.get_inputs()}
-
-    def _export(
-        self,
-        module: nn.Module,
-        arguments: tuple[Tensor, ...],
-        path: Path,
-        inputs: Sequence[str],
-        outputs: Sequence[str],
-        free: int | None,
-    ) -> None:
-        axes = {} if free is None else {inputs[0]: {free: "steps"}, outputs[0]: {free: "output_steps"}}
-        try:
-            with warnings.catch_warnings(), torch.no_grad():
-                warnings.simplefilter(
-                    "ignore"
-                )  # of the exporter's age: torch's other one takes ten times as long
-                torch.onnx.export(
-                    module,
-                    arguments,
-                    str(path),
-                    input_names=list(inputs),
-                    output_names=list(outputs),
-                    dynamic_axes=axes,
-                    opset_version=OPSET,
-                    dynamo=False,
-                )
-        except Exception as error:  # torch.onnx raises errors of many kinds
-            raise UsageError(f".onnx: torch.onnx: {_first_line(error)}; .pt2 may hold it") from error
 
     def run(self, *tensors: Tensor) -> list[Tensor]:
         """See Exported."""
@@ -141,7 +103,7 @@ class Pt2File:
             with torch.no_grad():
                 self._program = torch.export.export(module, tuple(arguments), dynamic_shapes=shapes)
         except Exception as error:  # torch.export raises errors of many kinds
-            raise UsageError(f".pt2: torch.export: {_first_line(error)}") from error
+            raise UsageError(f".pt2: torch.export: {first_line(error)}") from error
         weights = self._program.state_dict
         for name, value in weights.items():  # else a state would hold the graph of all steps before
             if isinstance(value, nn.Parameter):
@@ -160,11 +122,6 @@ class Pt2File:
         file = io.BytesIO()
         torch.export.save(self._program, file, extra_files={"step.json": json.dumps(facts)})
         return file.getvalue()
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
 
 
 RUNTIMES: dict[str, type[OnnxFile] | type[Pt2File]] = {".onnx": OnnxFile, ".pt2": Pt2File}

@@ -118,11 +118,11 @@ def capture(
 def _export(module: nn.Module, x: Tensor, dynamic: list[int]) -> ExportedProgram:
     shapes = dict.fromkeys(dynamic, Dim.AUTO)
     try:
-        with _quiet(), obstacles_removed(module), torch.no_grad():
+        with quiet(), obstacles_removed(module), torch.no_grad():
             program = export(module, (x,), dynamic_shapes=(shapes,), strict=False)
             return program.run_decompositions({})
     except (AttributeError, TypeError):  # torch's own sizes do not compute with fractions
-        with _quiet(), obstacles_removed(module, fractions=False), torch.no_grad():
+        with quiet(), obstacles_removed(module, fractions=False), torch.no_grad():
             program = export(module, (x,), dynamic_shapes=(shapes,), strict=False)
             return program.run_decompositions({})
 
@@ -140,7 +140,7 @@ def _taken_apart(program: ExportedProgram, known: Callable[[Any], bool]) -> Expo
         if not composed:
             break
         try:
-            with _quiet(), torch.no_grad():
+            with quiet(), torch.no_grad():
                 program = program.run_decompositions({op: _get_decomp_for_cia(op) for op in composed})
         except Exception:  # what torch cannot take apart stays, and is refused by its name
             break
@@ -184,7 +184,7 @@ def _conditions(x: Tensor) -> list[Any]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without torch's logs and warnings, and without the graph that it prints where an export fails."""
     logger = logging.getLogger("torch")
     level = logger.level

@@ -21,8 +21,8 @@ from mediaconv.errors import UsageError
 from mediaconv.nn import geometry
 from mediaconv.nn.export.checking import check
 from mediaconv.nn.export.exported_step import export_step
-from mediaconv.nn.export.runtimes import OPSET
 from mediaconv.nn.export.step_files import write_step
+from mediaconv.nn.export.to_onnx import OPSET
 from mediaconv.nn.export.whole import write_whole_call
 from tests.nn.export.test_exported_step import FRAME, SAME
 from tests.nn.strategies import LAYERS, Case, seeded, single_layers, stacks
@@ -161,9 +161,9 @@ def test_a_state_saved_in_the_middle_goes_on_in_another_process(tmp_path: Path) 
 def test_the_extra_pins_the_tools_that_run_here() -> None:
     root = Path(__file__).parents[3]
     extra = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]["onnx"]
-    assert [entry.partition("==")[0] for entry in extra] == ["onnx", "onnxruntime"]
+    names = "onnx", "onnxruntime", "onnxscript"
     assert set(extra) <= set((root / "constraints.txt").read_text().splitlines())
-    assert extra == [f"{name}=={version(name)}" for name in ("onnx", "onnxruntime")]
+    assert extra == [f"{name}=={version(name)}" for name in names]
     assert f"opset {OPSET}" in (root / "docs/reference/export.md").read_text()
 
 

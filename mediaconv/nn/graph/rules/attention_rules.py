@@ -130,7 +130,7 @@ class Attention(Buffered):
             high = min(held, end + mask.lookahead)
             part = q[..., start - done : end - done, :]
             keys, values = (t[..., low - first : high - first, :] for t in (k, v))
-            bias = _bias(mask, start, end, low, high, part)
+            bias = mask_bias(mask, start, end, low, high, part)
             parts.append(
                 F.scaled_dot_product_attention(
                     part, keys, values, bias, scale=self.scale, enable_gqa=self.grouped
@@ -148,7 +148,7 @@ def _joined(held: Tensor | None, x: Tensor | None) -> Any:
     return x if held is None else held if x is None else torch.cat([held, x], -2)
 
 
-def _bias(mask: Mask, start: int, end: int, low: int, high: int, like: Tensor) -> Tensor:
+def mask_bias(mask: Mask, start: int, end: int, low: int, high: int, like: Tensor) -> Tensor:
     """What is added to the scores of queries from `start` to `end` with keys from `low` to `high`."""
     future = torch.arange(low, high)[None] - torch.arange(start, end)[:, None]
     last = mask.bias.shape[1] - 1

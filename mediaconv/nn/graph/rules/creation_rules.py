@@ -88,11 +88,11 @@ def counted(an: Analysis, node: fx.Node, a: dict[str, Any]) -> str | None:
 
 
 def rows(table: Tensor, dim: int, start: int, positions: Tensor) -> Tensor:
-    """A table's entries for positions that follow one another, from its `start` on."""
-    count = len(positions)
-    first = start + (int(positions[0]) if count else 0)
-    if first + count > table.shape[dim]:
+    """A table's entries for positions, counted from its `start` on."""
+    index = positions + start
+    exported = torch.compiler.is_exporting() or torch.jit.is_tracing()  # there the runtime tells
+    if not exported and len(positions) and int(index.max()) >= table.shape[dim]:
         raise ValueError(
             f"the model has a table of {table.shape[dim] - start} positions, and the input is longer"
         )
-    return table.narrow(dim, first, count)
+    return table.index_select(dim, index)

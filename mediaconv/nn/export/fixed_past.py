@@ -1,0 +1,157 @@
+"""A captured graph's sums, recurrences, positions and attention in fixed shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mediaconv.nn.export.fixed import Clock, Level, zeros
+from mediaconv.nn.export.fixed_nodes import FixedNode
+from mediaconv.nn.export.fixed_plan import NoStepError, Plan
+from mediaconv.nn.graph.obstacles import run_recurrent
+from mediaconv.nn.graph.rules.attention_rules import mask_bias
+
+
+class FixedRunningSum(FixedNode):
+    """A cumulative sum, to which nothing before the signal is added."""
+
+    def declare(self, plan: Plan) -> dict[str, Tensor]:
+        step, x = self.step, plan.values[self.step.x]
+        self.level, self.dim = plan.level(step.x, step.dims), step.along.dim
+        y = x.cumsum(self.dim, dtype=step.dtype_out)
+        plan.stream(step.out, y, self.level)
+        return {"total": torch.zeros_like(y.narrow(self.dim, 0, 1))}
+
+    def forward(self, e: list[Any], state: Iterator[Tensor], clock: Clock) -> list[Tensor]:
+        x, dim, count = e[self.step.x], self.dim, self.level.count
+        position = torch.arange(count, device=x.device) + clock.steps * count + self.level.first
+        inside = (position >= 0).reshape(-1, *[1] * (x.ndim - dim - 1))
+        y = torch.where(inside, x, torch.zeros_like(x)).cumsum(dim, dtype=self.step.dtype_out) + next(state)
+        e[self.step.out] = y
+        return [y.narrow(dim, count - 1, 1)]
+
+
+class FixedRecurrent(FixedNode):
+    """A recurrence, delayed so that the signal begins with a step; its state rests until then."""
+
+    def declare(self, plan: Plan) -> dict[str, Tensor]:
+        step, x = self.step, plan.values[self.step.x]
+        if step.options[2]:
+            raise NoStepError("it runs in both directions, so it reads the whole input")
+        level, self.dim = plan.level(step.x, step.dims), step.along.dim
+        late = [slot in plan.times for slot in step.starts]
+        ready = plan.ready((*step.starts, *step.uses))
+        self.rests = max(-(level.first // level.count), ready)
+        self.count, self.delay = level.count, level.first + self.rests * level.count
+        y, *_ = self._run(plan.values, x, [plan.values[slot] for slot in step.starts])
+        plan.stream(step.out, y, Level(-self.rests * level.count, level.count, level.length))
+        state = {"waiting": zeros(x, self.delay, self.dim)} if self.delay else {}
+        self.from_zeros = late
+        for i, slot in enumerate(step.starts):
+            start = plan.values[slot]
+            state[f"h{i}"] = torch.zeros_like(start) if late[i] else start.detach().clone()
+        return state
+
+    def _run(self, e: list[Any], x: Tensor, start: list[Tensor]) -> list[Tensor]:
+        step = self.step
+        weights = [e[slot] for slot in step.uses]
+        return run_recurrent(step.kind, x, [s.contiguous() for s in start], weights, *step.options)
+
+    def forward(self, e: list[Any], state: Iterator[Tensor], clock: Clock) -> list[Tensor]:
+        x, after = e[self.step.x], []
+        if self.delay:
+            queue = torch.cat([next(state), x], self.dim)
+            x = queue.narrow(self.dim, 0, self.count)
+            after.append(queue.narrow(self.dim, self.count, self.delay))
+        now = [next(state) for _ in self.step.starts]
+        begins = clock.steps <= self.rests
+        for i, slot in enumerate(self.step.starts):
+            if self.from_zeros[i]:
+                now[i] = torch.where(begins, e[slot], now[i])
+        e[self.step.out], *ends = self._run(e, x, now)
+        rests = clock.steps < self.rests
+        return after + [torch.where(rests, start, end) for start, end in zip(now, ends, strict=True)]
+
+
+class FixedCounted(FixedNode):
+    """Values that follow from the numbers of positions; those outside the signal get that of position 0."""
+
+    def declare(self, plan: Plan) -> dict[str, Tensor]:
+        step = self.step
+        if step.guard is None or step.along is None:
+            raise NoStepError("it counts the positions of the whole input")
+        self.level = plan.level_along(step.guard, step.along)
+        reads = {slot for _, function in step.chain for slot in function.slots_read}
+        plan.ready(reads - {step.positions, *(slot for slot, _ in step.chain)})
+        e = list(plan.values)
+        self._fill(e, torch.arange(self.level.count, device=plan.device))
+        plan.stream(step.out, e[step.out], self.level)
+        return {}
+
+    def _fill(self, e: list[Any], positions: Tensor) -> None:
+        step = self.step
+        e[step.positions] = positions
+        for slot, function in step.chain:
+            e[slot] = function(e, self.batch, None, self.device)
+        e[step.out] = e[step.source]
+
+    def forward(self, e: list[Any], state: Iterator[Tensor], clock: Clock) -> list[Tensor]:
+        count = self.level.count
+        positions = torch.arange(count, device=self.device) + clock.steps * count + self.level.first
+        inside = (positions >= 0) & (positions < self.level.length(clock.length))
+        self._fill(e, torch.where(inside, positions, 0))
+        return []
+
+
+class FixedAttention(FixedNode):
+    """Attention in a window: keys and values for later queries are kept, and queries that look ahead."""
+
+    bias: Tensor
+
+    def declare(self, plan: Plan) -> dict[str, Tensor]:
+        step, mask = self.step, self.step.mask
+        if mask.lookback is None:
+            raise NoStepError("it keeps the keys and values of all the past, for which no state has room")
+        q, k, v = (plan.values[slot] for slot in (step.x, *step.others))
+        level = plan.level(step.x, step.dims)
+        self.count, self.first, self.length = level.count, level.first - mask.lookahead, level.length
+        self.kept = mask.lookback + mask.lookahead
+        bias = mask_bias(mask, mask.lookback, mask.lookback + self.count, 0, self.kept + self.count, q)
+        self.register_buffer("bias", bias)
+        y = q.new_zeros(*q.shape[:-1], v.shape[-1])
+        plan.stream(step.out, y, Level(self.first, self.count, level.length))
+        state = {"q": zeros(q, mask.lookahead, q.ndim - 2)} if mask.lookahead else {}
+        if self.kept:
+            state |= {"k": zeros(k, self.kept, k.ndim - 2), "v": zeros(v, self.kept, v.ndim - 2)}
+        return state
+
+    def forward(self, e: list[Any], state: Iterator[Tensor], clock: Clock) -> list[Tensor]:
+        step, mask, after = self.step, self.step.mask, []
+        q, k, v = (e[slot] for slot in (step.x, *step.others))
+        if mask.lookahead:
+            queue = torch.cat([next(state), q], -2)
+            q, waiting = queue.split([self.count, mask.lookahead], -2)
+            after.append(waiting)
+        if self.kept:
+            k, v = torch.cat([next(state), k], -2), torch.cat([next(state), v], -2)
+            after += [t.narrow(t.ndim - 2, self.count, self.kept) for t in (k, v)]
+        position = torch.arange(self.kept + self.count, device=q.device) - mask.lookback
+        position = position + clock.steps * self.count + self.first
+        inside = (position >= 0) & (position < self.length(clock.length))
+        e[step.out] = self._attend(q, k, v, inside)
+        return after
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, inside: Tensor) -> Tensor:
+        k, v = (torch.where(inside[:, None], t, torch.zeros_like(t)) for t in (k, v))
+        if self.step.grouped:
+            times = q.shape[-3] // k.shape[-3]
+            k, v = k.repeat_interleave(times, -3), v.repeat_interleave(times, -3)
+        scale = q.shape[-1] ** -0.5 if self.step.scale is None else self.step.scale
+        # a query outside of the signal reads all, so that its outputs, which nobody sees, are numbers
+        outside = ~inside.narrow(0, self.step.mask.lookback, self.count)
+        opened = inside[None] | outside[:, None]
+        bias = torch.where(opened, self.bias, torch.full_like(self.bias, -torch.inf))
+        return torch.softmax(q @ k.transpose(-2, -1) * scale + bias, -1) @ v
