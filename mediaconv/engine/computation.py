@@ -25,7 +25,7 @@ from mediaconv.pipeline import OutputInfo, Pipeline, Sink, Source, SourceInfo
 
 FLOATS = SampleFormat(32, floating=True)
 KEPT_SHAPES = 1000
-"""Shapes of inputs whose chunk sizes are remembered."""
+"""Shapes of inputs whose chunk sizes and outputs are remembered."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Computation:
         self._device = pick_device(device)
         self._precision = precision
         self._chunks: dict[tuple, int] = {}
+        self._outputs: dict[tuple, OutputInfo] = {}
         self._origins: dict[int, tuple[int, ...] | None] = {}
         self._makers: dict[tuple[SampleFormat, float], Callable[[], ComputeStep]] = {}
 
@@ -105,6 +106,14 @@ class Computation:
 
     def output_info(self, info: SourceInfo) -> OutputInfo:
         """What becomes of an input. Raises ComputeError where nothing would be left of it."""
+        key = (info.channels, info.shape)
+        if key not in self._outputs:
+            if len(self._outputs) >= KEPT_SHAPES:
+                self._outputs.clear()
+            self._outputs[key] = self._output_info(info)
+        return self._outputs[key]
+
+    def _output_info(self, info: SourceInfo) -> OutputInfo:
         maps = self.maps
         shape = tuple(
             None if n is None else m.output_length(n) for m, n in zip(maps, info.shape, strict=True)

@@ -13,6 +13,7 @@ from mediaconv.pipeline import Pipeline, Source, find, names
 
 MOST_FILES = 20_000
 """Files of a folder that are looked at: a kind shows itself earlier."""
+CONFIG_SUFFIXES = frozenset({".yaml", ".yml"})
 WORDS = {"audio": "sound", "image": "image", "video": "film"}
 
 
@@ -43,6 +44,8 @@ class InputKind:
 def looks_like_media(path: Path) -> bool:
     """Whether a name is a folder's or has a media file's extension; nothing is opened."""
     suffix = path.suffix.lower()
+    if suffix in CONFIG_SUFFIXES and not path.is_dir():
+        return False  # without asking, for which every pipeline and its libraries would be loaded
     return path.is_dir() or any(suffix in find(name).extensions for name in names())
 
 

@@ -207,8 +207,7 @@ class _Run:
                     if outcome.result is not None and outcome.result.staged is not None:
                         self._commits.add(outcome)
                     else:
-                        self._keep(outcome)
-                    self._settle()
+                        self._keep(outcome)  # rows of the others come when the next job has begun
                     if self.summary.stopped:
                         break
             ended = self._commits.finish()

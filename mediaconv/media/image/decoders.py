@@ -7,6 +7,7 @@ checked on the header. Colour profiles are not applied.
 
 from __future__ import annotations
 
+import io
 import threading
 import warnings
 from pathlib import Path
@@ -17,7 +18,7 @@ import PIL.Image
 
 from mediaconv.errors import ReadError
 from mediaconv.media.image import tiff
-from mediaconv.media.input_file import describe, one_line
+from mediaconv.media.input_file import HEAD_BYTES, describe, one_line
 from mediaconv.media.limits import Limits, check_pixels, picture_bytes
 from mediaconv.media.orientation import Orientation, from_exif
 from mediaconv.media.samples import to_sixteen
@@ -45,11 +46,15 @@ _pillow_limit = threading.Lock()
 
 
 def decode(path: Path, head: bytes, limits: Limits) -> tuple[np.ndarray, int]:
-    """The first picture, shape (H, W, C), uint8 or uint16, and how many there are. Raises ReadError."""
+    """The first picture, shape (H, W, C), uint8 or uint16, and how many there are. Raises ReadError.
+
+    head: as `read_head` gives it; a small file is not opened again.
+    """
     try:
         if head.startswith(TIFF):
             return tiff.decode(path, limits)
-        with _open_pillow(path, head) as image:
+        whole = io.BytesIO(head) if len(head) < HEAD_BYTES else None
+        with _open_pillow(path, head, whole) as image:
             check_pixels(path, *image.size, limits)
             bits = _deep_bits(head, image)
             check_pixels(path, *image.size, limits, bands=_bands(image), sample_bytes=2 if bits > 8 else 1)
@@ -82,12 +87,15 @@ def _bands(image: PIL.Image.Image) -> int:
     return 4 if image.mode == "P" else len(image.getbands())
 
 
-def _open_pillow(path: Path, head: bytes) -> PIL.Image.Image:
-    """The header alone is read. Pillow's own limit steps back for ours, which the caller checks next."""
+def _open_pillow(path: Path, head: bytes, content: io.BytesIO | None = None) -> PIL.Image.Image:
+    """The header alone is read. Pillow's own limit steps back for ours, which the caller checks next.
+
+    content: of the file, where it was read already.
+    """
     with _pillow_limit:
         before, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None
         try:
-            return PIL.Image.open(path)
+            return PIL.Image.open(path if content is None else content)
         except PIL.UnidentifiedImageError as error:
             raise ReadError(f"{path}: no image that can be read: {describe(head)}") from error
         finally:
@@ -136,7 +144,7 @@ def _decode_pillow(path: Path, image: PIL.Image.Image) -> np.ndarray:
         mode = "RGBA"
     if image.format == "PNG" and image.mode == "L" and "transparency" in image.info:
         return _orientation(image).apply(_gray_with_key(path, image))
-    data = np.asarray(image.convert(mode))
+    data = np.asarray(image if image.mode == mode else image.convert(mode))
     return _orientation(image).apply(data if data.ndim == 3 else data[..., None])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import PIL.Image
 import tifffile
 
 from mediaconv.errors import WriteError, nearest
+from mediaconv.filesystem import write_all
 from mediaconv.media.input_file import one_line
 
 FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".tif": "tiff", ".tiff": "tiff", ".webp": "webp"}
@@ -48,8 +50,11 @@ def write_image(
     except (cv2.error, ValueError) as error:
         raise WriteError(f"{path}: cannot be encoded as {format} ({one_line(error)})") from error
     try:
-        with open(path, "wb") as file:
-            file.write(encoded)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        try:
+            write_all(handle, encoded)
+        finally:
+            os.close(handle)
     except OSError as error:
         raise WriteError(f"{path}: cannot be written ({one_line(error)})") from error
 
@@ -76,11 +81,11 @@ def _check(format: str, data: np.ndarray, quality: int | None, lossless: bool) -
         )
 
 
-def _png(data: np.ndarray, quality: int, lossless: bool) -> bytes:
+def _png(data: np.ndarray, quality: int, lossless: bool) -> bytes | memoryview:
     return _by_opencv(".png", data, [])
 
 
-def _tiff(data: np.ndarray, quality: int, lossless: bool) -> bytes:
+def _tiff(data: np.ndarray, quality: int, lossless: bool) -> bytes | memoryview:
     if data.dtype.kind == "f":
         buffer = io.BytesIO()
         picture = data.reshape(data.shape[:2]) if data.shape[2:] == (1,) else data
@@ -91,7 +96,7 @@ def _tiff(data: np.ndarray, quality: int, lossless: bool) -> bytes:
     return _by_opencv(".tiff", data, [])
 
 
-def _jpeg(data: np.ndarray, quality: int, lossless: bool) -> bytes:
+def _jpeg(data: np.ndarray, quality: int, lossless: bool) -> bytes | memoryview:
     return _by_opencv(".jpg", data, [cv2.IMWRITE_JPEG_QUALITY, quality])
 
 
@@ -103,7 +108,7 @@ def _webp(data: np.ndarray, quality: int, lossless: bool) -> bytes:
     return buffer.getvalue()
 
 
-ENCODERS: dict[str, Callable[[np.ndarray, int, bool], bytes]] = {
+ENCODERS: dict[str, Callable[[np.ndarray, int, bool], bytes | memoryview]] = {
     "png": _png,
     "jpeg": _jpeg,
     "tiff": _tiff,
@@ -111,11 +116,11 @@ ENCODERS: dict[str, Callable[[np.ndarray, int, bool], bytes]] = {
 }
 
 
-def _by_opencv(ending: str, data: np.ndarray, parameters: list[int]) -> bytes:
+def _by_opencv(ending: str, data: np.ndarray, parameters: list[int]) -> memoryview:
     done, encoded = cv2.imencode(ending, _to_bgr(data), parameters)
     if not done:
         raise ValueError(f"no encoder for {data.shape[1]}x{data.shape[0]} pixels")
-    return encoded.tobytes()
+    return encoded.data.cast("B")
 
 
 def _to_bgr(data: np.ndarray) -> np.ndarray:

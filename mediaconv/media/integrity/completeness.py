@@ -6,6 +6,7 @@ What states no length (raw H.265, DV, MP3 without a count, a live recording) can
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mediaconv.errors import ReadError
+from mediaconv.media.input_file import HEAD_BYTES
 from mediaconv.media.integrity import mpeg, ogg, video_files
 
 EBML = b"\x1aE\xdf\xa3"
@@ -29,10 +31,12 @@ Rule = Callable[[BinaryIO, bytes, int], int | None]
 def check_complete(path: Path, head: bytes) -> None:
     """Raise ReadError, telling the bytes expected and found, where the file's structure promises more.
 
-    head: the file's first bytes, at least a few hundred where it has that many.
+    head: the file's first bytes, at least a few hundred where it has that many. Fewer than HEAD_BYTES are
+        all of it, as `read_head` gives them.
     """
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
+    with io.BytesIO(head) if len(head) < HEAD_BYTES else open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
         try:
             expected = _expected_size(file, head, size)
         except ogg.DamagedPageError as error:

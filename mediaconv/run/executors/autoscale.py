@@ -26,8 +26,7 @@ class Autoscale:
 
     def __init__(self) -> None:
         self._start_seconds: float | None = None
-        self._first: list[float] = []
-        self._later: list[float] = []
+        self._first, self._later = _Mean(), _Mean()
 
     def started(self, seconds: float) -> None:
         """A worker became ready, so long after it was begun."""
@@ -35,7 +34,7 @@ class Autoscale:
 
     def ended(self, seconds: float, *, first: bool) -> None:
         """A job ended; whether it was its worker's first."""
-        (self._first if first else self._later).append(seconds)
+        (self._first if first else self._later).add(seconds)
 
     def is_worth_another(self, *, waiting: int, workers: int, running: Sequence[tuple[float, bool]]) -> bool:
         """Whether the jobs that wait are worth one more start.
@@ -46,11 +45,23 @@ class Autoscale:
             return False
         start = self._start_seconds
         so_far = [max(0.0, seconds - start) if first else seconds for seconds, first in running]
-        first, later = _mean(self._first), _mean(self._later)
+        first, later = self._first.seconds, self._later.seconds
         warm_up = min(start, max(0.0, first - later))
-        job_seconds = max([later if self._later else first - warm_up, *so_far])
+        job_seconds = max([later if self._later.count else first - warm_up, *so_far])
         return job_seconds * waiting / workers > WORTH_STARTS * (start + warm_up)
 
 
-def _mean(seconds: Sequence[float]) -> float:
-    return sum(seconds) / len(seconds) if seconds else 0.0
+class _Mean:
+    """Of as many jobs as there are, without keeping each."""
+
+    def __init__(self) -> None:
+        self.count, self._sum = 0, 0.0
+
+    def add(self, seconds: float) -> None:
+        self.count += 1
+        self._sum += seconds
+
+    @property
+    def seconds(self) -> float:
+        """0 where there is none."""
+        return self._sum / self.count if self.count else 0.0

@@ -234,7 +234,9 @@ class _Pool:
             self._watch.advanced(worker.index, *rest)
         elif kind == DONE:
             self._autoscale.ended(time.monotonic() - worker.began, first=worker.jobs == 1)
-            yield self._ended(worker, rest[0])
+            result, failure, seconds = rest
+            assert worker.job is not None
+            yield self._ended(worker, Outcome(worker.job, result, failure, seconds))
         elif kind == BROKEN:
             text, exit_code = rest
             raise (UsageError if exit_code == UsageError.exit_code else MediaconvError)(

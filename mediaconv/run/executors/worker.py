@@ -73,7 +73,8 @@ def serve(pipe: Connection, perform: Any) -> None:
         if share != threads:
             threads = share
             set_threads(threads)
-        pipe.send((DONE, perform(job, _Advance(pipe))))
+        outcome = perform(job, _Advance(pipe))
+        pipe.send((DONE, outcome.result, outcome.failure, outcome.seconds))  # who asked knows the job
 
 
 class _Advance:

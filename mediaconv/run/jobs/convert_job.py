@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import os
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from mediaconv.engine.computation import Computations, Converted
 from mediaconv.engine.conversion import Progress
 from mediaconv.engine.stages import stage
 from mediaconv.errors import ReadError, WriteError
-from mediaconv.filesystem import NotAFileError
+from mediaconv.filesystem import NotAFileError, digest
 from mediaconv.media.output_names import patterned
 from mediaconv.pipeline import Pipeline, Source
 from mediaconv.run.jobs.identity import content_hash, input_identity
@@ -145,14 +145,16 @@ def _identity(job: Job) -> dict[str, Any]:
 def _unchanged(job: Job, before: dict[str, Any]) -> dict[str, Any]:
     """The identity of the input that was read, with its hash. Raises ReadError where it changed meanwhile."""
     with stage(ReadError):
-        digest = content_hash(job.input)
+        content = content_hash(job.input)
         if input_identity(job.input) != before:
             raise ReadError(f"{job.input}: the file changed while it was read; run again once it is complete")
-    return {**before, "sha256": digest}
+    return {**before, "sha256": content}
 
 
 def _verified(path: Path) -> OutputFile:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    stat = path.stat()
-    return OutputFile(path.name, stat.st_size, digest, stat.st_mtime_ns)
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        hashed, status = digest(handle), os.fstat(handle)
+    finally:
+        os.close(handle)
+    return OutputFile(path.name, status.st_size, hashed, status.st_mtime_ns)

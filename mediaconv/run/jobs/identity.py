@@ -20,7 +20,7 @@ import mediaconv
 from mediaconv.config import RunConfig
 from mediaconv.config.weights_file import WeightsFile
 from mediaconv.errors import UsageError
-from mediaconv.filesystem import NotAFileError, kind_of, open_to_read, refuse_holes
+from mediaconv.filesystem import NotAFileError, digest, kind_of, open_regular, refuse_holes
 from mediaconv.layers import walk
 from mediaconv.layers.model import Model
 from mediaconv.pipeline import GROUP
@@ -85,9 +85,12 @@ def content_hash(path: Path | str) -> str:
     if os.path.isdir(path):
         parts = [f"{p.name}\0{content_hash(p)}" for p in _files(path)]
         return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()
-    with open_to_read(path, follow=True) as file:
-        refuse_holes(file.fileno())
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    handle = open_regular(path, follow=True)
+    try:
+        refuse_holes(handle)
+        return digest(handle)
+    finally:
+        os.close(handle)
 
 
 def _files(folder: Path | str) -> list[Path]:

@@ -10,7 +10,7 @@ import ctypes
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -39,21 +39,29 @@ class Disk:
                 self._handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
                 self._call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
 
-    def sync(self, paths: Sequence[Path]) -> None:
+    def sync(self, paths: Sequence[Path | str]) -> None:
         """Make files' bytes and folders' names durable, as fsync of each would. Raises OSError."""
         if len(paths) <= FEW:
             for path in paths:
                 sync(path)
-        elif self._call is not None and all(
-            os.lstat(p).st_dev == self._device for p in {p.parent for p in paths}
-        ):
-            if self._call(self._handle):
-                number = ctypes.get_errno()
-                raise OSError(number, os.strerror(number))
-        else:
+        elif not self._all_at_once({os.path.dirname(path) for path in paths}):
             with ThreadPoolExecutor(AT_A_TIME, "sync") as pool:
                 for _ in pool.map(sync, paths):
                     pass
+
+    def sync_folders(self, folders: Sequence[Path]) -> None:
+        """The same of folders with all that is in them, which the folders' file system holds too."""
+        if len(folders) == 1 or not self._all_at_once({os.path.dirname(path) for path in folders}):
+            self.sync([path for folder in folders for path in (*folder.rglob("*"), folder)])
+
+    def _all_at_once(self, within: Iterable[str]) -> bool:
+        """By one call for the whole disk; False where it cannot be trusted with those folders."""
+        if self._call is None or any(os.stat(folder).st_dev != self._device for folder in within):
+            return False
+        if self._call(self._handle):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+        return True
 
     def close(self) -> None:
         """Let go of it. May be called twice."""

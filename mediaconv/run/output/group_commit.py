@@ -7,6 +7,7 @@ loses the work of the last window at most, and never a file.
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -118,10 +119,10 @@ class GroupCommit:
         """The jobs of a window, in place and durable, or as failures."""
         failed: dict[str, OSError | WriteError] = {}
         try:
-            self._disk.sync([path for outcome in batch for path in _staged(outcome).contents()])
+            self._disk.sync_folders([_staged(outcome).folder for outcome in batch])
         except OSError:
             self._each_alone(batch, failed)
-        replaced: list[Outcome] = []
+        replaced: set[str] = set()
         with self._placing:
             if self._dropped:
                 return []
@@ -129,13 +130,13 @@ class GroupCommit:
                 if outcome.job.name not in failed:
                     try:
                         if _staged(outcome).place():
-                            replaced.append(outcome)
+                            replaced.add(outcome.job.name)
                     except (OSError, WriteError) as error:
                         failed[outcome.job.name] = error
             self._under_way = []
         self._settle_names(batch, failed)
         for outcome in batch:
-            if outcome in replaced or outcome.job.name in failed:
+            if outcome.job.name in replaced or outcome.job.name in failed:
                 shutil.rmtree(_staged(outcome).folder, ignore_errors=True)
         return [_with_error(outcome, failed.get(outcome.job.name)) for outcome in batch]
 
@@ -143,8 +144,7 @@ class GroupCommit:
         """Find out whose outputs could not be made durable."""
         for outcome in batch:
             try:
-                for path in _staged(outcome).contents():
-                    self._disk.sync([path])
+                self._disk.sync_folders([_staged(outcome).folder])
             except OSError as error:
                 failed[outcome.job.name] = error
 
@@ -152,7 +152,7 @@ class GroupCommit:
         """Make the new names durable."""
         placed = [outcome for outcome in batch if outcome.job.name not in failed]
         try:
-            self._disk.sync(sorted({_staged(outcome).target.parent for outcome in placed}))
+            self._disk.sync(sorted({os.path.dirname(_staged(outcome).target) for outcome in placed}))
         except OSError as error:
             failed |= {outcome.job.name: error for outcome in placed}
 

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,10 +73,11 @@ class Staged:
         if not os.path.lexists(self.target):
             self.folder.rename(self.target)
             return False
-        if self.target.is_symlink() or not self.target.is_dir():
+        if not stat.S_ISDIR(os.lstat(self.target).st_mode):
             raise WriteError(str(in_the_way(self.target)))
-        there = {entry.name: entry.is_file(follow_symlinks=False) for entry in os.scandir(self.target)}
-        new = {path.name for path in self.folder.iterdir()}
+        with os.scandir(self.target) as entries:
+            there = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
+        new = set(os.listdir(self.folder))
         for name in sorted(new & there.keys()):
             if name not in self.replaces or not there[name]:
                 raise WriteError(str(in_the_way(self.target / name)))
