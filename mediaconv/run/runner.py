@@ -184,7 +184,7 @@ class _Run:
         self.notes_begun = False
         self._config = config
         self._versions = versions()
-        self._current: dict[int, Job] = {}
+        self._begun: dict[str, Job] = {}
         self._commits: GroupCommit | None = None
 
     def begin(self, manifest: Manifest, identity: dict[str, str], surveyed: Survey) -> None:
@@ -204,6 +204,7 @@ class _Run:
         try:
             with closing(executor.run(jobs, self)) as outcomes:
                 for outcome in outcomes:
+                    self._begun.pop(outcome.job.name, None)
                     if outcome.result is not None and outcome.result.staged is not None:
                         self._commits.add(outcome)
                     else:
@@ -280,7 +281,7 @@ class _Run:
 
     def clear(self) -> None:
         """Remove what jobs under way have begun to write, and let others write."""
-        for job in list(self._current.values()):
+        for job in list(self._begun.values()):
             clear_leftovers(job.target)
         if self._commits is not None:
             self._commits.drop()
@@ -290,7 +291,7 @@ class _Run:
     def started(self, worker: int, job: Job) -> None:
         """See Watch."""
         self._settle()
-        self._current[worker] = job
+        self._begun[job.name] = job
         if self.output is not None:
             self.output.unsettled.add(job.name)
         if self.notes_begun:
@@ -309,5 +310,4 @@ class _Run:
 
     def stopped(self, worker: int) -> None:
         """See Watch."""
-        self._current.pop(worker, None)
         self.reporter.stopped(worker)

@@ -27,13 +27,13 @@ class Watch(Protocol):
     """Who is told what the workers do now. `worker` counts from 0."""
 
     def started(self, worker: int, job: Job) -> None:
-        """A worker took a job."""
+        """A worker took a job, beside those that it has."""
 
     def advanced(self, worker: int, steps: int, total: int | None, media_seconds: float | None) -> None:
         """A worker computed a part of its job."""
 
     def stopped(self, worker: int) -> None:
-        """A worker has no job now: it ended, or is to be tried again."""
+        """A worker has no job now: they ended, or are to be tried again."""
 
     def lost(self, job: Job, reason: str) -> None:
         """The worker of a job was lost; the job will be begun once more."""

@@ -6,25 +6,20 @@ multiprocessing.Pool) a worker killed while it holds the queue's lock blocks all
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import signal
-import socket
-import subprocess
-import sys
+import stat
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.connection import Connection, wait
-from typing import Any
+from multiprocessing.connection import wait
 
 from mediaconv.errors import MediaconvError, UsageError
 from mediaconv.run.executors.autoscale import Autoscale
 from mediaconv.run.executors.executor import Outcomes, Perform, Watch
 from mediaconv.run.executors.resources import cores
-from mediaconv.run.executors.template import ForkedProcess, Template
-from mediaconv.run.executors.worker import ADVANCE, BOOT, BROKEN, DONE, READY
+from mediaconv.run.executors.template import Template
+from mediaconv.run.executors.worker import ADVANCE, BROKEN, DONE, READY
+from mediaconv.run.executors.worker_handle import WorkerHandle
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.jobs.result import Failure, Outcome
 from mediaconv.run.output.staging import clear_leftovers
@@ -34,8 +29,13 @@ ATTEMPTS = 2
 START_FAILURES = 3
 """Workers in a row that may be lost before they are ready."""
 TICK_SECONDS = 0.5
-END_SECONDS = 2.0
-"""How long the last descriptor of a killed worker may stay open."""
+AT_ONCE = 8
+"""Small jobs that a worker is handed at a time, and as many ahead: a message for each costs a third of it."""
+SMALL_BYTES = 1 << 16
+"""An input of up to so many bytes is small: no other waits long behind it."""
+QUICK_SECONDS = 0.02
+"""A worker gets small jobs ahead while its last ones took less than that and their outputs wait to be put
+in place: of a worker that is lost before it told, they can be made again."""
 
 
 class ProcessExecutor:
@@ -80,65 +80,6 @@ class ProcessExecutor:
             pool.close()
 
 
-class _Worker:
-    """One process, its pipe, and the job that it has."""
-
-    def __init__(self, index: int, make: Callable[[], Perform], template: Template | None) -> None:
-        self.index = index
-        self.ready = False
-        self.jobs = 0
-        self.job: Job | None = None
-        self.began = time.monotonic()
-        self.process: subprocess.Popen[bytes] | ForkedProcess
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self.pipe = Connection(ours.detach())
-            forked = None if template is None else template.spawn(make, theirs.fileno())
-            if forked is not None:
-                self.process, self.began = forked, time.monotonic()
-            else:
-                self.process = _fresh(theirs.fileno())
-                self._send(make)
-
-    def begin(self, job: Job, threads: int) -> None:
-        """Hand over a job. A worker that is gone already is found out by its closed pipe."""
-        self.job = job
-        self.jobs += 1
-        self.began = time.monotonic()
-        self._send((job, threads))
-
-    def end(self) -> int:
-        """Kill the process, if it lives; its exit status."""
-        self.process.kill()
-        status = self.process.wait()
-        with contextlib.suppress(EOFError, OSError):  # of a lost template's worker this tells that it is gone
-            while self.pipe.poll(END_SECONDS):
-                self.pipe.recv_bytes()
-        self.pipe.close()
-        return status
-
-    def _send(self, message: Any) -> None:
-        try:
-            self.pipe.send(message)
-        except (BrokenPipeError, ConnectionResetError):
-            return
-
-
-def _fresh(descriptor: int) -> subprocess.Popen[bytes]:
-    """A new interpreter that serves that end of a pipe."""
-    # a Ctrl-C that arrives while the process starts waits until it ignores such signals
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        return subprocess.Popen(
-            [sys.executable, "-c", BOOT, json.dumps(sys.path), str(descriptor), str(os.getpid())],
-            stdin=subprocess.DEVNULL,
-            stdout=2,  # a plug-in's prints must not end in the summary
-            pass_fds=[descriptor],
-        )
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 class _Pool:
     """The workers of one run and the jobs that wait for them."""
 
@@ -158,13 +99,14 @@ class _Pool:
         self._most, self._grow, self._timeout = most, grow, timeout
         self._waiting = deque(jobs)
         self._begun: dict[str, int] = {}
-        self._workers: list[_Worker] = []
+        self._alone: set[str] = set()
+        self._workers: list[WorkerHandle] = []
         self._start_failures = 0
         self._autoscale = Autoscale()
 
     def outcomes(self) -> Iterator[Outcome]:
         """Run everything."""
-        while self._waiting or any(w.job for w in self._workers):
+        while self._waiting or any(w.under_way for w in self._workers):
             self._start_workers()
             self._hand_out()
             pipes = {w.pipe: w for w in self._workers}
@@ -178,19 +120,19 @@ class _Pool:
             worker.process.kill()
         for worker in self._workers:
             worker.end()
-            if worker.job is not None:
-                clear_leftovers(worker.job.target)
+            for job in worker.under_way:
+                clear_leftovers(job.target)
         self._workers.clear()
 
     def _start_workers(self) -> None:
         while self._waiting and len(self._workers) < self._wanted():
             used = {w.index for w in self._workers}
             index = next(i for i in range(self._most) if i not in used)
-            self._workers.append(_Worker(index, self._make, self._template))
+            self._workers.append(WorkerHandle(index, self._make, self._template))
 
     def _wanted(self) -> int:
         """How many workers there should be now."""
-        busy = [w for w in self._workers if w.job]
+        busy = [w for w in self._workers if w.under_way]
         most = min(self._most, len(busy) + len(self._waiting))
         now = len(self._workers)
         if not self._grow:
@@ -206,20 +148,40 @@ class _Pool:
     def _hand_out(self) -> None:
         threads = max(1, self._threads // max(1, len(self._workers)))
         for worker in self._workers:
-            if worker.ready and worker.job is None and self._waiting:
-                job = self._waiting.popleft()
-                self._begun[job.name] = self._begun.get(job.name, 0) + 1
-                worker.begin(job, threads)
-                self._watch.started(worker.index, job)
+            if jobs := self._next_jobs(worker):
+                worker.begin(jobs, threads)
+                for job in jobs:
+                    self._begun[job.name] = self._begun.get(job.name, 0) + 1
+                    self._watch.started(worker.index, job)
+
+    def _next_jobs(self, worker: WorkerHandle) -> list[Job]:
+        """What a worker gets now: one job, or several small ones, also while it has as many."""
+        ahead = 1
+        if worker.quick and self._timeout is None:
+            ahead = max(1, min(AT_ONCE, len(self._waiting) // (2 * len(self._workers))))
+        jobs: list[Job] = []
+        if not worker.ready or len(worker.under_way) > (ahead if ahead > 1 else 0):
+            return jobs
+        if worker.under_way and worker.under_way[0].name in self._alone:
+            return jobs
+        while self._waiting and len(jobs) < ahead:
+            job = self._waiting[0]
+            shares = ahead > 1 and job.name not in self._alone and is_small(job)
+            if not shares and (jobs or worker.under_way):
+                break
+            jobs.append(self._waiting.popleft())
+            if not shares:
+                break
+        return jobs
 
     def _patience(self) -> float:
         """Seconds until something must be looked at even if no worker speaks."""
         if self._timeout is None:
             return TICK_SECONDS
-        ends = [w.began + self._timeout for w in self._workers if w.job]
+        ends = [w.began + self._timeout for w in self._workers if w.under_way]
         return max(0.0, min([TICK_SECONDS, *(end - time.monotonic() for end in ends)]))
 
-    def _receive(self, worker: _Worker) -> Iterator[Outcome]:
+    def _receive(self, worker: WorkerHandle) -> Iterator[Outcome]:
         """One message of a worker, or its end."""
         try:
             kind, *rest = worker.pipe.recv()
@@ -233,20 +195,25 @@ class _Pool:
         elif kind == ADVANCE:
             self._watch.advanced(worker.index, *rest)
         elif kind == DONE:
-            self._autoscale.ended(time.monotonic() - worker.began, first=worker.jobs == 1)
-            result, failure, seconds = rest
-            assert worker.job is not None
-            yield self._ended(worker, Outcome(worker.job, result, failure, seconds))
+            (ended,) = rest
+            now = time.monotonic()
+            each = (now - worker.began) / len(ended)
+            waits = all(result is None or result.staged is not None for result, *_ in ended)
+            worker.began, worker.quick = now, waits and each < QUICK_SECONDS
+            for result, failure, seconds in ended:
+                self._autoscale.ended(each, first=worker.jobs == 1)
+                yield self._ended(worker, Outcome(worker.under_way[0], result, failure, seconds))
         elif kind == BROKEN:
             text, exit_code = rest
             raise (UsageError if exit_code == UsageError.exit_code else MediaconvError)(
                 f"a worker process cannot start: {text}"
             )
 
-    def _ended(self, worker: _Worker, outcome: Outcome) -> Outcome:
-        """A job's outcome, with who reached it and how often it was begun; the worker is free."""
-        worker.job = None
-        self._watch.stopped(worker.index)
+    def _ended(self, worker: WorkerHandle, outcome: Outcome) -> Outcome:
+        """The outcome of a worker's first job, with who reached it and how often it was begun."""
+        worker.under_way.popleft()
+        if not worker.under_way:
+            self._watch.stopped(worker.index)
         return Outcome(
             outcome.job,
             outcome.result,
@@ -256,55 +223,58 @@ class _Pool:
             worker=f"process {worker.process.pid}",
         )
 
-    def _lost(self, worker: _Worker) -> Iterator[Outcome]:
-        """A worker's pipe is closed: it died. Its job is begun once more, elsewhere, and fails then."""
+    def _lost(self, worker: WorkerHandle) -> Iterator[Outcome]:
+        """A worker's pipe is closed: it died. Its job is begun once more, elsewhere, and fails then.
+
+        Of several jobs it is not known which it was: that does not count, and each is begun again, alone.
+        """
         self._workers.remove(worker)
-        end = describe_end(worker)
+        end = worker.describe_end()
         if not worker.ready:
             self._start_failures += 1
             if self._start_failures >= START_FAILURES:
                 raise MediaconvError(f"{START_FAILURES} workers in a row could not start: the last {end}")
-        job = worker.job
-        if job is None:
-            return
-        clear_leftovers(job.target)
-        if self._begun[job.name] < ATTEMPTS:
-            self._watch.stopped(worker.index)
-            self._watch.lost(job, f"its worker process {end}")
-            self._waiting.append(job)
-            return
-        times = {1: "once", 2: "twice"}.get(ATTEMPTS, f"{ATTEMPTS} times")
-        reason = f"{job.origin}: its worker process {end}; it was tried {times}"
-        yield self._ended(worker, self._failed(worker, job, reason))
+        several = len(worker.under_way) > 1
+        for job in worker.under_way:
+            clear_leftovers(job.target)
+            self._begun[job.name] -= several
+        while worker.under_way:
+            job = worker.under_way[0]
+            if self._begun[job.name] < ATTEMPTS:
+                worker.under_way.popleft()
+                self._watch.stopped(worker.index)
+                self._watch.lost(job, f"its worker process {end}")
+                self._alone.add(job.name)
+                self._waiting.append(job)
+                continue
+            times = {1: "once", 2: "twice"}.get(ATTEMPTS, f"{ATTEMPTS} times")
+            reason = f"{job.origin}: its worker process {end}; it was tried {times}"
+            yield self._ended(worker, self._failed(worker, job, reason))
 
     def _end_late_jobs(self) -> Iterator[Outcome]:
         if self._timeout is None:
             return
         for worker in list(self._workers):
             over = time.monotonic() - worker.began - self._timeout
-            if worker.job is None or over < 0 or (over < TICK_SECONDS and worker.pipe.poll()):
+            if not worker.under_way or over < 0 or (over < TICK_SECONDS and worker.pipe.poll()):
                 continue  # in time, or with an answer that is to be read first
+            (job,) = worker.under_way  # with a limit none is handed over ahead
             self._workers.remove(worker)
             worker.end()
-            clear_leftovers(worker.job.target)
-            reason = f"{worker.job.origin}: took longer than timeout_seconds: {self._timeout:g}; it was ended"
-            yield self._ended(worker, self._failed(worker, worker.job, reason))
+            clear_leftovers(job.target)
+            reason = f"{job.origin}: took longer than timeout_seconds: {self._timeout:g}; it was ended"
+            yield self._ended(worker, self._failed(worker, job, reason))
 
-    def _failed(self, worker: _Worker, job: Job, reason: str) -> Outcome:
+    def _failed(self, worker: WorkerHandle, job: Job, reason: str) -> Outcome:
         return Outcome(job, failure=Failure("run", reason), seconds=time.monotonic() - worker.began)
 
 
-def describe_end(worker: _Worker) -> str:
-    """How a lost worker ended: `was killed by SIGKILL (out of memory?)`, `ended with status 3`."""
+def is_small(job: Job) -> bool:
+    """Whether a job's input is a small file on this machine."""
+    if job.input_url:
+        return False
     try:
-        status = worker.process.wait(TICK_SECONDS)  # its pipe closes a moment before it is gone
-    except subprocess.TimeoutExpired:
-        status = worker.end()
-    worker.pipe.close()
-    if status >= 0:
-        return f"ended with status {status}"
-    try:
-        name = signal.Signals(-status).name
-    except ValueError:
-        name = f"signal {-status}"
-    return f"was killed by {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"
+        status = os.stat(job.input)
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size <= SMALL_BYTES

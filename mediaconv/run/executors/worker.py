@@ -1,4 +1,4 @@
-"""A worker process: takes jobs from its pipe, one at a time, and answers with their outcomes.
+"""A worker process: takes jobs from its pipe, runs one at a time, and answers with their outcomes.
 
 It holds no lock and shares no queue, so it can be killed at any moment without harm to others; when its
 parent dies, it dies with it. Started by mediaconv.run.executors.process, or forked by its template. Nothing
@@ -22,6 +22,8 @@ PR_SET_PDEATHSIG = 1
 POLL_SECONDS = 0.2
 ADVANCE_SECONDS = 0.2
 """Least time between two messages of progress."""
+HOLD_SECONDS = 0.1
+"""How long an outcome waits for those of jobs that came with it."""
 
 READY, ADVANCE, DONE, BROKEN = "ready", "advance", "done", "broken"
 
@@ -67,14 +69,20 @@ def serve(pipe: Connection, perform: Any) -> None:
     threads = 0
     while True:
         try:
-            job, share = pipe.recv()
+            jobs, share = pipe.recv()
         except EOFError:
             return
         if share != threads:
             threads = share
             set_threads(threads)
-        outcome = perform(job, _Advance(pipe))
-        pipe.send((DONE, outcome.result, outcome.failure, outcome.seconds))  # who asked knows the job
+        ended: list[tuple[Any, ...]] = []
+        sent = time.monotonic()
+        for number, job in enumerate(jobs, start=1):
+            outcome = perform(job, _Advance(pipe))
+            ended.append((outcome.result, outcome.failure, outcome.seconds))  # who asked knows the job
+            if number == len(jobs) or time.monotonic() - sent > HOLD_SECONDS:
+                pipe.send((DONE, ended))
+                ended, sent = [], time.monotonic()
 
 
 class _Advance:
