@@ -12,6 +12,7 @@ import av
 import av.logging
 
 from mediaconv.errors import ReadError
+from mediaconv.media.file_part import PartOfFile
 from mediaconv.media.input_file import describe, one_line, read_head
 from mediaconv.media.integrity.completeness import check_complete
 
@@ -21,29 +22,37 @@ av.logging.set_libav_level(av.logging.PANIC)
 # Demuxers of lists of other files, of text and of devices: the file alone is the input.
 NOT_MEDIA = frozenset({"concat", "hls", "dash", "imf", "tty", "lavfi", "sdp", "rtsp", "sap", "ffmetadata"})
 
-UNSIGNED = {".mlp": "mlp", ".thd": "truehd", ".dts": "dts"}
-"""Demuxers of streams that no signature begins, by suffix: tried where the content tells nothing."""
+UNSIGNED = {".mlp": "mlp", ".thd": "truehd", ".dts": "dts", ".mp3": "mp3", ".mp2": "mp3"}
+"""Demuxers of streams that no signature begins, by suffix: tried where the content tells nothing, or rubbish
+before it something else."""
 
 
 STATING_STARTS = frozenset({"mov", "matroska"})
+WRAPPING_CLOCKS = frozenset({"mpegts", "mpeg"})
 FIRST_PACKETS = 128
 MICROSECOND = Fraction(1, av.time_base)
 
 
-def open_container(path: Path) -> Any:
+def open_container(path: Path, *, skip: int = 0, part: tuple[int, int | None] | None = None) -> Any:
     """Open a sound or film file, told by its content. Raises ReadError; the caller closes it.
+
+    skip: bytes at the beginning that are passed over. part: where the bytes that are read begin and end
+    (None: with the file), of a file that is known to be complete.
 
     Typed loosely because PyAV's stubs know streams only by their common base.
     """
     head = read_head(path)
-    check_complete(path, head)
+    if part is None:
+        check_complete(path, head)
     try:
+        if part is not None:
+            return av.open(PartOfFile(path, *part), metadata_errors="replace")
         try:
-            container = _opened(path, None)
+            container = _opened(path, None, skip)
         except av.error.InvalidDataError:
             if path.suffix.lower() not in UNSIGNED:
                 raise
-            container = _opened(path, UNSIGNED[path.suffix.lower()])
+            container = _opened(path, UNSIGNED[path.suffix.lower()], skip)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise ReadError(
             f"{path}: no sound or film that can be read ({one_line(error)}; {describe(head)})"
@@ -54,10 +63,11 @@ def open_container(path: Path) -> Any:
     return container
 
 
-def _opened(path: Path, format: str | None) -> Any:
+def _opened(path: Path, format: str | None, skip: int = 0) -> Any:
     """By descriptor, because by name FFmpeg goes by some suffixes; it keeps a copy."""
     with open(path, "rb", buffering=0) as file:
         options = {"fd": str(file.fileno()), "protocol_whitelist": "fd"}
+        options |= {"skip_initial_bytes": str(skip)} if skip else {}
         return av.open("fd:", format=format, metadata_errors="replace", container_options=options)
 
 
@@ -75,13 +85,15 @@ def packets(path: Path, container: Any, stream: Any) -> Iterator[Any]:
 def clock_origin(path: Path, container: Any) -> Fraction:
     """The time of the file that counts as zero, in seconds: its start, or 0 where it starts before.
 
-    What lies before 0 is an encoder's delay, which players leave out. Where the container states no start,
-    FFmpeg's is an estimate, which is not believed where packets come before it.
+    What lies before 0 is an encoder's delay, which players leave out; but the clocks of MPEG streams wrap.
+    Where the container states no start, FFmpeg's is an estimate, which is not believed where packets come
+    before it.
     """
+    names = container.format.name.split(",")
     start = _exact_start(container)
-    if not STATING_STARTS.intersection(container.format.name.split(",")):
+    if not STATING_STARTS.intersection(names):
         start = min([start, *_first_times(path)])
-    return max(Fraction(0), start)
+    return start if WRAPPING_CLOCKS.intersection(names) else max(Fraction(0), start)
 
 
 def counts_slots(container: Any) -> bool:

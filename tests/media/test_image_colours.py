@@ -91,3 +91,20 @@ def test_lab_of_16_bits_is_refused(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((4, 4, 3), np.uint16), photometric="cielab")
     with pytest.raises(ReadError, match="CIELAB colours of 16 bits"):
         read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("largest", [255, 256, 999, 4095, 65535])
+@pytest.mark.parametrize("kind", ["P2", "P3", "P5", "P6"])
+def test_the_largest_value_of_a_portable_map_is_white(tmp_path: Path, kind: str, largest: int) -> None:
+    channels = 3 if kind in ("P3", "P6") else 1
+    stored = np.random.default_rng(largest).integers(0, largest + 1, (5, 7, channels))
+    stored[0, 0] = largest
+    head = f"{kind} # made\n7 5\n# of any number\n{largest}\n".encode()
+    wide = ">u2" if largest > 255 else "u1"
+    text = (
+        " ".join(map(str, stored.ravel())).encode() if kind in ("P2", "P3") else stored.astype(wide).tobytes()
+    )
+    path = tmp_path / "a.ppm"
+    path.write_bytes(head + text)
+    top = 65535 if largest > 255 else 255
+    np.testing.assert_array_equal(read_image(path).data, np.rint(stored * top / largest))

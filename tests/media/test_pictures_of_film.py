@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import time
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -245,3 +247,80 @@ def test_repeats_up_to_the_limit_are_made(tmp_path: Path) -> None:
     path = slow_gif(tmp_path / "a.gif", 300, count=2)
     with VideoReader(path, fps=25, limits=Limits(max_repeats=7500)) as reader:
         assert sum(len(part.data) for part in reader.chunks(500)) >= 7500
+
+
+CONTROLS = [(0, 0, 0, 0), (3, 4, 0, 1), (5, 2, 1, 1), (0, 0, 2, 1), (8, 8, 0, 0), (2, 3, 1, 0), (1, 1, 0, 1)]
+"""Left, top, what becomes of the part, and whether it lies over what was there."""
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("channels", [2, 3, 4])
+@pytest.mark.parametrize("hidden", [False, True])
+def test_parts_of_an_animated_png(tmp_path: Path, depth: int, channels: int, hidden: bool) -> None:
+    """Composed here by the definition; hidden: the still picture is no part of the animation."""
+    draw, top = np.random.default_rng(channels), (1 << depth) - 1
+    shapes = [(30, 40), *[(20, 30)] * (len(CONTROLS) - 1)]
+    parts = [draw.integers(0, top + 1, (*shape, channels)) for shape in shapes]
+    for part in parts if channels != 3 else ():
+        kind = draw.random(part.shape[:2])
+        part[..., -1] = np.where(kind < 0.3, 0, np.where(kind < 0.6, top, part[..., -1]))
+    path = tmp_path / "a.png"
+    path.write_bytes(_animated(parts, depth, {2: 4, 3: 2, 4: 6}[channels], hidden=hidden))
+    pipeline = find("video")
+    with pipeline.open(path, pipeline.read_options(color="rgba"), Limits()) as reader:
+        chunks = list(reader.chunks(99))
+    data = np.concatenate([chunk.data for chunk in chunks])
+    assert data.dtype.itemsize * 8 == depth
+    seen = data[..., 3:] > 0
+    expected = np.stack(_composed(parts, top))
+    np.testing.assert_array_equal(data[..., 3], expected[..., 3])
+    np.testing.assert_array_equal(np.where(seen, data, 0), np.where(seen, expected, 0))
+
+
+def _animated(parts: list[np.ndarray], depth: int, kind: int, *, hidden: bool) -> bytes:
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    def packed(part: np.ndarray) -> bytes:
+        rows = part.astype(">u2" if depth == 16 else "u1")
+        return zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+
+    height, width = parts[0].shape[:2]
+    content = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0))
+    content += chunk(b"acTL", struct.pack(">II", len(parts), 0))
+    content += chunk(b"IDAT", packed(0 * parts[0])) if hidden else b""
+    number = 0
+    for k, (part, (left, above, dispose, over)) in enumerate(zip(parts, CONTROLS, strict=True)):
+        size = (part.shape[1], part.shape[0], left, above)
+        content += chunk(b"fcTL", struct.pack(">IIIIIHHBB", number, *size, 1, 20, dispose, over))
+        number += 1
+        if k == 0 and not hidden:
+            content += chunk(b"IDAT", packed(part))
+            continue
+        content += chunk(b"fdAT", struct.pack(">I", number) + packed(part))
+        number += 1
+    return b"\x89PNG\r\n\x1a\n" + content + chunk(b"IEND", b"")
+
+
+def _composed(parts: list[np.ndarray], top: int) -> list[np.ndarray]:
+    canvas = np.zeros((*parts[0].shape[:2], 4))
+    shown = []
+    for k, (part, (left, above, dispose, over)) in enumerate(zip(parts, CONTROLS, strict=True)):
+        before, area = canvas.copy(), np.s_[above : above + part.shape[0], left : left + part.shape[1]]
+        picture = part.astype(float)
+        if part.shape[2] == 2:
+            picture = picture[..., [0, 0, 0, 1]]
+        if part.shape[2] == 3:
+            picture = np.dstack([picture, np.full(part.shape[:2], top)])
+        if over:
+            own, below = picture[..., 3:] / top, canvas[area][..., 3:] / top
+            both = own + below * (1 - own)
+            mixed = picture[..., :3] * own + canvas[area][..., :3] * below * (1 - own)
+            picture = np.concatenate([mixed / np.where(both > 0, both, 1), both * top], axis=2)
+        canvas[area] = np.rint(picture)
+        shown.append(canvas.copy())
+        if dispose == 1 or (dispose == 2 and k == 0):
+            canvas[area] = 0
+        elif dispose == 2:
+            canvas = before
+    return shown

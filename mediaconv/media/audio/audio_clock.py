@@ -5,7 +5,8 @@ Decodes nothing; times are exact fractions of a second.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -19,7 +20,9 @@ LONGEST_OVERLAP = 1
 ROUNDING = Fraction(1, 400)
 """Seconds: containers that count milliseconds round both ends of a frame."""
 SILENT_BLOCK = 1 << 16
+SEVERAL = 4
 TOLD = 3
+NO_CLOCK = "the times of its packets are no clock of the sound, which was read without holes"
 CLOCK_JUMPS = "the sound's clock jumps, which was passed over"
 
 
@@ -45,13 +48,15 @@ class AudioClock:
     def hole(self, begin: Fraction | None, samples: int) -> int:
         """Samples of silence before a frame of `samples` that begins at that time; negative: to be left out.
 
-        A frame without a time follows the one before. Steps below half a frame are rounding.
+        A frame without a time follows the one before. Steps below half a frame are rounding, and so are those
+        that bring back what smaller ones moved.
         """
         hole = 0
         length = Fraction(samples, self._rate)
         if begin is not None and self._end is not None and self._origin is not None:
             step = begin - self._end
-            if abs(step) > max(length / 2, self._rounding):
+            off = begin - self._origin - Fraction(self._samples, self._rate)  # from the clock as it was kept
+            if min(abs(step), abs(off)) > max(length / 2, self._rounding):
                 hole = self._mend(begin, step, samples)
         if begin is not None:
             self._origin = begin if self._origin is None else self._origin
@@ -83,6 +88,24 @@ class AudioClock:
             how = "holes in the sound are closed, overlaps kept" if self._close else CLOCK_JUMPS
             notes.append(f"{how}: {_listed(self._closed)}")
         return notes
+
+
+def are_meaningless(spans: Sequence[tuple[Fraction | None, Fraction]], rounding: Fraction) -> bool:
+    """Whether times of frames, each with its beginning and its length, are no clock of their sound.
+
+    Some containers count packets, or a rate that the codec does not have: then most frames jump, or several
+    overlap by the same. Lost packets leave holes, and joined recordings single overlaps.
+    """
+    jumps = []
+    for (begin, length), (following, _) in itertools.pairwise(spans):
+        if begin is not None and following is not None:
+            jump = following - begin - length
+            jumps.append(jump if abs(jump) > max(length / 2, rounding) else Fraction(0))
+    large = [jump for jump in jumps if jump]
+    if len(large) < SEVERAL:
+        return False
+    alike = max(large) < 0 and 3 * max(large) < 2 * min(large)
+    return alike or 2 * len(large) > len(jumps)
 
 
 def silence(samples: int, channels: int) -> Iterator[np.ndarray]:

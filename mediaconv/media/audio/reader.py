@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from mediaconv.errors import ReadError
+from mediaconv.media.audio.chained_decoder import ChainedDecoder
 from mediaconv.media.audio.libav_decoder import LibavDecoder
 from mediaconv.media.audio.sndfile_decoder import SndfileDecoder
 from mediaconv.media.audio.wav_decoder import WavDecoder
@@ -110,7 +111,11 @@ class AudioReader(Source):
         stated = _stated_channels(head)
         if stated:
             self._check_channels(stated, limits)
-        alone = None if stream else WavDecoder.open(self._path, head) or SndfileDecoder.open(self._path)
+        alone: Decoder | None = (
+            None if stream else WavDecoder.open(self._path, head) or SndfileDecoder.open(self._path)
+        )
+        if alone is None and stream is None:
+            alone = ChainedDecoder.open(self._path, holes=holes, keep_late_start=keep_late_start)
         self._decoder: Decoder = alone or LibavDecoder(
             self._path, stream=stream, holes=holes, keep_late_start=keep_late_start
         )

@@ -11,14 +11,18 @@ import soundfile
 
 from mediaconv.errors import ReadError
 from mediaconv.media.audio.channel_mask import stated_speakers
+from mediaconv.media.audio.flac_end import goes_on
 from mediaconv.media.audio.speakers import OGG_LAYOUT, OGG_ORDER
+from mediaconv.media.file_part import PartOfFile
 from mediaconv.media.input_file import one_line, read_head
+from mediaconv.media.integrity.completeness import has_several_blocks
 from mediaconv.media.integrity.ogg import links
 
 BLOCK_VALUES = 1 << 16
 BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "FLOAT": 32, "DOUBLE": 64}
 BITS |= {"ALAC_16": 16, "ALAC_20": 20, "ALAC_24": 24, "ALAC_32": 32, "DWVW_12": 12, "DWVW_24": 24}
 LOSSY_BITS = 16
+TRIED_SAMPLES = 4096
 FLOAT_SUBFORMAT = bytes.fromhex("0300000000001000800000aa00389b71")
 PLACING = {"CAF": b"chan", "AIFF": b"CHAN"}
 """Chunks that state each channel's speaker, in any order."""
@@ -29,8 +33,9 @@ WIDE = frozenset({"PCM_32", "DOUBLE", "ALAC_32"})
 class SndfileDecoder:
     """A file that libsndfile decodes; see `mediaconv.media.audio.reader.Decoder`."""
 
-    def __init__(self, path: Path, files: list[soundfile.SoundFile]) -> None:
+    def __init__(self, path: Path, starts: list[int], files: list[soundfile.SoundFile]) -> None:
         self._path = path
+        self._starts = starts
         self._files = files
         file = files[0]
         self.rate_hz = int(file.samplerate)
@@ -59,18 +64,14 @@ class SndfileDecoder:
         try:
             with open(path, "rb") as file:
                 starts = links(file)
-            for start, end in zip(starts, [*starts[1:], None], strict=True):
-                if len(starts) == 1:
-                    files.append(soundfile.SoundFile(os.open(path, os.O_RDONLY), closefd=True))
-                else:
-                    files.append(soundfile.SoundFile(PartOfFile(path, start, end)))
+            files.extend(_opened(path, starts, index) for index in range(len(starts)))
             if any(_is_left_to_libav(file, path) for file in files):
                 raise soundfile.LibsndfileError(0)
         except soundfile.LibsndfileError:
             for file in files:
                 file.close()
             return None
-        return cls(path, files)
+        return cls(path, starts, files)
 
     def _layout(self, by_count: bool) -> tuple[str, ...]:
         """As the header states, else by the number of channels in Vorbis, Opus and FLAC."""
@@ -81,11 +82,11 @@ class SndfileDecoder:
         """See `Decoder.blocks`. Integers are scaled by 2**(bits-1)."""
         size = max(256, BLOCK_VALUES // self.channels)
         try:
-            for file in self._files:
+            for index, file in enumerate(self._files):
                 if first >= file.frames:
                     first -= file.frames
                     continue
-                if first and _seek(file, first):
+                if first and self._may_seek(index) and _seek(file, first):
                     first = 0
                 while len(block := file.read(size, dtype=self._dtype, always_2d=True)):
                     skipped = min(first, len(block))
@@ -95,6 +96,25 @@ class SndfileDecoder:
         except soundfile.LibsndfileError as error:
             raise ReadError(f"{self._path}: damaged: decoding stopped ({one_line(error)})") from error
 
+    def _may_seek(self, index: int) -> bool:
+        """Whether a sample that is entered midway is that of a full read, by what comes at the beginning.
+
+        Not in Opus, where it depends on all before, nor in Vorbis that was cut from a stream, whose clock
+        begins late.
+        """
+        if self._files[index].subtype not in ("OPUS", "VORBIS"):
+            return True
+        if self._files[index].subtype == "OPUS":
+            return False
+        try:
+            with _opened(self._path, self._starts, index) as file:
+                first = file.read(2 * TRIED_SAMPLES, always_2d=True)
+                middle = len(first) // 2
+                file.seek(middle)
+                return bool(np.array_equal(first[middle:], file.read(len(first) - middle, always_2d=True)))
+        except soundfile.LibsndfileError:
+            return False
+
     def notes(self) -> list[str]:
         """See `Decoder.notes`. None: what is missing of the samples stated is an error."""
         return []
@@ -103,6 +123,13 @@ class SndfileDecoder:
         """Release the file. May be called twice."""
         for file in self._files:
             file.close()
+
+
+def _opened(path: Path, starts: list[int], index: int) -> soundfile.SoundFile:
+    """One of the streams that follow one another in a file and begin at those bytes."""
+    if len(starts) == 1:
+        return soundfile.SoundFile(os.open(path, os.O_RDONLY), closefd=True)
+    return soundfile.SoundFile(PartOfFile(path, starts[index], [*starts, None][index + 1]))
 
 
 def _seek(file: soundfile.SoundFile, sample: int) -> bool:
@@ -115,38 +142,14 @@ def _seek(file: soundfile.SoundFile, sample: int) -> bool:
 
 def _is_left_to_libav(file: soundfile.SoundFile, path: Path) -> bool:
     """What libsndfile ends by an estimate of the length, or gives in an order of channels of its own."""
-    estimated = file.format == "FLAC" and not 0 < file.frames < 2**62
+    estimated = file.format == "FLAC" and goes_on(path, file.frames)
     place = PLACING.get(file.format)
     placed = place is not None and place in read_head(path)
     own_order = file.channels > 2 and (file.subtype[:4] == "ALAC" or placed)
     planar = file.format == "SVX" and file.channels > 1  # which libsndfile takes for interleaved
     # and of floats in extensible W64 it takes the bits for integers
     floats = file.format == "W64" and file.subtype == "PCM_32" and FLOAT_SUBFORMAT in read_head(path)[:512]
-    if planar or floats:
+    blocks = file.format == "VOC" and has_several_blocks(path)
+    if planar or floats or blocks:
         return True
     return file.subtype.startswith("MPEG") or estimated or own_order
-
-
-class PartOfFile:
-    """The bytes from `start` to `end` (None: to the end) of a file, as libsndfile reads them."""
-
-    def __init__(self, path: Path, start: int, end: int | None) -> None:
-        self._file = open(path, "rb")  # noqa: SIM115 - lives as long as this
-        self._start = start
-        self._end = os.fstat(self._file.fileno()).st_size if end is None else end
-        self._file.seek(start)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: self._start, os.SEEK_CUR: self._file.tell(), os.SEEK_END: self._end}[whence]
-        self._file.seek(max(self._start, min(base + offset, self._end)))
-        return self.tell()
-
-    def tell(self) -> int:
-        return self._file.tell() - self._start
-
-    def read(self, size: int = -1) -> bytes:
-        left = self._end - self._file.tell()
-        return self._file.read(left if size < 0 else min(size, left))
-
-    def write(self, data: bytes) -> int:
-        raise OSError("opened to be read")

@@ -1,4 +1,5 @@
-"""Decoding what no library reads of WAV: integers in more bytes than needed or of over 32 bits, floats of 16.
+"""Decoding what no library reads of WAV: integers in more bytes than needed or of over 32 bits, floats of 16,
+and samples whose length a pipe left at 0.
 
 A sample of 24 bits in 4 bytes stands in the upper ones, as the format's specification says. Writes nothing.
 """
@@ -65,16 +66,17 @@ class WavDecoder:
         self.channels = format.channels
         self.samples: int | None = size // (format.width * format.channels)
         self.floating = format.tag == IEEE_FLOAT
-        self.bit_depth = 32 if self.floating else min(64, format.valid_bits)
+        self.bit_depth = max(32, format.bits) if self.floating else min(64, format.valid_bits)
         self.layout = speakers_of_mask(format.mask, format.channels)
 
     @classmethod
     def open(cls, path: Path, head: bytes) -> WavDecoder | None:
         """None where libraries read the file."""
         format = read_format(head)
-        if format is None or not _is_odd(format) or format.rate_hz < 1:
+        if format is None or format.rate_hz < 1:
             return None
-        return cls(path, format)
+        odd = _is_odd(format)
+        return cls(path, format) if odd or (_is_plain(format) and _is_unmeasured(path)) else None
 
     def blocks(self, first: int) -> Iterator[np.ndarray]:
         """See `Decoder.blocks`."""
@@ -99,7 +101,10 @@ class WavDecoder:
 
     def _values(self, data: bytes) -> np.ndarray:
         if self.floating:
-            return np.frombuffer(data, "<f2").astype(np.float32)
+            values = np.frombuffer(data, f"<f{self._format.width}")
+            return values.astype(np.float32) if self._format.width == 2 else values
+        if self._format.width == 1:
+            return (np.frombuffer(data, np.uint8).astype(np.float32) - 128) / 128
         stored = np.frombuffer(data, np.uint8).reshape(-1, self._format.width)
         wide = np.zeros((len(stored), LARGEST_INTEGER_BYTES), np.uint8)
         wide[:, LARGEST_INTEGER_BYTES - self._format.width :] = stored  # to the upper bytes
@@ -114,13 +119,47 @@ def _is_odd(format: WavFormat) -> bool:
     return format.tag == PCM and odd and format.width <= LARGEST_INTEGER_BYTES
 
 
-def _data_chunk(file: BinaryIO, size: int) -> tuple[int, int]:
-    """Where the samples begin, and how many bytes they are."""
-    offset = 12
+def _is_plain(format: WavFormat) -> bool:
+    widths = (2, 4, 8) if format.tag == IEEE_FLOAT else range(1, LARGEST_INTEGER_BYTES + 1)
+    return format.tag in (PCM, IEEE_FLOAT) and format.width in widths
+
+
+def _is_unmeasured(path: Path) -> bool:
+    """Whether samples follow although the header says that there are none."""
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        return _data_chunk(file, size, stated=True)[1] == 0 and _data_chunk(file, size)[1] > 0
+
+
+def _data_chunk(file: BinaryIO, size: int, *, stated: bool = False) -> tuple[int, int]:
+    """Where the samples begin, and how many bytes they are.
+
+    stated: as the file says, which may be 0 where a pipe wrote it; else to its end, unless chunks follow.
+    """
+    offset, long_data = 12, None
+    while offset + 8 <= size:
+        file.seek(offset)
+        header = file.read(24)
+        name, length = struct.unpack_from("<4sI", header)
+        if name == b"ds64":
+            long_data = int.from_bytes(header[16:24], "little")
+        if name == b"data":
+            start = offset + 8
+            if length == 0xFFFFFFFF and long_data is not None:
+                length = long_data
+            if length == 0 and not stated and not _are_chunks(file, start, size):
+                length = size
+            return start, min(length, size - start)
+        offset += 8 + length + length % 2
+    return size, 0
+
+
+def _are_chunks(file: BinaryIO, offset: int, size: int) -> bool:
+    """Whether chunks follow, up to the file's end."""
     while offset + 8 <= size:
         file.seek(offset)
         name, length = struct.unpack("<4sI", file.read(8))
-        if name == b"data":
-            return offset + 8, min(length, size - offset - 8)
+        if not all(32 <= byte < 127 for byte in name):
+            return False
         offset += 8 + length + length % 2
-    return size, 0
+    return offset in (size, size + 1)

@@ -8,6 +8,7 @@ checked on the header. Colour profiles are not applied.
 from __future__ import annotations
 
 import io
+import re
 import threading
 import warnings
 from pathlib import Path
@@ -29,6 +30,8 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # what
 ORIENTATION_TAG = 274
 PNG = b"\x89PNG\r\n\x1a\n"
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+PNM = {b"P2": 1, b"P3": 3, b"P5": 1, b"P6": 3}
+"""Channels of the portable maps that may hold more than 8 bits; the first two are written in decimals."""
 ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
 JPEG2000_SIZE = b"\xff\x4f\xff\x51"
 EIGHT_BIT_MODES = {
@@ -43,6 +46,10 @@ EIGHT_BIT_MODES = {
 EIGHT_BIT_MODES |= {"RGBa": "RGBA", "PA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB"}
 
 _pillow_limit = threading.Lock()
+
+
+class _SignedError(Exception):
+    """Samples below zero."""
 
 
 def decode(path: Path, head: bytes, limits: Limits) -> tuple[np.ndarray, int]:
@@ -67,6 +74,8 @@ def decode(path: Path, head: bytes, limits: Limits) -> tuple[np.ndarray, int]:
         raise ReadError(
             f"{path}: too large for the memory at hand; lower max_pixels to refuse such files"
         ) from error
+    except _SignedError as error:
+        raise ReadError(f"{path}: signed samples are not supported; convert to unsigned ones") from error
     except Exception as error:  # decoders of damaged files raise anything: SyntaxError, struct.error, ...
         raise ReadError(f"{path}: damaged or cut off: it cannot be decoded ({one_line(error)})") from error
 
@@ -117,13 +126,15 @@ def _deep_bits(head: bytes, image: PIL.Image.Image) -> int:
         return max(8, head[24])
     if image.format == "JPEG2000":
         start = head.find(JPEG2000_SIZE)
+        if 0 <= start < len(head) - 42 and head[start + 42] & 0x80:
+            raise _SignedError
         return max(8, (head[start + 42] & 0x7F) + 1) if 0 <= start < len(head) - 42 else 8
     if image.format == "AVIF":
         start = head.find(b"av1C")
         if 0 <= start < len(head) - 6 and head[start + 6] & 0x40:
             return 12 if head[start + 6] & 0x20 else 10
         return 8
-    if image.format == "PPM" and image.mode == "RGB":
+    if image.format == "PPM":
         return 16 if _pnm_largest(head) > 255 else 8
     return 16 if image.mode.startswith("I;16") or image.mode == "I" else 8
 
@@ -131,6 +142,27 @@ def _deep_bits(head: bytes, image: PIL.Image.Image) -> int:
 def _pnm_largest(head: bytes) -> int:
     lines = b" ".join(line.split(b"#")[0] for line in head[:4096].split(b"\n")).split()
     return int(lines[3]) if len(lines) > 3 and lines[3].isdigit() else 255
+
+
+def _decode_pnm(stored: bytes) -> np.ndarray:
+    """A portable map of more than 8 bits, stretched so that its largest value is white."""
+    kind = stored[:2]
+    fields: list[int] = []
+    at = 2
+    while len(fields) < 3:
+        word = re.compile(rb"\s*(?:#[^\n]*\n\s*)*(\d+)").match(stored, at)
+        if word is None:
+            raise ValueError("the header ends early")
+        fields.append(int(word[1]))
+        at = word.end()
+    width, height, largest = fields
+    shape = (height, width, PNM[kind])
+    if kind in (b"P5", b"P6"):
+        data = np.frombuffer(stored, ">u2", count=height * width * PNM[kind], offset=at + 1)
+    else:
+        text = re.sub(rb"#[^\n]*", b"", stored[at:]).split()[: height * width * PNM[kind]]
+        data = np.array(text, np.int64)
+    return np.rint(np.minimum(data, largest).reshape(shape) * (65535 / largest)).astype(np.uint16)
 
 
 def _decode_pillow(path: Path, image: PIL.Image.Image) -> np.ndarray:
@@ -158,6 +190,8 @@ def _gray_with_key(path: Path, image: PIL.Image.Image) -> np.ndarray:
 
 def _decode_deep(path: Path, bits: int, orientation: Orientation) -> np.ndarray:
     stored = np.fromfile(path, np.uint8)
+    if stored[:2].tobytes() in PNM:
+        return _decode_pnm(stored.tobytes())
     data = cv2.imdecode(_without_animation(stored), cv2.IMREAD_UNCHANGED)
     if data is None:
         raise ReadError(f"{path}: damaged or cut off: its {bits}-bit samples cannot be decoded")

@@ -20,12 +20,23 @@ from mediaconv.media.integrity import mpeg, ogg, video_files
 EBML = b"\x1aE\xdf\xa3"
 SEGMENT = b"\x18S\x80g"
 ISO_TOP_LEVEL = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp", b"pnot", b"jP  "}
-VOC_SOUND, VOC_MORE = {1, 9}, {2}
+VOC_SOUND, VOC_MORE, VOC_SILENCE = {1, 9}, {2}, {3}
 UNKNOWN_64 = {0, 2**63 - 1, 2**64 - 1}
-UNKNOWN_32 = {0, 0xFFFFFFFF}
+PIPED_32 = (0xFFFFFFFF, 0x80000000, 0x7FFFFFFF, 0x7FFFF000, 0x7F000000)
+"""Lengths that programs leave where they cannot go back, such as SoX; or less by a header, or more by one."""
+LARGEST_HEADER = 4096
 
 Rule = Callable[[BinaryIO, bytes, int], int | None]
 """From a file, its first bytes and its size to the size that its structure promises; None: not told."""
+
+
+def is_untold(length: int) -> bool:
+    """Whether a length of 32 bits tells nothing, as a pipe leaves it behind.
+
+    >>> is_untold(0), is_untold(0x7FFFF000), is_untold(0x7FFFF000 + 44), is_untold(1 << 20)
+    (True, True, True, False)
+    """
+    return length == 0 or any(abs(length - piped) <= LARGEST_HEADER for piped in PIPED_32)
 
 
 def check_complete(path: Path, head: bytes) -> None:
@@ -75,11 +86,11 @@ def _iso_boxes(file: BinaryIO, head: bytes, size: int) -> int | None:
 
 
 def _riff(file: BinaryIO, head: bytes, size: int) -> int | None:
-    """WAV, AVI, WebP. A length of 0 or 2**32-1 is what a pipe leaves behind: not known."""
+    """WAV, AVI, WebP."""
     if head[8:12] == b"WAVE":
         return _wave(file, head, size)
     length = int.from_bytes(head[4:8], "little")
-    return None if length in UNKNOWN_32 else 8 + length
+    return None if is_untold(length) else 8 + length
 
 
 def _wave(file: BinaryIO, head: bytes, size: int) -> int | None:
@@ -92,9 +103,9 @@ def _wave(file: BinaryIO, head: bytes, size: int) -> int | None:
         if name == b"ds64":
             long_data = int.from_bytes(header[16:24], "little")
         if name == b"data":
-            if head[:4] == b"RF64" and long_data is not None and length == 0xFFFFFFFF:
+            if head[:4] == b"RF64" and long_data and length == 0xFFFFFFFF:
                 length = long_data
-            elif length in UNKNOWN_32:
+            elif is_untold(length):
                 return None
             return offset + 8 + length
         offset += 8 + length + length % 2
@@ -118,7 +129,7 @@ def _caf(file: BinaryIO, head: bytes, size: int) -> int | None:
 
 def _au(file: BinaryIO, head: bytes, size: int) -> int | None:
     length = int.from_bytes(head[8:12], "big")
-    return None if length in UNKNOWN_32 else int.from_bytes(head[4:8], "big") + length
+    return None if is_untold(length) else int.from_bytes(head[4:8], "big") + length
 
 
 def _voc(file: BinaryIO, head: bytes, size: int) -> int | None:
@@ -137,6 +148,21 @@ def _voc(file: BinaryIO, head: bytes, size: int) -> int | None:
     return offset if offset > size else None
 
 
+def has_several_blocks(path: Path) -> bool:
+    """Whether a VOC holds more than one block of sound; libsndfile takes their headers for samples."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        offset, count = int.from_bytes(file.read(22)[20:22], "little"), 0
+        while offset + 4 <= size:
+            file.seek(offset)
+            block = file.read(4)
+            count += block[0] in VOC_SOUND | VOC_MORE | VOC_SILENCE
+            offset += 4 + int.from_bytes(block[1:], "little")
+            if offset < size and not block[0]:
+                return False
+        return count > 1 and offset >= size - 1
+
+
 def _wave64(file: BinaryIO, head: bytes, size: int) -> int | None:
     length = int.from_bytes(head[16:24], "little")
     return None if length in UNKNOWN_64 else length
@@ -144,7 +170,7 @@ def _wave64(file: BinaryIO, head: bytes, size: int) -> int | None:
 
 def _aiff(file: BinaryIO, head: bytes, size: int) -> int | None:
     length = int.from_bytes(head[4:8], "big")
-    return None if length in UNKNOWN_32 else 8 + length
+    return None if is_untold(length) else 8 + length
 
 
 def _ebml(file: BinaryIO, head: bytes, size: int) -> int | None:

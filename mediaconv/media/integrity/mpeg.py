@@ -36,9 +36,7 @@ def check_mp3(file: BinaryIO, head: bytes, size: int) -> int | None:
 
     It is believed where the file ends within a frame: programs that cut between frames leave it as it was.
     """
-    start = 0
-    if head.startswith(b"ID3") and len(head) > 10:
-        start = 10 + sum((byte & 0x7F) << 7 * (3 - field) for field, byte in enumerate(head[6:10]))
+    start = id3_bytes(head) or 0
     file.seek(start)
     frame = file.read(256)
     mark = max(frame.find(b"Xing"), frame.find(b"Info"))
@@ -52,19 +50,27 @@ def check_mp3(file: BinaryIO, head: bytes, size: int) -> int | None:
     return stated if stated > size and _mp3_ends_within_a_frame(file, start, size) else None
 
 
+def id3_bytes(head: bytes) -> int | None:
+    """The length of a tag before the frames; None where none begins there."""
+    if not head.startswith(b"ID3") or len(head) < 10:
+        return None
+    footer = 10 if head[3] == 4 and head[5] & 0x10 else 0
+    return 10 + footer + sum((byte & 0x7F) << 7 * (3 - field) for field, byte in enumerate(head[6:10]))
+
+
 def _mp3_ends_within_a_frame(file: BinaryIO, offset: int, size: int) -> bool:
     while offset < size:
         file.seek(offset)
         header = file.read(4)
-        length = _mp3_frame_bytes(header)
+        length = mp3_frame_bytes(header)
         if length is None:  # a tag of the end, or no frame
             return not header.startswith((b"TAG", b"APET", b"LYRI"))
         offset += length
     return offset > size
 
 
-def _mp3_frame_bytes(header: bytes) -> int | None:
-    """Of Layer III."""
+def mp3_frame_bytes(header: bytes) -> int | None:
+    """Of a frame of Layer III; None: no header of one, or of free format, which states no length."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
         return None
     version, code, rate = header[1] >> 3 & 3, header[2] >> 4, header[2] >> 2 & 3

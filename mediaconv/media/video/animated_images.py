@@ -1,4 +1,4 @@
-"""Animations that FFmpeg has no decoder for, as film: WebP by Pillow, PNG of 16 bits with alpha by its parts.
+"""Animations that FFmpeg does not read exactly, as film: WebP by Pillow, PNG by its parts.
 
 The interface is that of `VideoReader`. Each picture is what is seen of the canvas. Writes nothing.
 """
@@ -31,7 +31,8 @@ from mediaconv.media.video.video_stream import FALLBACK_RATE
 Shown = tuple[Fraction, np.ndarray]
 """How long a picture is seen in seconds, and the picture: (H, W, C) in RGB or RGBA."""
 DISPOSE_BACKGROUND, DISPOSE_PREVIOUS = 1, 2
-GRAY_ALPHA, RGB_ALPHA = 4, 6
+PLAIN = frozenset({0, 2, 4, 6})
+"""Colour types of PNG without a palette."""
 SHORTEST = Fraction(1, 100)
 """Seconds: a picture that is shown for none is shown so long, as in FFmpeg."""
 
@@ -40,14 +41,10 @@ def is_animation(head: bytes) -> bool:
     """Whether a file is one of those that are read here, by its first bytes."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return head[12:16] == b"VP8X" and bool(head[20] & 2)
-    if (
-        not head.startswith(PNG)
-        or len(head) < 33
-        or head[24] != 16
-        or head[25] not in (GRAY_ALPHA, RGB_ALPHA)
-    ):
+    if not head.startswith(PNG) or len(head) < 33 or head[24] not in (8, 16) or head[25] not in PLAIN:
         return False
-    return b"acTL" in head[: max(0, head.find(b"IDAT"))]
+    before = head[: max(0, head.find(b"IDAT"))]
+    return b"acTL" in before and b"tRNS" not in before
 
 
 class AnimationReader(Source):
@@ -86,11 +83,17 @@ class AnimationReader(Source):
             channels=channels,
             shape=(None, height, width),
             scale=full_scale(first[1].dtype),
-            rate=self._fps or FALLBACK_RATE,
+            rate=self._fps or self._average_rate(),
             bit_depth=8 * first[1].itemsize,
             time_base=1 / self._fps if self._fps else Fraction(1, 1000),
             last_shown=lambda: self._last_shown,
         )
+
+    def _average_rate(self) -> Fraction:
+        if self._pictures is _webp:
+            return FALLBACK_RATE
+        durations = [part.seconds or SHORTEST for part in _parts(self._path.read_bytes())]
+        return len(durations) / sum(durations, Fraction(0))
 
     def close(self) -> None:
         """Nothing stays open between pictures."""
@@ -172,7 +175,7 @@ def _png(path: Path, limits: Limits) -> Iterator[Shown]:
     header = content[len(PNG) + 8 : len(PNG) + 21]
     width, height = struct.unpack_from(">II", header)
     check_pixels(path, width, height, limits)
-    canvas = np.zeros((height, width, 4), np.uint16)
+    canvas = np.zeros((height, width, 4), np.uint8 if header[8] == 8 else np.uint16)
     for index, part in enumerate(_parts(content)):
         before = canvas.copy()
         area = np.s_[part.top : part.top + part.height, part.left : part.left + part.width]
@@ -211,7 +214,7 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _decoded(header: bytes, part: _Part) -> np.ndarray:
-    """As a PNG of its own: (height, width, 4), uint16."""
+    """As a PNG of its own, in RGBA: (height, width, 4), uint8 or uint16."""
     own = struct.pack(">II", part.width, part.height) + header[8:]
     chunks = ((b"IHDR", own), (b"IDAT", b"".join(part.data)), (b"IEND", b""))
     whole = PNG + b"".join(
@@ -221,15 +224,15 @@ def _decoded(header: bytes, part: _Part) -> np.ndarray:
     data = cv2.imdecode(np.frombuffer(whole, np.uint8), cv2.IMREAD_UNCHANGED)
     if data is None:
         raise ValueError("a picture of the animation cannot be decoded")
-    return from_bgr(data)
+    return COLORS["rgba"](from_bgr(data))
 
 
 def _over(below: np.ndarray, above: np.ndarray) -> np.ndarray:
     """One picture over another, both with straight alpha, to the nearest."""
-    top = 65535.0
+    top = full_scale(above.dtype)
     alpha, under = above[..., 3:] / top, below[..., 3:] / top
     left = under * (1 - alpha)
     whole = alpha + left
     mixed = above[..., :3] * alpha + below[..., :3] * left
     colours = np.divide(mixed, whole, out=np.zeros_like(mixed), where=whole > 0)
-    return np.rint(np.concatenate([colours, whole * top], axis=2)).astype(np.uint16)
+    return np.rint(np.concatenate([colours, whole * top], axis=2)).astype(above.dtype)

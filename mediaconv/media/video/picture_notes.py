@@ -23,11 +23,14 @@ CONSTANT_LUMINANCE = 10  # a matrix of BT.2020 that is no matrix
 
 class PictureNotes:
     """Looks at every frame. deinterlaced: fields are separated. part: as `part_of` takes it, or None.
-    stated: transfer, primaries and matrix as the container tells them, for frames that do not.
+    stated: transfer, primaries and matrix as the container tells them, for frames that do not. fields: the
+    container states an order of fields.
     """
 
-    def __init__(self, *, deinterlaced: bool, part: int | None, stated: tuple[int, int, int]) -> None:
-        self._stated = stated
+    def __init__(
+        self, *, deinterlaced: bool, part: int | None, stated: tuple[int, int, int], fields: bool = False
+    ) -> None:
+        self._stated, self._fields = stated, fields
         self._deinterlaced, self._part = deinterlaced, part
         self._interlaced = self._count = 0
         self._colour: tuple[int, ...] = (0, 0, 0)
@@ -66,6 +69,11 @@ class PictureNotes:
             notes.append(
                 f"interlaced: {self._interlaced} of {self._count} frames hold two fields of different times; "
                 "read.deinterlace makes frames of one time"
+            )
+        elif self._fields and not self._deinterlaced:
+            notes.append(
+                "interlaced, as the file states: frames hold two fields of different times; read.deinterlace "
+                "makes frames of one time"
             )
         if self._changes:
             done = "all were scaled to the first size; read.part reads those of one size"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.codec.context import Flags
 
 from mediaconv.errors import ReadError
 from mediaconv.media.input_file import one_line
@@ -20,7 +21,7 @@ from mediaconv.media.libav import clock_origin, open_container
 from mediaconv.media.limits import Limits, check_pixels
 from mediaconv.media.streams import choice_notes, choose_stream
 from mediaconv.media.video import timeline
-from mediaconv.media.video.frames.deinterlace import Filter, Timed, deinterlaced
+from mediaconv.media.video.frames.deinterlace import PARITY, Filter, Timed, deinterlaced
 from mediaconv.media.video.picture_notes import PictureNotes, part_of
 from mediaconv.media.video.video_stream import (
     alpha_decoder,
@@ -67,7 +68,10 @@ class Window:
         try:
             self._open_stream()
             self._facts = PictureNotes(
-                deinterlaced=deinterlace is not None, part=part, stated=_stated_colour(self.stream)
+                deinterlaced=deinterlace is not None,
+                part=part,
+                stated=_stated_colour(self.stream),
+                fields=self.stream.codec_context.field_order in PARITY,
             )
             self._extent = Extent(self.container, self.stream)
             self._set_bounds(start_seconds, duration_seconds)
@@ -134,6 +138,7 @@ class Window:
         if context.width:  # 0 where only a frame tells
             check_pixels(self._path, context.width, context.height, self._limits)
         context.thread_type = "AUTO"
+        context.flags |= Flags.unaligned  # or what the codec crops on the left would be rounded down
         self.stream = stream
         self.source_rate = source_rate(self.container, stream)
 
@@ -164,7 +169,7 @@ class Window:
         """The same, where the file's start that the container tells is not before its first frame."""
         for time, frame in timed:
             if self._late is None:
-                self._late = min(self._origin, max(Fraction(0), -time))
+                self._late = max(Fraction(0), min(self._origin, -time))
             yield time + self._late, frame
 
     def _first_late(self) -> Fraction:
@@ -192,7 +197,7 @@ class Window:
 
     def _deinterlaced(self, frames: Iterator[Timed], filter: Filter) -> Iterator[Timed]:
         try:
-            yield from deinterlaced(frames, filter)
+            yield from deinterlaced(frames, filter, order=self.stream.codec_context.field_order)
         except (av.error.FFmpegError, ValueError) as error:
             raise ReadError(
                 f"{self._path}: cannot be deinterlaced by {filter} ({one_line(error)})"

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
-from mediaconv.media.video.frames.luma import is_limited
-from mediaconv.media.video.frames.planes import plane
+from mediaconv.media.video.frames.luma import is_limited, read_luma
+from mediaconv.media.video.frames.planes import plane, stored_bits
 
 BT601 = (0.299, 0.114)
 RED_AND_BLUE = {
@@ -37,8 +37,11 @@ def read_rgb(
     interpolation: Interpolation,
 ) -> np.ndarray:
     """Shape: (height, width, 3) of `size` (width, height), uint16. Raises av.error.FFmpegError."""
+    if frame.format.name.startswith(("gray", "ya")):
+        bits = stored_bits(frame)
+        return np.repeat(read_luma(frame, reformatter, size=size, bits=bits, sixteen=True), 3, axis=2)
     limited = is_limited(frame)
-    same = ColorRange.MPEG if limited else ColorRange.JPEG  # on both sides: values stay as they are
+    same = ColorRange.MPEG  # on both sides, also of the full range, of which it would stretch luma alone
     chroma = frame.format.components[1].width if len(frame.format.components) > 2 else frame.width
     halved = size == (frame.width, frame.height) and 2 * chroma in (frame.width, frame.width + 1)
     yuv = reformatter.reformat(
@@ -54,7 +57,9 @@ def read_rgb(
     planes = [plane(yuv, index, np.uint16, 1)[..., 0] for index in range(3)]
     if halved:
         planes[1:] = [np.repeat(_centred(part), 2, axis=1)[:, : size[0]] for part in planes[1:]]
-    return cv2.transform(cv2.merge(planes), matrix(int(frame.colorspace), limited))  # rounds and clips
+    return cv2.transform(
+        cv2.merge(planes), matrix(int(frame.colorspace), limited, stored_bits(frame))
+    )  # rounds and clips
 
 
 def _centred(chroma: np.ndarray) -> np.ndarray:
@@ -64,8 +69,11 @@ def _centred(chroma: np.ndarray) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=16)
-def matrix(colorspace: int, limited: bool) -> np.ndarray:
-    """From stored samples of 16 bits (Y, Cb, Cr, 1) to RGB from 0 to 65535: shape (3, 4)."""
+def matrix(colorspace: int, limited: bool, bits: int = 16) -> np.ndarray:
+    """From stored samples (Y, Cb, Cr, 1) to RGB from 0 to 65535: shape (3, 4).
+
+    The samples are of `bits` bits, which the scaler moved to the upper ones of 16.
+    """
     red, blue = RED_AND_BLUE.get(colorspace, BT601)
     green = 1 - red - blue
     by_blue, by_red = 2 * (1 - blue), 2 * (1 - red)
@@ -73,7 +81,8 @@ def matrix(colorspace: int, limited: bool) -> np.ndarray:
         [[1, 0, by_red], [1, -by_blue * blue / green, -by_red * red / green], [1, by_blue, 0]], np.float64
     )
     top = 65535.0
-    black, luma, chroma = (16 << 8, 219 << 8, 224 << 8) if limited else (0, top, top)
+    white = float(((1 << bits) - 1) << 16 - bits)  # of the full range
+    black, luma, chroma = (16 << 8, 219 << 8, 224 << 8) if limited else (0, white, white)
     scaled = colours * np.array([top / luma, top / chroma, top / chroma])
     offset = -scaled @ np.array([black, 1 << 15, 1 << 15])
     return np.column_stack([scaled, offset])

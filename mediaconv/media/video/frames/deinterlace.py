@@ -14,8 +14,14 @@ Filter = Literal["bwdif", "yadif"]
 Timed = tuple[Fraction | None, av.VideoFrame]
 
 
-def deinterlaced(frames: Iterator[Timed], filter: Filter) -> Iterator[Timed]:
+PARITY = {2: "tff", 3: "bff", 4: "bff", 5: "tff"}
+"""Which field is shown first, by the order that a container states (FFmpeg's AVFieldOrder)."""
+
+
+def deinterlaced(frames: Iterator[Timed], filter: Filter, *, order: int = 0) -> Iterator[Timed]:
     """As many frames as come, each at its own time: the field that comes first, the other lines interpolated.
+
+    order: of the fields as the container states it, for frames that do not; 0: not stated.
 
     Raises av.error.FFmpegError.
     """
@@ -27,7 +33,8 @@ def deinterlaced(frames: Iterator[Timed], filter: Filter) -> Iterator[Timed]:
             if graph is not None:
                 yield from _drained(graph, times)
             shape = (frame.width, frame.height, frame.format.name)
-            graph = _graph(frame, filter)
+            parity = "auto" if frame.interlaced_frame else PARITY.get(order, "auto")
+            graph = _graph(frame, filter, parity)
         times.append(time)
         graph.push(frame)
         yield from _pulled(graph, times)
@@ -35,7 +42,7 @@ def deinterlaced(frames: Iterator[Timed], filter: Filter) -> Iterator[Timed]:
         yield from _drained(graph, times)
 
 
-def _graph(frame: Any, filter: Filter) -> Any:
+def _graph(frame: Any, filter: Filter, parity: str) -> Any:
     graph = Graph()
     arguments = {
         "video_size": f"{frame.width}x{frame.height}",
@@ -47,7 +54,7 @@ def _graph(frame: Any, filter: Filter) -> Any:
     }
     graph.link_nodes(
         graph.add("buffer", ":".join(f"{key}={value}" for key, value in arguments.items())),
-        graph.add(filter, "mode=send_frame:parity=auto:deint=all"),
+        graph.add(filter, f"mode=send_frame:parity={parity}:deint=all"),
         graph.add("buffersink"),
     ).configure()
     return graph
