@@ -113,6 +113,8 @@ def _covered(stack: Proof, unit: str) -> str:
         tried += f", nor within {near} of any place in {_count(covered.near_steps, unit)}"
     if covered.length > covered.steps:
         tried += f", and at some of up to {_count(covered.length, unit)}"
+    if covered.side:
+        tried += f", or {covered.side} along the other axes"
     return (
         f"{structure}; also not found {tried}"
         if stack.structure

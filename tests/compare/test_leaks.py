@@ -90,6 +90,15 @@ LEAKS |= {
         torch.fft.rfft(x) * torch.linspace(1, 0, x.shape[2] // 2 + 1), x.shape[2]
     ),
 }
+LEAKS |= {
+    "later values that are zero in float32": lambda x: (
+        x + ((ahead_of(x, 1).float() == 0) & (ahead_of(x, 1) != 0))
+    ),
+    "a filter by FFT, beside NaN": lambda x: by_fft(x.nan_to_num()) + ahead_of(x, 1).isnan(),
+    "a filter by FFT, and NaN": lambda x: by_fft(x) + ahead_of(x, 1).isnan(),
+    "a filter by FFT, with one later tap, compared": lambda x: F.pad(by_fft(x), (0, 1))[..., 1:].sign(),
+    "filters by FFT that cancel, and a millionth": lambda x: cancelled(x) + 1e-6 * ahead_of(x, 1),
+}
 
 
 @pytest.mark.parametrize("name", LEAKS)
@@ -100,10 +109,17 @@ def test_planted_leaks_are_found(name):
     assert not found.structure
 
 
-def by_fft(x):
-    taps = torch.linspace(1, 0.1, 9, dtype=x.dtype)
-    n = x.shape[-1] + 8
-    return torch.fft.irfft(torch.fft.rfft(x, n) * torch.fft.rfft(taps, n), n)[..., : x.shape[-1]]
+TAPS = torch.linspace(1, 0.1, 9).double()
+
+
+def by_fft(x, taps=TAPS):
+    n = x.shape[-1] + len(taps) - 1
+    return torch.fft.irfft(torch.fft.rfft(x, n) * torch.fft.rfft(taps.to(x), n), n)[..., : x.shape[-1]]
+
+
+def cancelled(x):
+    """A filter by FFT less the same in place: rounding, and nothing else."""
+    return by_fft(x) - F.conv1d(F.pad(x, (8, 0)), TAPS.to(x).flip(0).view(1, 1, -1))
 
 
 class Attention(nn.Module):
@@ -156,6 +172,19 @@ class Block(nn.Module):
         return x + torch.tanh(self.conv(F.pad(x, (8, 0))))
 
 
+class MultiheadAttention(nn.Module):
+    """torch's own layer, which has a fast operation for itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.before, self.attention = nn.Conv1d(1, 8, 1), nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x):
+        y = self.before(x).transpose(1, 2)
+        later = torch.ones(y.shape[1], y.shape[1], dtype=torch.bool).triu(1)
+        return self.attention(y, y, y, attn_mask=later, need_weights=False)[0].transpose(1, 2)
+
+
 BY_STRUCTURE = ("layers", "masked", "a block of one's own", "a shift", "a sum of the past")
 CAUSAL = {
     "a block of one's own": Block,
@@ -182,6 +211,7 @@ CAUSAL = {
     "attention": lambda: Attention("own"),
     "attention, with a mask that is added": lambda: Attention("added"),
     "attention, with weights masked": lambda: Attention("filled"),
+    "attention of torch": MultiheadAttention,
     "a product with a triangle": lambda: Of(
         lambda x: x @ torch.ones(x.shape[2], x.shape[2], dtype=x.dtype).triu()
     ),
@@ -208,6 +238,30 @@ def test_causal_modules_pass_and_say_what_was_covered(name):
     assert found.rounded == name.startswith("a filter by FFT")
 
 
+DISCONTINUOUS = {
+    "cancelled": cancelled,
+    "cancelled and loud": lambda x: 1e12 * cancelled(x),
+    "cancelled, its sign": lambda x: cancelled(x).sign(),
+    "nearly cancelled": lambda x: by_fft(x) - (1 + 1e-9) * by_fft(x),
+    "silence before a long delay": lambda x: by_fft(x, F.pad(torch.ones(1), (200, 0))),
+    "its sign": lambda x: by_fft(x).sign(),
+    "its sign after two more": lambda x: by_fft(by_fft(by_fft(x))).sign(),
+    "its sign, in float32": lambda x: by_fft(x.float()).sign().double(),
+    "saturated, in float32": lambda x: by_fft(x.float()).tanh().double(),
+    "two compared": lambda x: (by_fft(x) > by_fft(0.5 * x)).double(),
+    "an angle": lambda x: torch.atan2(by_fft(x), by_fft(x.square())),
+    "made finite after": lambda x: by_fft(x).nan_to_num(),
+    "made finite before": lambda x: by_fft(x.nan_to_num()),
+}
+
+
+@pytest.mark.parametrize("name", DISCONTINUOUS)
+def test_rounding_of_transforms_that_cancels_or_is_compared_is_not_reading(name):
+    found = prove(Of(DISCONTINUOUS[name]), channels=1, dims=1, seconds=0.5)
+    assert found.causal
+    assert not found.structure
+
+
 def test_rounding_counts_where_it_is_asked_for():
     found = prove(Of(by_fft), channels=1, dims=1, exact=True)
     assert not found.causal
@@ -226,6 +280,31 @@ def test_every_place_of_a_long_input_is_looked_at_where_memory_is_short():
     found = prove(Of(lambda x: x * at(x).sin()), channels=1, dims=1, seconds=3).covered
     assert found.near >= 32
     assert found.near_steps >= 2**14
+
+
+@pytest.mark.parametrize(("time_axis", "at_row"), [(1, 100), (1, 11), (0, 40)])
+def test_leaks_at_one_row_or_column_alone_are_found(time_axis, at_row):
+    def leaking(x):
+        time = time_axis + 2
+        places = torch.arange(x.shape[5 - time]).view((-1, 1) if time == 3 else (-1,))
+        ahead = torch.cat([x.narrow(time, 1, x.shape[time] - 1), x.narrow(time, -1, 1)], time)
+        return torch.where(places == at_row, ahead, x)
+
+    found = prove(Of(leaking), channels=1, dims=2, order_axes=(time_axis,), seconds=2)
+    assert not found.causal
+    found = prove(Of(lambda x: x * 2), channels=1, dims=2, order_axes=(time_axis,), seconds=2)
+    assert found.causal
+    assert found.covered.side == 520
+
+
+@pytest.mark.parametrize(("dims", "axis", "block"), [(2, 2, 7), (3, 4, 7), (2, 3, 11)])
+def test_blocks_of_any_size_along_any_axis_are_taken(dims, axis, block):
+    def blocks(x):
+        return x.unflatten(axis, (-1, block)).cumsum(axis + 1).flatten(axis, axis + 1)
+
+    assert prove(Of(blocks), channels=1, dims=dims, seconds=0.2).causal
+    backwards = Of(lambda x: blocks(x.flip(axis)).flip(axis))
+    assert not prove(backwards, channels=1, dims=dims, order_axes=(axis - 2,)).causal
 
 
 def test_how_far_ahead_is_told_of_what_is_far():

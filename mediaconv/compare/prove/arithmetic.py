@@ -5,7 +5,8 @@ that torch runs for it, and judges nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,17 @@ class Survey:
     attends: bool = False
 
 
+@contextmanager
+def plain_attention() -> Iterator[None]:
+    """Attention in the operations that it consists of, not in the single one that torch has for inference."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
 @torch.no_grad()
 def survey(function: Callable[[Tensor], Tensor], x: Tensor) -> Survey:
     """Call once and note what is computed."""
@@ -54,7 +66,7 @@ def survey(function: Callable[[Tensor], Tensor], x: Tensor) -> Survey:
                         found.precision = max(found.precision, torch.finfo(value.dtype).eps)
             return made
 
-    with Noting():
+    with plain_attention(), Noting():
         function(x)
     return found
 
@@ -180,7 +192,7 @@ def under(
 ) -> list[Tensor] | None:
     """What a function makes of some inputs under a mode; None where it cannot be run so."""
     try:
-        with torch.no_grad(), mode():
+        with torch.no_grad(), plain_attention(), mode():
             return [function(x) for x in inputs]
     except (RuntimeError, ValueError, TypeError, NotImplementedError):
         return None

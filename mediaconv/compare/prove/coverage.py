@@ -18,6 +18,10 @@ from mediaconv.compare.prove.tried_values import BASES, FILLS, QUICK_FILLS, base
 
 COARSE = 16
 """Cuts of an input that is looked at for leaks from far away."""
+FEW_CALLS = 60
+"""A call that takes longer than this part of the time is one of an input that is too large."""
+WIDE_SHARE = 4
+"""Part of the time for inputs with longer other axes."""
 KINDS = (
     *(("noise", fill) for fill in FILLS),
     *((base, "noise") for base in BASES[1:]),
@@ -36,7 +40,8 @@ class Coverage:
 
     cuts: that there are in an input of `steps`. kinds: of values that were tried, of `all_kinds`.
     near, near_steps: reads of so many steps ahead were looked for at every position of an input so long.
-    length: steps of the longest input tried, at some cuts. not_finite: only NaN or infinity showed a leak.
+    length: steps of the longest input tried, at some cuts. side: of the widest, on its other axes; 0: none.
+    not_finite: only NaN or infinity showed a leak.
     hidden: zeros hide it from all that is finite.
     """
 
@@ -46,6 +51,7 @@ class Coverage:
     near: int = 0
     near_steps: int = 0
     length: int = 0
+    side: int = 0
     kinds: int = 0
     all_kinds: int = 0
     not_finite: bool = False
@@ -60,6 +66,7 @@ class Coverage:
             "near": self.near,
             "near_steps": self.near_steps,
             "longest": self.length,
+            "widest": self.side,
             "kinds_of_values": self.kinds,
             "of_kinds": self.all_kinds,
         }
@@ -72,6 +79,7 @@ def cover(
     reads: Reads,
     *,
     lengths: Sequence[int],
+    wider: Sequence[Sequence[int]] = (),
     rounding: Rounding,
     seconds: float,
     finite_only: bool = False,
@@ -79,11 +87,12 @@ def cover(
     """Sweep inputs of growing length; what is found is noted in `reads`.
 
     shape: (C, ...) of an input that the function takes. lengths: longer ones along the order's first axis;
-        the first alone tells how long a call takes.
+        the first alone tells how long a call takes. wider: shapes with longer other axes.
     finite_only: say of what only NaN or infinity shows that it is there, and no more.
     """
     covering = _Covering(Sweep(function, order, reads, rounding, finite_only=finite_only), shape, seconds)
     covering.short()
+    covering.wide(wider)
     affordable = covering.affordable(lengths)
     for stage in (covering.other_lengths, covering.far, covering.near, covering.every):
         if not covering.over:
@@ -123,6 +132,28 @@ class _Covering:
             if budget.over:
                 return
 
+    def wide(self, shapes: Sequence[Sequence[int]]) -> None:
+        """Some cuts of inputs with longer other axes: a leak may be at one row or column alone."""
+        budget = Budget(self._budget.left / WIDE_SHARE)
+        for shape in shapes:
+            side = max(n for a, n in enumerate(shape) if a not in (0, self._axis))
+            if side > self.done.side and not (self.over or budget.over) and self._wide(shape, budget):
+                self.done.side = side
+
+    def _wide(self, shape: Sequence[int], budget: Budget) -> bool:
+        """Whether all kinds of values were tried."""
+        for base, fill in LONG_KINDS[:3]:
+            pair = self.sweep.pair(shape, base, fill)
+            if pair is None or pair.seconds > self._seconds / FEW_CALLS:
+                return False
+            self.sweep.run(pair, list(spread(self._cuts(shape))), budget)
+            if self.over:
+                return False
+        return True
+
+    def _cuts(self, shape: Sequence[int]) -> int:
+        return math.prod(shape[a + 1] for a in self.sweep.order.axes)
+
     def affordable(self, lengths: Sequence[int]) -> list[int]:
         """The lengths of which some inputs can be tried in the time, where it may grow as their square."""
         chosen: list[int] = []
@@ -133,7 +164,7 @@ class _Covering:
             if self.over or pair is None or pair.seconds * (length / known) ** 2 > self._seconds:
                 break
             known, pair = self._taken(length)
-            if pair is None or pair.seconds > self._seconds / 60:
+            if pair is None or pair.seconds > self._seconds / FEW_CALLS:
                 break
             chosen.append(known)
         return chosen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from itertools import repeat
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from mediaconv.compare.prove.reads import MOST_ROWS, MOST_VALUES, Function, Order, Reads, batched
 from mediaconv.compare.prove.rounding import Rounding
+from mediaconv.compare.prove.transforms import Steady
 from mediaconv.nn.summary.receptive_field import read_along
 
 Where = Callable[[Sequence[int]], Iterable[tuple[int, ...]]]
@@ -81,27 +83,9 @@ def _alone(
     function: Function, x: Tensor, order: Order, output: tuple[int, ...], rounding: Rounding
 ) -> Tensor | None:
     """The positions that an output reads, without what rounding leaves in the gradients of later ones."""
-
-    def later(function: Function) -> float:
-        gradient = _gradients(function, x, order, [output])
-        if gradient is None or not bool(gradient.any()):
-            return 0.0
-        others = [d for d in range(gradient.ndim) if d - 2 not in order.axes]
-        along = gradient.abs().amax(others).flatten()
-        sizes = [x.shape[a + 2] for a in order.axes]
-        now = 0
-        for at, size in zip(order.time(output), sizes, strict=True):
-            now = now * size + at
-        return float(along[now + 1 :].max() / along.max()) if now + 1 < len(along) else 0.0
-
-    touched = _touched(function, x, order, [output], rounding.gradients)
-    if touched is None:
-        return None
-    if len(touched[0]) and tuple(touched[0][-1].tolist()) > order.time(output):
-        share = later(function)
-        if rounding.explains_gradient(share, later):
-            return _touched(function, x, order, [output], share)[0]  # type: ignore[index]
-    return touched[0]
+    with Steady() if rounding.transforms else nullcontext():  # gradients come back through transforms too
+        touched = _touched(function, x, order, [output], rounding.gradients)
+    return None if touched is None else touched[0]
 
 
 def _gradients(

@@ -29,7 +29,13 @@ FOLDS = (5, 16, 64, 256)
 """A length that is refused is tried again as the next multiple of these."""
 MOST_BLOCK = 512
 """Steps of a block up to which modules without a formula are tried at its multiples."""
+MOST_SIDE_BLOCK = 64
+"""The same of modules with several axes, of a block along one of them."""
 SIDES = (6, 8, 12, 16, 24, 32, 48, 64)
+COMPOSITE = (42, 120, 210, 420)
+"""Lengths of several axes for modules with blocks of 7, 10 or 15 along each."""
+MOST_TRIED = 2**22
+"""Positions of an input that is searched for."""
 LONGEST = 2**17
 SHORT_ENOUGH = 2**11
 """Steps of memory up to which an input is as long as it."""
@@ -110,10 +116,14 @@ def sizes_to_try(module: nn.Module, probed: ProbeShape, length: int) -> tuple[in
     """
     copy = exact_copy(module)
     reason = ""
-    along, sides = _lengths(length, probed.dims), SIDES if probed.dims > 1 else SIDES[-1:]
-    each = [fitting(module, a, along if a == probed.order_axes[0] else sides) for a in range(probed.dims)]
-    for side, steps in product(range(len(sides)), range(len(along))):
-        sizes = tuple(n[steps if a == probed.order_axes[0] else side] for a, n in enumerate(each))
+    pairs = _candidates(length, probed.dims)
+    each = []
+    for axis in range(probed.dims):
+        wanted = [pair[axis != probed.order_axes[0]] for pair in pairs]
+        distinct = list(dict.fromkeys(wanted))
+        known = dict(zip(distinct, fitting(module, axis, distinct), strict=True))
+        each.append([known[n] for n in wanted])
+    for (_, side), sizes in zip(pairs, zip(*each, strict=True), strict=True):
         try:
             with torch.no_grad():
                 y = copy(torch.zeros(1, probed.channels, *sizes, dtype=torch.float64))
@@ -123,19 +133,30 @@ def sizes_to_try(module: nn.Module, probed: ProbeShape, length: int) -> tuple[in
         if not isinstance(y, Tensor) or y.ndim != probed.dims + 2:
             shape = f"a tensor of shape {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
             raise UsageError(f"the stack returned {shape}, expected a tensor with {probed.dims + 2} axes")
-        if y.numel() and (probed.dims == 1 or min(y.shape[2:]) > 1 or sides[side] == SIDES[-1]):
+        if y.numel() and (probed.dims == 1 or min(y.shape[2:]) > 1 or side >= SIDES[-1]):
             return sizes
     tried = f"of {length} steps" + (f", up to {SIDES[-1]} pixels a side" if probed.dims > 1 else "")
     raise UsageError(f"no input was found that the stack takes, {tried}{reason}")
 
 
-def _lengths(length: int, dims: int) -> list[int]:
-    """The length, the next ones for layers that fold more steps into one than `MULTIPLE` has room for, and
-    longer ones for modules without a formula that need them, or blocks of any size."""
+def _candidates(length: int, dims: int) -> list[tuple[int, int]]:
+    """Lengths of the order's first axis and of the others: as asked, the next ones for layers that fold more
+    steps into one than `MULTIPLE` has room for, longer ones for modules without a formula that need them, and
+    blocks of any size."""
     folds = (-(-length // fold) * fold for fold in (1, *FOLDS))
     longer = (n for n in (8 * length, 64 * length, 512 * length) if n <= LONGEST)
-    blocks = range(length + 1, MOST_BLOCK + length) if dims == 1 else ()
-    return list(dict.fromkeys([*folds, *longer, *blocks]))
+    along = list(dict.fromkeys([*folds, *longer]))
+    if dims == 1:
+        return [(n, 1) for n in dict.fromkeys([*along, *range(length + 1, MOST_BLOCK + length)])]
+    composite = [n for n in COMPOSITE if n >= length]
+    pairs = [
+        *((n, side) for side, n in product(SIDES, along)),
+        *((n, side) for side, n in product(COMPOSITE, [length, *composite])),
+        *((n, SIDES[0]) for n in [*composite, *range(length + 1, length + MOST_SIDE_BLOCK)]),
+        *((length, side) for side in range(SIDES[0], MOST_SIDE_BLOCK)),
+    ]
+    few = (pair for pair in pairs if pair[0] == length or pair[0] * pair[1] ** (dims - 1) <= MOST_TRIED)
+    return list(dict.fromkeys(few))
 
 
 def fitting(module: nn.Module, axis: int, lengths: Sequence[int]) -> list[int]:

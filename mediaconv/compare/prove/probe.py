@@ -185,8 +185,14 @@ def _first_alone(
     if first is not None and first[0] < source[0]:
         part = partial(torch.narrow, dim=dim, start=0, length=min(early, y.shape[dim]))
         if rounding.explains(part(y), part(base), y, part, changed, x, f"by {size}"):
+            y = torch.cat([part(base), y.narrow(dim, *_rest(early, y.shape[dim]))], dim)
             return _first_changed(y, base, order, rounding, size)
     return first
+
+
+def _rest(start: int, length: int) -> tuple[int, int]:
+    """Where the rest begins, and how long it is."""
+    return min(start, length), max(0, length - start)
 
 
 def _steps_between(source: Sequence[int], first: Sequence[int] | None) -> tuple[int, ...] | None:
@@ -212,7 +218,10 @@ def by_cutting(
         largest = float(whole.abs().max()) if count else 0.0
         differs = (whole - kept).abs() / (largest or 1.0)
         changed_at = read_along(differs > SAME, order.axes).nonzero()
-        if len(changed_at) and not rounding.of_lengths(float(differs.max())):
+        part = partial(torch.narrow, dim=axis, start=0, length=whole.shape[axis])
+        if len(changed_at) and not rounding.of_lengths(
+            float(differs.max()), (x, x.narrow(axis, 0, cut)), part
+        ):
             first = order.time([int(v) for v in changed_at[0]])
             reads.note("perturbation", (cut - first[0], *(0 for _ in first[1:])))
             reads.end |= first[0] == 0

@@ -6,13 +6,14 @@ small against the type's precision and grows as the precision falls; what is rea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from mediaconv.compare.prove.arithmetic import KeptPrecise, Survey, survey, under
+from mediaconv.compare.prove.arithmetic import KeptPrecise, Survey, ZerosHide, survey, under
+from mediaconv.compare.prove.transforms import same_when_steady
 
 DOUBLE = torch.finfo(torch.float64).eps
 SMALL = 0.01
@@ -48,6 +49,7 @@ class Rounding:
         self._function, self._coarse, self._exact = function, coarse, exact
         self._x = x
         self._floors: dict[str, float] = {}
+        self._steadied = False
 
     @cached_property
     def computed(self) -> Survey:
@@ -55,30 +57,34 @@ class Rounding:
         return survey(self._function, self._x)
 
     @property
+    def transforms(self) -> bool:
+        """Whether rounding of transforms is to be told from reading."""
+        return not self._exact and self.computed.transforms
+
+    @property
     def gradients(self) -> float:
         """Gradients so small, relative to the largest, may be rounding: a transform leaves it in each."""
         return 0.0 if self._exact else ROOM * self.computed.precision
 
-    def of_lengths(self, difference: float) -> bool:
-        """Whether outputs of inputs of two lengths differ, relative to the largest, by rounding alone."""
-        return difference <= SAME or difference <= min(ALL, 1e3 * self.computed.precision)
+    def of_lengths(
+        self, difference: float, inputs: Sequence[Tensor], part: Callable[[Tensor], Tensor]
+    ) -> bool:
+        """Whether a part of the outputs of inputs of two lengths differs by rounding alone.
+
+        difference: relative to the largest.
+        """
+        if difference <= max(SAME, min(ALL, 1e3 * self.computed.precision)):
+            return True
+        return self.transforms and self.steady(inputs, part)
 
     @property
     def seen(self) -> bool:
-        return bool(self._floors)
+        return bool(self._floors) or self._steadied
 
     @property
     def spreads(self) -> bool:
         """Whether what is not finite reaches all outputs: through a transform, or what rounds as one."""
         return not self._exact and (self.seen or self.computed.transforms)
-
-    def explains_gradient(
-        self, later: float, later_in_float32: Callable[[Callable[[Tensor], Tensor]], float]
-    ) -> bool:
-        """Whether a gradient of later inputs, relative to the largest, is what a transform leaves in each."""
-        if self._exact or self._coarse is None or later > SMALL or not self.computed.transforms:
-            return False
-        return _grows(later, later_in_float32(self._coarse))
 
     def differs(self, y: Tensor, expected: Tensor, like: Tensor, kind: str = "") -> Tensor:
         """Where outputs differ by more than the rounding met so far; NaN equals NaN.
@@ -105,10 +111,41 @@ class Rounding:
 
         y, expected: these outputs, of the changed input and of the base. part: takes them out of all outputs.
         """
-        relative = _relative(y, expected, like)
-        if self._exact or not 0 < relative <= ALL:
+        if self._exact:
             return False
+        if self._by_size(y, expected, like, part, changed, base, kind):
+            return True
+        steady = self.transforms and self.steady((changed, base), part)
+        self._steadied |= steady
+        return steady
+
+    def steady(
+        self, inputs: Sequence[Tensor], part: Callable[[Tensor], Tensor], *, hiding: bool = False
+    ) -> bool:
+        """Whether outputs of two inputs are the same without the rounding of transforms.
+
+        hiding: whether a zero may hide what it is multiplied by, as `ZerosHide` has it.
+        """
+        lowered = [KeptPrecise] if self.computed.precision > DOUBLE else []
+        return not self._exact and same_when_steady(
+            self._function, inputs, part, *lowered, *([ZerosHide] if hiding else [])
+        )
+
+    def _by_size(
+        self,
+        y: Tensor,
+        expected: Tensor,
+        like: Tensor,
+        part: Callable[[Tensor], Tensor],
+        changed: Tensor,
+        base: Tensor,
+        kind: str,
+    ) -> bool:
+        """Whether it is small, and grows as the precision falls. If so it is remembered for this kind."""
+        relative = _relative(y, expected, like)
         lowered = self.computed.precision > DOUBLE
+        if not relative or (relative > ALL and not (lowered and self.transforms)):
+            return False
         if lowered:  # the module itself asks for a lower type
             made = under(KeptPrecise, self._function, (changed, base))
             fine = None if made is None else _relative(part(made[0]), part(made[1]), louder(*made))

@@ -132,14 +132,26 @@ class Sweep:
         finite = shown.isfinite() & expected.isfinite()
         like = louder(y, whole)
         if not bool((self.rounding.differs(shown, expected, like, pair.kind) & finite).any()):
-            if self.rounding.spreads:
-                return  # a transform hands on what is not finite
+            if self.rounding.spreads and self._handed_on(before, changed, pair.base):
+                return
             self.not_finite = True
             if self._finite_only or self._hides(before, changed, pair.base):
                 return
+        elif self.rounding.spreads and not bool(changed.isfinite().all()):
+            if self._handed_on(before, changed, pair.base):
+                return  # a module may make something finite of it
         elif self.rounding.explains(shown, expected, like, before, changed, pair.base, pair.kind):
             return
         self.reads.note("perturbation", tuple(c - f for c, f in zip(_at(cut, sizes), first, strict=True)))
+
+    def _handed_on(self, before: Callable[[Tensor], Tensor], changed: Tensor, base: Tensor) -> bool:
+        """Whether nothing differs but for what is not finite, which a transform hands on to all outputs.
+
+        Of what only rounds like a transform it cannot be told, and is taken to be so.
+        """
+        if not self.rounding.computed.transforms:
+            return True
+        return self.rounding.steady((changed, base), before, hiding=True)
 
     def _hides(self, before: Callable[[Tensor], Tensor], changed: Tensor, base: Tensor) -> bool:
         """Whether nothing differs where zeros hide what they are multiplied by."""

@@ -42,6 +42,10 @@ FAR = {1: 2**12, 2: 2**8, 3: 2**7}
 FAR_VALUES = 2**19
 GROWING = {1: (2**12, 2**14, 2**16, 2**18), 2: (128, 512, 1024), 3: (64, 256, 512)}
 """Lengths at which cuts are tried while time allows, by the number of axes."""
+WIDER = {1: (), 2: (33, 130, 520), 3: (20, 65)}
+"""Lengths of the other axes, likewise."""
+RASTER_SIDE = 33
+"""In reading order every position is a cut."""
 MOST_GROWN = 2**21
 """Values of the largest of these inputs."""
 LOUD = 30.0
@@ -95,11 +99,30 @@ def measured(
             order,
             reads,
             lengths=lengths,
+            wider=_wider(module, probed, shape),
             rounding=rounding,
             seconds=min(left, PROVEN_SECONDS) if structure else left,
             finite_only=all_known(module),
         )
     return Trial(reads, shape, seams, covered, rounding.seen, structure and not rounding.seen)
+
+
+def _wider(module: nn.Module, probed: ProbeShape, shape: Sequence[int]) -> list[list[int]]:
+    """Shapes whose other axes than the first of the order are longer, in multiples of what they are too."""
+    first = 1 + probed.order_axes[0]
+    shapes = []
+    for side in WIDER[probed.dims]:
+        if len(probed.order_axes) > 1 and side > RASTER_SIDE:
+            break
+        for multiple in (False, True):
+            sizes = list(shape)
+            for a in range(1, len(shape)):
+                if a != first and side > shape[a]:
+                    n = side // shape[a] * shape[a] if multiple else side
+                    sizes[a] = fitting(module, a - 1, [n])[0]
+            if sizes != list(shape) and math.prod(sizes) <= MOST_GROWN:
+                shapes.append(sizes)
+    return shapes
 
 
 @dataclass(frozen=True)

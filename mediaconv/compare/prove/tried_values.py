@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 LOUD = 1e7
-QUIET = 1e-30
+QUIET = (-322.0, -20.0)
+"""Powers of ten of quiet values: the smallest are zero in float32."""
 WIDE = (-15.0, 9.0)
 """Powers of ten between which the sizes of wide values lie evenly."""
+POWERS = {"wide": WIDE, "quiet": QUIET}
 MARKS = (0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 0.25, 2.0, 3.0, 10.0, 100.0, 127.0, 128.0, 255.0, 1 / 255, 32767.0)
 """Values that media are full of, and that programs compare with."""
 NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
@@ -50,8 +52,8 @@ def _values(kind: str, shape: Sequence[int], *, seed: int) -> Tensor:
         picked = torch.randint(len(MARKS), full, generator=generator)
         return torch.tensor(MARKS, dtype=torch.float64)[picked]
     noise = torch.randn(full, dtype=torch.float64, generator=generator)
-    if kind == "wide":
-        low, high = WIDE
+    if kind in POWERS:
+        low, high = POWERS[kind]
         power = low + (high - low) * torch.rand(full, dtype=torch.float64, generator=generator)
         return noise.sign() * 10**power
     if kind == "holes":
@@ -59,4 +61,4 @@ def _values(kind: str, shape: Sequence[int], *, seed: int) -> Tensor:
         for start, value in HOLES:
             flat[start::HOLES_APART] = value
         return noise
-    return noise * {"noise": 1.0, "loud": LOUD, "quiet": QUIET}[kind]
+    return noise * {"noise": 1.0, "loud": LOUD}[kind]
