@@ -179,6 +179,7 @@ def prove(
     *,
     files: bool = True,
     channels: int | None = None,
+    shape: Sequence[int] | None = None,
     seconds: float = 1.0,
     exact: bool = False,
     overrides: Sequence[str] = (),
@@ -188,7 +189,9 @@ def prove(
 
     model: a configuration, whose input need not exist; or a torch module.
     files: of a configuration, try it also from file to file, through the real pipeline.
-    channels: of a module's input; by default what its first convolution takes.
+    channels: of a module's input. shape: (C, ...) of one, of which the channels and the number of axes count;
+        the first axis is time. By default what the module's first convolution takes, or a signal of as many
+        channels as its first recurrent, attention or linear layer has features.
     seconds: how long inputs of growing length are tried, where nothing later was found by then.
     exact: whether other last bits of earlier outputs, as an FFT gives them, count as reading.
     overrides, keys: see `load_config`; of a module none.
@@ -207,17 +210,23 @@ def prove(
 
     if isinstance(model, nn.Module):
         from mediaconv.compare.prove.search import prove as prove_module
-        from mediaconv.front.modules import first_convolution
+        from mediaconv.front.modules import taken_shape, takes
 
         if keys or overrides:
             raise UsageError(f"prove: {', '.join(keys) or 'overrides'} belongs to a configuration")
-        first = first_convolution(model)
+        if shape is not None and channels not in (None, shape[0]):
+            raise UsageError(
+                f"prove: got {channels} channels and a shape of {shape[0]}, expected one of them"
+            )
+        first = takes(model) if shape is None else taken_shape(shape)
         return prove_module(
             model, channels=channels or first.channels, dims=first.dims, seconds=seconds, exact=exact
         )
     from mediaconv.compare.prove.verdict import prove_config
     from mediaconv.pipeline import find
 
+    if shape is not None or channels is not None:
+        raise UsageError("prove: shape and channels are of a module; a configuration's input has its own")
     resolved = _resolved(model, overrides, keys, refuse_leaks=False)
     return prove_config(resolved, find(resolved.pipeline), files=files, seconds=seconds, exact=exact)
 
@@ -251,13 +260,13 @@ def trace(
     from mediaconv.nn.summary.trace import trace as trace_module
 
     if isinstance(model, nn.Module):
-        from mediaconv.front.modules import first_convolution
+        from mediaconv.front.modules import takes
         from mediaconv.nn import to_streaming
 
         if keys or overrides or input is not None:
             names = ", ".join([*keys, *(["input"] if input is not None else [])]) or "overrides"
             raise UsageError(f"trace: {names} belongs to a configuration; of a module give the shape")
-        return trace_module(to_streaming(model), shape or first_convolution(model).shape)
+        return trace_module(to_streaming(model), shape or takes(model).shape)
     from dataclasses import replace
 
     from mediaconv.compare.prove.verdict import order_axes

@@ -1,13 +1,16 @@
-"""What a torch module says of the inputs that it takes: by its first convolution or its first weights."""
+"""What a torch module says of the inputs that it takes: by its first convolution or its first features."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
 from mediaconv.errors import UsageError
 
+FEATURES = ("input_size", "embed_dim", "in_features")
+"""Of the layers of torch.nn: recurrent, attention, linear."""
 LENGTHS = {1: (16_000,), 2: (64, 64), 3: (16, 64, 64)}
 
 
@@ -24,12 +27,25 @@ class Takes:
         return (self.channels, *LENGTHS[self.dims])
 
 
-def first_convolution(model: nn.Module) -> Takes:
-    """What the first convolution of a module takes. Raises UsageError where it has none."""
+def takes(model: nn.Module) -> Takes:
+    """What the first convolution of a module takes; where it has none, as many channels over time as its first
+    recurrent, attention or linear layer has features. Raises UsageError where it has none of these.
+    """
     for module in model.modules():
         if isinstance(module, nn.modules.conv._ConvNd):
             return Takes(module.in_channels, module.weight.ndim - 2)
+    for module in model.modules():
+        for name in FEATURES:
+            if isinstance(features := getattr(module, name, None), int):
+                return Takes(features, 1)
     raise UsageError(
-        f"{type(model).__name__}: no convolution in it tells the shape of its input; "
-        "give a module with one, or the shape"
+        f"{type(model).__name__}: no layer in it tells the shape of its input; "
+        "give one: shape=(1, 16000) is a channel of 16,000 samples"
     )
+
+
+def taken_shape(shape: Sequence[int]) -> Takes:
+    """The same of a shape (C, ...) without the batch. Raises UsageError unless it has one to three axes more."""
+    if not 2 <= len(shape) <= 4 or min(shape) < 1:
+        raise UsageError(f"shape: got {list(shape)}, expected channels and one to three lengths, each >= 1")
+    return Takes(shape[0], len(shape) - 1)

@@ -77,8 +77,29 @@ def test_a_module_is_proven_and_traced_without_a_configuration():
     assert mediaconv.trace(model).total.before == (3, 64, 64)
     with pytest.raises(UsageError, match="prove: causal belongs to a configuration"):
         mediaconv.prove(model, causal=True)
-    with pytest.raises(UsageError, match="no convolution in it tells"):
+    with pytest.raises(UsageError, match="no layer in it tells the shape"):
         mediaconv.prove(nn.Sequential(nn.ReLU()))
+    assert mediaconv.prove(nn.Sequential(nn.ReLU()), shape=(2, 9, 9)).shape[0] == 2
+    for keys in ({"shape": (3,)}, {"shape": (1, 9), "channels": 2}):
+        with pytest.raises(UsageError, match="shape"):
+            mediaconv.prove(model, **keys)
+
+
+class OverTime(nn.Module):
+    """A recurrence over (N, C, T)."""
+
+    def __init__(self, *, both_ways):
+        super().__init__()
+        self.gru = nn.GRU(2, 3, batch_first=True, bidirectional=both_ways)
+
+    def forward(self, x):
+        return self.gru(x.transpose(1, 2))[0].transpose(1, 2)
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_a_module_without_a_convolution_is_proven_by_its_features(both_ways):
+    found = mediaconv.prove(OverTime(both_ways=both_ways), seconds=0.2)
+    assert (found.causal, found.shape[0]) == (not both_ways, 2)
 
 
 def test_a_trace_prints_as_the_commands_table(config):

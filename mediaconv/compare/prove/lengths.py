@@ -14,6 +14,7 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
+from mediaconv.counted import counted
 from mediaconv.errors import UsageError
 from mediaconv.nn import AxisMap, Sequential, geometry
 from mediaconv.nn.convert import convert
@@ -135,7 +136,9 @@ def sizes_to_try(module: nn.Module, probed: ProbeShape, length: int) -> tuple[in
             raise UsageError(f"the stack returned {shape}, expected a tensor with {probed.dims + 2} axes")
         if y.numel() and (probed.dims == 1 or min(y.shape[2:]) > 1 or side >= SIDES[-1]):
             return sizes
-    tried = f"of {length} steps" + (f", up to {SIDES[-1]} pixels a side" if probed.dims > 1 else "")
+    tried = f"of {counted(probed.channels, 'channels')} and {counted(length, 'steps')}"
+    if probed.dims > 1:
+        tried += f", up to {SIDES[-1]} pixels a side"
     raise UsageError(f"no input was found that the stack takes, {tried}{reason}")
 
 
