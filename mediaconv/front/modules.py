@@ -28,8 +28,8 @@ class Takes:
 
 
 def takes(model: nn.Module) -> Takes:
-    """What the first convolution of a module takes; where it has none, as many channels over time as its first
-    recurrent, attention or linear layer has features. Raises UsageError where it has none of these.
+    """What the first convolution of a module takes; where it has none, as many channels over time as its
+    first recurrent, attention or linear layer has features. Raises UsageError where it has none of these.
     """
     for module in model.modules():
         if isinstance(module, nn.modules.conv._ConvNd):
@@ -45,7 +45,7 @@ def takes(model: nn.Module) -> Takes:
 
 
 def taken_shape(shape: Sequence[int]) -> Takes:
-    """The same of a shape (C, ...) without the batch. Raises UsageError unless it has one to three axes more."""
+    """The same of a shape (C, ...) without the batch. Raises UsageError for fewer axes or more than four."""
     if not 2 <= len(shape) <= 4 or min(shape) < 1:
         raise UsageError(f"shape: got {list(shape)}, expected channels and one to three lengths, each >= 1")
     return Takes(shape[0], len(shape) - 1)
