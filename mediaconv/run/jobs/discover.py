@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import glob
 import os
 from collections.abc import Collection, Sequence
@@ -42,7 +43,7 @@ class Found:
     folders: frozenset[Path] = frozenset()
     url: str = ""
 
-    @property
+    @functools.cached_property
     def skip(self) -> int:
         """Letters of an input's path that stand before its name: those of the root."""
         return len(os.path.join(self.root, "")) if self.root.parts else 0

@@ -16,7 +16,7 @@ from typing import BinaryIO
 from mediaconv.errors import UsageError, WriteError
 from mediaconv.filesystem import NotAFileError, in_the_way, open_regular, open_to_read, refuse_holes
 from mediaconv.run.output.lock import read_claims
-from mediaconv.run.resume.rows import ROW_KEYS, Line, Row, Rows, decoded
+from mediaconv.run.resume.rows import ROW_KEYS, Line, Row, Rows, take_block
 
 NAME = "manifest.jsonl"
 ROW_START = b'{"input": "'
@@ -133,8 +133,7 @@ def read_manifest(folder: Path) -> Rows:
         rows.read_from(file.fileno(), path)
         lines = _lines(file, rows)
         while block := list(itertools.islice(lines, BLOCK)):
-            for row, (_, offset, line) in zip(decoded(block, path), block, strict=True):
-                rows.take(row, offset, len(line) - 1)
+            take_block(rows, block, path)
     if rows.torn and not rows and not _is_first_row(path):
         raise in_the_way(path, "its first line is not a row of a manifest")
     return rows

@@ -6,7 +6,6 @@ read when it is asked for. Nothing is written here.
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import weakref
@@ -58,6 +57,7 @@ class Row:
 
 UNSAFE_PARTS = frozenset({"", ".", ".."})
 ROW_KEYS = tuple(key.name for key in fields(Row))
+_KEYS, _STATUSES, _NOTHING = frozenset(ROW_KEYS), (DONE, FAILED, BEGUN), dict[str, Any]()
 
 
 class Rows(Mapping[str, Row]):
@@ -87,10 +87,18 @@ class Rows(Mapping[str, Row]):
         """
         if row.status != DONE:
             self._earlier[row.input] = self.owned(row.input)
+        elif offset is not None and length < 1 << LENGTH_BITS:
+            self.take_place(row.input, offset, length)
+            return
         else:
             self._earlier.pop(row.input, None)
-        kept = row.status == DONE and offset is not None and length < 1 << LENGTH_BITS
-        self._last[row.input] = (offset or 0) << LENGTH_BITS | length if kept else row
+        self._last[row.input] = row
+
+    def take_place(self, name: str, offset: int, length: int) -> None:
+        """A further row of a finished input, which is read again where it stands in the file."""
+        if self._earlier:
+            self._earlier.pop(name, None)
+        self._last[name] = offset << LENGTH_BITS | length
 
     def owned(self, name: str) -> frozenset[str]:
         """Names of the files in an input's target that its rows name."""
@@ -118,6 +126,10 @@ class Rows(Mapping[str, Row]):
             raise UsageError(f"{self._path}: was changed by another program meanwhile; run again")
         return row
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """The row, or the default: without an exception for each input that is new."""
+        return self[name] if name in self._last else default
+
     def __contains__(self, name: object) -> bool:
         return name in self._last
 
@@ -128,14 +140,26 @@ class Rows(Mapping[str, Row]):
         return len(self._last)
 
 
-def decoded(block: list[Line], path: Path) -> list[Row]:
-    """The rows of some lines. Raises UsageError, naming it, for one that is no row."""
+def take_block(rows: Rows, block: list[Line], path: Path) -> None:
+    """The rows of some lines, in their order. Raises UsageError, naming it, for a line that is no row."""
+    versions: dict[str, str] = {}
+    for content, (_, offset, line) in zip(decoded(block, path), block, strict=True):
+        length = len(line) - 1
+        if content["status"] == DONE and length < 1 << LENGTH_BITS:
+            rows.take_place(content["input"], offset, length)
+            continue
+        if content.get("versions") == versions:
+            content["versions"] = versions  # rows that are kept share them
+        row = Row(**content)
+        versions = row.versions
+        rows.take(row, offset, length)
+
+
+def decoded(block: list[Line], path: Path) -> list[dict[str, Any]]:
+    """The rows of some lines, as mappings. Raises UsageError, naming it, for one that is no row."""
     try:
         rows = _values(b"[" + b",".join(line for *_, line in block) + b"]")
         if len(rows) == len(block):
-            for row, following in itertools.pairwise(rows):
-                if (same := row.get("versions")) == following.get("versions"):
-                    following["versions"] = same or {}
             return [_checked(row) for row in rows]
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         pass  # which line it is shows when they are read one by one
@@ -151,42 +175,50 @@ def decoded(block: list[Line], path: Path) -> list[Row]:
     return rows
 
 
-def _checked(content: dict[str, Any]) -> Row:
-    """A row of plain values, whose outputs lie in its input's folder. Raises ValueError, TypeError."""
-    try:
-        row = Row(**content)
-    except TypeError:
-        raise ValueError(_misfit(content)) from None
-    if not (isinstance(row.input, str) and is_safe_name(row.input)):
+def _checked(content: Any) -> dict[str, Any]:
+    """The mapping of a row, whose outputs lie in its input's folder. Raises ValueError, TypeError."""
+    if not (
+        isinstance(content, dict) and content.keys() <= _KEYS and "input" in content and "status" in content
+    ):
+        raise ValueError(_misfit(content))
+    name, get = content["input"], content.get
+    if not (isinstance(name, str) and is_safe_name(name)):
         raise ValueError("input: a path that leaves the folder")
-    if row.status not in (DONE, FAILED, BEGUN):
-        raise ValueError(f"status: got {str(row.status)[:40]!r}")
-    if not isinstance(row.identity, dict) or not isinstance(row.versions, dict):
+    if content["status"] not in _STATUSES:
+        raise ValueError(f"status: got {str(content['status'])[:40]!r}")
+    identity = get("identity", _NOTHING)
+    if not isinstance(identity, dict) or not isinstance(get("versions", _NOTHING), dict):
         raise TypeError("identity and versions: expected mappings")
-    if type(row.attempts) is not int or not isinstance(row.seconds, int | float):
+    if type(get("attempts", 1)) is not int or not isinstance(get("seconds", 0), int | float):
         raise TypeError("attempts and seconds: expected numbers")
-    if not isinstance(row.media_seconds, int | float | None) or not isinstance(row.clipped, int):
+    if not isinstance(get("media_seconds"), int | float | None) or not isinstance(get("clipped", 0), int):
         raise TypeError("media_seconds and clipped: expected numbers")
-    if not (isinstance(row.stage, str | None) and isinstance(row.reason, str | None)):
+    if not (isinstance(get("stage"), str | None) and isinstance(get("reason"), str | None)):
         raise TypeError("stage and reason: expected texts")
-    if not isinstance(row.notes, list) or not all(isinstance(note, str) for note in row.notes):
+    notes = get("notes", [])
+    if not isinstance(notes, list) or (notes and not all(isinstance(note, str) for note in notes)):
         raise TypeError("notes: expected a list of texts")
-    if not (_is_shape(row.input_shape) and _is_shape(row.output_shape)):
+    if not (_is_shape(get("input_shape")) and _is_shape(get("output_shape"))):
         raise TypeError("input_shape and output_shape: expected lists of numbers")
-    if type(row.identity.get("size", 0)) is not int:
+    if type(identity.get("size", 0)) is not int:
         raise TypeError("identity.size: expected a number")
-    if not isinstance(row.outputs, list):
+    _check_outputs(name, get("outputs", []))
+    return content
+
+
+def _check_outputs(input_name: str, outputs: Any) -> None:
+    if not isinstance(outputs, list):
         raise TypeError("outputs: expected a list")
-    own, above = f"{row.input}/", row.input[: row.input.rfind("/") + 1]
-    for file in row.outputs:
+    own, above = f"{input_name}/", input_name[: input_name.rfind("/") + 1]
+    skip = len(own)
+    for file in outputs:
         if not isinstance(file, dict) or not isinstance(path := file.get("path"), str):
             raise TypeError("outputs: expected path, bytes and sha256 of each")
-        name = path[len(own) :] if path.startswith(own) else path[len(above) :]
-        if not (path.startswith(above) and "/" not in name and is_safe_name(name)):
+        name = path[skip:] if path.startswith(own) else path[len(above) :]
+        if "/" in name or not path.startswith(above) or not is_safe_name(name):
             raise ValueError("outputs: a path that leaves its input's folder")
         if type(file.get("bytes")) is not int or not isinstance(file.get("sha256"), str):
             raise TypeError("outputs: expected path, bytes and sha256 of each")
-    return row
 
 
 def _parsed(line: bytes) -> Any:
@@ -208,7 +240,9 @@ def _misfit(content: Any) -> str:
 
 
 def _is_shape(value: Any) -> bool:
-    return value is None or (isinstance(value, list) and all(type(n) is int for n in value))
+    if value is None:
+        return True
+    return isinstance(value, list) and (not value or set(map(type, value)) == {int})
 
 
 def _values(text: bytes) -> Any:

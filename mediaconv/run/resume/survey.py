@@ -94,7 +94,10 @@ def survey_failed(jobs: Iterable[Job], rows: Mapping[str, Row]) -> Survey:
 def _run_reason(row: Row, run: Mapping[str, str]) -> str | None:
     if row.status != DONE:
         return ENDED_UNDER if row.status == BEGUN else FAILED_BEFORE
-    return next((text for key, text in RUN_CHANGED.items() if row.identity.get(key) != run[key]), None)
+    for key, text in RUN_CHANGED.items():
+        if row.identity.get(key) != run[key]:
+            return text
+    return None
 
 
 def _input_reason(job: Job, row: Row, renewed: dict[str, Any]) -> str | None:
