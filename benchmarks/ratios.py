@@ -27,6 +27,7 @@ from benchmarks.film import PAIR_FRAMES, RATE, ROOT, make_film
 from benchmarks.folders import CONFIG, IMAGES, finished_tree, make_images
 from benchmarks.table import Table
 from mediaconv.nn import CausalConv1d, Sequential, stream
+from mediaconv.run.report.summary import Summary
 from mediaconv.run.resume.manifest import read_manifest
 from mediaconv.run.runner import run_folder
 
@@ -200,7 +201,10 @@ def finished(folder: Path) -> Table:
     """What finding everything done takes, by the clock and in memory."""
     config = finished_tree(folder, FINISHED)
     began = time.perf_counter()
-    milliseconds = spent(lambda: run_folder(config))
+    summaries: list[Summary] = []
+    milliseconds = spent(lambda: summaries.append(run_folder(config)))
+    if [(summary.files, summary.skipped) for summary in summaries] != [(0, FINISHED)]:
+        raise RuntimeError("a finished tree was not found to be finished")
     by_clock = time.perf_counter() - began
     program_text = (
         "import sys, psutil; from pathlib import Path\n"

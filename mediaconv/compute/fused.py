@@ -27,6 +27,8 @@ from mediaconv.media.samples import SampleFormat
 
 FEW_PRODUCTS = 1 << 21
 """Multiplications that one thread does in less time than a second one takes to wake up."""
+BANDS_A_THREAD = 4
+"""A thread whose core is busy takes fewer of them, and the others more."""
 PLANS = 8
 """Sizes of frames whose plans are kept."""
 
@@ -155,7 +157,7 @@ class FusedStep:
         out_ring: tuple[int, int],
         strides: tuple[int, int, int],
     ) -> None:
-        """Outputs of one layer into `out`, each thread a band of rows (of an image: of the stream axis)."""
+        """Outputs of one layer into `out`: threads take bands of rows (of an image: of the stream axis)."""
         if count == 0:
             return
         layer, plan, lines = self._layers[index], self._layers[index].plan, self._lines[index]
@@ -170,7 +172,8 @@ class FusedStep:
                 codes, parameters, checked, quantum, lines, out.reshape(-1), out_ring, strides,
             )  # fmt: skip
 
-        areas = _divide(count, plan.height, self._threads if count * plan.products > FEW_PRODUCTS else 1)
+        spread = self._threads > 1 and count * plan.products > FEW_PRODUCTS
+        areas = _divide(count, plan.height, self._threads * BANDS_A_THREAD if spread else 1)
         while len(lines) < len(areas):
             lines.append(plan.lines())
         results = list(self._plan.map(work, list(zip(areas, lines, strict=False)), self._threads))
