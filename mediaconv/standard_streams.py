@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 import sys
+import warnings
 
 
 def open_streams() -> None:
@@ -24,7 +25,11 @@ def open_streams() -> None:
 
 
 def quiet_libraries() -> None:
-    """Let descriptor 2 lead nowhere, for child processes too; `sys.stderr` goes on where it went."""
+    """Let descriptor 2 lead nowhere, for child processes too; `sys.stderr` goes on where it went.
+
+    Warnings of Python's libraries are for who writes programs: they are not shown.
+    """
+    warnings.simplefilter("ignore")
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.flush()
         own = os.dup(2)  # not inherited by child processes

@@ -56,6 +56,7 @@ def compare(
     from mediaconv.compare.comparison import Comparison
     from mediaconv.compare.report.table import terminal_table
     from mediaconv.front import compare as run_comparison
+    from mediaconv.run.report.formatting import escaped
     from mediaconv.web.json_values import dumps
 
     console = Console(quiet=quiet or json)
@@ -63,21 +64,21 @@ def compare(
     def observe(comparison: Comparison, row: Mapping[str, Any]) -> None:
         with telling():
             if "reason" in row:
-                reason = f"{row['input']}: {row['stage']}: {row['reason']}"
+                reason = escaped(f"{row['input']}: {row['stage']}: {row['reason']}")
                 Console(stderr=True).print(reason, markup=False, soft_wrap=True)
                 return
             if row["channels"]:
-                console.print(terminal_table(row["input"], row["channels"], comparison.columns))
+                console.print(terminal_table(escaped(row["input"]), row["channels"], comparison.columns))
             if row["mismatch"]:
-                console.print(f"{row['input']}: {row['mismatch']}", markup=False, soft_wrap=True)
+                console.print(escaped(f"{row['input']}: {row['mismatch']}"), markup=False, soft_wrap=True)
 
     result = run_comparison(first, second, observe=observe)
     with telling():
         for side in result.sides:
-            text = f"{side['label']}: {side['verdict']} ({side['facts'][0]})"
+            text = escaped(f"{side['label']}: {side['verdict']} ({side['facts'][0]})")
             console.print(text, markup=False, highlight=False)
         if json:
             print(dumps(result.as_json()))
         if result.report is not None:
-            console.print(f"report: {result.report}", markup=False, highlight=False, soft_wrap=True)
+            console.print(escaped(f"report: {result.report}"), markup=False, highlight=False, soft_wrap=True)
     return result.exit_code

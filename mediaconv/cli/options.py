@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mediaconv.errors import MediaconvError, UsageError, shortage
+from mediaconv.enough_threads import refuse_few_threads, startable_threads
+from mediaconv.errors import SHORTAGES, MediaconvError, UsageError, shortage
 
 if TYPE_CHECKING:
     pass
@@ -88,7 +89,11 @@ def ending(command: Callable[..., int | None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def wrapped(*args: object, **kwargs: object) -> None:
-        raise typer.Exit(_code(lambda: command(*args, **kwargs)))
+        def act() -> int | None:
+            refuse_few_threads()
+            return command(*args, **kwargs)
+
+        raise typer.Exit(_code(act))
 
     return wrapped
 
@@ -100,7 +105,9 @@ def _code(act: Callable[[], int | None]) -> int:
         code = act() or 0
         sys.stdout.flush()
         return code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        if not startable_threads(1):  # OpenBLAS interrupts the program where it can start none
+            return _failed(error, SHORTAGES[errno.EAGAIN], 1)
         with contextlib.suppress(OSError, ValueError):
             print("interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -56,3 +56,14 @@ def test_an_option_of_half_a_character_is_told(option, folder, mediaconv):
     name, _, key = option.partition("=")
     told = mediaconv("run", f"{NAME}.yaml", name, f"{key}=\udcff" if key else "\udcff", code=2).stderr
     assert "not text that YAML allows" in told
+
+
+def test_a_name_cannot_command_the_terminal_by_compare_or_a_plot(config, mediaconv, tmp_path, recwarn):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.full((6, 6, 3), 99, np.uint8)).save(tmp_path / "in" / "a\x1b[31m.png")
+    (tmp_path / "in" / "b\x1b[31m.png").write_bytes(b"no picture")
+    config("c.yaml", pipeline="image", input="in", output="out", stack=STACK, executor="serial")
+    told = [mediaconv("compare", "c.yaml", "-o", "c", code=1), mediaconv("run", "c.yaml", "--plots", code=1)]
+    assert all("\x1b" not in done.stdout + done.stderr for done in told)
+    assert all("b\\x1b[31m.png: read" in done.stderr for done in told)
+    assert not [warning for warning in recwarn if "Glyph" in str(warning.message)]

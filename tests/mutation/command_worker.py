@@ -143,7 +143,8 @@ def _wrong_ending(command: Command, status: int, out: bytes, err: bytes) -> Iter
 
 def _wrong_files(command: Command, new: list[str], status: int, home: Path) -> Iterator[str]:
     """Of files that a command made which was not killed."""
-    new = [path for path in new if "/tmp/torchinductor_" not in path]  # a cache that torch keeps there
+    caches = f"{home.parent}/tmp/torchinductor_", f"{home.parent}/.cache"  # of torch and numba
+    new = [path for path in new if not path.startswith(caches)]
     outside = any(".." in word for word in command.words) or "../elsewhere" in (home / "c.yaml").read_text()
     for path in new:
         name = os.path.basename(path)

@@ -10,8 +10,8 @@ _KEEP_CAPABILITIES, _AMBIENT, _RAISE, _READ_ALL = 8, 47, 2, 2
 _VERSION_3 = 0x20080522
 
 
-def become_nobody() -> None:
-    """As root become the user nobody, who may still read every file: Python itself may lie in root's home.
+def become_nobody(user: int = NOBODY) -> None:
+    """As root become another user, who may still read every file: Python itself may lie in root's home.
 
     Another user stays himself.
     """
@@ -20,8 +20,8 @@ def become_nobody() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_KEEP_CAPABILITIES, 1, 0, 0, 0)
     os.setgroups([])
-    os.setresgid(NOBODY, NOBODY, NOBODY)
-    os.setresuid(NOBODY, NOBODY, NOBODY)
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
     header = (ctypes.c_uint32 * 2)(_VERSION_3, 0)
     rights = (ctypes.c_uint32 * 6)(*[1 << _READ_ALL] * 3, 0, 0, 0)  # effective, permitted, inheritable
     if libc.capset(header, rights) == 0:  # a container may lack the right

@@ -5,12 +5,15 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from mediaconv.errors import UsageError
+from mediaconv.run.output.folder import open_output
 from tests.run.running import ROOT, begin, rows, start, wait_for_work, write_config
 from tests.run.trees import images, outputs, unfinished
 
@@ -120,3 +123,19 @@ def test_a_second_run_on_the_same_folder_refuses(tmp_path: Path) -> None:
     third = start(config, "--max-failures", "0", "--set", "stack=[relu]")
     assert third.wait(60) == 0, third.communicate()
     assert unfinished(output) == []
+
+
+def test_who_looks_at_an_output_elsewhere_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    looking = open_output("memory://nobody/out", write=False)
+    looking.__enter__()
+    assert list(tmp_path.iterdir())
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        signal.raise_signal(signal.SIGTERM)
+    assert not looking.__exit__(KeyboardInterrupt, interrupted.value, None)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UsageError, match="nowhere"):
+        open_output("nowhere://x", write=True).__enter__()
+    assert list(tmp_path.iterdir()) == []

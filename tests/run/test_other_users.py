@@ -7,8 +7,11 @@ without media, so nothing is loaded after the fork.
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import stat
+import subprocess
+import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
@@ -19,8 +22,10 @@ import pytest
 from mediaconv.errors import MediaconvError
 from mediaconv.run.resume.status import read_status
 from mediaconv.run.runner import Selection, run_folder, survey_run
+from tests.mutation.nobody import become_nobody
 from tests.run.fakes import Reverser
-from tests.run.running import parsed, rows
+from tests.run.running import ROOT, parsed, rows, write_config
+from tests.run.trees import images, unfinished
 
 NOBODY = 65534
 AGAIN = Selection(overwrite=True)
@@ -167,3 +172,30 @@ def test_what_is_made_has_the_users_permissions(
         status = path.stat()
         assert status.st_uid == NOBODY
         assert stat.S_IMODE(status.st_mode) == (folders if path.is_dir() else files), path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 3, 4, 5, 8])
+def test_too_few_threads_are_a_shortage_and_the_next_run_resumes(processes: int, shared: Path) -> None:
+    """`ulimit -u`: OpenBLAS ends the program then, or interrupts it, and torch waits for ever."""
+    images(shared / "in", 3)
+    config = write_config(shared / "c.yaml", shared / "in", shared / "out", workers=2, executor="process")
+    for path in [*shared.rglob("*"), shared]:
+        os.chown(path, 65533, 65533)
+    words = [sys.executable, "-m", "mediaconv.cli.main", "run", str(config)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(shared)}
+    env.pop("OMP_NUM_THREADS", None)
+
+    def limited() -> None:
+        become_nobody(65533)
+        resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
+
+    few = subprocess.run(words, env=env, capture_output=True, text=True, timeout=120, preexec_fn=limited)
+    assert few.returncode in (0, 1)
+    assert few.returncode == 0 or "no more threads or processes" in few.stderr
+    assert few.returncode == 1 or processes > 2
+    assert not unfinished(shared / "out") if (shared / "out").exists() else True
+    if few.returncode:
+        again = subprocess.run(words, env=env, capture_output=True, text=True, timeout=120)
+        assert again.returncode == 0, again.stderr
+    assert {row["status"] for row in rows(shared / "out").values()} == {"done"}

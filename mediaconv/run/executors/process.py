@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import wait
 
-from mediaconv.errors import MediaconvError, UsageError
+from mediaconv.errors import MediaconvError, UsageError, shortage
 from mediaconv.run.executors.autoscale import Autoscale
 from mediaconv.run.executors.executor import Outcomes, Perform, Watch
 from mediaconv.run.executors.resources import cores
@@ -128,7 +128,12 @@ class _Pool:
         while self._waiting and len(self._workers) < self._wanted():
             used = {w.index for w in self._workers}
             index = next(i for i in range(self._most) if i not in used)
-            self._workers.append(WorkerHandle(index, self._make, self._template))
+            try:
+                self._workers.append(WorkerHandle(index, self._make, self._template))
+            except OSError as error:
+                if not self._workers or shortage(error) is None:
+                    raise
+                self._most = len(self._workers)  # those that there are go on
 
     def _wanted(self) -> int:
         """How many workers there should be now."""

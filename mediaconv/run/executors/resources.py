@@ -7,6 +7,7 @@ import sys
 
 import psutil
 
+from mediaconv.enough_threads import startable_threads
 from mediaconv.machine import control_group
 
 WORKER_BYTES = 1200 * 2**20
@@ -45,7 +46,9 @@ def choose_workers(jobs: int, device: str, job_bytes: int = 0) -> int:
 
 
 def set_threads(count: int) -> None:
-    """Threads that each library here may use; those not imported yet are left alone."""
+    """Threads that each library here may use, as far as they can be started; those not imported yet are left
+    alone."""
+    count = 1 + startable_threads(count - 1)
     if "torch" in sys.modules:
         import torch
 

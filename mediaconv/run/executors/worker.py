@@ -16,6 +16,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
+from mediaconv.enough_threads import refuse_few_threads
 from mediaconv.errors import shortage
 
 PR_SET_PDEATHSIG = 1
@@ -51,6 +52,7 @@ def main(descriptor: int, parent: int) -> None:
     die_with(parent)
     with Connection(descriptor) as pipe:
         try:
+            refuse_few_threads()
             perform = pipe.recv()()
         except EOFError:
             return

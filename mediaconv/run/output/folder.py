@@ -20,6 +20,7 @@ from mediaconv.run.output.lock import FolderLock, lock_content, read_claims
 from mediaconv.run.output.staging import remove_unfinished
 from mediaconv.run.output.storage import is_remote, open_store
 from mediaconv.run.resume.manifest import NAME as MANIFEST_NAME
+from mediaconv.temporary_folder import temporary_folder
 
 RUN_NAME = "run.yaml"
 KEPT = (MANIFEST_NAME, RUN_NAME)
@@ -72,11 +73,16 @@ def open_output(where: str, *, write: bool) -> Iterator[Output]:
     Other storage has no locks: that only one run writes there is the user's to see to. Raises UsageError
     where another run writes, OSError where it cannot be written.
     """
-    output = _RemoteOutput(where) if is_remote(where) else _LocalOutput(Path(where), write=write)
-    try:
+    with contextlib.ExitStack() as stack:
+        output: _RemoteOutput | _LocalOutput
+        if not is_remote(where):
+            output = _LocalOutput(Path(where), write=write)
+        elif write:  # whoever writes cleans up after a signal
+            output = _RemoteOutput(where, Path(tempfile.mkdtemp(prefix="mediaconv-")))
+        else:
+            output = _RemoteOutput(where, stack.enter_context(temporary_folder()))
+        stack.callback(output.release)
         yield output
-    finally:
-        output.release()
 
 
 class _LocalOutput:
@@ -168,14 +174,14 @@ class _RemoteOutput:
 
     is_local = False
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, folder: Path) -> None:
+        self.folder = folder
         self._url = url
-        self._store, self._root = open_store(url)
         self._sent = 0.0
         self._listed: dict[str, dict[str, Any]] | None = None
         self._claims = False
-        self.folder = Path(tempfile.mkdtemp(prefix="mediaconv-"))
         try:
+            self._store, self._root = open_store(url)
             for name in (*KEPT, LOCK_NAME):
                 if self._store.exists(f"{self._root}/{name}"):
                     self._store.get_file(f"{self._root}/{name}", str(self.folder / name))

@@ -48,8 +48,13 @@ class GroupCommit:
     def add(self, outcome: Outcome) -> None:
         """Take a job whose outputs are complete and staged; waits while too many do."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="commit", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._work, name="commit", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads
+                shutil.rmtree(_staged(outcome).folder, ignore_errors=True)
+                raise
+            self._thread = thread
         with self._changed:
             while len(self._waiting) + len(self._under_way) >= MOST_WAITING and self._thread.is_alive():
                 self._changed.wait(0.1)

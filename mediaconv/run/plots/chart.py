@@ -9,6 +9,7 @@ from typing import IO, Any
 import numpy as np
 
 from mediaconv.run.plots.gather import Gathered
+from mediaconv.run.report.formatting import escaped
 
 DPI = 100
 WIDTH = 14.0
@@ -55,8 +56,7 @@ def draw(
     else:
         figure = _films(input, outputs, shown, rate, merged)
     more = f", the first {MOST_CHANNELS} of {len(names)} channels" if len(names) > MOST_CHANNELS else ""
-    title = f"{title}{more}".encode(errors="backslashreplace").decode()  # a file's name may be no text
-    figure.suptitle(title, fontsize=13, parse_math=False)
+    figure.suptitle(escaped(f"{title}{more}"), fontsize=13, parse_math=False)
     figure.savefig(target, format="png", facecolor="white", metadata={"Software": None})
 
 
