@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import av.logging
+from av.sidedata.sidedata import Type as SideDataType
 
 from mediaconv.errors import ReadError
 from mediaconv.media.file_part import PartOfFile
@@ -18,6 +19,16 @@ from mediaconv.media.integrity.completeness import check_complete
 
 av.logging.set_level(None)  # FFmpeg's own words about a damaged file stay off the user's terminal
 av.logging.set_libav_level(av.logging.PANIC)
+
+
+def _unknown_side_data(kind: type, value: int) -> Any:
+    """A member for what FFmpeg puts beside a frame and PyAV 18 has no name for (EXIF): it would raise."""
+    member: Any = object.__new__(kind)
+    member._name_, member._value_ = f"UNKNOWN_{value}", value
+    return member
+
+
+SideDataType._missing_ = classmethod(_unknown_side_data)  # type: ignore[assignment]
 
 # Demuxers of lists of other files, of text and of devices: the file alone is the input.
 NOT_MEDIA = frozenset({"concat", "hls", "dash", "imf", "tty", "lavfi", "sdp", "rtsp", "sap", "ffmetadata"})

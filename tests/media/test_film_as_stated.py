@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
+import PIL.ImageOps
 import pytest
 from ffmpeg_oracle import ffmpeg, make
 from numpy.testing import assert_array_equal
@@ -107,3 +109,19 @@ def test_deep_colours_are_by_the_book(tmp_path: Path, pixels: str, full: bool, m
     np.testing.assert_allclose(
         data, np.broadcast_to(np.array(expected)[:, None, None], data.shape), atol=2.1 / 65535
     )
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_motion_jpeg_with_exif(tmp_path: Path, orientation: int) -> None:
+    """Cameras write it in each frame; PyAV has no name for such data."""
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    rows, columns = np.mgrid[:48, :64]
+    picture = np.dstack([4 * columns, 5 * rows, 0 * rows]).astype(np.uint8)
+    PIL.Image.fromarray(picture).save(tmp_path / "a.jpg", exif=exif, quality=95, subsampling=0)
+    (tmp_path / "a.mjpeg").write_bytes((tmp_path / "a.jpg").read_bytes() * 3)
+    ffmpeg("-f", "mjpeg", "-i", tmp_path / "a.mjpeg", "-c", "copy", tmp_path / "a.mov")
+    upright = np.asarray(PIL.ImageOps.exif_transpose(PIL.Image.open(tmp_path / "a.jpg")))
+    data = film(tmp_path / "a.mov")[0]
+    assert data.shape == (3, *upright.shape)
+    np.testing.assert_allclose(data.astype(int), np.stack([upright.astype(int)] * 3), atol=4)  # two decoders
