@@ -206,3 +206,13 @@ def test_an_output_has_the_memory_format_of_its_input() -> None:
                 streamed = nn.stream(module)
                 for chunk in x.split(2, 2):
                     assert streamed.push(chunk).is_contiguous(memory_format=layout)
+
+
+def test_film_that_is_channels_last_has_the_bits_of_film_in_bands() -> None:
+    torch.manual_seed(0)
+    x, weight, bias = torch.rand(1, 3, 6, 48, 64), torch.rand(8, 3, 3, 3, 3), torch.rand(8)
+    arguments = (weight, bias, (1, 1, 1), (0, 1, 1), (1, 1, 1), 1)
+    last = kernels.banded_conv3d(x.contiguous(memory_format=torch.channels_last_3d), *arguments)
+    assert last.is_contiguous(memory_format=torch.channels_last_3d)
+    assert torch.equal(last, kernels.banded_conv3d(x, *arguments))
+    torch.testing.assert_close(last, F.conv3d(x, *arguments), rtol=1e-6, atol=1e-6)

@@ -197,7 +197,8 @@ def banded_conv3d(
     """conv3d by oneDNN's quicker half, channels last, in bands of rows.
 
     A band and its result fit in the cache, so that changes of layout cost little, and the whole result lies
-    in large pages: less time than torch's conv3d takes. The output has the input's memory format.
+    in large pages: less time than torch's conv3d takes. Film that is channels last is computed at once, with
+    the same bits. The output has the input's memory format.
     """
     n, c, t, _, w = x.shape
     frames, rows, columns = (
@@ -205,6 +206,8 @@ def banded_conv3d(
         for size, p, k, d, s in zip(x.shape[2:], padding, weight.shape[2:], dilation, stride, strict=True)
     )
     weight = weight.contiguous(memory_format=torch.channels_last_3d)
+    if memory_format(x) == torch.channels_last_3d:  # its layout stays, so bands would save nothing
+        return torch.mkldnn_convolution(x, weight, bias, padding, stride, dilation, groups)
     y = empty((n, weight.shape[0], frames, rows, columns), x.dtype, memory_format(x))
     row_bytes = n * (c * t * w * stride[1] + weight.shape[0] * frames * columns) * x.element_size()
     band = max(LEAST_ROWS, BAND_BYTES // row_bytes)

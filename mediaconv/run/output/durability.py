@@ -51,7 +51,8 @@ class Disk:
 
     def sync_folders(self, folders: Sequence[Path]) -> None:
         """The same of folders with all that is in them, which the folders' file system holds too."""
-        if len(folders) == 1 or not self._all_at_once({os.path.dirname(path) for path in folders}):
+        few = len(folders) <= FEW // 2  # a folder and a file each; what more hold is not listed first
+        if few or not self._all_at_once({os.path.dirname(path) for path in folders}):
             self.sync([path for folder in folders for path in (*folder.rglob("*"), folder)])
 
     def _all_at_once(self, within: Iterable[str]) -> bool:
