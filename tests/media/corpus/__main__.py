@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.media.corpus import films, pictures, sounds
+from tests.media.corpus import films, pictures, sounds, untold_lengths
 from tests.media.corpus.check import check
 from tests.media.corpus.page import write_page
 from tests.media.corpus.recipe import Recipe, Row
@@ -18,7 +18,7 @@ from tests.media.corpus.recipe import Recipe, Row
 
 def all_recipes() -> list[Recipe]:
     """Of all kinds, each title once."""
-    every = itertools.chain(sounds.recipes(), films.recipes(), pictures.recipes())
+    every = itertools.chain(sounds.recipes(), untold_lengths.recipes(), films.recipes(), pictures.recipes())
     return list({recipe.title: recipe for recipe in every}.values())
 
 

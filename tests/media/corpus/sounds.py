@@ -51,12 +51,9 @@ def recipes() -> Iterator[Recipe]:
     yield from _vorbis_and_opus()
     yield from _lossy()
     yield from _sox()
-    yield from _chained()
-    yield from _piped()
-    yield from _mp3_behind_rubbish()
 
 
-def _make(path: Path, *, channels: int, rate: int, words: tuple[object, ...], seconds: float = 0.4) -> None:
+def make(path: Path, *, channels: int, rate: int, words: tuple[object, ...], seconds: float = 0.4) -> None:
     ffmpeg(*source(channels, rate, seconds), *words, path)
 
 
@@ -112,7 +109,7 @@ def _pcm() -> Iterator[Recipe]:
             "audio",
             f"PCM in {container.rpartition('.')[2].upper() if container != 'rf64.wav' else 'RF64'}",
             f"{codec}_{channels}.{container}",
-            partial(_make, channels=channels, rate=16000, words=words),
+            partial(make, channels=channels, rate=16000, words=words),
             by_ffmpeg,
         )
 
@@ -137,7 +134,7 @@ def _compressed_pcm() -> Iterator[Recipe]:
             "audio",
             "A-law, mu-law, ADPCM",
             f"{codec}.{container}",
-            partial(_make, channels=channels, rate=rate, words=("-c:a", codec, "-ar", rate)),
+            partial(make, channels=channels, rate=rate, words=("-c:a", codec, "-ar", rate)),
             by_ffmpeg,
             tolerance=0.005 if "ima" in codec else 0.0,
             slack=2048,
@@ -164,7 +161,7 @@ def _lossless() -> Iterator[Recipe]:
             {"flac": "FLAC", "alac": "ALAC", "tta": "TTA", "wavpack": "WavPack"}.get(codec, "TrueHD, MLP"),
             f"{codec}_{kind}_{channels}.{container}",
             partial(
-                _make,
+                make,
                 channels=channels,
                 rate=48000,
                 words=("-c:a", codec, "-sample_fmt", kind, "-strict", -2),
@@ -183,7 +180,7 @@ def _mp3() -> Iterator[Recipe]:
             "audio",
             "MP3",
             f"{name}.mp3",
-            partial(_make, channels=channels, rate=rate, words=("-c:a", "libmp3lame", *quality, *flag)),
+            partial(make, channels=channels, rate=rate, words=("-c:a", "libmp3lame", *quality, *flag)),
             by_mpg123,
             tolerance=LOSSY,
             reason=FLOAT_DECODERS,
@@ -197,7 +194,7 @@ def _mp3() -> Iterator[Recipe]:
             "audio",
             "MP3 in other containers",
             f"mp3_{rate}.{container}",
-            partial(_make, channels=2, rate=rate, words=("-c:a", "libmp3lame")),
+            partial(make, channels=2, rate=rate, words=("-c:a", "libmp3lame")),
             by_ffmpeg,
             tolerance=LOSSY,
             reason=FLOAT_DECODERS,
@@ -211,7 +208,7 @@ def _vorbis_and_opus() -> Iterator[Recipe]:
             "audio",
             "Vorbis",
             f"q{quality}_{channels}.ogg",
-            partial(_make, channels=channels, rate=44100, words=("-c:a", "libvorbis", "-q:a", quality)),
+            partial(make, channels=channels, rate=44100, words=("-c:a", "libvorbis", "-q:a", quality)),
             by_oggdec if channels <= 2 else by_ffmpeg,
             tolerance=2.0**-15 if channels <= 2 else LOSSY,
             reason="oggdec rounds to 16 bits" if channels <= 2 else FLOAT_DECODERS,
@@ -223,7 +220,7 @@ def _vorbis_and_opus() -> Iterator[Recipe]:
             "audio",
             "Vorbis",
             f"vorbis_{channels}.{container}",
-            partial(_make, channels=channels, rate=44100, words=("-c:a", "libvorbis")),
+            partial(make, channels=channels, rate=44100, words=("-c:a", "libvorbis")),
             by_ffmpeg,
             tolerance=LOSSY,
             reason=FLOAT_DECODERS,
@@ -234,7 +231,7 @@ def _vorbis_and_opus() -> Iterator[Recipe]:
             "audio",
             "Opus",
             f"{mode}_{frame}_{channels}.opus",
-            partial(_make, channels=channels, rate=48000, words=words),
+            partial(make, channels=channels, rate=48000, words=words),
             by_opusdec,
             tolerance=1e-3,
             reason=FLOAT_DECODERS,
@@ -245,7 +242,7 @@ def _vorbis_and_opus() -> Iterator[Recipe]:
             "audio",
             "Opus",
             f"opus_{channels}.{container}",
-            partial(_make, channels=channels, rate=48000, words=("-c:a", "libopus", "-strict", -2)),
+            partial(make, channels=channels, rate=48000, words=("-c:a", "libopus", "-strict", -2)),
             by_ffmpeg,
             tolerance=1e-3,
             reason=FLOAT_DECODERS,
@@ -278,7 +275,7 @@ def _lossy() -> Iterator[Recipe]:
                     "wmav1": "WMA", "wmav2": "WMA", "libspeex": "Speex",
                 }.get(codec, "other codecs of sound"),
                 f"{codec}_{channels}.{container}",
-                partial(_make, channels=channels, rate=rate, words=("-c:a", codec, "-strict", -2)),
+                partial(make, channels=channels, rate=rate, words=("-c:a", codec, "-strict", -2)),
                 by_ffmpeg,
                 tolerance=1e-3,
                 reason=FLOAT_DECODERS,
@@ -316,95 +313,3 @@ def _make_by_sox(path: Path, *, words: tuple[object, ...], channels: int) -> Non
     run("sox", "-R", "-n", "-r", 16000, "-c", channels, *words, path, *synth, "vol", 0.5)
     if not path.exists():
         raise NotMadeError("sox wrote nothing")
-
-
-LINKS = (0.5, 0.2, 0.7)
-"""Seconds of the streams that follow one another."""
-
-
-def _chained() -> Iterator[Recipe]:
-    kinds = {"flac": "flac", "oga": "flac", "spx": "libspeex", "opus": "libopus"}
-    for (suffix, codec), channels in itertools.product(kinds.items(), (1, 2)):
-        words = ("-c:a", codec, *(("-f", "ogg") if suffix == "oga" else ()))
-        yield Recipe(
-            "audio",
-            "streams that follow one another",
-            f"{codec}_{channels}.{suffix}",
-            partial(_make_chain, channels=channels, words=words),
-            partial(_links_by_ffmpeg, channels=channels, words=words),
-            tolerance=0.0 if codec == "flac" else 1e-3,
-            reason=FLOAT_DECODERS,
-        )
-
-
-def _make_link(path: Path, seconds: float, channels: int, words: tuple[object, ...]) -> Path:
-    link = path.with_name(f"link_{seconds}{path.suffix}")
-    _make(link, channels=channels, rate=48000 if "libopus" in words else 16000, words=words, seconds=seconds)
-    return link
-
-
-def _make_chain(path: Path, *, channels: int, words: tuple[object, ...]) -> None:
-    path.write_bytes(b"".join(_make_link(path, s, channels, words).read_bytes() for s in LINKS))
-
-
-def _links_by_ffmpeg(path: Path, *, channels: int, words: tuple[object, ...]) -> np.ndarray:
-    return np.concatenate([by_ffmpeg(_make_link(path, s, channels, words)) for s in LINKS])
-
-
-def _piped() -> Iterator[Recipe]:
-    """Lengths in their headers are left open."""
-    kinds = [
-        ("wav", "pcm_s16le", ()),
-        ("wav", "pcm_f64le", ()),
-        ("w64", "pcm_s24le", ()),
-        ("au", "pcm_s16be", ()),
-    ]
-    kinds += [
-        ("aiff", "pcm_s24be", ()),
-        ("caf", "pcm_s16be", ()),
-        ("voc", "pcm_s16le", ()),
-        ("flac", "flac", ("-sample_fmt", "s16")),
-    ]
-    kinds += [("wav", codec, ("-rf64", "always")) for codec in ("pcm_u8", "pcm_s24le", "pcm_f32le")]
-    for (suffix, codec, flags), channels in itertools.product(kinds, (1, 2)):
-        yield Recipe(
-            "audio",
-            "files written to a pipe",
-            f"{codec}_{channels}{'_rf64' if '-rf64' in flags else ''}.{suffix}",
-            partial(_make_by_pipe, channels=channels, words=("-c:a", codec, *flags, "-f", suffix, "-")),
-            partial(_as_wav, channels=channels, codec=codec),
-        )
-
-
-def _make_by_pipe(path: Path, *, channels: int, words: tuple[object, ...]) -> None:
-    path.write_bytes(ffmpeg(*source(channels, 16000), *words))
-
-
-def _as_wav(path: Path, *, channels: int, codec: str) -> np.ndarray:
-    """What ffmpeg makes of the same samples in a WAV file of known length."""
-    plain = path.with_name("plain.wav")
-    stored = {"pcm_s16be": "pcm_s16le", "pcm_s24be": "pcm_s24le", "flac": "pcm_s16le"}.get(codec, codec)
-    _make(plain, channels=channels, rate=16000, words=("-c:a", stored))
-    return by_ffmpeg(plain)
-
-
-def _mp3_behind_rubbish() -> Iterator[Recipe]:
-    tag = b"ID3\x04\0\0\0\0\x02\x2c" + bytes(300)
-    before = {"zeros": bytes(5000), "text": b"some words of a server " * 40, "tags": tag + tag}
-    for (name, rubbish), quality in itertools.product(before.items(), (0, 9)):
-        yield Recipe(
-            "audio",
-            "MP3 behind rubbish",
-            f"{name}_{quality}.mp3",
-            partial(_make_behind, rubbish=rubbish, quality=quality),
-            by_mpg123,
-            tolerance=LOSSY,
-            reason=FLOAT_DECODERS,
-            programs=("ffmpeg", "mpg123"),
-        )
-
-
-def _make_behind(path: Path, *, rubbish: bytes, quality: int) -> None:
-    words = ("-c:a", "libmp3lame", "-q:a", quality, "-id3v2_version", 0)
-    _make(path, channels=2, rate=44100, words=words)
-    path.write_bytes(rubbish + path.read_bytes())
