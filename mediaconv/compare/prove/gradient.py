@@ -9,8 +9,9 @@ from itertools import repeat
 import torch
 from torch import Tensor
 
-from mediaconv.compare.prove.reads import MOST_ROWS, MOST_VALUES, Function, Order, Reads, batched
+from mediaconv.compare.prove.reads import Function, Order, Reads, batched
 from mediaconv.compare.prove.rounding import Rounding
+from mediaconv.compare.prove.time_budget import batch_rows
 from mediaconv.compare.prove.transforms import Steady
 from mediaconv.nn.summary.receptive_field import read_along
 
@@ -28,7 +29,7 @@ def by_gradient(
         outputs = list(where([function(x).shape[a + 2] for a in order.axes]))
     if not outputs:
         return
-    rows = max(1, min(MOST_ROWS, MOST_VALUES // x.numel()))
+    rows = batch_rows(function, x)
     for part in batched(outputs, rows):
         touched = _touched(function, x, order, part, PLAIN)
         if touched is None:

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from mediaconv.compare.prove.gradient import by_gradient
 from mediaconv.compare.prove.lengths import MULTIPLE
-from mediaconv.compare.prove.reads import MOST_ROWS, MOST_VALUES, Function, Order, Reads, batched
+from mediaconv.compare.prove.reads import Function, Order, Reads, batched
 from mediaconv.compare.prove.rounding import SAME, Rounding
-from mediaconv.compare.prove.time_budget import FEWEST, affordable
+from mediaconv.compare.prove.time_budget import FEWEST, affordable, batch_rows
 from mediaconv.errors import UsageError
 from mediaconv.nn.summary.receptive_field import read_along
 
@@ -122,7 +122,7 @@ def by_perturbation(
         raise UsageError("the stack gives other outputs for the same input: nothing can be told of it")
     last = tuple(x.shape[a + 2] - 1 for a in order.axes)
     tries = [(source, *change) for source in sources for change in changes]
-    rows = max(1, min(MOST_ROWS, MOST_VALUES // x.numel()))
+    rows = batch_rows(function, x)
     for part in batched(tries, rows):
         changed = torch.cat([_change(x, order.axes, *one) for one in part])
         y, expected = _rows(function, changed, x, base)

@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from mediaconv.compare.prove.arithmetic import survey
 from mediaconv.compare.prove.lengths import MOST_BYTES, ProbeShape, call_bytes, needed_length
+from mediaconv.compare.prove.time_budget import STRUCTURE_SECONDS, seconds_each
 from mediaconv.compare.prove.trial import all_known
 from mediaconv.nn import to_streaming
 from mediaconv.nn.graph.graph import StreamingGraph
@@ -26,6 +27,8 @@ from mediaconv.nn.summary.receptive_field import exact_copy
 
 CAPTURED_STEPS = 24
 """Of the input by which a module is captured, where it takes it: capturing takes longer the longer it is."""
+FEW_STEPS = 4
+"""The same of a module of which each step is slow."""
 KNOWN_ROOMS = ("mediaconv.nn.layers.", "mediaconv.nn.streaming.", "torch.nn.")
 """Where layers stand of which it is known what they read."""
 
@@ -45,7 +48,15 @@ def by_graph(module: nn.Module, probed: ProbeShape, shape: Sequence[int]) -> boo
     shape: (C, ...) of an input that it takes. A graph that holds under conditions on lengths proves nothing
     of other lengths.
     """
-    sizes = [min(n, CAPTURED_STEPS) if a == 1 + probed.order_axes[0] else n for a, n in enumerate(shape)]
+    function, x = exact_copy(module), torch.zeros(1, *shape, dtype=torch.float64)
+    slow = seconds_each(function, x) > STRUCTURE_SECONDS
+    return (slow and _by_graph(module, probed, shape, FEW_STEPS)) or _by_graph(
+        module, probed, shape, CAPTURED_STEPS
+    )
+
+
+def _by_graph(module: nn.Module, probed: ProbeShape, shape: Sequence[int], steps: int) -> bool:
+    sizes = [min(n, steps) if a == 1 + probed.order_axes[0] else n for a, n in enumerate(shape)]
     generator = torch.Generator().manual_seed(8)
     x, longer = (torch.randn((1, *s), generator=generator, dtype=torch.float64) for s in (sizes, shape))
     try:

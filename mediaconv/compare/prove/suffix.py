@@ -18,10 +18,8 @@ from torch import Tensor
 from mediaconv.compare.prove.arithmetic import ZerosHide, under
 from mediaconv.compare.prove.reads import MOST_ROWS, MOST_VALUES, Function, Order, Reads
 from mediaconv.compare.prove.rounding import Rounding, louder
-from mediaconv.compare.prove.time_budget import Budget
+from mediaconv.compare.prove.time_budget import BATCH_SECONDS, Budget
 from mediaconv.compare.prove.tried_values import base_values, later_values
-
-BATCH_SECONDS = 0.2
 
 
 @dataclass(frozen=True)

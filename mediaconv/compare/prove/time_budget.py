@@ -9,14 +9,19 @@ import time
 import torch
 from torch import Tensor
 
-from mediaconv.compare.prove.reads import Function
+from mediaconv.compare.prove.reads import MOST_ROWS, MOST_VALUES, Function
 
 BY_THE_CLOCK = 4
 SLOW_SECONDS = 0.03
 """Of a call: of a function that takes longer fewer positions are looked at, with one input, on the whole."""
+STRUCTURE_SECONDS = 0.005
+"""Of a call: of a function that takes longer hardly any are, where its structure proves it."""
+BATCH_SECONDS = 0.2
+"""For a batch: what takes long may take much memory too, more than its input shows."""
 CALLS_SECONDS = 0.6
 """For the calls of such a function."""
 FEWEST = 2
+TOGETHER = 8
 
 
 class Budget:
@@ -43,6 +48,23 @@ def affordable(function: Function, x: Tensor) -> int:
     seconds_of(function, x)  # the first call takes longer
     each = seconds_of(function, x)
     return max(FEWEST, int(CALLS_SECONDS / each)) if each > SLOW_SECONDS else x.numel()
+
+
+def batch_rows(function: Function, x: Tensor) -> int:
+    """How many inputs may be called at once."""
+    return max(1, min(MOST_ROWS, MOST_VALUES // x.numel(), int(BATCH_SECONDS / seconds_each(function, x))))
+
+
+def seconds_each(function: Function, x: Tensor) -> float:
+    """What a call takes for an input alone, or for one of some together: memory that is fresh costs more."""
+    alone = min(seconds_of(function, x) for _ in range(3))  # the first call takes longer
+    if alone > STRUCTURE_SECONDS:
+        return alone
+    try:
+        rows = x.expand(TOGETHER, *x.shape[1:])
+        return max(alone, min(seconds_of(function, rows) for _ in range(2)) / TOGETHER)
+    except (RuntimeError, ValueError):
+        return alone
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import torch
@@ -29,7 +30,13 @@ from mediaconv.compare.prove.lengths import (
 from mediaconv.compare.prove.probe import glance, measure
 from mediaconv.compare.prove.reads import Function, Order, Reads
 from mediaconv.compare.prove.rounding import Rounding
-from mediaconv.compare.prove.time_budget import SLOW_SECONDS, Budget, seconds_of
+from mediaconv.compare.prove.time_budget import (
+    SLOW_SECONDS,
+    STRUCTURE_SECONDS,
+    Budget,
+    seconds_each,
+    seconds_of,
+)
 from mediaconv.errors import UsageError
 from mediaconv.nn import stream
 from mediaconv.nn.convert import convert
@@ -74,7 +81,8 @@ def measured(
     """Measure at a length that is enough by the formula; again where the first output reads to the end.
 
     Where nothing later was found positions are cut, at lengths that grow for what is left of so many seconds.
-    proven: whether a module that takes a shape (C, ...) is proven by its structure, of which less is tried.
+    proven: whether a module that takes a shape (C, ...) is proven by its structure, of which less is tried; a
+        few looks alone where a call is slow.
     """
     budget = Budget(seconds)
     strides = strides_of(module, probed)
@@ -84,6 +92,13 @@ def measured(
     exact = probed.exact or all_known(module)
     rounding = Rounding(function, _in_float32(module), _as_it_is(probed, sizes)[0], exact=exact)
     order = Order(probed.order_axes, strides, strides[0].denominator)
+    proven = cache(proven) if proven is not None else None
+    x = _as_it_is(probed, sizes)[0]
+    if proven is not None and seconds_each(function, x) > STRUCTURE_SECONDS and proven(tuple(x.shape[1:])):
+        reads = Reads(ahead={"gradient": None, "perturbation": None})
+        glance(function, x, order, reads, rounding)
+        if first_ahead(reads, probed)[0] == 0 and not rounding.seen:
+            return Trial(reads, tuple(x.shape[1:]), (), Coverage(length=length), False, True)
     reads, shape, seams = _with_far(module, probed, order, sizes, rounding)
     covered, structure = Coverage(length=shape[1 + probed.order_axes[0]]), False
     if first_ahead(reads, probed)[0] == 0:
