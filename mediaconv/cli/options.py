@@ -141,8 +141,14 @@ def _failed(error: BaseException, message: str, code: int) -> int:
         if debug_wanted():
             traceback.print_exception(error)
         else:
-            print(f"error: {message}", file=sys.stderr)
+            lines = f"error: {message}".split("\n")
+            print("\n".join(map(_shown, lines)), file=sys.stderr)
     return code
+
+
+def _shown(line: str) -> str:
+    """A line with names in it that a terminal only shows; a few names are no text at all."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
 def drop_output() -> None:

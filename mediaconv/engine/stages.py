@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +23,13 @@ def stage(kind: type[ReadError | ComputeError | WriteError]) -> Iterator[None]:
     except Exception as error:
         if short := shortage(error):
             raise kind(short) from error
-        text = (str(error).strip().splitlines() or ["no message"])[0]
-        named = text if type(error) is ValueError else f"{type(error).__name__}: {text}"
-        raise kind(named) from error
+        raise kind(_named(error)) from error
+
+
+def _named(error: Exception) -> str:
+    """The first line of what an error says; of the system's its words and the file's own name."""
+    if isinstance(error, OSError) and error.strerror:
+        name = os.path.basename(error.filename) if isinstance(error.filename, str) else ""
+        return f"{error.strerror}{': ' if name else ''}{name}"
+    text = (str(error).strip().splitlines() or ["no message"])[0]
+    return text if type(error) is ValueError else f"{type(error).__name__}: {text}"

@@ -67,3 +67,8 @@ def test_a_name_cannot_command_the_terminal_by_compare_or_a_plot(config, mediaco
     assert all("\x1b" not in done.stdout + done.stderr for done in told)
     assert all("b\\x1b[31m.png: read" in done.stderr for done in told)
     assert not [warning for warning in recwarn if "Glyph" in str(warning.message)]
+
+
+def test_a_name_cannot_command_the_terminal_by_an_error(mediaconv):
+    told = mediaconv("run", "\x1b]0;x\x07.yaml", code=2).stderr
+    assert told.startswith("error: \\x1b]0;x\\x07.yaml: no such file")

@@ -128,6 +128,15 @@ def test_patterns_that_name_no_files_are_refused(folder: Path, pattern: str) -> 
     assert "write.pattern" in run(folder, pattern=pattern, code=2)
 
 
+def test_names_that_become_too_long_fail_in_words_and_leave_nothing(folder: Path) -> None:
+    pattern = "x" * 245 + "{stem}_{name}{suffix}"
+    said = run(folder, pattern=pattern, code=1)
+    assert "write: File name too long: xxx" in said
+    assert "Errno" not in said
+    assert ".part" not in said
+    assert not [path for path in (folder / "out").rglob("*") if path.name.startswith(".")]
+
+
 def test_flat_outputs_do_not_depend_on_workers(folder: Path) -> None:
     for i in range(12):
         soundfile.write(folder / f"in/n{i}.wav", np.full(500, i / 20), 8000)
