@@ -42,6 +42,11 @@ stack:
 SOUND_SECONDS, SOUND_RATE = 600, 48_000
 FINISHED = 100_000
 DILATIONS = (1, 2, 4, 8, 16, 32)
+WHOLE_LIMIT, CACHE_LIMIT, WINDOWS_LIMIT = 1.3, 1.0, 1.0
+"""Of a captured model's stream to its whole call, its own cache and torchstream (`benchmarks.models`)."""
+WEIGHTS_LIMIT = 2.4
+"""Of it to the whole call where a chunk is a few positions deep in the model, so that reading the weights,
+once a chunk and not once in all, is most of the work."""
 GRAY = ["-an", "-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "ultrafast"]
 
 

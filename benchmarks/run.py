@@ -1,6 +1,6 @@
 """Measures everything and writes it into docs/performance.md, each part between its two marks.
 
-python -m benchmarks.run            # all of it: a quarter of an hour
+python -m benchmarks.run            # all of it: twenty minutes
 python -m benchmarks.run film       # one part of it
 """
 
@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import busy_core, exported, film, folders, layers, ratios
+from benchmarks import busy_core, exported, film, folders, layers, models, ratios
 from benchmarks.table import Table, machine
 
 PAGE = Path(__file__).parents[1] / "docs/performance.md"
@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[], list[Table]]] = {
     "busy core": busy_core.measure,
     "film": film.measure,
     "layers": layers.measure,
+    "models": models.measure,
     "folders": folders.measure,
     "exported": exported.measure,
 }

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from mediaconv.nn.backends.algorithms import convolve, is_ours, is_recorded, onednn_takes
 
@@ -37,16 +38,43 @@ class PackedWeight:
         packed = self._packed.get(key)
         if packed is None:
             weight = self._weight if x.ndim == self._weight.ndim else self._weight.unsqueeze(2)
-            reorder: Any = getattr(torch._C._nn, f"mkldnn_reorder_conv{x.ndim - 2}d_weight")
-            packed = reorder(weight.to_mkldnn(), padding, stride, dilation, groups, list(x.shape))
+            packed = self._reordered(weight, list(x.shape), stride, padding, dilation, groups)
             self._packed[key] = packed
         return packed
 
+    def _reordered(
+        self,
+        weight: Tensor,
+        shape: list[int],
+        stride: list[int],
+        padding: list[int],
+        dilation: list[int],
+        groups: int,
+    ) -> Tensor:
+        reorder: Any = getattr(torch._C._nn, f"mkldnn_reorder_conv{len(shape) - 2}d_weight")
+        return reorder(weight.to_mkldnn(), padding, stride, dilation, groups, shape)
+
     def __deepcopy__(self, memo: dict) -> PackedWeight:
-        return PackedWeight(self._weight)
+        return type(self)(self._weight)
 
     def __reduce__(self) -> tuple:
-        return PackedWeight, (self._weight,)
+        return type(self), (self._weight,)
+
+
+class PackedTransposedWeight(PackedWeight):
+    """The same of a transposed convolution of sound or images: a weight (C, C', ...), in one group."""
+
+    def _reordered(
+        self,
+        weight: Tensor,
+        shape: list[int],
+        stride: list[int],
+        padding: list[int],
+        dilation: list[int],
+        groups: int,
+    ) -> Tensor:
+        reorder = torch.ops.mkldnn._reorder_convolution_transpose_weight
+        return reorder(weight, padding, [0, 0], stride, dilation, groups, shape)
 
 
 def convolve_packed(
@@ -71,6 +99,38 @@ def convolve_packed(
     kept = packed.get(x, strides, paddings, dilations, groups)
     y = torch.ops.mkldnn._convolution_pointwise.default(
         x, kept, bias, paddings, strides, dilations, groups, "none", [], ""
+    )
+    return y.squeeze(2) if sound else y
+
+
+def transpose_packed(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    packed: PackedTransposedWeight | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> Tensor:
+    """Transposed convolution with torch's arguments. packed: the weight, where it is kept."""
+    if (
+        packed is None
+        or groups > 1
+        or x.ndim == 5
+        or not _packing_pays(x, weight.transpose(0, 1), bias, [1], groups)
+    ):
+        transpose = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[weight.ndim - 3]
+        return transpose(x, weight, bias, stride, padding, 0, groups, dilation)
+    settings = list(stride), list(padding), list(dilation)
+    sound = x.ndim == 3
+    if sound:
+        x = x.unsqueeze(2)
+        settings = [1, *stride], [0, *padding], [1, *dilation]
+    strides, paddings, dilations = settings
+    kept = packed.get(x, strides, paddings, dilations, groups)
+    y = torch.ops.mkldnn._convolution_transpose_pointwise.default(
+        x, kept, bias, paddings, [0, 0], strides, dilations, groups, "none", [], ""
     )
     return y.squeeze(2) if sound else y
 

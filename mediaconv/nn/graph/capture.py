@@ -99,7 +99,7 @@ def capture(
     reasons = []
     for x, dynamic in attempts:
         try:
-            program = _taken_apart(_export(wrapped, x, dynamic), known)
+            program = _export(wrapped, x, dynamic, known)
         except CaptureError:
             raise
         except Exception as error:
@@ -115,35 +115,39 @@ def capture(
     raise CaptureError([f"torch.export: {reason}" for reason in dict.fromkeys(reasons)])
 
 
-def _export(module: nn.Module, x: Tensor, dynamic: list[int]) -> ExportedProgram:
+def _export(
+    module: nn.Module, x: Tensor, dynamic: list[int], known: Callable[[Any], bool]
+) -> ExportedProgram:
     shapes = dict.fromkeys(dynamic, Dim.AUTO)
     try:
         with quiet(), obstacles_removed(module), torch.no_grad():
-            program = export(module, (x,), dynamic_shapes=(shapes,), strict=False)
-            return program.run_decompositions({})
+            return _taken_apart(export(module, (x,), dynamic_shapes=(shapes,), strict=False), known)
     except (AttributeError, TypeError):  # torch's own sizes do not compute with fractions
         with quiet(), obstacles_removed(module, fractions=False), torch.no_grad():
-            program = export(module, (x,), dynamic_shapes=(shapes,), strict=False)
-            return program.run_decompositions({})
+            return _taken_apart(export(module, (x,), dynamic_shapes=(shapes,), strict=False), known)
 
 
 def _taken_apart(program: ExportedProgram, known: Callable[[Any], bool]) -> ExportedProgram:
-    """The program without operations that torch composes of others and that are not known."""
-    for _ in range(3):  # what they are composed of may be composed
+    """The program without writes in place, and without operations that torch composes of others and that are
+    not known. Each round traces the program anew, so that the first does both.
+    """
+    for first in (True, False, False):  # what they are composed of may be composed
         composed = {
             node.target
             for node in program.graph.nodes
             if isinstance(node.target, torch._ops.OpOverload)
             and not known(node.target)
             and node.target._can_decompose()
+            and not node.target._schema.is_mutable
         }
-        if not composed:
+        if not composed and not first:
             break
         try:
-            with quiet(), torch.no_grad():
-                program = program.run_decompositions({op: _get_decomp_for_cia(op) for op in composed})
+            program = program.run_decompositions({op: _get_decomp_for_cia(op) for op in composed})
         except Exception:  # what torch cannot take apart stays, and is refused by its name
-            break
+            if not first:
+                break
+            program = program.run_decompositions({})
     return program
 
 

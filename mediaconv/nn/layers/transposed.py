@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mediaconv.counted import counted
+from mediaconv.nn.backends.packed_weight import PackedTransposedWeight, transpose_packed
 from mediaconv.nn.geometry import AxisMap, Transposed, per_axis
 from mediaconv.nn.layers.padding_rules import Ints, Padding, causal_axes
 from mediaconv.nn.streaming.protocol import Streamable
@@ -24,6 +24,8 @@ class _ConvTranspose(Streamable, nn.modules.conv._ConvNd):
     """What all transposed convolutions share: the cut along each axis, overlap-add in steps."""
 
     maps: tuple[Transposed, ...]
+    packed: PackedTransposedWeight | None = None
+    """The weight as a captured model keeps it."""
 
     def __init__(
         self,
@@ -64,8 +66,8 @@ class _ConvTranspose(Streamable, nn.modules.conv._ConvNd):
     def _cut(self, x: Tensor, bias: Tensor | None, skip: int | None = None) -> Tensor:
         """Transposed convolution, cut along every axis but `skip`; outputs that read nothing are zero."""
         inner = [0 if axis == skip else max(0, min(m.left, m.right)) for axis, m in enumerate(self.maps)]
-        transpose = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[self.dims - 1]
-        y = transpose(x, self.weight, bias, self.stride, inner, 0, self.groups, self.dilation)
+        settings = (self.stride, inner, self.dilation, self.groups)
+        y = transpose_packed(x, self.weight, bias, self.packed, *settings)
         amounts: list[int] = []
         for axis in reversed(range(self.dims)):
             m = self.maps[axis]

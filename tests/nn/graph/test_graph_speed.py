@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import mediaconv.nn as mnn
 from mediaconv.nn.backends import packed_weight
+from mediaconv.nn.backends.packed_recurrence import PackedLSTM
 from mediaconv.nn.graph.steps import Local, Sliding
 
 
@@ -90,6 +91,68 @@ def test_weights_in_another_order_follow_the_modules_own(monkeypatch: pytest.Mon
     kept = copy.deepcopy(graph)
     with torch.no_grad():
         assert torch.equal(streamed(kept, x, (400, 400)), streamed(graph, x, (400, 400)))
+
+
+class Decoder(nn.Module):
+    """A recurrence and transposed convolutions, of sizes at which weights are kept in another order."""
+
+    def __init__(self, *, bias: bool = True, batch_first: bool = False) -> None:
+        super().__init__()
+        self.batch_first = batch_first
+        self.lstm = nn.LSTM(64, 64, 2, bias=bias, batch_first=batch_first)
+        self.up = nn.ConvTranspose1d(64, 64, 8, 4, 2, bias=bias)
+        self.image = nn.ConvTranspose2d(64, 64, (4, 3), (2, 1), (1, 1), bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.transpose(1, 2) if self.batch_first else x.permute(2, 0, 1)
+        y = self.lstm(x)[0]
+        y = y.transpose(1, 2) if self.batch_first else y.permute(1, 2, 0)
+        return self.image(self.up(y).unsqueeze(3).expand(-1, -1, -1, 4).contiguous())[..., 0]
+
+
+@pytest.mark.parametrize(
+    ("bias", "batch_first", "batch"), [(True, False, 1), (True, True, 2), (False, False, 2)]
+)
+def test_kept_weights_of_recurrences_and_transposed_convolutions_give_the_modules_values(
+    bias: bool, batch_first: bool, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also after other weights came; oneDNN adds as torch's own call does, in another order at most."""
+    kinds: list[str] = []
+    lstm, transposed = PackedLSTM.run, packed_weight.PackedTransposedWeight.get
+    monkeypatch.setattr(
+        PackedLSTM, "run", lambda *given, **named: (kinds.append("lstm"), lstm(*given, **named))[1]
+    )
+    monkeypatch.setattr(
+        packed_weight.PackedTransposedWeight,
+        "get",
+        lambda *given: (kinds.append(f"transposed {len(given[2])}d"), transposed(*given))[1],
+    )
+    module = Decoder(bias=bias, batch_first=batch_first).eval()
+    x = torch.randn(batch, 64, 300)
+    graph = mnn.to_streaming(module, example=x)
+
+    def assert_agrees() -> None:
+        with torch.no_grad():
+            y, whole = streamed(graph, x, (150, 1, 0, 149)), module(x)
+        # float32 summed in another order
+        assert float((y - whole).abs().max()) <= 1e-5 * float(whole.abs().max())
+
+    assert_agrees()
+    module.load_state_dict(Decoder(bias=bias).state_dict())
+    assert_agrees()
+    with torch.no_grad():
+        module.lstm.weight_hh_l1.mul_(2)
+        module.up.weight.mul_(2)
+    assert_agrees()
+    if torch.backends.mkldnn.is_available():
+        assert set(kinds) == {"lstm", "transposed 2d"}
+    streamed(graph, x, (150, 150)).sum().backward()
+    ours, module.lstm.weight_hh_l1.grad = module.lstm.weight_hh_l1.grad, None
+    module(x).sum().backward()
+    expected = module.lstm.weight_hh_l1.grad
+    assert ours is not None
+    assert expected is not None
+    assert float((ours - expected).abs().max()) <= 1e-4 * float(expected.abs().max())
 
 
 def test_gradients_reach_the_weights_of_a_stream_that_ran_without_them() -> None:

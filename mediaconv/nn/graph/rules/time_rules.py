@@ -7,8 +7,9 @@ from typing import Any
 
 import sympy
 import torch
-from torch import fx
+from torch import Tensor, fx
 
+from mediaconv.nn.backends.packed_recurrence import PackedLSTM
 from mediaconv.nn.composed_maps import IDENTITY
 from mediaconv.nn.geometry import Window
 from mediaconv.nn.graph.analysis import Analysis, rule
@@ -245,13 +246,17 @@ def running_sum(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
 
 @dataclass
 class Recurrent(Buffered):
-    """An LSTM, GRU or RNN forward in time. starts: slots of the first state; ends: slots for the last."""
+    """An LSTM, GRU or RNN forward in time. starts: slots of the first state; ends: slots for the last.
+
+    packed: the slot of an LSTM's weights in oneDNN's order.
+    """
 
     kind: str
     starts: tuple[int, ...]
     ends: tuple[int, ...]
     uses: tuple[int, ...]
     options: tuple[bool, int, bool, bool]
+    packed: int | None
 
     def fresh(self) -> State:
         return State()
@@ -262,15 +267,20 @@ class Recurrent(Buffered):
         kept = [state.tensors.get(name) for name in names]
         now = [r.e[s] if k is None else k.movedim(0, 1) for s, k in zip(self.starts, kept, strict=True)]
         if x is not None:
-            y, *now = run_recurrent(
-                self.kind, x, [s.contiguous() for s in now], [r.e[w] for w in self.uses], *self.options
-            )
+            y, *now = self._outputs(x, [s.contiguous() for s in now], r)
             r.e[self.out] = y
             for name, s in zip(names, now, strict=True):
                 state.tensors[name] = s.movedim(1, 0)
         if r.last:
             for slot, s in zip(self.ends, now, strict=True):
                 r.e[slot] = s
+
+    def _outputs(self, x: Tensor, state: list[Tensor], r: Run) -> list[Tensor]:
+        weights = [r.e[w] for w in self.uses]
+        packed: PackedLSTM | None = None if self.packed is None else r.e[self.packed]
+        if packed is not None and packed.takes(x, state, weights):
+            return packed.run(x, state, batch_first=self.options[3])
+        return run_recurrent(self.kind, x, state, weights, *self.options)
 
 
 @rule(torch.ops.mediaconv.recurrent)
@@ -298,12 +308,17 @@ def recurrent(an: Analysis, node: fx.Node, a: dict[str, Any]) -> list[Value]:
         raise RefusalError("a recurrence that starts from a value of the input's end")
     out = an.slot()
     ends = [an.slot() for _ in starts]
-    weights = tuple(an.value(w).slot for w in a["weights"])
-    kind = a["kind"]
+    values = [an.value(w) for w in a["weights"]]
+    weights = tuple(v.slot for v in values)
+    packed = None
+    if a["kind"] == "lstm" and not a["bidirectional"] and all(v.kind == CONSTANT for v in values):
+        packed = an.slot()
+        listed = ", ".join(f"e[{w}]" for w in weights)
+        code = f"{an.name(PackedLSTM)}([{listed}], {a['biases']})"
+        an.constants.append(Late(packed, an.function(code), (), False))
+    firsts = tuple(s.slot for s in starts)
     an.steps.append(
-        Recurrent(
-            out, x.slot, x.dims, x.dtype, kind, tuple(s.slot for s in starts), tuple(ends), weights, options
-        )
+        Recurrent(out, x.slot, x.dims, x.dtype, a["kind"], firsts, tuple(ends), weights, options, packed)
     )
     assert x.node is not None
     node_map = x.node if a["bidirectional"] else MapNode(((x.node, IDENTITY),), past=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, fx
 from torch.nn import functional as F
 
-from mediaconv.nn.backends.packed_weight import PackedWeight, convolve_packed
+from mediaconv.nn.backends.packed_weight import PackedTransposedWeight, PackedWeight, convolve_packed
 from mediaconv.nn.geometry import Window
 from mediaconv.nn.graph.analysis import Analysis, rule
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Dims, size_factors
@@ -89,8 +89,7 @@ def convolution(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     uneven = [amount for i in reversed(range(n)) for amount in ((0, 0) if i == axis else pads[i])]
     even = all(left == right for i, (left, right) in enumerate(pads) if i != axis)
     padding = [0 if i == axis or not even else pads[i][0] for i in range(n)]
-    packed = an.slot()
-    an.constants.append(Late(packed, an.function(f"{an.name(PackedWeight)}(e[{w.slot}])"), (), False))
+    packed = _packed(an, w, PackedWeight)
     names = {
         "convolve": convolve_packed,
         "pad": F.pad,
@@ -107,6 +106,13 @@ def convolution(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     out = an.slot()
     an.steps.append(Sliding(out, padded.slot, x.dims, x.dtype, step_window, apply, **more))
     return Value(out, STREAMED, window_dims(an, node, x), node.meta["val"].dtype, an.after(x, window))
+
+
+def _packed(an: Analysis, weight: Value, kind: type[PackedWeight]) -> int:
+    """The slot of a weight that is kept in oneDNN's order."""
+    out = an.slot()
+    an.constants.append(Late(out, an.function(f"{an.name(kind)}(e[{weight.slot}])"), (), False))
+    return out
 
 
 def slide(an: Analysis, node: fx.Node, x: Value, window: Window, apply: Any, **more: Any) -> Value:
@@ -148,6 +154,8 @@ def transposed_convolution(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Va
         per_axis(a["dilation"], n), device="meta",
     )  # fmt: skip
     weights = {"weight": w.slot}
+    if w.kind == CONSTANT:
+        weights["packed"] = _packed(an, w, PackedTransposedWeight)
     del layer._parameters["weight"]
     if biased:
         del layer._parameters["bias"]
