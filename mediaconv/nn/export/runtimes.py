@@ -102,15 +102,19 @@ class Pt2File:
         try:
             with torch.no_grad():
                 self._program = torch.export.export(module, tuple(arguments), dynamic_shapes=shapes)
+            self._module = self._loaded()
         except Exception as error:  # torch.export raises errors of many kinds
-            raise UsageError(f".pt2: torch.export: {first_line(error)}") from error
+            other = "" if free is None else "; .onnx may hold it"
+            raise UsageError(f".pt2: torch.export: {first_line(error)}{other}") from error
+
+    def _loaded(self) -> nn.Module:
         weights = self._program.state_dict
         for name, value in weights.items():  # else a state would hold the graph of all steps before
             if isinstance(value, nn.Parameter):
                 weights[name] = nn.Parameter(value.detach(), requires_grad=False)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of memory that is not written
-            self._module = torch.export.load(io.BytesIO(self.data({}))).module()
+            return torch.export.load(io.BytesIO(self.data({}))).module()
 
     def run(self, *tensors: Tensor) -> list[Tensor]:
         """See Exported."""

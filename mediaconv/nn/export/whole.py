@@ -10,10 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mediaconv.errors import UsageError
 from mediaconv.nn.convert import to_streaming
 from mediaconv.nn.export.checking import difference, fits_phase
 from mediaconv.nn.export.runtimes import Exported
 from mediaconv.nn.export.step_files import Target, refuse_difference
+from mediaconv.nn.export.to_onnx import first_line
 from mediaconv.nn.summary.dependence import check_eval, geometry, streams
 
 DIM = 2
@@ -55,7 +57,7 @@ def write_whole_call(
     call = WholeCall(module, finish).eval()
     made = target.runtime(call, [random[0]], ["input"], ["output"], DIM)
     checked = [*random, *inputs]
-    worst = max(_difference(made, module, x, finish) for x in checked)
+    worst = max(_difference(made, module, x, finish, target.path) for x in checked)
     facts: dict[str, Any] = {
         "kind": "whole",
         "file": target.path.name,
@@ -89,9 +91,13 @@ def _random_inputs(module: nn.Module, example: Tensor) -> list[Tensor]:
     return inputs
 
 
-def _difference(made: Exported, module: nn.Module, x: Tensor, finish: nn.Module | None) -> float:
+def _difference(made: Exported, module: nn.Module, x: Tensor, finish: nn.Module | None, path: Path) -> float:
     try:
         (y,) = made.run(x)
-    except Exception:  # each runtime has its own error for an export that holds for one length
-        return math.inf
+    except Exception as error:  # each runtime has its own error for an export that holds for some lengths
+        other = "; .onnx may take every length" if path.suffix == ".pt2" else ""
+        raise UsageError(
+            f"{path}: not written: what was exported does not take {x.shape[DIM]} steps: "
+            f"{first_line(error)}{other}"
+        ) from error
     return difference(y, module, x, finish)

@@ -88,6 +88,23 @@ def test_every_captured_model_runs_in_onnxruntime(name: str, tmp_path: Path) -> 
     assert facts["checked"]["largest_difference"] <= 1e-5
 
 
+@pytest.mark.slow
+def test_another_export_of_the_name_does_not_lose_the_state_that_one_starts_from(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    graph = nn.to_streaming(Begins().eval(), example=torch.randn(2, 4, 24))
+    written(graph, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    plain = nn.CausalConv1d(4, 4, 3).eval()
+    for module in (graph, plain):
+        step = export_step(module, torch.zeros(2, 4, 8))
+        with pytest.raises(UsageError, match=r"state\.safetensors is in the way.*the state that step\.onnx"):
+            write_step(step, tmp_path / "step.pt2", module)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    write_step(step, tmp_path / "step.pt2", plain, overwrite=True)
+    step = export_step(plain, torch.zeros(2, 4, 8))
+    write_step(step, tmp_path / "other.onnx", plain)
+
+
 class Newer(torch.nn.Module):
     """Operations that the older of torch's exporters to ONNX has no form for."""
 

@@ -140,6 +140,63 @@ def test_a_pt2_file_runs_without_mediaconv(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
 
 
+LOADED = """
+import sys
+sys.modules["mediaconv"] = None
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+for path in sorted(Path().glob("*.pt2")):
+    x, start, chunk, skip, whole = torch.load(path.with_suffix(".pt"))
+    step, state, outputs, come = torch.export.load(path).module(), start, [], 0
+    state[1] = torch.tensor(x.shape[2])
+    while x.shape[2] or come < skip + int(state[2]):
+        piece, x = x[:, :, :chunk], x[:, :, chunk:]
+        missing = piece.new_zeros(*piece.shape[:2], chunk - piece.shape[2], *piece.shape[3:])
+        y, *state = step(torch.cat([piece, missing], 2), *state)
+        outputs.append(y)
+        come += y.shape[2]
+    y = torch.cat(outputs, 2)[:, :, skip : skip + int(state[2])]
+    assert y.shape == whole.shape, path
+    # float32 sums in another order
+    assert not whole.numel() or float((y - whole).abs().max()) <= 1e-5 * float(whole.abs().max()), path
+    print(path)
+"""
+"""A program that runs each file over an input of its own. It has no mediaconv."""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_twenty_random_stacks_run_from_pt2_without_mediaconv(dims: int, tmp_path: Path) -> None:
+    made: list[Path] = []
+
+    @settings(SAME, max_examples=25)
+    @given(stacks(dims), st.integers(0, 999), st.integers(1, 40))
+    def each(case: Case, seed: int, length: int) -> None:
+        seeded(case, seed)
+        module, found = case.module.float().eval(), geometry(case.module)
+        if found.whole or len(made) == 20:
+            return
+        frame = tuple(n + case.shortest for n in FRAME[case.dims])
+        chunk = 2 * found.input_period
+        x = torch.randn(1, case.channels, length, *frame)
+        with torch.no_grad():
+            whole = module(x)
+        if 0 in whole.shape[:2] + whole.shape[3:]:
+            return
+        made.append(tmp_path / f"{len(made):02}.pt2")
+        step = export_step(module, x.new_zeros(1, case.channels, chunk, *frame))
+        write_step(step, made[-1], module)
+        torch.save((x, step.start(), chunk, step.info.skip, whole), made[-1].with_suffix(".pt"))
+
+    each()
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines() == [path.name for path in made]
+    assert len(made) == 20
+
+
 def test_a_state_saved_in_the_middle_goes_on_in_another_process(tmp_path: Path) -> None:
     module, x = stack(), torch.randn(1, 2, 32)
     step = export_step(module, torch.zeros(1, 2, 16))
@@ -239,6 +296,25 @@ def test_the_call_on_the_whole_takes_every_length(suffix: str, tmp_path: Path) -
         expected = module(x).detach().numpy()
         # float32 sums in another order
         np.testing.assert_allclose(y, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("pool", [nn.CausalMaxPool1d(3, 2), nn.MaxPool1d(3, 2, ceil_mode=True)])
+def test_a_call_on_the_whole_that_torch_cannot_keep_is_refused_with_the_reason(
+    pool: tn.Module, tmp_path: Path
+) -> None:
+    module = nn.Sequential(pool, tn.Tanh()).eval()
+    with pytest.raises(UsageError, match=r"does not take 17 steps: |torch\.export: ") as told:
+        write_whole_call(module, torch.zeros(1, 2, 16), tmp_path / "whole.pt2")
+    assert ".onnx may" in str(told.value)
+    assert not list(tmp_path.iterdir())
+    write_whole_call(module, torch.zeros(1, 2, 16), tmp_path / "whole.onnx")
+
+
+def test_the_call_on_the_whole_resamples_in_both_files(tmp_path: Path) -> None:
+    module = nn.Sequential(nn.Resample(44100, 16000), nn.Conv1d(1, 1, 5, padding=2)).eval()
+    for name in ("whole.onnx", "whole.pt2"):
+        facts = write_whole_call(module, torch.zeros(1, 1, 900), tmp_path / name)
+        assert facts["checked"]["random_steps"] == [900, 901, 1805]
 
 
 def test_flush_gives_what_is_still_to_come_after_whole_chunks(tmp_path: Path) -> None:
