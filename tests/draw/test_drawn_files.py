@@ -18,7 +18,7 @@ from mediaconv.draw.animate.made_layers import demo_input, demo_layer
 from mediaconv.draw.panels.cells import LEGEND
 from mediaconv.draw.scene.palette import LIGHT, rgb
 from mediaconv.draw.scene.scene import Polygon
-from mediaconv.errors import UsageError, WriteError
+from mediaconv.errors import UsageError
 
 DOCS = Path(__file__).parents[2] / "docs" / "images"
 
@@ -107,7 +107,7 @@ def test_unknown_extension_and_unwritable_folder(animation, tmp_path):
     with pytest.raises(UsageError, match=re.escape(".gif, .mp4, .svg, .html, .png")):
         animation.save(tmp_path / "a.webm")
     (tmp_path / "file").write_text("")
-    with pytest.raises(WriteError, match="cannot be written"):
+    with pytest.raises(UsageError, match="file is in the way"):
         animation.save(tmp_path / "file" / "a.svg")
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 

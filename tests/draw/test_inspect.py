@@ -18,7 +18,7 @@ from mediaconv.draw.inspect.data import page_data
 from mediaconv.draw.inspect.sheets import envelope, from_gray, picture_sheet, to_gray
 from mediaconv.draw.inspect.stats import measure
 from mediaconv.draw.inspect.sums import Kept, plan_sums, take_apart
-from mediaconv.errors import UsageError, WriteError
+from mediaconv.errors import UsageError
 from mediaconv.model.build import build_stack
 from mediaconv.pipeline import find
 
@@ -460,7 +460,7 @@ def test_errors_say_what_to_do(sound, tmp_path):
     with pytest.raises(UsageError, match="frames: got 0"):
         inspect_config(plain, [sound], steps=0)
     (tmp_path / "file").write_text("")
-    with pytest.raises(WriteError, match="cannot be written"):
+    with pytest.raises(UsageError, match="file is in the way"):
         inspect_config(plain, [sound]).save(tmp_path / "file" / "a.html")
 
 
