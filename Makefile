@@ -106,11 +106,11 @@ quick: $(TESTING) ## the tests that are not marked long, two at a time, a file's
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long and not models" -n 2 --dist loadfile $(PYTEST_ARGS)
 
 # Rooms of pure code: no processes, no browser, no cluster.
-PURE := cli config layers model nn compute engine media pipelines
+PURE := cli config layers model nn/test_*.py compute engine media pipelines
 ROOM ?= $(PURE)
 
 .PHONY: unit
-unit: $(TESTING) ## the quick tests of pure code, or of one room: make unit ROOM=media
+unit: $(TESTING) ## the quick tests of pure code, or of one room: make unit ROOM=nn/graph
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long and not models and not slow and not browser and not ray" \
 	  -n 2 --dist loadfile $(wildcard $(addprefix tests/,$(ROOM))) $(PYTEST_ARGS)
 
