@@ -105,8 +105,8 @@ test: programs check quick ## everything that CI runs: check, and all tests
 quick: $(TESTING) ## the tests that are not marked long, two at a time, a file's in one process
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long and not models" -n 2 --dist loadfile $(PYTEST_ARGS)
 
-# Rooms of pure code: no processes, no browser, no cluster.
-PURE := cli config layers model nn/test_*.py compute engine media pipelines
+# Rooms of pure code: no codecs, captures, processes, browser or cluster.
+PURE := cli config layers model nn/test_*.py compute engine pipelines
 ROOM ?= $(PURE)
 
 .PHONY: unit

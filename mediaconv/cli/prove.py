@@ -46,12 +46,20 @@ def prove(
 ) -> int:
     """Prove that a configuration is causal, or show how far it looks ahead and which layer does it.
 
-    Exit code 0: no output depends on a later input. 1: one does. The input need not exist.
+    Exit code 0: no output depends on a later input. 1: one does. `stack` is enough: no input need exist.
     """
     from mediaconv.config import load_config
+    from mediaconv.guide.stack_only import what_is_missing
 
     overrides = [*model_override(model), *(set or []), *causal_override(causal)]
-    resolved = load_config(Path(config), overrides=overrides, input=input, output=output, refuse_leaks=False)
+    resolved = load_config(
+        Path(config),
+        overrides=overrides,
+        input=input,
+        output=output,
+        refuse_leaks=False,
+        fill=what_is_missing(input=input),
+    )
     from mediaconv.compare.prove.verdict import Verdict
     from mediaconv.front import prove as prove_config
     from mediaconv.web.json_values import dumps

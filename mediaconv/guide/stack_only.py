@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,13 @@ def load_stack_only(
     input: a media file, whose kind is the pipeline where the file says none. axes: how many are convolved.
     Raises ConfigError.
     """
+    return load_config(path, overrides=overrides, fill=what_is_missing(input=input, axes=axes))
+
+
+def what_is_missing(
+    *, input: str | None = None, axes: int | None = None
+) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """Makes the keys that a configuration lacks and a look at its stack does not need."""
 
     def fill(value: Mapping[str, Any]) -> dict[str, Any]:
         filled: dict[str, Any] = {}
@@ -37,7 +44,7 @@ def load_stack_only(
             filled["pipeline"] = _kind(value, input or value.get("input"), axes)
         return filled
 
-    return load_config(path, overrides=overrides, fill=fill)
+    return fill
 
 
 def _kind(value: Mapping[str, Any], input: Any, axes: int | None) -> str:

@@ -13,6 +13,8 @@ import soundfile
 import torch
 from torch.nn import functional as F
 
+pytestmark = pytest.mark.slow  # captures and exports
+
 
 def test_a_shipped_configuration_is_exported_with_its_facts(mediaconv, root, tmp_path):
     config, sound = root / "configs/audio_causal.yaml", root / "data/audio/melody_clap.wav"

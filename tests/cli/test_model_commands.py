@@ -16,6 +16,8 @@ from torch.export import Dim
 from mediaconv.model_files.typed_code import TRUSTED
 from tests.program import run_program
 
+pytestmark = pytest.mark.slow  # captures
+
 CODE = """
 import torch
 from torch import nn

@@ -256,6 +256,13 @@ def test_prove_is_usable_in_ci(tmp_path, mediaconv, config):
     mediaconv("prove", path, "--set", "causal=perhaps", code=2)
 
 
+def test_a_stack_alone_is_proven(mediaconv, tmp_path):
+    stack = tmp_path / "stack.yaml"
+    stack.write_text("pipeline: audio\ncausal: true\nstack: [{conv: {out_channels: 1, kernel_size: 5}}]\n")
+    assert json.loads(mediaconv("prove", stack, "--json").stdout)["causal"] is True
+    mediaconv("prove", stack, "--no-causal", "--no-files", code=1)
+
+
 def test_the_shipped_causal_configurations_are_causal(root, mediaconv):
     shipped = sorted((root / CONFIGS).glob("*_causal.yaml"))
     assert {yaml.safe_load(path.read_text())["pipeline"] for path in shipped} == {"audio", "image", "video"}

@@ -15,6 +15,8 @@ from mediaconv.model.build import build_stack
 from mediaconv.pipeline import find
 from mediaconv.run.jobs.identity import run_identity
 
+pytestmark = pytest.mark.slow  # captures
+
 
 class Denoiser(nn.Module):
     def __init__(self, channels=1, causal=False):
