@@ -72,6 +72,7 @@ SHORTAGES = {
     errno.ENOMEM: "out of memory: give a smaller chunk, fewer workers, or limits that refuse this file",
     errno.EMFILE: "too many open files: fewer workers, or a higher `ulimit -n`",
     errno.ENFILE: "too many open files in the whole system",
+    errno.EFBIG: "a file may not grow so large here: a higher `ulimit -f`, or another file system",
     errno.EAGAIN: "no more threads or processes: fewer workers, or a higher `ulimit -u`",
 }
 

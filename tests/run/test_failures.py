@@ -323,6 +323,7 @@ def test_serial_gets_past_a_poisonous_file_at_the_next_start(crasher: Path, tmp_
         ("-n 7", "process", "too many open files"),  # the search of the input
         ("-n 9", "process", "too many open files"),  # the manifest and the lock
         ("-v 1500000", "process", "out of memory"),
+        ("-f 0", "process", "may not grow so large"),
         pytest.param("-n 13", "process", "too many open files", marks=pytest.mark.slow),
         pytest.param("-v 1500000", "serial", "out of memory", marks=pytest.mark.slow),
     ],
