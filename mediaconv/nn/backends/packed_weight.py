@@ -90,17 +90,12 @@ def convolve_packed(
     """`algorithms.convolve` with a weight that is kept. The result may lie with its channels last."""
     if not _packing_pays(x, weight, bias, stride, groups):
         return convolve(x, weight, bias, stride, padding, dilation, groups)
-    settings = list(stride), list(padding), list(dilation)
-    sound = x.ndim == 3
-    if sound:
-        x = x.unsqueeze(2)
-        settings = [1, *stride], [0, *padding], [1, *dilation]
-    strides, paddings, dilations = settings
-    kept = packed.get(x, strides, paddings, dilations, groups)
+    images, strides, paddings, dilations = _as_images(x, stride, padding, dilation)
+    kept = packed.get(images, strides, paddings, dilations, groups)
     y = torch.ops.mkldnn._convolution_pointwise.default(
-        x, kept, bias, paddings, strides, dilations, groups, "none", [], ""
+        images, kept, bias, paddings, strides, dilations, groups, "none", [], ""
     )
-    return y.squeeze(2) if sound else y
+    return y.squeeze(2) if x.ndim == 3 else y
 
 
 def transpose_packed(
@@ -122,17 +117,21 @@ def transpose_packed(
     ):
         transpose = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[weight.ndim - 3]
         return transpose(x, weight, bias, stride, padding, 0, groups, dilation)
-    settings = list(stride), list(padding), list(dilation)
-    sound = x.ndim == 3
-    if sound:
-        x = x.unsqueeze(2)
-        settings = [1, *stride], [0, *padding], [1, *dilation]
-    strides, paddings, dilations = settings
-    kept = packed.get(x, strides, paddings, dilations, groups)
+    images, strides, paddings, dilations = _as_images(x, stride, padding, dilation)
+    kept = packed.get(images, strides, paddings, dilations, groups)
     y = torch.ops.mkldnn._convolution_transpose_pointwise.default(
-        x, kept, bias, paddings, [0, 0], strides, dilations, groups, "none", [], ""
+        images, kept, bias, paddings, [0, 0], strides, dilations, groups, "none", [], ""
     )
-    return y.squeeze(2) if sound else y
+    return y.squeeze(2) if x.ndim == 3 else y
+
+
+def _as_images(
+    x: Tensor, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]
+) -> tuple[Tensor, list[int], list[int], list[int]]:
+    """Sound as images of one row, which oneDNN's packed calls take; images and film as they are."""
+    if x.ndim > 3:
+        return x, list(stride), list(padding), list(dilation)
+    return x.unsqueeze(2), [1, *stride], [0, *padding], [1, *dilation]
 
 
 def _packing_pays(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], groups: int) -> bool:
