@@ -131,6 +131,20 @@ def test_a_formula_may_be_an_upper_bound():
         assert all(m <= f for m, f in zip(numbers(cone.measured), numbers(cone.formula), strict=True))
 
 
+def test_a_model_that_clips_its_values_is_measured_where_it_does_not():
+    class Clipped(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = torch.nn.Conv1d(1, 2, 5, padding=2)
+
+        def forward(self, x):
+            return self.conv(x).clamp(0, 1).mean(1, keepdim=True).clamp(-1, 0.9)
+
+    graph = mnn.to_streaming(Clipped(), example=torch.zeros(1, 1, 32))
+    (cone,) = receptive(mnn.Sequential(graph), axes=["time"], channels=1)
+    assert numbers(cone.measured) == numbers(cone.formula) == (5, 2, 2)
+
+
 def test_a_kernel_too_long_to_be_measured_keeps_its_formula():
     (cone,) = receptive(mnn.Sequential(mnn.CausalConv1d(1, 1, 100_001)), axes=["time"], channels=1)
     assert cone.measured is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -87,7 +87,7 @@ class StreamingGraph(TotalStride, nn.Module):
         self._example = example.detach()
         self.notes = list(self.program(axis, self._shape, example.dtype).notes)
         hooked = [
-            n or "the module" for n, m in module.named_modules() if m._forward_hooks or m._forward_pre_hooks
+            name or "the module" for name, m in module.named_modules() if any(map(_is_users, _hooks(m)))
         ]
         if hooked:
             self.notes.append(f"hooks were captured as they are now, on {', '.join(hooked)}")
@@ -288,3 +288,13 @@ class StreamingGraph(TotalStride, nn.Module):
 
     def extra_repr(self) -> str:
         return f"{type(self.__dict__['_module']).__name__}, captured for (N, C, ...) of {self._shape}"
+
+
+def _hooks(module: nn.Module) -> Iterator[Any]:
+    yield from module._forward_pre_hooks.values()
+    yield from module._forward_hooks.values()
+
+
+def _is_users(hook: Any) -> bool:
+    """Whether a hook is somebody's: an exported program checks its own input by hooks."""
+    return not getattr(hook, "__module__", "").startswith("torch.export")

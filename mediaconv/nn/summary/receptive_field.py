@@ -31,6 +31,8 @@ Number = int | float
 
 MOST_OUTPUTS = 16
 """Outputs of a period up to which each is measured."""
+SMALL = 0.01
+"""Inputs so much smaller are tried too where some reads are not seen: a model may clip its values at 1."""
 _MAX_BYTES = 2**30
 """What unfolding the longest kernel over the input may take; more is not measured."""
 
@@ -189,7 +191,11 @@ def _cone(stack: nn.Sequential, axis: int, axes: Sequence[str], channels: int) -
         return Cone(axes[axis], formula, None, float(whole.total_stride), first, levels)
     spans: list[tuple[int, int, int]] = []
     outputs = [first] if whole.whole else [first + j for j in outputs_to_try(whole)]
-    each = _reads(stack, _inputs([1, channels, *sizes], axis), axis, outputs)
+    inputs = _inputs([1, channels, *sizes], axis)
+    each = _reads(stack, inputs, axis, outputs)
+    if any(read[0] < _by_formula(whole, output) for output, read in zip(outputs, each, strict=True)):
+        small = _reads(stack, [SMALL * x for x in inputs], axis, outputs)
+        each = [[a | b for a, b in zip(*pair, strict=True)] for pair in zip(each, small, strict=True)]
     reads = each[0]
     for output, read in zip(outputs, each, strict=True):
         if read[0]:
@@ -205,6 +211,11 @@ def _cone(stack: nn.Sequential, axis: int, axes: Sequence[str], channels: int) -
         measured = Reach(measured.receptive_field, max(0, measured.latency), max(0, measured.lookback))
     levels = _levels(stack, axis, first, reads)
     return Cone(axes[axis], formula, measured, float(whole.total_stride), first, levels)
+
+
+def _by_formula(above: AxisMap, output: int) -> set[int]:
+    """Positions that one output reads by the layers' maps; none where it reads the whole input."""
+    return set() if above.whole else set(above.reads(np.array([output])).tolist())
 
 
 def unfolded_bytes(stack: Iterable[nn.Module], channels: int, sizes: Sequence[int]) -> int:
@@ -233,7 +244,7 @@ def _levels(stack: nn.Sequential, axis: int, output: int, reads: Sequence[set[in
         if index and isinstance(stack[index - 1], nn.Identity):
             continue
         above = Chain(tuple(maps[index:]))
-        formula = () if above.whole else tuple(int(i) for i in above.reads(torch.tensor([output]).numpy()))
+        formula = tuple(sorted(_by_formula(above, output)))
         stride = float(Chain(tuple(maps[:index])).total_stride)
         below = maps[index - 1] if index else None
         levels.append(Level(names[index], tuple(sorted(read)), formula, stride, below))

@@ -201,6 +201,16 @@ def test_what_needs_the_whole_is_held_with_a_note_or_refused(name: str) -> None:
         captured(WHOLE[name], causal=True)
 
 
+def test_hooks_are_told_of_but_for_those_that_torch_puts_on_its_own_programs() -> None:
+    module, x = Net(lambda m, x: m.b(m.a(x))), torch.zeros(1, 4, 16)
+    program = torch.export.export(module, (x,), dynamic_shapes=({2: torch.export.Dim.AUTO},))
+    assert nn.to_streaming(program).notes == []
+    module.a.register_forward_hook(lambda m, args, output: 2 * output)
+    graph = nn.to_streaming(module, example=x)
+    assert "on a" in graph.notes[0]
+    assert streamed(graph, torch.randn(1, 4, 20)) < 1e-5
+
+
 def streamed(graph: tn.Module, x: Tensor, axis: int = 0) -> float:
     """The largest difference between a stream in ragged chunks and the call on the whole."""
     s, start, out, length = nn.stream(graph, axis=axis), 0, [], x.shape[axis + 2]
