@@ -111,11 +111,13 @@ def tried_ways(conditions: Conditions, shape: Sequence[int], agrees: Callable[[i
         if broken:
             ways.setdefault(broken, []).append(n)
     good: set[frozenset[int]] = set()
-    bad: set[int] = set()
+    failed: list[frozenset[int]] = []
     for broken, lengths in sorted(ways.items(), key=lambda way: len(way[0]))[:MOST_WAYS]:
         tried = {lengths[0], lengths[len(lengths) // 2], min(lengths, key=lambda n: abs(n - length))}
         if all(agrees(n) for n in sorted(tried) if n <= 2 * length + 64):
             good.add(broken)
         else:
-            bad.update(broken)
-    return Ways(frozenset(good), frozenset(bad))
+            failed.append(broken)
+    harmless = frozenset().union(*good)  # broken in a way that agreed: another condition made these ways fail
+    bad = [broken - harmless or broken for broken in failed]
+    return Ways(frozenset(good), frozenset().union(*bad))

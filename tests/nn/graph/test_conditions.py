@@ -62,3 +62,26 @@ def test_padding_to_a_multiple_streams_at_every_length() -> None:
     assert graph.notes == []
     for n in (1, 2, 3, 24, 25, 26):
         graph.check_length(n)
+
+
+def test_pools_that_round_up_stream_at_every_length() -> None:
+    """torch.export relies on parities of the length for them, and short inputs fail: neither is a limit."""
+
+    class Pooled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv1d(1, 4, 3, stride=2), nn.Conv1d(4, 2, 3, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = F.max_pool1d(self.first(x), 3, 2, ceil_mode=True)
+            return F.max_pool1d(self.second(x), 3, 2, ceil_mode=True)
+
+    module = Pooled().double().eval()
+    graph = to_streaming(module, example=torch.randn(1, 1, 64, dtype=torch.float64))
+    assert graph.notes == []
+    for n in range(11, 80):
+        graph.check_length(n)
+        x = torch.randn(1, 1, n, dtype=torch.float64)
+        s = stream(graph)
+        ours = torch.cat([s.push(x[..., :9]), s.push(x[..., 9:]), s.flush()], 2)
+        torch.testing.assert_close(ours, module(x), rtol=0, atol=1e-12)
