@@ -19,7 +19,7 @@ from mediaconv.errors import UsageError, WriteError
 from mediaconv.filesystem import write_whole
 from mediaconv.interrupt import ends_promptly
 from mediaconv.pipeline import find
-from mediaconv.run.executors.executor import Executor, Perform
+from mediaconv.run.executors.executor import Executor, Perform, Watch
 from mediaconv.run.executors.select_executor import select_executor
 from mediaconv.run.executors.serial import CAUTION, SerialExecutor
 from mediaconv.run.executors.template import begin_template
@@ -168,7 +168,7 @@ def _write_config(config: RunConfig, output: Path) -> None:
         write_whole(path, content)
 
 
-class _Run:
+class _Run(Watch):
     """One run's state: rows go to the manifest, counts to the summary, news to the reporter.
 
     notes_begun: jobs run in this process, whose end would be the program's: the manifest tells which it was.
@@ -289,7 +289,6 @@ class _Run:
             self.output.release()
 
     def started(self, worker: int, job: Job) -> None:
-        """See Watch."""
         self._settle()
         self._begun[job.name] = job
         if self.output is not None:
@@ -300,14 +299,11 @@ class _Run:
         self.reporter.started(worker, job)
 
     def advanced(self, worker: int, steps: int, total: int | None, media_seconds: float | None) -> None:
-        """See Watch."""
         self._settle()
         self.reporter.advanced(worker, steps, total, media_seconds)
 
     def lost(self, job: Job, reason: str) -> None:
-        """See Watch."""
         self.reporter.lost(job, reason)
 
     def stopped(self, worker: int) -> None:
-        """See Watch."""
         self.reporter.stopped(worker)

@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from mediaconv.errors import MediaconvError, UsageError
-from mediaconv.run.executors.ray_cluster import _Flight, run_in_task
+from mediaconv.run.executors.executor import Watch
+from mediaconv.run.executors.ray_cluster import RayExecutor, _Flight, run_in_task
 from mediaconv.run.executors.select_executor import select_executor
 from mediaconv.run.jobs.perform import Performer
 from mediaconv.run.runner import run_folder
@@ -79,7 +80,7 @@ def test_a_job_that_kills_its_worker_is_tried_twice_and_others_go_on(cluster: An
     jobs = jobs_of(tmp_path, contents)
     config = parsed(tmp_path, tmp_path / "out", executor="ray", ray={"address": cluster.address})
     executor, _ = select_executor(config, jobs, Reverser())
-    found = {o.job.name: o for o in executor.run(jobs, _NullWatch())}
+    found = {o.job.name: o for o in executor.run(jobs, Watch())}
     assert set(found) == set(contents)
     failure = found["x.bin"].failure
     assert failure is not None
@@ -102,7 +103,7 @@ def test_every_job_gets_the_resources_that_it_asks_for(
     config = parsed(tmp_path, tmp_path / "out", ray={"address": cluster.address, **wanted}, **keys)
     jobs = jobs_of(tmp_path, {f"{i}.bin": b"x" for i in range(3)})
     executor, _ = select_executor(config, jobs, Surroundings())
-    found = [json.loads(o.failure.reason) for o in executor.run(jobs, _NullWatch()) if o.failure]
+    found = [json.loads(o.failure.reason) for o in executor.run(jobs, Watch()) if o.failure]
     resources = {"CPU": 3.0, "GPU": 0.5, "disk": 1.0} if timeout_seconds is None else {}
     assert found == [{"threads": 3, **resources}] * len(jobs)
 
@@ -111,7 +112,7 @@ def test_a_job_over_its_time_is_ended(cluster: Any, tmp_path: Path) -> None:
     jobs = jobs_of(tmp_path, {"x.bin": b"hang", "y.bin": b"quick"})
     keys = {"executor": "ray", "ray": {"address": cluster.address}, "timeout_seconds": 2}
     executor, _ = select_executor(parsed(tmp_path, tmp_path / "out", **keys), jobs, Reverser())
-    found = {o.job.name: o for o in executor.run(jobs, _NullWatch())}
+    found = {o.job.name: o for o in executor.run(jobs, Watch())}
     failure = found["x.bin"].failure
     assert failure is not None
     assert "timeout_seconds: 2" in failure.reason
@@ -165,13 +166,6 @@ def test_no_cluster_at_an_address_is_said(address: str, tmp_path: Path) -> None:
         run(tmp_path / "in", tmp_path / "out", executor="ray", ray={"address": address})
 
 
-class _NullWatch:
-    def started(self, *told: object) -> None:
-        """Nobody watches."""
-
-    advanced = stopped = lost = started
-
-
 def test_a_run_without_its_cluster_ends_and_blames_no_file(tmp_path: Path) -> None:
     """Every task is lost with its node, as when the raylet of a lone machine has died."""
 
@@ -198,6 +192,6 @@ def test_a_run_without_its_cluster_ends_and_blames_no_file(tmp_path: Path) -> No
 
     jobs = jobs_of(tmp_path, {f"{i}.bin": b"x" for i in range(9)})
     options = parsed(tmp_path, tmp_path / "out", executor="ray").ray
-    flight = _Flight(Gone(), Reverser(), jobs, _NullWatch(), options, None, None)
+    flight = _Flight(Gone(), RayExecutor(Reverser(), options=options), jobs, Watch())
     with pytest.raises(MediaconvError, match=r"cluster is gone .*raylet died.*; the same command"):
         list(flight.outcomes())

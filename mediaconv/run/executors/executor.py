@@ -23,8 +23,8 @@ Outcomes = Generator[Outcome, None, None]
 """One outcome a job, in any order. Closing it early ends all jobs at once, with nothing partial left."""
 
 
-class Watch(Protocol):
-    """Who is told what the workers do now. `worker` counts from 0."""
+class Watch:
+    """Who is told what the workers do now; this one minds nothing. `worker` counts from 0."""
 
     def started(self, worker: int, job: Job) -> None:
         """A worker took a job, beside those that it has."""

@@ -11,6 +11,7 @@ import stat
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
 from multiprocessing.connection import wait
 
 from mediaconv.errors import MediaconvError, UsageError, shortage
@@ -38,6 +39,7 @@ QUICK_SECONDS = 0.02
 in place: of a worker that is lost before it told, they can be made again."""
 
 
+@dataclass(frozen=True)
 class ProcessExecutor:
     """Runs jobs in up to `workers` processes.
 
@@ -48,32 +50,17 @@ class ProcessExecutor:
     template: forks the workers; without one each is a fresh process.
     """
 
-    def __init__(
-        self,
-        make: Callable[[], Perform],
-        *,
-        workers: int,
-        grow: bool = False,
-        timeout_seconds: float | None = None,
-        threads: int | None = None,
-        template: Template | None = None,
-    ) -> None:
-        self._template = template
-        self._make, self._most, self._grow, self._timeout = make, workers, grow, timeout_seconds
-        self._threads = cores() if threads is None else threads
+    make: Callable[[], Perform]
+    _: KW_ONLY
+    workers: int
+    grow: bool = False
+    timeout_seconds: float | None = None
+    threads: int | None = None
+    template: Template | None = None
 
     def run(self, jobs: Sequence[Job], watch: Watch) -> Outcomes:
         """Outcomes in the order in which they are reached."""
-        pool = _Pool(
-            self._make,
-            jobs,
-            watch,
-            most=self._most,
-            grow=self._grow,
-            timeout=self._timeout,
-            threads=self._threads,
-            template=self._template,
-        )
+        pool = _Pool(self, jobs, watch)
         try:
             yield from pool.outcomes()
         finally:
@@ -83,20 +70,10 @@ class ProcessExecutor:
 class _Pool:
     """The workers of one run and the jobs that wait for them."""
 
-    def __init__(
-        self,
-        make: Callable[[], Perform],
-        jobs: Sequence[Job],
-        watch: Watch,
-        *,
-        most: int,
-        grow: bool,
-        timeout: float | None,
-        threads: int,
-        template: Template | None,
-    ) -> None:
-        self._make, self._watch, self._threads, self._template = make, watch, threads, template
-        self._most, self._grow, self._timeout = most, grow, timeout
+    def __init__(self, options: ProcessExecutor, jobs: Sequence[Job], watch: Watch) -> None:
+        self._options, self._watch = options, watch
+        self._most, self._timeout = options.workers, options.timeout_seconds
+        self._threads = cores() if options.threads is None else options.threads
         self._waiting = deque(jobs)
         self._begun: dict[str, int] = {}
         self._alone: set[str] = set()
@@ -129,7 +106,7 @@ class _Pool:
             used = {w.index for w in self._workers}
             index = next(i for i in range(self._most) if i not in used)
             try:
-                self._workers.append(WorkerHandle(index, self._make, self._template))
+                self._workers.append(WorkerHandle(index, self._options.make, self._options.template))
             except OSError as error:
                 if not self._workers or shortage(error) is None:
                     raise
@@ -140,7 +117,7 @@ class _Pool:
         busy = [w for w in self._workers if w.under_way]
         most = min(self._most, len(busy) + len(self._waiting))
         now = len(self._workers)
-        if not self._grow:
+        if not self._options.grow:
             return most
         if now == 0:
             return 1
@@ -219,14 +196,8 @@ class _Pool:
         worker.under_way.popleft()
         if not worker.under_way:
             self._watch.stopped(worker.index)
-        return Outcome(
-            outcome.job,
-            outcome.result,
-            outcome.failure,
-            outcome.seconds,
-            attempts=self._begun[outcome.job.name],
-            worker=f"process {worker.process.pid}",
-        )
+        attempts = self._begun[outcome.job.name]
+        return replace(outcome, attempts=attempts, worker=f"process {worker.process.pid}")
 
     def _lost(self, worker: WorkerHandle) -> Iterator[Outcome]:
         """A worker's pipe is closed: it died. Its job is begun once more, elsewhere, and fails then.
@@ -252,8 +223,7 @@ class _Pool:
                 self._alone.add(job.name)
                 self._waiting.append(job)
                 continue
-            times = {1: "once", 2: "twice"}.get(ATTEMPTS, f"{ATTEMPTS} times")
-            reason = f"{job.origin}: its worker process {end}; it was tried {times}"
+            reason = f"{job.origin}: its worker process {end}; it was tried twice"
             yield self._ended(worker, self._failed(worker, job, reason))
 
     def _end_late_jobs(self) -> Iterator[Outcome]:

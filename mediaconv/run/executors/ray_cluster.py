@@ -12,7 +12,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 from mediaconv.config.run_config import RayOptions
@@ -37,6 +37,7 @@ CAPACITY_SECONDS = 5.0
 """How old the count of the cluster's resources may be."""
 
 
+@dataclass(frozen=True)
 class RayExecutor:
     """Runs jobs as Ray tasks. Only as many as the cluster can run are handed to it.
 
@@ -45,24 +46,19 @@ class RayExecutor:
     timeout_seconds: a job that takes longer is ended; each then has a process of its own on its node.
     """
 
-    def __init__(
-        self,
-        make: Callable[[], Perform],
-        *,
-        options: RayOptions,
-        workers: int | str = "auto",
-        timeout_seconds: float | None = None,
-    ) -> None:
-        self._make, self._options, self._timeout = make, options, timeout_seconds
-        self._workers = None if isinstance(workers, str) else workers
+    make: Callable[[], Perform]
+    _: KW_ONLY
+    options: RayOptions
+    workers: int | str = "auto"
+    timeout_seconds: float | None = None
 
     def run(self, jobs: Sequence[Job], watch: Watch) -> Outcomes:
         """Outcomes in the order in which they are reached. Raises UsageError where there is no cluster."""
         ray = _imported()
         own = not ray.is_initialized()
         if own:
-            _connect(ray, self._options.address)
-        flight = _Flight(ray, self._make, jobs, watch, self._options, self._workers, self._timeout)
+            _connect(ray, self.options.address)
+        flight = _Flight(ray, self, jobs, watch)
         try:
             yield from flight.outcomes()
         finally:
@@ -74,23 +70,20 @@ class RayExecutor:
 class _Flight:
     """The tasks under way and the jobs that wait for one."""
 
-    def __init__(
-        self,
-        ray: Any,
-        make: Callable[[], Perform],
-        jobs: Sequence[Job],
-        watch: Watch,
-        options: RayOptions,
-        workers: int | None,
-        timeout: float | None,
-    ) -> None:
-        self._ray, self._watch, self._options, self._limit = ray, watch, options, workers
+    def __init__(self, ray: Any, executor: RayExecutor, jobs: Sequence[Job], watch: Watch) -> None:
+        options = executor.options
+        self._ray, self._watch, self._options = ray, watch, options
+        self._limit = executor.workers if isinstance(executor.workers, int) else None
         self._waiting = deque(jobs)
         self._begun: dict[str, int] = {}
         self._flying: dict[Any, tuple[int, Job]] = {}
         self._capacity, self._counted = 0, float("-inf")
         self._lost_in_a_row = 0
-        self._arguments = (pickle.dumps(make), timeout, max(1, int(options.num_cpus)))
+        self._arguments = (
+            pickle.dumps(executor.make),
+            executor.timeout_seconds,
+            max(1, int(options.num_cpus)),
+        )
         self._task = ray.remote(run_in_task).options(
             num_cpus=options.num_cpus,
             num_gpus=options.num_gpus,
@@ -177,31 +170,12 @@ def run_in_task(make: bytes, timeout: float | None, threads: int, job: Job) -> O
     node = f"node {_imported().get_runtime_context().get_node_id()}"
     if timeout is not None:
         executor = ProcessExecutor(pickle.loads(make), workers=1, timeout_seconds=timeout, threads=threads)
-        (outcome,) = executor.run([job], _NullWatch())
+        (outcome,) = executor.run([job], Watch())
         return replace(outcome, worker=node)
     if make not in _PERFORMS:
         _PERFORMS[make] = pickle.loads(make)()
         set_threads(threads)
-    return replace(_PERFORMS[make](job, _NullWatch().ignored), worker=node)
-
-
-class _NullWatch:
-    """Watches a job on a far machine: nobody does."""
-
-    def started(self, worker: int, job: Job) -> None:
-        """See Watch."""
-
-    def advanced(self, worker: int, steps: int, total: int | None, media_seconds: float | None) -> None:
-        """See Watch."""
-
-    def stopped(self, worker: int) -> None:
-        """See Watch."""
-
-    def lost(self, job: Job, reason: str) -> None:
-        """See Watch."""
-
-    def ignored(self, steps: int, total: int | None, media_seconds: float | None) -> None:
-        """See Advance."""
+    return replace(_PERFORMS[make](job, lambda *progress: None), worker=node)
 
 
 def _is_node_loss(error: Exception) -> bool:

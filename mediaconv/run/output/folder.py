@@ -60,7 +60,10 @@ class Output(Protocol):
         """Take a leftover away."""
 
     def send(self, *, now: bool = True) -> None:
-        """Store manifest and run.yaml where they belong; without `now` it may be left for later."""
+        """Store manifest and run.yaml where they belong; without `now` it may be left for later.
+
+        Raises WriteError.
+        """
 
     def release(self) -> None:
         """Let others write here. May be called twice."""
@@ -85,7 +88,7 @@ def open_output(where: str, *, write: bool) -> Iterator[Output]:
         yield output
 
 
-class _LocalOutput:
+class _LocalOutput(Output):
     """A folder of this machine."""
 
     is_local = True
@@ -101,7 +104,6 @@ class _LocalOutput:
         self.unsettled = set(self.claimed)
 
     def find(self, path: str) -> tuple[int, int | None] | None:
-        """See Output."""
         try:
             status = os.lstat(self._base + path)
         except OSError:
@@ -111,7 +113,6 @@ class _LocalOutput:
         return status.st_size, status.st_mtime_ns
 
     def entries(self, name: str) -> list[tuple[str, bool]]:
-        """See Output."""
         try:
             if stat.S_ISLNK(os.lstat(self._base + name).st_mode):
                 return [("", False)]
@@ -129,12 +130,11 @@ class _LocalOutput:
             raise UsageError(f"{self._base}{name}: cannot be read: {error.strerror}") from error
 
     def claim(self, names: Iterable[str]) -> None:
-        """See Output."""
         if self._lock is not None:
             self._lock.claim(names)
 
     def leftovers(self) -> list[Path]:
-        """See Output. Each folder is read once; hidden folders and links are not entered."""
+        # each folder is read once; hidden folders and links are not entered
         left: list[Path] = []
         waiting = [str(self.folder)]
         while waiting:
@@ -157,19 +157,17 @@ class _LocalOutput:
         return left
 
     def remove(self, path: Path) -> None:
-        """See Output."""
         remove_unfinished(path)
 
     def send(self, *, now: bool = True) -> None:
-        """See Output; they lie where they belong."""
+        return  # they lie where they belong
 
     def release(self) -> None:
-        """See Output."""
         if self._lock is not None:
             self._lock.release(keep=[n for n in self.unsettled if os.path.lexists(self._base + n)])
 
 
-class _RemoteOutput:
+class _RemoteOutput(Output):
     """A URL; while it is open, a local folder stands for it. Claims lie under the lock's name."""
 
     is_local = False
@@ -192,23 +190,20 @@ class _RemoteOutput:
             raise
 
     def find(self, path: str) -> tuple[int, int | None] | None:
-        """See Output."""
         info = self._files().get(path)
         return None if info is None else (info["size"], None)
 
     def leftovers(self) -> list[Path]:
-        """See Output; paths are told as if the outputs lay in `folder`."""
+        # paths are told as if the outputs lay in `folder`
         return [self.folder / path for path in self._files() if any(map(bears_mark, path.split("/")))]
 
     def entries(self, name: str) -> list[tuple[str, bool]]:
-        """See Output."""
         if name in self._files():
             return [("", False)]
         names = [path.removeprefix(f"{name}/") for path in self._files() if path.startswith(f"{name}/")]
         return [(file, True) for file in names if "/" not in file and not file.startswith(".")]
 
     def claim(self, names: Iterable[str]) -> None:
-        """See Output."""
         path = self.folder / LOCK_NAME
         path.write_bytes(lock_content(names))
         self._store.makedirs(self._root, exist_ok=True)
@@ -216,12 +211,10 @@ class _RemoteOutput:
         self._claims = True
 
     def remove(self, path: Path) -> None:
-        """See Output."""
         self._store.rm(f"{self._root}/{path.relative_to(self.folder).as_posix()}")
         self._listed = None
 
     def send(self, *, now: bool = True) -> None:
-        """See Output. Raises WriteError."""
         if not now and time.monotonic() - self._sent < SEND_SECONDS:
             return
         try:
@@ -234,7 +227,6 @@ class _RemoteOutput:
         self._sent = time.monotonic()
 
     def release(self) -> None:
-        """See Output."""
         if self._claims and not self.unsettled:
             self._claims = False
             with contextlib.suppress(OSError):

@@ -6,7 +6,7 @@ import contextlib
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from mediaconv.counted import counted
 from mediaconv.run.executors.executor import Watch
@@ -22,8 +22,8 @@ LINE_SECONDS = 10.0
 """Least time between two plain lines of progress; failures are told at once."""
 
 
-class Reporter(Watch, Protocol):
-    """Told of everything that happens in a run."""
+class Reporter(Watch):
+    """Told of everything that happens in a run; this one minds nothing."""
 
     def begin(self, jobs: int, skipped: int, workers: int, *, caution: str = "") -> None:
         """The work is known. caution: what the executor does not protect from."""
@@ -66,7 +66,7 @@ class _Current:
         return ", ".join(parts)
 
 
-class QuietReporter:
+class QuietReporter(Reporter):
     """Failures only, each a line."""
 
     def __init__(self, *, traces: bool = False) -> None:
@@ -76,34 +76,26 @@ class QuietReporter:
         self._rate = MovingRate()
 
     def begin(self, jobs: int, skipped: int, workers: int, *, caution: str = "") -> None:
-        """See Reporter."""
         self.jobs = jobs
         self._rate.add(0)
 
     def started(self, worker: int, job: Job) -> None:
-        """See Watch."""
         self.current[worker] = _Current(job)
 
     def advanced(self, worker: int, steps: int, total: int | None, media_seconds: float | None) -> None:
-        """See Watch."""
         now = self.current[worker]
         now.steps, now.total, now.media_seconds = steps, total, media_seconds
         now.rate.add(now.fraction)
 
     def stopped(self, worker: int) -> None:
-        """See Watch."""
         self.current.pop(worker, None)
 
     def lost(self, job: Job, reason: str) -> None:
-        """See Watch."""
         self.say(f"trying again: {job.name}: {reason}")
 
     def ended(self, outcome: Outcome) -> None:
-        """See Reporter."""
-        if outcome.failure is None:
-            self.done += 1
-        else:
-            self.failed += 1
+        self.done += outcome.failure is None
+        self.failed += outcome.failure is not None
         self._rate.add(self.done + self.failed)
         if outcome.failure is None:
             return
@@ -111,9 +103,6 @@ class QuietReporter:
             for line in outcome.failure.trace.splitlines():
                 self.say(line)
         self.say(f"failed: {outcome.job.name}: {outcome.failure.stage}: {outcome.failure.reason}")
-
-    def close(self) -> None:
-        """See Reporter."""
 
     def say(self, text: str) -> None:
         """One line to the user."""
@@ -134,7 +123,6 @@ class LineReporter(QuietReporter):
         self._said = 0.0
 
     def begin(self, jobs: int, skipped: int, workers: int, *, caution: str = "") -> None:
-        """See Reporter."""
         super().begin(jobs, skipped, workers)
         extra = f", {skipped} done already" if skipped else ""
         if jobs:
@@ -144,14 +132,12 @@ class LineReporter(QuietReporter):
         self._said = time.monotonic()
 
     def advanced(self, worker: int, steps: int, total: int | None, media_seconds: float | None) -> None:
-        """See Watch."""
         super().advanced(worker, steps, total, media_seconds)
         if self._is_time():
             now = self.current[worker]
             self.say(f"[{self.done + self.failed}/{self.jobs}] {now.job.name}: {now.text()}")
 
     def ended(self, outcome: Outcome) -> None:
-        """See Reporter."""
         super().ended(outcome)
         ended = self.done + self.failed
         if outcome.failure is None and (self._is_time() or ended == self.jobs):
@@ -176,7 +162,6 @@ class BarReporter(QuietReporter):
         self._overall: Any = None
 
     def begin(self, jobs: int, skipped: int, workers: int, *, caution: str = "") -> None:
-        """See Reporter."""
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
@@ -194,7 +179,6 @@ class BarReporter(QuietReporter):
         self._overall = self._bars.add_task("all files", total=jobs, text=f"0/{jobs}")
 
     def started(self, worker: int, job: Job) -> None:
-        """See Watch."""
         super().started(worker, job)
         if self._bars is not None:
             name = escaped(job.name)
@@ -202,21 +186,18 @@ class BarReporter(QuietReporter):
             self._tasks[worker] = self._bars.add_task(name, total=None, text="")
 
     def advanced(self, worker: int, steps: int, total: int | None, media_seconds: float | None) -> None:
-        """See Watch."""
         super().advanced(worker, steps, total, media_seconds)
         if self._bars is not None:
             text = self.current[worker].text()
             self._bars.update(self._tasks[worker], completed=steps, total=total, text=text)
 
     def stopped(self, worker: int) -> None:
-        """See Watch."""
         super().stopped(worker)
         task = self._tasks.pop(worker, None)
         if self._bars is not None and task is not None:
             self._bars.remove_task(task)
 
     def ended(self, outcome: Outcome) -> None:
-        """See Reporter."""
         super().ended(outcome)
         if self._bars is not None:
             ended = self.done + self.failed
@@ -225,12 +206,10 @@ class BarReporter(QuietReporter):
             self._bars.update(self._overall, completed=ended, text=text)
 
     def close(self) -> None:
-        """See Reporter."""
         if self._bars is not None:
             self._bars.stop()
 
     def say(self, text: str) -> None:
-        """See QuietReporter."""
         if self._bars is not None:
             self._bars.console.print(escaped(text), markup=False, highlight=False, soft_wrap=True)
         else:
