@@ -23,8 +23,8 @@ from mediaconv.cli.options import (
 from mediaconv.cli.waiting import waiting
 
 if TYPE_CHECKING:
-    from mediaconv.compare.prove.attribution import Leak
-    from mediaconv.compare.prove.search import Proof
+    from mediaconv.compare.prove.module_proof.attribution import Leak
+    from mediaconv.compare.prove.module_proof.search import Proof
     from mediaconv.compare.prove.verdict import Verdict
 
 

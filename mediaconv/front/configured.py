@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from mediaconv.compare.comparison import Comparison
-    from mediaconv.compare.prove.search import Proof
+    from mediaconv.compare.prove.module_proof.search import Proof
     from mediaconv.compare.prove.verdict import Verdict
     from mediaconv.config import RunConfig
     from mediaconv.front.loaded_stack import LoadedStack
@@ -209,7 +209,7 @@ def prove(
     from torch import nn
 
     if isinstance(model, nn.Module):
-        from mediaconv.compare.prove.search import prove as prove_module
+        from mediaconv.compare.prove.module_proof.search import prove as prove_module
         from mediaconv.front.modules import taken_shape, takes
 
         if keys or overrides:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import mediaconv.nn as mnn
-from mediaconv.compare.prove.search import prove
+from mediaconv.compare.prove.module_proof.search import prove
 from mediaconv.nn.streaming.protocol import Pointwise
 
 

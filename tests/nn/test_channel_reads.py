@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import mediaconv.nn as mnn
-from mediaconv.compare.prove.search import prove
+from mediaconv.compare.prove.module_proof.search import prove
 from mediaconv.nn.summary.channel_reads import reads_map
 from mediaconv.nn.summary.receptive_field import receptive
 from mediaconv.nn.summary.trace import trace

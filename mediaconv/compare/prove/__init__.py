@@ -1,1 +1,1 @@
-"""Whether outputs read later inputs: by gradient, by perturbation, from file to file."""
+"""Whether outputs read later inputs: of a configuration (here), a module, a function; and what rounds."""

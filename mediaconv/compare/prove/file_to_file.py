@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mediaconv.compare.prove.reads import Order
+from mediaconv.compare.prove.function_reads.reads import Order
 from mediaconv.config import RunConfig
 from mediaconv.engine.computation import ArraySink, Computations
 from mediaconv.pipeline import Pipeline, Source, SourceInfo

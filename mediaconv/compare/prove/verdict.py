@@ -10,10 +10,10 @@ from typing import Any
 
 from torch import nn
 
-from mediaconv.compare.prove.attribution import Leak
 from mediaconv.compare.prove.file_to_file import FileProof, prove_files
-from mediaconv.compare.prove.reads import Order
-from mediaconv.compare.prove.search import Proof, prove
+from mediaconv.compare.prove.function_reads.reads import Order
+from mediaconv.compare.prove.module_proof.attribution import Leak
+from mediaconv.compare.prove.module_proof.search import Proof, prove
 from mediaconv.config import RunConfig
 from mediaconv.config.run_config import render
 from mediaconv.engine.computation import Computation, computation_of

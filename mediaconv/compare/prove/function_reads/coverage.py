@@ -8,13 +8,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mediaconv.compare.prove.comb import comb
-from mediaconv.compare.prove.probe import by_cutting
-from mediaconv.compare.prove.reads import Function, Order, Reads
-from mediaconv.compare.prove.rounding import Rounding
-from mediaconv.compare.prove.suffix import Pair, Sweep, spread
-from mediaconv.compare.prove.time_budget import Budget
-from mediaconv.compare.prove.tried_values import BASES, FILLS, QUICK_FILLS, base_values
+from mediaconv.compare.prove.function_reads.comb import comb
+from mediaconv.compare.prove.function_reads.probe import by_cutting
+from mediaconv.compare.prove.function_reads.reads import Function, Order, Reads
+from mediaconv.compare.prove.function_reads.suffix import Pair, Sweep, spread
+from mediaconv.compare.prove.function_reads.time_budget import Budget
+from mediaconv.compare.prove.function_reads.tried_values import BASES, FILLS, QUICK_FILLS, base_values
+from mediaconv.compare.prove.precision.rounding import Rounding
 
 COARSE = 16
 """Cuts of an input that is looked at for leaks from far away."""

@@ -1,6 +1,6 @@
 """Whether a module's outputs read later inputs, how far, and which layer does it: measured.
 
-Knows modules, not files: `files` does the same from file to file.
+Knows modules, not files: `file_to_file` does the same from file to file.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 
 from torch import nn
 
-from mediaconv.compare.prove.attribution import Leak, label_of, leaking_layers
-from mediaconv.compare.prove.coverage import Coverage
-from mediaconv.compare.prove.lengths import ProbeShape
-from mediaconv.compare.prove.structure import by_graph, by_layers, formula_ahead, too_large
-from mediaconv.compare.prove.trial import (
+from mediaconv.compare.prove.function_reads.coverage import Coverage
+from mediaconv.compare.prove.module_proof.attribution import Leak, label_of, leaking_layers
+from mediaconv.compare.prove.module_proof.lengths import ProbeShape
+from mediaconv.compare.prove.module_proof.structure import by_graph, by_layers, formula_ahead, too_large
+from mediaconv.compare.prove.module_proof.trial import (
     first_ahead,
     formula_of,
     leading,

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from mediaconv.compare.prove.arithmetic import survey
-from mediaconv.compare.prove.lengths import MOST_BYTES, ProbeShape, call_bytes, needed_length
-from mediaconv.compare.prove.time_budget import STRUCTURE_SECONDS, seconds_each
-from mediaconv.compare.prove.trial import all_known
+from mediaconv.compare.prove.function_reads.time_budget import STRUCTURE_SECONDS, seconds_each
+from mediaconv.compare.prove.module_proof.lengths import MOST_BYTES, ProbeShape, call_bytes, needed_length
+from mediaconv.compare.prove.module_proof.trial import all_known
+from mediaconv.compare.prove.precision.arithmetic import survey
 from mediaconv.nn import to_streaming
 from mediaconv.nn.graph.graph import StreamingGraph
 from mediaconv.nn.streaming.protocol import axis_map, leaves

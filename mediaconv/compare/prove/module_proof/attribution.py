@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from mediaconv.compare.prove.lengths import ProbeShape, example
-from mediaconv.compare.prove.structure import by_layers
-from mediaconv.compare.prove.trial import first_ahead, formula_of, measured
+from mediaconv.compare.prove.module_proof.lengths import ProbeShape, example
+from mediaconv.compare.prove.module_proof.structure import by_layers
+from mediaconv.compare.prove.module_proof.trial import first_ahead, formula_of, measured
 from mediaconv.errors import UsageError
 from mediaconv.nn.streaming.protocol import Streamable, each_child, leaves
 from mediaconv.nn.summary.receptive_field import exact_copy

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mediaconv.compare.prove.arithmetic import plain_attention
+from mediaconv.compare.prove.precision.arithmetic import plain_attention
 
 GRIDS = (1.0, 1.37, 1.71, 1.93)
 """A value half-way between two multiples may become either, but hardly on each of some grids."""

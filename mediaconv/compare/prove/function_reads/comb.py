@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mediaconv.compare.prove.suffix import Pair, Sweep
-from mediaconv.compare.prove.time_budget import Budget
+from mediaconv.compare.prove.function_reads.suffix import Pair, Sweep
+from mediaconv.compare.prove.function_reads.time_budget import Budget
 
 NEAR = 64
 """Steps ahead that are looked at, at least; as many as the memory where that is longer."""

@@ -9,7 +9,7 @@ import time
 import torch
 from torch import Tensor
 
-from mediaconv.compare.prove.reads import MOST_ROWS, MOST_VALUES, Function
+from mediaconv.compare.prove.function_reads.reads import MOST_ROWS, MOST_VALUES, Function
 
 BY_THE_CLOCK = 4
 SLOW_SECONDS = 0.03

@@ -15,6 +15,8 @@ Function = Callable[[Tensor], Tensor]
 MOST_VALUES = 2**21
 """Values of a batch of inputs."""
 MOST_ROWS = 256
+MULTIPLE = 12
+"""Lengths are multiples of it, so that layers that fold 2, 3 or 4 steps into one take them."""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,17 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from mediaconv.compare.prove.coverage import Coverage, cover
-from mediaconv.compare.prove.lengths import (
+from mediaconv.compare.prove.function_reads.coverage import Coverage, cover
+from mediaconv.compare.prove.function_reads.probe import glance, measure
+from mediaconv.compare.prove.function_reads.reads import Function, Order, Reads
+from mediaconv.compare.prove.function_reads.time_budget import (
+    SLOW_SECONDS,
+    STRUCTURE_SECONDS,
+    Budget,
+    seconds_each,
+    seconds_of,
+)
+from mediaconv.compare.prove.module_proof.lengths import (
     MOST_BYTES,
     SHORT_ENOUGH,
     ProbeShape,
@@ -27,16 +36,7 @@ from mediaconv.compare.prove.lengths import (
     sizes_to_try,
     strides_of,
 )
-from mediaconv.compare.prove.probe import glance, measure
-from mediaconv.compare.prove.reads import Function, Order, Reads
-from mediaconv.compare.prove.rounding import Rounding
-from mediaconv.compare.prove.time_budget import (
-    SLOW_SECONDS,
-    STRUCTURE_SECONDS,
-    Budget,
-    seconds_each,
-    seconds_of,
-)
+from mediaconv.compare.prove.precision.rounding import Rounding
 from mediaconv.errors import UsageError
 from mediaconv.nn import stream
 from mediaconv.nn.convert import convert

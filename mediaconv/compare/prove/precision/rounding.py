@@ -12,8 +12,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from mediaconv.compare.prove.arithmetic import KeptPrecise, Survey, ZerosHide, survey, under
-from mediaconv.compare.prove.transforms import same_when_steady
+from mediaconv.compare.prove.precision.arithmetic import KeptPrecise, Survey, ZerosHide, survey, under
+from mediaconv.compare.prove.precision.transforms import same_when_steady
 
 DOUBLE = torch.finfo(torch.float64).eps
 SMALL = 0.01
@@ -99,23 +99,21 @@ class Rounding:
 
     def explains(
         self,
-        y: Tensor,
-        expected: Tensor,
-        like: Tensor,
+        difference: float,
+        inputs: tuple[Tensor, Tensor],
         part: Callable[[Tensor], Tensor],
-        changed: Tensor,
-        base: Tensor,
         kind: str = "",
     ) -> bool:
         """Whether the difference of outputs that should be equal is rounding alone.
 
-        y, expected: these outputs, of the changed input and of the base. part: takes them out of all outputs.
+        difference: relative to the largest. inputs: the changed one and the base. part: takes these outputs
+            out of all.
         """
         if self._exact:
             return False
-        if self._by_size(y, expected, like, part, changed, base, kind):
+        if self._by_size(difference, inputs, part, kind):
             return True
-        steady = self.transforms and self.steady((changed, base), part)
+        steady = self.transforms and self.steady(inputs, part)
         self._steadied |= steady
         return steady
 
@@ -132,38 +130,30 @@ class Rounding:
         )
 
     def _by_size(
-        self,
-        y: Tensor,
-        expected: Tensor,
-        like: Tensor,
-        part: Callable[[Tensor], Tensor],
-        changed: Tensor,
-        base: Tensor,
-        kind: str,
+        self, difference: float, inputs: tuple[Tensor, Tensor], part: Callable[[Tensor], Tensor], kind: str
     ) -> bool:
         """Whether it is small, and grows as the precision falls. If so it is remembered for this kind."""
-        relative = _relative(y, expected, like)
         lowered = self.computed.precision > DOUBLE
-        if not relative or (relative > ALL and not (lowered and self.transforms)):
+        if not difference or (difference > ALL and not (lowered and self.transforms)):
             return False
         if lowered:  # the module itself asks for a lower type
-            made = under(KeptPrecise, self._function, (changed, base))
-            fine = None if made is None else _relative(part(made[0]), part(made[1]), louder(*made))
-            grows = _grows(fine, relative)
+            made = under(KeptPrecise, self._function, inputs)
+            fine = None if made is None else relative_difference(part(made[0]), part(made[1]), louder(*made))
+            grows = _grows(fine, difference)
         else:
-            grows = _grows(relative, self._in_float32(part, changed, base))
-        few = relative <= LAST_BITS * self.computed.precision and self.computed.transforms
+            grows = _grows(difference, self._in_float32(inputs, part))
+        few = difference <= LAST_BITS * self.computed.precision and self.computed.transforms
         if not (grows or few):
             return False
-        self._floors[kind] = max(self._floors.get(kind, 0.0), ROOM * relative)
+        self._floors[kind] = max(self._floors.get(kind, 0.0), ROOM * difference)
         return True
 
-    def _in_float32(self, part: Callable[[Tensor], Tensor], changed: Tensor, base: Tensor) -> float | None:
+    def _in_float32(self, inputs: tuple[Tensor, Tensor], part: Callable[[Tensor], Tensor]) -> float | None:
         if self._coarse is None:
             return None
         try:
-            y, expected = self._coarse(changed), self._coarse(base)
-            return _relative(part(y), part(expected), louder(y, expected))
+            y, expected = map(self._coarse, inputs)
+            return relative_difference(part(y), part(expected), louder(y, expected))
         except (RuntimeError, ValueError):
             return None
 
@@ -186,7 +176,8 @@ def _largest(y: Tensor) -> float:
     return float(finite.abs().max()) if finite.numel() else 0.0
 
 
-def _relative(y: Tensor, expected: Tensor, like: Tensor) -> float:
+def relative_difference(y: Tensor, expected: Tensor, like: Tensor) -> float:
+    """The largest finite difference, relative to the largest finite value of all outputs `like`."""
     difference = (y - expected).abs()
     difference = difference[difference.isfinite()]
     largest = _largest(like)

@@ -14,11 +14,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from mediaconv.compare.prove.gradient import by_gradient
-from mediaconv.compare.prove.lengths import MULTIPLE
-from mediaconv.compare.prove.reads import Function, Order, Reads, batched
-from mediaconv.compare.prove.rounding import SAME, Rounding
-from mediaconv.compare.prove.time_budget import FEWEST, affordable, batch_rows
+from mediaconv.compare.prove.function_reads.gradient import by_gradient
+from mediaconv.compare.prove.function_reads.reads import MULTIPLE, Function, Order, Reads, batched
+from mediaconv.compare.prove.function_reads.time_budget import FEWEST, affordable, batch_rows
+from mediaconv.compare.prove.precision.rounding import SAME, Rounding, relative_difference
 from mediaconv.errors import UsageError
 from mediaconv.nn.summary.receptive_field import read_along
 
@@ -184,7 +183,8 @@ def _first_alone(
     dim, early = order.axes[0] + 2, math.ceil(source[0] / order.strides[0])
     if first is not None and first[0] < source[0]:
         part = partial(torch.narrow, dim=dim, start=0, length=min(early, y.shape[dim]))
-        if rounding.explains(part(y), part(base), y, part, changed, x, f"by {size}"):
+        difference = relative_difference(part(y), part(base), y)
+        if rounding.explains(difference, (changed, x), part, f"by {size}"):
             y = torch.cat([part(base), y.narrow(dim, *_rest(early, y.shape[dim]))], dim)
             return _first_changed(y, base, order, rounding, size)
     return first

@@ -9,10 +9,10 @@ from itertools import repeat
 import torch
 from torch import Tensor
 
-from mediaconv.compare.prove.reads import Function, Order, Reads, batched
-from mediaconv.compare.prove.rounding import Rounding
-from mediaconv.compare.prove.time_budget import batch_rows
-from mediaconv.compare.prove.transforms import Steady
+from mediaconv.compare.prove.function_reads.reads import Function, Order, Reads, batched
+from mediaconv.compare.prove.function_reads.time_budget import batch_rows
+from mediaconv.compare.prove.precision.rounding import Rounding
+from mediaconv.compare.prove.precision.transforms import Steady
 from mediaconv.nn.summary.receptive_field import read_along
 
 Where = Callable[[Sequence[int]], Iterable[tuple[int, ...]]]

@@ -14,6 +14,7 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
+from mediaconv.compare.prove.function_reads.reads import MULTIPLE
 from mediaconv.counted import counted
 from mediaconv.errors import UsageError
 from mediaconv.nn import AxisMap, Sequential, geometry
@@ -22,8 +23,6 @@ from mediaconv.nn.summary.dependence import streams
 from mediaconv.nn.summary.fitting_length import fitting_length
 from mediaconv.nn.summary.receptive_field import exact_copy, unfolded_bytes
 
-MULTIPLE = 12
-"""Lengths are multiples of it, so that layers that fold 2, 3 or 4 steps into one take them."""
 SHORTEST = {1: 60, 2: 24, 3: 24}
 """Fewest steps of the order's first axis that are tried, by the number of axes."""
 FOLDS = (5, 16, 64, 256)

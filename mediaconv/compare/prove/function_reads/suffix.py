@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from mediaconv.compare.prove.arithmetic import ZerosHide, under
-from mediaconv.compare.prove.reads import MOST_ROWS, MOST_VALUES, Function, Order, Reads
-from mediaconv.compare.prove.rounding import Rounding, louder
-from mediaconv.compare.prove.time_budget import BATCH_SECONDS, Budget
-from mediaconv.compare.prove.tried_values import base_values, later_values
+from mediaconv.compare.prove.function_reads.reads import MOST_ROWS, MOST_VALUES, Function, Order, Reads
+from mediaconv.compare.prove.function_reads.time_budget import BATCH_SECONDS, Budget
+from mediaconv.compare.prove.function_reads.tried_values import base_values, later_values
+from mediaconv.compare.prove.precision.arithmetic import ZerosHide, under
+from mediaconv.compare.prove.precision.rounding import Rounding, louder, relative_difference
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,10 @@ class Sweep:
         elif self.rounding.spreads and not bool(changed.isfinite().all()):
             if self._handed_on(before, changed, pair.base):
                 return  # a module may make something finite of it
-        elif self.rounding.explains(shown, expected, like, before, changed, pair.base, pair.kind):
-            return
+        else:
+            difference = relative_difference(shown, expected, like)
+            if self.rounding.explains(difference, (changed, pair.base), before, pair.kind):
+                return
         self.reads.note("perturbation", tuple(c - f for c, f in zip(_at(cut, sizes), first, strict=True)))
 
     def _handed_on(self, before: Callable[[Tensor], Tensor], changed: Tensor, base: Tensor) -> bool:
