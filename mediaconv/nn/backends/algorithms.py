@@ -107,8 +107,8 @@ def onednn_convolve(
 ) -> Tensor:
     """Convolution by oneDNN. A large result of film that is channels last lies in large pages.
 
-    oneDNN writes into memory that is given where it adds to it, and adding to zeros keeps the bits: 0.6 of the
-    processor time of a result in fresh small pages.
+    oneDNN writes into memory that is given where it adds to it, and adding to zeros keeps the bits: 0.6 of
+    the processor time of a result in fresh small pages.
     """
     if memory_format(x) == torch.channels_last_3d and not is_recorded(x, weight, bias):
         shape = (x.shape[0], weight.shape[0], *_lengths(x, weight, stride, padding, dilation))

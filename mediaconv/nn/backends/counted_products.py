@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -38,7 +38,7 @@ def _register(counter: ModuleType) -> None:
     ) -> int:
         return products(x, weight, **more)
 
-    formulas = {torch.ops.aten.mkldnn_convolution: products}
+    formulas: dict[Any, Callable[..., int]] = {torch.ops.aten.mkldnn_convolution: products}
     if torch.backends.mkldnn.is_available():
         formulas[torch.ops.mkldnn._convolution_pointwise] = products
         formulas[torch.ops.mkldnn._convolution_pointwise_] = added_products
