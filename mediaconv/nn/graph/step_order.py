@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mediaconv.nn.graph.steps import Align, Local, Step
+from mediaconv.nn.graph.steps import Local, Step
 
 
 def live_steps(steps: Sequence[Step], kept: int, x: int) -> list[Step]:
@@ -15,15 +15,15 @@ def live_steps(steps: Sequence[Step], kept: int, x: int) -> list[Step]:
     """
     used, live = {kept}, []
     for step in reversed(steps):
-        outs = set(slots_written(step))
+        outs = set(step.writes())
         if not outs & used:
             continue
-        reads = set(slots_read(step))
+        reads = set(step.reads())
         step.frees = tuple(sorted((reads | outs) - used - {kept}))
         used |= reads
         live.append(step)
     live.reverse()
-    made = {x, *(slot for step in live for slot in slots_written(step))}
+    made = {x, *(slot for step in live for slot in step.writes())}
     for step in live:
         step.stateful = step.fresh() is not None
         step.frees = tuple(slot for slot in step.frees if slot in made)  # constants stay where they are
@@ -63,25 +63,3 @@ def _one_step(steps: Sequence[Local], names: dict[str, Any]) -> Local:
     scope: dict[str, Any] = {}
     exec("def chain(e, N, T, D):\n" + "\n".join(f"    {line}" for line in lines), names, scope)
     return Local(steps[-1].out, scope["chain"], steps[0].guard)
-
-
-def slots_written(step: Step) -> Sequence[int]:
-    """Slots that a step fills."""
-    return step.outs if isinstance(step, Align) else (step.out, *getattr(step, "ends", ()))
-
-
-def slots_read(step: Step) -> Sequence[int]:
-    """Slots that a step reads: those named in its fields and in its generated functions."""
-    slots: list[int] = []
-    for name, value in vars(step).items():
-        if name in ("ins",):
-            slots += (slot for slot, _ in value)
-        elif name in ("waits", "needs", "before", "after", "uses", "others"):
-            slots += value
-        elif name in ("x", "guard"):
-            slots += [] if value is None else [value]
-        elif name == "weights":
-            slots += value.values()
-        else:
-            slots += getattr(value, "slots_read", ())
-    return slots

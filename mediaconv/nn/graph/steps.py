@@ -6,7 +6,7 @@ value that waits for the end).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -43,6 +43,14 @@ class Step:
     frees: tuple[int, ...] = field(default=(), init=False)
     stateful: bool = field(default=False, init=False)
 
+    def reads(self) -> Iterable[int]:
+        """Slots that it reads."""
+        raise NotImplementedError
+
+    def writes(self) -> Iterable[int]:
+        """Slots that it fills."""
+        return (self.out,)
+
     def fresh(self) -> State | None:
         """The state before any input; None for a step without."""
         return None
@@ -51,12 +59,20 @@ class Step:
         raise NotImplementedError
 
 
+def read_by(*functions: Any) -> list[int]:
+    """Slots that generated functions read; a plain function reads none."""
+    return [slot for function in functions for slot in getattr(function, "slots_read", ())]
+
+
 @dataclass
 class Local(Step):
     """An operation at one position: it runs on what is there."""
 
     function: Callable[..., Any]
     guard: int
+
+    def reads(self) -> Iterable[int]:
+        return self.guard, *read_by(self.function)
 
     def run(self, r: Run, state: Any) -> None:
         if r.e[self.guard] is not None:
@@ -74,6 +90,9 @@ class Late(Step):
     needs: tuple[int, ...]
     at_end: bool
     dims: Dims = ()
+
+    def reads(self) -> Iterable[int]:
+        return *self.needs, *read_by(self.function)
 
     def fresh(self) -> State | None:
         return None if self.at_end else State()
@@ -103,6 +122,9 @@ class Buffered(Step):
         self.along = Along.cut(self.dims)
         self.plain = is_batch_first(self.dims)
 
+    def reads(self) -> Iterable[int]:
+        return (self.x,)
+
     def empty(self, r: Run) -> Tensor:
         return torch.empty(shape_of(self.dims, r.batch, 0), dtype=self.dtype, device=r.device)
 
@@ -127,6 +149,9 @@ class Sliding(Buffered):
     fill: float = 0.0
     right: Callable[..., int] | None = None
     exact: str = ""
+
+    def reads(self) -> Iterable[int]:
+        return self.x, *read_by(self.apply, self.right)
 
     def fresh(self) -> State:
         return window_state()
@@ -168,6 +193,9 @@ class Layered(Buffered):
     layer: Streamable
     weights: dict[str, int]
 
+    def reads(self) -> Iterable[int]:
+        return self.x, *self.weights.values()
+
     def fresh(self) -> State:
         return self.layer.init_state(self.along.dim - 2)
 
@@ -207,6 +235,12 @@ class Counted(Step):
     along: Along | None
     length: Any = None
 
+    def reads(self) -> Iterable[int]:
+        own = {self.positions, *(slot for slot, _ in self.chain)}
+        guard = () if self.guard is None else (self.guard,)
+        read = read_by(self.length, *(function for _, function in self.chain))
+        return *guard, *(slot for slot in read if slot not in own)
+
     def fresh(self) -> State | None:
         return None if self.guard is None else State(begun=0)
 
@@ -242,6 +276,12 @@ class Align(Step):
 
     def __post_init__(self) -> None:
         self.alongs = [Along.cut(dims) for _, dims in self.ins]
+
+    def reads(self) -> Iterable[int]:
+        return *(slot for slot, _ in self.ins), *self.waits
+
+    def writes(self) -> Iterable[int]:
+        return self.outs
 
     def fresh(self) -> State:
         return State()
@@ -348,6 +388,9 @@ class Joined(Buffered):
 
     before: tuple[int, ...]
     after: tuple[int, ...]
+
+    def reads(self) -> Iterable[int]:
+        return self.x, *self.before, *self.after
 
     def fresh(self) -> State:
         return State(begun=0)

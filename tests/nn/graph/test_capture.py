@@ -124,6 +124,9 @@ BOUNDED: dict[str, Callable[[Net, Tensor], Any]] = {
 PAST: dict[str, Callable[[Net, Tensor], Any]] = {
     "lstm": lambda m, x: m.lstm(x.transpose(1, 2))[0].transpose(1, 2) + m.a(x),
     "gru": lambda m, x: m.gru(x.permute(2, 0, 1))[0].permute(1, 2, 0),
+    "gru from the first": lambda m, x: m.gru(x.permute(2, 0, 1), m.linear(x[:, :, 0])[None])[0].permute(
+        1, 2, 0
+    ),
     "attention": attended,
     "cumsum": lambda m, x: m.a(x).cumsum(2),
     "positions": lambda m, x: x + torch.arange(x.shape[2]).to(x),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,6 +109,9 @@ class Attention(Buffered):
     mask: Mask
     scale: float | None
     grouped: bool
+
+    def reads(self) -> Iterable[int]:
+        return self.x, *self.others
 
     def fresh(self) -> State:
         return State(first=0, done=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -257,6 +258,12 @@ class Recurrent(Buffered):
     uses: tuple[int, ...]
     options: tuple[bool, int, bool, bool]
     packed: int | None
+
+    def reads(self) -> Iterable[int]:
+        return self.x, *self.starts, *self.uses, *(() if self.packed is None else (self.packed,))
+
+    def writes(self) -> Iterable[int]:
+        return self.out, *self.ends
 
     def fresh(self) -> State:
         return State()
