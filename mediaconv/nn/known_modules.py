@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 from torch import nn
@@ -13,90 +15,24 @@ from mediaconv.nn.layers.padding import Pad
 Converter = Callable[[Any, str], nn.Module]
 
 
-def _share(converted: nn.Module, module: nn.Module) -> nn.Module:
-    """Give a layer made on the meta device the module's own parameters and buffers."""
-    for name, parameter in module._parameters.items():
-        setattr(converted, name, parameter)
-    for name, buffer in module._buffers.items():
-        setattr(converted, name, buffer)
+def _ours(room: ModuleType) -> Converter:
+    """Make the layer of the same name in a room, of the module's own arguments, parameters and buffers."""
+    return lambda module, path: _same(getattr(room, type(module).__name__), module)
+
+
+def _same(kind: Callable[..., nn.Module], module: Any) -> nn.Module:
+    given: dict[str, Any] = {
+        "device": "meta",
+        "dtype": None,
+        "bias": module._parameters.get("bias") is not None,
+    }
+    if module._parameters.get("weight") is not None:
+        given["dtype"] = module.weight.dtype
+    names = inspect.signature(kind).parameters
+    converted = kind(**{name: given.get(name, getattr(module, name, None)) for name in names})
+    for name, tensor in (*module._parameters.items(), *module._buffers.items()):
+        setattr(converted, name, tensor)
     return converted
-
-
-def _convolution(module: Any, path: str) -> nn.Module:
-    kind = getattr(convolution, type(module).__name__)
-    converted = kind(
-        module.in_channels,
-        module.out_channels,
-        module.kernel_size,
-        module.stride,
-        module.padding,
-        module.dilation,
-        module.groups,
-        module.bias is not None,
-        module.padding_mode,
-        "meta",
-        module.weight.dtype,
-    )
-    return _share(converted, module)
-
-
-def _transposed(module: Any, path: str) -> nn.Module:
-    kind = getattr(transposed, type(module).__name__)
-    converted = kind(
-        module.in_channels,
-        module.out_channels,
-        module.kernel_size,
-        module.stride,
-        module.padding,
-        module.output_padding,
-        module.groups,
-        module.bias is not None,
-        module.dilation,
-        module.padding_mode,
-        "meta",
-        module.weight.dtype,
-    )
-    return _share(converted, module)
-
-
-def _norm(module: Any, path: str) -> nn.Module:
-    kind = getattr(norms, type(module).__name__)
-    converted = kind(
-        module.num_features, module.eps, module.momentum, module.affine, module.track_running_stats, "meta"
-    )
-    return _share(converted, module)
-
-
-def _group_norm(module: nn.GroupNorm, path: str) -> nn.Module:
-    converted = norms.GroupNorm(
-        module.num_groups, module.num_channels, module.eps, module.affine, device="meta"
-    )
-    return _share(converted, module)
-
-
-def _max_pool(module: Any, path: str) -> nn.Module:
-    kind = getattr(pooling, type(module).__name__)
-    return kind(
-        module.kernel_size,
-        module.stride,
-        module.padding,
-        module.dilation,
-        module.return_indices,
-        module.ceil_mode,
-    )
-
-
-def _avg_pool(module: Any, path: str) -> nn.Module:
-    dims = int(type(module).__name__[-2])
-    kind = getattr(pooling, type(module).__name__)
-    return kind(
-        module.kernel_size if dims > 1 else module.kernel_size[0],
-        module.stride if dims > 1 else module.stride[0],
-        module.padding if dims > 1 else module.padding[0],
-        module.ceil_mode,
-        module.count_include_pad,
-        getattr(module, "divisor_override", None),
-    )
 
 
 def _upsample(module: nn.Upsample, path: str) -> nn.Module:
@@ -121,13 +57,13 @@ def _pad(mode: str) -> Converter:
 _UPSAMPLES = {1: resize.Upsample1d, 2: resize.Upsample2d, 3: resize.Upsample3d}
 
 KNOWN: dict[type[nn.Module], Converter] = {
-    **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.Conv3d), _convolution),
-    **dict.fromkeys((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), _transposed),
-    **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), _norm),
-    **dict.fromkeys((nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d), _norm),
-    nn.GroupNorm: _group_norm,
-    **dict.fromkeys((nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d), _max_pool),
-    **dict.fromkeys((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), _avg_pool),
+    **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.Conv3d), _ours(convolution)),
+    **dict.fromkeys((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), _ours(transposed)),
+    **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), _ours(norms)),
+    **dict.fromkeys((nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d), _ours(norms)),
+    nn.GroupNorm: _ours(norms),
+    **dict.fromkeys((nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d), _ours(pooling)),
+    **dict.fromkeys((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), _ours(pooling)),
     nn.Upsample: _upsample,
     nn.UpsamplingNearest2d: _upsample,
     **dict.fromkeys((nn.ConstantPad1d, nn.ConstantPad2d, nn.ConstantPad3d), _pad("zeros")),

@@ -13,19 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mediaconv.counted import counted
 from mediaconv.nn.backends.algorithms import convolve
-from mediaconv.nn.composed_maps import Whole
-from mediaconv.nn.geometry import AxisMap, Window, per_axis
+from mediaconv.nn.geometry import Window
+from mediaconv.nn.layers.conv_parameters import ConvParameters
 from mediaconv.nn.layers.masks import causal_mask, raster_mask
 from mediaconv.nn.layers.padding_rules import Ints, Padding, causal_axes, causal_window, standard_windows
-from mediaconv.nn.streaming.state import State
-from mediaconv.nn.streaming.window import Span, Windowed, pad, step_whole
+from mediaconv.nn.streaming.window import Span, Windowed, pad
 
 MODES = ("pad", "mask", "raster")
 
 
-class _Conv(Windowed, nn.modules.conv._ConvNd):
+class _Conv(Windowed, ConvParameters):
     """What all convolutions share: windows per axis, masked and cropped weight, forward and step."""
 
     dims: int
@@ -45,15 +43,19 @@ class _Conv(Windowed, nn.modules.conv._ConvNd):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        kernel = per_axis(kernel_size, self.dims, "kernel_size")
-        steps = per_axis(stride, self.dims, "stride")
-        dilations = per_axis(dilation, self.dims, "dilation")
-        none = (0,) * self.dims  # torch pads nothing: windows do
-        nn.modules.conv._ConvNd.__init__(
-            self, in_channels, out_channels, kernel, steps, none, dilations,
-            False, none, groups, bias, padding_mode, device, dtype,  # type: ignore[arg-type]
-        )  # fmt: skip
-        self._configure(standard_windows(kernel, steps, dilations, padding), None)
+        self._make_parameters(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            dilation,
+            groups,
+            bias,
+            padding_mode,
+            device,
+            dtype,
+        )
+        self._configure(standard_windows(self.kernel_size, self.stride, self.dilation, padding), None)
 
     def _configure(self, windows: Sequence[Window], mask: Tensor | None) -> None:
         """Set the windows, cropped to the taps that a mask leaves along each axis."""
@@ -120,23 +122,9 @@ class _Conv(Windowed, nn.modules.conv._ConvNd):
         arguments = (self.bias, self.stride, padding, self.dilation, self.groups)
         return convolve(x, self._used_weight(), *arguments, packs=span is not None)
 
-    def _wraps(self, axis: int) -> bool:
+    def needs_whole(self, axis: int) -> bool:
         window = self.windows[axis]
         return self.padding_mode == "circular" and (window.left > 0 or window.right > 0)
-
-    def axis_map(self, axis: int) -> AxisMap:
-        return Whole(self.windows[axis]) if self._wraps(axis) else self.windows[axis]
-
-    def output_channels(self, channels: int) -> int:
-        if channels != self.in_channels:
-            raise ValueError(f"got {counted(channels, 'channel')}, this layer takes {self.in_channels}")
-        return self.out_channels
-
-    def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:
-        if self.padding_mode != "circular" or not self._wraps(axis):
-            return Windowed.step(self, x, state, axis=axis, last=last)
-        y = step_whole(x, state, self.forward, axis=axis, last=last)
-        return self.empty_output(x, axis) if y is None else y
 
 
 class _CausalConv(_Conv):

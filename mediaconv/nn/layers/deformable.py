@@ -14,20 +14,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mediaconv.counted import counted
-from mediaconv.nn.composed_maps import Whole
-from mediaconv.nn.geometry import AxisMap, Window, per_axis
+from mediaconv.nn.geometry import Window
+from mediaconv.nn.layers.conv_parameters import ConvParameters
 from mediaconv.nn.layers.convolution import CausalConv2d, CausalConv3d, Conv2d, Conv3d
 from mediaconv.nn.layers.padding_rules import Ints, Padding, causal_axes, causal_window, standard_windows
-from mediaconv.nn.streaming.state import State
-from mediaconv.nn.streaming.window import Span, Windowed, pad_by, step_whole
+from mediaconv.nn.streaming.window import Span, Windowed, pad_by
 
 Range = tuple[int, int] | None
 FAR = float(2**30)
 """Offsets beyond this many positions are cut to it: they point out of any input."""
 
 
-class _Deform(Windowed, nn.modules.conv._ConvNd):
+class _Deform(Windowed, ConvParameters):
     """What deformable convolutions share; `offset` is the inner convolution that says where taps read."""
 
     dims: int
@@ -51,14 +49,9 @@ class _Deform(Windowed, nn.modules.conv._ConvNd):
         offset_range: int | Sequence[int | None] = 1,
         time_axis: int = 0,
     ) -> None:
-        kernel = per_axis(kernel_size, self.dims, "kernel_size")
-        steps = per_axis(stride, self.dims, "stride")
-        dilations = per_axis(dilation, self.dims, "dilation")
-        none = (0,) * self.dims
-        nn.modules.conv._ConvNd.__init__(
-            self, in_channels, out_channels, kernel, steps, none, dilations,
-            False, none, groups, bias, "zeros", device, dtype,
-        )  # fmt: skip
+        self._make_parameters(
+            in_channels, out_channels, kernel_size, stride, dilation, groups, bias, "zeros", device, dtype
+        )
         self._configure(padding, offset_groups, modulation, offset_range, time_axis)
 
     def _configure(
@@ -117,19 +110,8 @@ class _Deform(Windowed, nn.modules.conv._ConvNd):
             self.in_channels, channels, self.kernel_size, self.stride, padding, self.dilation, **more
         )
 
-    def axis_map(self, axis: int) -> AxisMap:
-        return self.windows[axis] if self.ranges[axis] is not None else Whole(self.windows[axis])
-
-    def output_channels(self, channels: int) -> int:
-        if channels != self.in_channels:
-            raise ValueError(f"got {counted(channels, 'channel')}, this layer takes {self.in_channels}")
-        return self.out_channels
-
-    def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:
-        if self.ranges[axis] is not None:
-            return super().step(x, state, axis=axis, last=last)
-        y = step_whole(x, state, self.forward, axis=axis, last=last)
-        return self.empty_output(x, axis) if y is None else y
+    def needs_whole(self, axis: int) -> bool:
+        return self.ranges[axis] is None
 
     def apply_windows(self, x: Tensor, span: Span | None) -> Tensor:
         offsets, gains = self._offsets(x, span)

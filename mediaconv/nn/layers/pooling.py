@@ -24,24 +24,24 @@ class _Pool(Windowed, nn.Module):
     stride: tuple[int, ...]
     dilation: tuple[int, ...]
 
-    def _configure(self, kernel_size: Ints, stride: Ints | None, padding: Padding, dilation: Ints) -> None:
+    def _configure(
+        self, kernel_size: Ints, stride: Ints | None, padding: Padding, dilation: Ints, ceil_mode: bool
+    ) -> None:
         self.kernel_size = per_axis(kernel_size, self.dims, "kernel_size")
         self.stride = self.kernel_size if stride is None else per_axis(stride, self.dims, "stride")
         self.dilation = per_axis(dilation, self.dims, "dilation")
         self.padding = padding
-        self.windows = tuple(standard_windows(self.kernel_size, self.stride, self.dilation, padding))
+        self.ceil_mode = ceil_mode
+        windows = standard_windows(self.kernel_size, self.stride, self.dilation, padding)
+        self.windows = tuple(replace(w, ceil=ceil_mode) for w in windows)
 
     def _make_causal(self, time_axis: Ints) -> None:
         self.time_axis = time_axis
         windows = list(self.windows)
         for axis in causal_axes(time_axis, self.dims, self.padding):
             w = windows[axis]
-            windows[axis] = causal_window(w.kernel, w.stride, w.dilation, mode="pad")
+            windows[axis] = replace(causal_window(w.kernel, w.stride, w.dilation, mode="pad"), ceil=w.ceil)
         self.windows = tuple(windows)
-
-    def _make_ceil(self, ceil_mode: bool) -> None:
-        self.ceil_mode = ceil_mode
-        self.windows = tuple(replace(w, ceil=ceil_mode) for w in self.windows)
 
     def apply_windows(self, x: Tensor, span: Span | None) -> Tensor:
         padded = pad(x, self.windows, value=self.fill, skip=None if span is None else span.axis)
@@ -72,8 +72,7 @@ class _MaxPool(_Pool):
             raise ValueError(
                 "return_indices: got True; indices into the whole input cannot stream, use False"
             )
-        self._configure(kernel_size, stride, padding, dilation)
-        self._make_ceil(ceil_mode)
+        self._configure(kernel_size, stride, padding, dilation, ceil_mode)
 
     def _reduce(self, padded: Tensor, x: Tensor, span: Span | None) -> Tensor:
         pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[self.dims - 1]
@@ -93,8 +92,7 @@ class _AvgPool(_Pool):
         super().__init__()
         if divisor_override is not None and divisor_override == 0:
             raise ValueError("divisor_override: got 0, expected a number other than zero")
-        self._configure(kernel_size, stride, padding, 1)
-        self._make_ceil(ceil_mode)
+        self._configure(kernel_size, stride, padding, 1, ceil_mode)
         self.count_include_pad = count_include_pad
         self.divisor_override = divisor_override
 
@@ -152,9 +150,8 @@ class _CausalMaxPool(_MaxPool):
         *,
         time_axis: Ints = 0,
     ) -> None:
-        super().__init__(kernel_size, stride, padding, dilation, return_indices)
+        super().__init__(kernel_size, stride, padding, dilation, return_indices, ceil_mode)
         self._make_causal(time_axis)
-        self._make_ceil(ceil_mode)
 
 
 class _CausalAvgPool(_AvgPool):
@@ -171,9 +168,8 @@ class _CausalAvgPool(_AvgPool):
         *,
         time_axis: Ints = 0,
     ) -> None:
-        super().__init__(kernel_size, stride, padding, False, count_include_pad, divisor_override)
+        super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
         self._make_causal(time_axis)
-        self._make_ceil(ceil_mode)
 
 
 class MaxPool1d(_MaxPool):

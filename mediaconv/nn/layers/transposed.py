@@ -11,16 +11,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mediaconv.counted import counted
 from mediaconv.nn.backends.packed_weight import PackedTransposedWeight, transpose_packed
-from mediaconv.nn.geometry import AxisMap, Transposed, per_axis
+from mediaconv.nn.geometry import AxisMap, Transposed
+from mediaconv.nn.layers.conv_parameters import ConvParameters
 from mediaconv.nn.layers.padding_rules import Ints, Padding, causal_axes
-from mediaconv.nn.streaming.protocol import Streamable
 from mediaconv.nn.streaming.state import State
 from mediaconv.nn.streaming.window import pad_by
 
 
-class _ConvTranspose(Streamable, nn.modules.conv._ConvNd):
+class _ConvTranspose(ConvParameters):
     """What all transposed convolutions share: the cut along each axis, overlap-add in steps."""
 
     maps: tuple[Transposed, ...]
@@ -42,17 +41,15 @@ class _ConvTranspose(Streamable, nn.modules.conv._ConvNd):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        kernel = per_axis(kernel_size, self.dims, "kernel_size")
-        steps = per_axis(stride, self.dims, "stride")
-        dilations = per_axis(dilation, self.dims, "dilation")
-        extra = per_axis(output_padding, self.dims, "output_padding")
         if padding_mode != "zeros":
             raise ValueError(f"padding_mode: got {padding_mode!r}, a transposed convolution takes 'zeros'")
-        nn.modules.conv._ConvNd.__init__(
-            self, in_channels, out_channels, kernel, steps, (0,) * self.dims, dilations,
-            True, extra, groups, bias, padding_mode, device, dtype,  # type: ignore[arg-type]
+        self._make_parameters(
+            in_channels, out_channels, kernel_size, stride, dilation, groups, bias, padding_mode, device,
+            dtype, transposed=True, output_padding=output_padding,
         )  # fmt: skip
-        self.maps = tuple(standard_cut(kernel, steps, dilations, padding, extra))
+        self.maps = tuple(
+            standard_cut(self.kernel_size, self.stride, self.dilation, padding, self.output_padding)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: (N, C_in, ...) to (N, C_out, ...')."""
@@ -79,11 +76,6 @@ class _ConvTranspose(Streamable, nn.modules.conv._ConvNd):
 
     def axis_map(self, axis: int) -> AxisMap:
         return self.maps[axis]
-
-    def output_channels(self, channels: int) -> int:
-        if channels != self.in_channels:
-            raise ValueError(f"got {counted(channels, 'channel')}, this layer takes {self.in_channels}")
-        return self.out_channels
 
     def init_state(self, axis: int) -> State:
         return State(received=0, begin=0)

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from mediaconv.nn.backends.large_pages import SHORT_BYTES
 from mediaconv.nn.backends.memory_layout import join, memory_format
+from mediaconv.nn.composed_maps import Whole
 from mediaconv.nn.geometry import AxisMap, Window
 from mediaconv.nn.streaming.protocol import Streamable
 from mediaconv.nn.streaming.state import State
@@ -54,13 +55,20 @@ class Windowed(Streamable):
         self.check_axes(x)
         return self.empty_output(x) if vanishes(self.windows, x) else self.apply_windows(x, None)
 
+    def needs_whole(self, axis: int) -> bool:
+        """Whether outputs read the whole input along an axis: a stream along it answers at the end."""
+        return False
+
     def axis_map(self, axis: int) -> AxisMap:
-        return self.windows[axis]
+        return Whole(self.windows[axis]) if self.needs_whole(axis) else self.windows[axis]
 
     def init_state(self, axis: int) -> State:
         return window_state()
 
     def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:
+        if self.needs_whole(axis):
+            y = step_whole(x, state, self.forward, axis=axis, last=last)
+            return self.empty_output(x, axis) if y is None else y
         windows, window, counts = self.windows, self.windows[axis], state.counts
 
         def apply(held: Tensor) -> Tensor:
