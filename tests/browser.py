@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shutil
 import time
+from pathlib import Path
 
 import pytest
+
+FAULTS = Path(__file__).with_name("faults.js")
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +46,12 @@ def until(page, expression, seconds=20):
     while not page.evaluate(expression):
         assert time.monotonic() < end, f"not within {seconds} s: {expression}"
         page.wait_for_timeout(50)
+
+
+def faults(page, *, smallest=12.0, contrast=4.5):
+    """What somebody could not read of a page as it lies: text that is small, pale or beyond its edge.
+
+    smallest: pixels of the screen. contrast: least ratio of luminances, as WCAG 2 defines it. Of text in a
+    drawing only what is seen in the window is compared with what lies under it.
+    """
+    return page.evaluate(FAULTS.read_text(), [smallest, contrast])

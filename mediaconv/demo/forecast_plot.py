@@ -49,7 +49,7 @@ def _windows(axes: Any, lesson: Lesson) -> None:
             axes.add_patch(
                 _box(day, y, face, "#c9ced6" if not read else colour, 0.55 if read and future else 1.0)
             )
-            inside = "white" if read else "#8a919e"
+            inside = ("black" if future else "white") if read else "#6b7280"
             axes.text(
                 day, y, "…" if day == -2 else f"{day}", ha="center", va="center", color=inside, fontsize=9
             )

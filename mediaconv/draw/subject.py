@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import mediaconv.nn as mnn
 from mediaconv.config import RunConfig
-from mediaconv.errors import UsageError
+from mediaconv.errors import ReadError, UsageError
 from mediaconv.model.binding import bind
 from mediaconv.model.build import build_stack
 from mediaconv.nn.streaming.protocol import axis_map, leaves
@@ -52,6 +52,7 @@ def subject(
     """The stack of a configuration, for an input file or for inputs of `channels`.
 
     lengths: steps of each axis that are needed at the stack's input; the file is read so far.
+    Without both, channels are those of the configuration's input where that is one file on this machine.
     Raises UsageError, ReadError.
     """
     pipeline = find(config.pipeline)
@@ -59,7 +60,9 @@ def subject(
         raise UsageError(f"channels: got {channels}, expected an integer >= 1")
     if input is None:
         stated = getattr(config.stack[0], "in_channels", None)
-        count = channels or stated or pipeline.typical_input().channels
+        count = (
+            channels or stated or _channels_of_input(config, pipeline) or pipeline.typical_input().channels
+        )
         stack = build_stack(config, pipeline, channels=count, rate_hz=float(_RATE_HZ))
         return Subject(config, pipeline, stack, count)
     with pipeline.open(input, config.read, config.limits) as source:
@@ -78,6 +81,17 @@ def subject(
     else:
         notes.append(input.name)
     return Subject(config, pipeline, stack, info.channels, x, tuple(notes))
+
+
+def _channels_of_input(config: RunConfig, pipeline: Pipeline) -> int | None:
+    """Channels of the one local file that a configuration names; None where it is another thing or broken."""
+    try:
+        if not Path(config.input).is_file():
+            return None
+        with pipeline.open(Path(config.input), config.read, config.limits) as source:
+            return source.info.channels
+    except (OSError, ValueError, ReadError):
+        return None
 
 
 def shape_of(config: RunConfig, input: Path) -> tuple[mnn.Sequential, list[int], tuple[str, ...]]:

@@ -9,8 +9,8 @@ import soundfile
 
 from mediaconv.draw.inspect import inspect_config
 from mediaconv.draw.inspect.sheets import from_gray
+from tests.browser import faults, until
 from tests.browser import opened as browser_opened
-from tests.browser import until
 from tests.draw.test_inspect import blocks, settings
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
@@ -81,6 +81,7 @@ def test_slider_keys_and_batch_show_the_values_of_that_frame(browser, film):
         return round(255 * (value - low) / (high - low))
 
     big = "#node-0 canvas.big"
+    page.locator("#node-0 .tile[data-channel='0']").click()
     for file, step in ((0, 0), (0, 3)):
         page.locator("#slider").fill(str(step))
         settled(page, 0, f"{file}/{step}")
@@ -209,5 +210,25 @@ def test_the_input_is_seen_in_its_colours(browser, tmp_path):
         # a map keeps 255 levels between the channel's lowest and highest value
         assert np.abs(np.array(seen) - expected).max() <= 1
         assert (np.abs(sheet.astype(int) - expected).max(-1) <= 2).sum() > 1000
+        large = page.evaluate(PIXEL, ["#node-0 canvas.big", int(column * scale), int(row * scale)])
+        assert large == seen
     assert page.locator("canvas.colour").count() == 1
+    assert page.locator("#node-0 .tile[aria-pressed=true]").inner_text() == "in colours"
+    page.locator("#node-0 .tile[data-channel='1']").click()
+    until(page, "document.querySelector('#node-0 figcaption b').textContent === 'channel 1'")
+    r, g, b = page.evaluate(PIXEL, ["#node-0 canvas.big", int(15 * scale), int(10 * scale)])
+    assert r == g == b
+    page.locator("#node-0 .tile[data-channel='colours']").click()
+    until(page, "document.querySelector('#node-0 figcaption b').textContent === 'in colours'")
+    assert problems == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1400])
+@pytest.mark.parametrize("kind", ["film", "sound"])
+def test_all_words_can_be_read(browser, request, kind, width, scheme):
+    _, path = request.getfixturevalue(kind)
+    page, problems = opened(browser, path, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    settled(page, 0, "0/0")
+    assert faults(page) == []
     assert problems == []

@@ -6,7 +6,9 @@ import json
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -253,6 +255,21 @@ def test_a_trace_without_a_shape_takes_the_next_length_of_whole_blocks():
     for shape in [(h, width) for h in range(64, height)] + [(height, w) for w in range(64, width)]:
         with pytest.raises(ValueError, match="multiple"):
             stack(torch.zeros(1, channels, *shape))
+
+
+def test_a_trace_without_a_shape_has_the_channels_of_the_one_file_that_is_named(tmp_path):
+    sound = tmp_path / "stereo.wav"
+    soundfile.write(sound, np.zeros((100, 2)), 8000)
+    keys = {"output": "out", "pipeline": "audio", "stack": [{"conv": {"kernel_size": 3, "out_channels": 4}}]}
+
+    def channels(input):
+        return mediaconv.trace({**keys, "input": str(input)}).shape[0]
+
+    assert channels(sound) == 2
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"no sound")
+    usual = channels(tmp_path)  # of a folder, which is not searched for it
+    assert usual == channels(broken) == channels(tmp_path / "missing.wav") == 1
 
 
 def test_a_notebook_shows_blocks_that_do_not_divide_the_usual_length():

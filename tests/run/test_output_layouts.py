@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import soundfile
 
 from mediaconv.config import load_config
 from mediaconv.media.output_names import stem_in_pattern
+from mediaconv.run.plots import chart
+from mediaconv.run.plots.gather import Gathered
 from tests.program import run_program
 
 KERNELS = [{"conv": {"out_channels": 3, "kernel_size": 3, "bias": False}}]
@@ -174,6 +177,34 @@ def test_a_film_shows_the_same_times_in_all_rows(tmp_path: Path) -> None:
     stack = [{"conv": {"out_channels": 2, "kernel_size": 3, "stride": [2, 1, 1]}}]
     run(tmp_path, "--plots", stack=stack, pipeline="video")
     assert cv2.imread(str(tmp_path / "out/f.mp4/plot.png")).shape[1] == 1400
+
+
+@pytest.mark.parametrize("frames", [1, 2, 7, 48, 500])
+def test_the_frames_of_a_figure_are_as_far_apart_as_each_other(frames: int) -> None:
+    film = Gathered(3, (frames, 4, 4))
+    for i in range(frames):
+        film.add(np.full((1, 1, 4, 4), i / frames))
+    figure = chart.films(film, film, ["channel_0"], 10.0, merged=False)
+    times = [re.search(r"frame (\d+)", ax.get_title("left")) for ax in figure.axes]
+    drawn = [int(time[1]) for time in times if time]
+    assert len(drawn) == min(frames, len(drawn)) <= chart.COLUMNS
+    assert drawn[0] == 0
+    assert len(set(np.diff(drawn).tolist())) <= 1
+    assert drawn[-1] >= 0.6 * (frames - 1)
+
+
+def test_words_of_a_figure_have_twelve_pixels() -> None:
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+    sound = Gathered(1, (3000,))
+    sound.add(np.sin(np.arange(6000.0)).reshape(2, 3000))
+    figure = Figure(figsize=(chart.WIDTH, 6))
+    chart.sounds(figure, sound, sound, ["low", "high"], 8000.0, 1.0)
+    figure.canvas.draw()
+    sizes = [t.get_fontsize() * chart.DPI / 72 for t in figure.findobj(Text) if t.get_text().strip()]
+    assert len(sizes) > 30
+    assert min(sizes) >= 12
 
 
 def test_an_image_is_shown_in_its_colours(tmp_path: Path) -> None:

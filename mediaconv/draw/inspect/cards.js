@@ -80,7 +80,7 @@ function beforeAfter(node) {
 function card(node) {
   const parts = [];
   const choose = channel => {
-    chosen.set(node.id, channel);
+    if (channel === null) { inColours.add(node.id); chosen.set(node.id, 0); } else { inColours.delete(node.id); chosen.set(node.id, channel); }
     cards.get(node.id).draw();
   };
   const add = part => { parts.push(part); return part.box; };

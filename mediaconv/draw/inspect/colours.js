@@ -1,6 +1,8 @@
 // What all parts of the page share: what is chosen, colours, sheets of gray tiles.
 const S = {tick: 0, file: 0, zoom: 1, colours: "signed", scale: "channel", counts: "log"};
 const chosen = new Map(data.nodes.map(node => [node.id, 0]));
+// Nodes that are shown large in their colours, not one channel of them.
+const inColours = new Set(data.nodes.filter(node => node.colour).map(node => node.id));
 const curves = data.axes === 1;
 const CURVE_STEPS = 400;
 

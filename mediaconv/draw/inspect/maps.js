@@ -71,30 +71,36 @@ function tiles(node, choose) {
     return {button, canvas, channel};
   });
   const colour = node.colour ? el("canvas", {class: "map colour", role: "img", "aria-label": `${node.title} in colours`}) : null;
-  if (colour) box.prepend(el("figure", {class: "tile"}, el("span", {}, el("b", {}, "in colours")), colour));
+  const whole = colour ? el("button", {type: "button", class: "tile", "data-channel": "colours", onclick: () => choose(null)},
+    el("span", {}, el("b", {}, "in colours")), colour) : null;
+  if (whole) box.prepend(whole);
   return {box, draw() {
-    if (colour) paintColour(colour, sheetOf(node), columnOf(sheetOf(node)), node.ranges);
+    if (whole) {
+      paintColour(colour, sheetOf(node), columnOf(sheetOf(node)), node.ranges);
+      whole.setAttribute("aria-pressed", inColours.has(node.id));
+    }
     for (const {button, canvas, channel} of parts) {
-      button.setAttribute("aria-pressed", chosen.get(node.id) === channel);
+      button.setAttribute("aria-pressed", chosen.get(node.id) === channel && !inColours.has(node.id));
       if (curves) drawNodeCurve(canvas, node, channel); else drawPicture(canvas, node, channel);
     }
   }};
 }
-// The chosen channel, large, with the value under the pointer.
+// The chosen channel, large, with the value under the pointer; or the picture in its colours.
 function large(node) {
   const canvas = el("canvas", {class: curves ? "curve big" : "map big"});
   const caption = el("figcaption");
   let pointer = null;
   const read = () => {
     const channel = chosen.get(node.id), sheet = sheetOf(node);
-    const head = [el("b", {}, `channel ${channel}`), ` of ${node.channels}`];
+    const head = inColours.has(node.id) ? [el("b", {}, "in colours")] : [el("b", {}, `channel ${channel}`), ` of ${node.channels}`];
     if (curves) { caption.replaceChildren(...head, ` · at the line ${curveValue(node, channel)}`); return; }
     if (!pointer) { caption.replaceChildren(...head); return; }
     const column = columnOf(sheet), [x, y] = pointer;
-    const level = sheet.gray[(channel * sheet.h + y) * sheet.stride + column * sheet.w + x];
+    const shown = inColours.has(node.id) ? [0, 1, 2] : [channel];
+    const values = shown.map(c => number(valueOf(sheet.gray[(c * sheet.h + y) * sheet.stride + column * sheet.w + x], node.ranges[c])));
     const [h, w] = sheet.lengths.slice(-2);
     const place = `row ${Math.floor((y + .5) / sheet.h * h)}, column ${Math.floor((x + .5) / sheet.w * w)}`;
-    caption.replaceChildren(...head, ` · ${place}: ≈ ${number(valueOf(level, node.ranges[channel]))}`);
+    caption.replaceChildren(...head, ` · ${place}: ≈ ${values.join(", ")}`);
   };
   const move = event => {
     const box = canvas.getBoundingClientRect(), sheet = sheetOf(node);
@@ -111,7 +117,11 @@ function large(node) {
   const legend = curves ? null : el("div", {class: "legend"}, ends[0], ramp, ends[1]);
   return {box: el("figure", {}, canvas, legend, caption), draw() {
     const channel = chosen.get(node.id), limit = curves ? null : pictureLimits(node, channel);
-    if (curves) drawNodeCurve(canvas, node, channel, 120); else drawPicture(canvas, node, channel);
+    const whole = inColours.has(node.id);
+    if (curves) drawNodeCurve(canvas, node, channel, 120);
+    else if (whole) paintColour(canvas, sheetOf(node), columnOf(sheetOf(node)), node.ranges);
+    else drawPicture(canvas, node, channel);
+    if (legend) legend.hidden = whole;
     if (!curves) {
       const [low, high] = asGray(node) ? [limit.low, limit.high] : [-limit.most, limit.most];
       const stops = [...Array(13).keys()].map(i => asGray(node) ? css(Array(3).fill(Math.round(255 * i / 12))) : css(signed(i / 6 - 1)));

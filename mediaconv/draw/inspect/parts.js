@@ -121,7 +121,7 @@ function kernelGrid(node, choose) {
     el("div", {class: "scroll"}, canvas), caption);
   return {box, draw() {
     const context = canvasOf(canvas, left + ins * dx + 4, top + outs * dy);
-    context.font = "11.5px system-ui, 'DejaVu Sans', sans-serif"; context.textBaseline = "middle";
+    context.font = "12px system-ui, 'DejaVu Sans', sans-serif"; context.textBaseline = "middle";
     for (let o = 0; o < outs; o++) {
       const now = chosen.get(node.id) === o;
       if (now) { context.fillStyle = theme.sunk; context.fillRect(0, top + o * dy - 6, left + ins * dx, dy); }
@@ -158,7 +158,8 @@ function sums(node) {
     }
     const signed = (text, part) => curves ? part : el("div", {class: "term"}, text ? el("span", {class: "sign"}, text) : null, part);
     const k = node.kernels, where = k.inputs[channel];
-    const line = el("div", {class: curves ? "equation rows" : "equation"});
+    const across = entry.inputs.length + (entry.others ? 1 : 0) + (entry.bias !== null ? 1 : 0) + 2;
+    const line = el("div", {class: curves ? "equation rows" : "equation", style: curves ? null : `--term:clamp(84px, calc((min(100vw, 1400px) - 380px) / ${across} - 28px), 220px)`});
     entry.inputs.forEach((input, i) => {
       const index = where ? where.indexOf(input) : -1;
       line.append(signed(i ? "+" : "", term(`input ${input}`, index >= 0 ? index : null)));

@@ -317,11 +317,12 @@ def _sums(node: Node) -> Any:
             for label, kept in row
         ]
         return _curves(flat, title, together=True)
+    side = min(CELL, (PAGE - 100) // len(rows[0]) - GAP)
     cells: list[list[np.ndarray | None]] = []
     for row in rows:
         middle = [kept.pictures[len(kept.pictures) // 2] for _, kept in row]
         most = max(float(np.nanmax(np.abs(m), initial=0)) for m in middle)
-        factor = 96 / max(middle[0].shape)
+        factor = side / max(middle[0].shape)
         size = [max(1, round(n * factor)) for n in middle[0].shape]
         cells.append([_enlarged(_colours(m.astype(np.float64), most), *size) for m in middle])
     grouped = len(set(plan.shown)) > 1

@@ -12,7 +12,7 @@ from mediaconv.nn.composed_maps import Chain
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.streaming.protocol import axis_map
 
-_WIDTH, _ROW, _BAR, _TOP = 340.0, 44.0, 20.0, 40.0
+_WIDTH, _ROW, _BAR, _TOP = 300.0, 44.0, 20.0, 40.0
 _TEXT = 12.0
 PAST, NOW, FUTURE = "used", "now", "leak"
 

@@ -6,15 +6,15 @@ from __future__ import annotations
 LIGHT = {
     "paper": "#FFFFFF", "ink": "#1B1F24", "soft": "#5F6B76", "line": "#C3CBD2",
     "input": "#EAF3FA", "input-edge": "#86AECB",
-    "padding": "#FFFFFF", "padding-edge": "#ADB5BC", "padding-ink": "#7A848D",
+    "padding": "#FFFFFF", "padding-edge": "#ADB5BC", "padding-ink": "#68727B",
     "used": "#F2B233", "used-edge": "#8A5F00", "used-ink": "#1B1F24",
     "usedpad": "#FBE7BC", "usedpad-edge": "#8A5F00", "usedpad-ink": "#6B5A2E",
-    "leak": "#D55E00", "leak-edge": "#7F3700", "leak-ink": "#FFFFFF",
+    "leak": "#C25500", "leak-edge": "#7F3700", "leak-ink": "#FFFFFF",
     "masked": "#C4C8CC", "masked-edge": "#7B838A", "masked-ink": "#3B4147", "masked-mark": "#ABB1B7",
     "future": "#F9E1D4", "future-edge": "#DDA98C", "future-ink": "#8F4A22", "future-mark": "#EDC9B4",
     "empty": "#FFFFFF", "empty-edge": "#C3CBD2",
     "output": "#CBEADF", "output-edge": "#5DB597",
-    "current": "#009E73", "current-edge": "#00553E", "current-ink": "#FFFFFF",
+    "current": "#007A58", "current-edge": "#00553E", "current-ink": "#FFFFFF",
     "now": "#0072B2",
 }  # fmt: skip
 

@@ -15,8 +15,8 @@ DPI = 100
 WIDTH = 14.0
 """Inches: 1400 pixels, as wide as a page."""
 MOST_CHANNELS = 16
-COLUMNS = 5
-"""Frames of a film that are drawn."""
+COLUMNS = 6
+"""Frames of a film that are drawn at most: every one, or every other one, of those gathered."""
 _FLOOR_DB = -90.0
 Row = tuple[str, Any]
 
@@ -45,7 +45,7 @@ def draw(
         figure = Figure(
             figsize=(WIDTH, 1.0 + 1.9 * (_inputs(input) + len(shown))), dpi=DPI, layout="constrained"
         )
-        _sounds(figure, input, outputs, shown, rate or 1.0, ratio)
+        sounds(figure, input, outputs, shown, rate or 1.0, ratio)
     elif axes == 2:
         count = 1 + (1 if merged else len(shown))
         columns = 2 if count == 4 else min(count, 3 if count <= 6 else 4)
@@ -54,7 +54,7 @@ def draw(
         figure = Figure(figsize=(WIDTH, 0.7 + tall * -(-count // columns)), dpi=DPI, layout="constrained")
         _images(figure, input, outputs, shown, columns, merged)
     else:
-        figure = _films(input, outputs, shown, rate, merged)
+        figure = films(input, outputs, shown, rate, merged)
     more = f", the first {MOST_CHANNELS} of {len(names)} channels" if len(names) > MOST_CHANNELS else ""
     figure.suptitle(escaped(f"{title}{more}"), fontsize=13, parse_math=False)
     figure.savefig(target, format="png", facecolor="white", metadata={"Software": None})
@@ -65,10 +65,15 @@ def _inputs(input: Gathered) -> int:
 
 
 def _range(name: str, gathered: Gathered, channel: int) -> str:
-    return f"{name}   {gathered.low[channel]:.3g} to {gathered.high[channel]:.3g}"
+    return _ranged(name, gathered.low[channel], gathered.high[channel])
 
 
-def _sounds(
+def _ranged(name: str, low: float, high: float) -> str:
+    """A name and a range, with minus signs as axes have them."""
+    return f"{name}   " + f"{low:.3g} to {high:.3g}".replace("-", "−")
+
+
+def sounds(
     figure: Any, input: Gathered, outputs: Gathered, names: Sequence[str], rate: float, ratio: float
 ) -> None:
     """A row a channel: waveform on the scale of all outputs (the input on its own), spectrogram beside it."""
@@ -84,11 +89,16 @@ def _sounds(
         wave.margins(x=0)
         rms = 20 * np.log10(max(1e-9, float(np.sqrt(np.mean(values**2)))))
         wave.set_title(
-            f"{_range(name, gathered, channel)}   {rms:.0f} dB RMS", loc="left", fontsize=10, parse_math=False
+            f"{_range(name, gathered, channel)}   {rms:.0f} dB RMS".replace(" -", " −"),
+            loc="left",
+            fontsize=10,
+            parse_math=False,
         )
         _spectrogram(picture, values, hz)
-        wave.tick_params(labelsize=8)
-        picture.tick_params(labelsize=8)
+        wave.tick_params(labelsize=9)
+        picture.tick_params(labelsize=9)
+    scale = f"spectrograms, −{-_FLOOR_DB:.0f} dB (black) to 0 dB"
+    axes[0, 1].set_title(scale, loc="left", fontsize=10)
     for ax in axes[-1]:
         ax.set_xlabel("seconds", fontsize=9)
     if input.steps > input.values.shape[1]:
@@ -114,7 +124,7 @@ def _spectrogram(ax: Any, values: np.ndarray, rate: float) -> None:
     decibels = 20 * np.log10(np.maximum(power, 10 ** (_FLOOR_DB / 20))).T
     extent = (0, len(values) / rate, 0, rate / 2000)
     ax.imshow(decibels, aspect="auto", origin="lower", cmap="magma", vmin=_FLOOR_DB, vmax=0, extent=extent)
-    ax.set_ylabel("kHz", fontsize=8)
+    ax.set_ylabel("kHz", fontsize=9)
 
 
 def _images(
@@ -132,8 +142,7 @@ def _images(
 
 def _pictures(name: str, gathered: Gathered, values: np.ndarray, *, colour: bool) -> list[Row]:
     """The picture in its colours, or the mean of channels that are none."""
-    title = f"{name}   {gathered.low.min():.3g} to {gathered.high.max():.3g}"
-    return [(title, _coloured(values))]
+    return [(_ranged(name, gathered.low.min(), gathered.high.max()), _coloured(values))]
 
 
 def _coloured(values: np.ndarray) -> np.ndarray:
@@ -156,13 +165,13 @@ def _show(ax: Any, picture: np.ndarray, title: str = "") -> None:
     ax.set_yticks([])
 
 
-def _films(input: Gathered, outputs: Gathered, names: Sequence[str], rate: float | None, merged: bool) -> Any:
+def films(input: Gathered, outputs: Gathered, names: Sequence[str], rate: float | None, merged: bool) -> Any:
     """A row for the input and each channel, a column a time that both have."""
     from matplotlib.figure import Figure
 
     both = sorted(input.frames.keys() & outputs.frames.keys()) or sorted(outputs.frames)
-    picked = [both[int(i)] for i in np.unique(np.linspace(0, len(both) - 1, min(COLUMNS, len(both))).round())]
-    rows: list[Row] = [(f"input   {input.low.min():.3g} to {input.high.max():.3g}", None)]
+    picked = both[:: -(-len(both) // COLUMNS)]
+    rows: list[Row] = [(_ranged("input", input.low.min(), input.high.max()), None)]
     rows += [("output", "merged")] if merged else [
         (_range(name, outputs, c), c) for c, name in enumerate(names)
     ]  # fmt: skip
@@ -180,5 +189,5 @@ def _films(input: Gathered, outputs: Gathered, names: Sequence[str], rate: float
                 picture = _gray(outputs.frames[step][channel], outputs.low[channel], outputs.high[channel])
             time = f"frame {step}" + ("" if rate is None else f" · {step / rate:.2f} s")
             words = [title] * (column == 0) + [time] * (row == 0)
-            _show(axes[row, column], picture, "   ".join(words))
+            _show(axes[row, column], picture, "\n".join(words))
     return figure
