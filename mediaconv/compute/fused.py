@@ -205,12 +205,6 @@ def fused_plan(
     return FusedPlan(chain, normalizer=normalizer, sample_format=sample_format, scale=scale, threads=threads)
 
 
-def fused_step(module: nn.Module, **options: Any) -> FusedStep | None:
-    """One step of `fused_plan`, with the same options."""
-    plan = fused_plan(module, **options)
-    return None if plan is None else plan.step()
-
-
 def _divide(frames: int, rows: int, parts: int) -> list[tuple[int, int, int, int]]:
     """Up to `parts` areas (t0, t1, y0, y1) that cover all outputs: bands of rows where there are enough."""
     along_rows = rows >= parts

@@ -27,7 +27,7 @@ from mediaconv.nn import stream
 from mediaconv.nn.copying import copy_module
 from mediaconv.pipeline import SourceInfo
 
-__all__ = ["ComputeStep", "TorchStep", "choose_chunk", "make_step", "pick_device", "step_maker"]
+__all__ = ["ComputeStep", "TorchStep", "choose_chunk", "pick_device", "step_maker"]
 
 PRECISIONS = {
     "float32": torch.float32,
@@ -84,13 +84,15 @@ class TorchStep:
 
     def push(self, raw: np.ndarray) -> np.ndarray:
         """See ComputeStep."""
-        with torch.inference_mode(), _exact(self._device), _as_compute_errors():
-            return self._finish(_values(self._stream.push(self._input(raw))))
+        return self._finished(lambda: self._stream.push(self._input(raw)))
 
     def flush(self) -> np.ndarray:
         """See ComputeStep."""
+        return self._finished(self._stream.flush)
+
+    def _finished(self, outputs: Callable[[], Tensor]) -> np.ndarray:
         with torch.inference_mode(), _exact(self._device), _as_compute_errors():
-            return self._finish(_values(self._stream.flush()))
+            return self._finish(_values(outputs()))
 
     def _input(self, raw: np.ndarray) -> Tensor:
         """(n, ..., C) to (1, C, n, ...). Channels last in memory: fastest in 2D and 3D."""
@@ -103,19 +105,6 @@ class TorchStep:
             x.div_(self._scale)
         x = x.to(self._dtype).movedim(-1, 0).unsqueeze(0)
         return x if x.ndim > 3 else x.contiguous()
-
-
-def make_step(
-    module: nn.Module,
-    normalizer: Normalizer,
-    format: SampleFormat,
-    *,
-    scale: float = 1.0,
-    device: torch.device | str = "cpu",
-    precision: str = "float32",
-) -> ComputeStep:
-    """The fastest step for this stack, device and precision: one of `step_maker`."""
-    return step_maker(module, normalizer, format, scale=scale, device=device, precision=precision)()
 
 
 def step_maker(
@@ -150,7 +139,7 @@ def choose_chunk(
     precision: str = "float32",
     memory_budget_bytes: int = MEMORY_BUDGET_BYTES,
 ) -> int:
-    """`chunk: auto`: steps of the stream axis for the step that `make_step` takes for this stack."""
+    """`chunk: auto`: steps of the stream axis for the step that `step_maker` takes for this stack."""
     fused = False
     if torch.device(device).type == "cpu" and precision == "float32" and _may_fuse(module):
         from mediaconv.compute.fused import can_fuse

@@ -13,9 +13,8 @@ from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.spans import Spans, check_count
 
 
-@dataclass(frozen=True)
-class Whole(AxisMap):
-    """Every output reads every input (a norm over time, circular padding)."""
+class Handed(AxisMap):
+    """A map that differs from another, `inner`, in what outputs read and in nothing else."""
 
     inner: AxisMap
 
@@ -24,11 +23,22 @@ class Whole(AxisMap):
         return self.inner.total_stride
 
     @property
+    def period(self) -> int:
+        return self.inner.period
+
+    @property
     def input_period(self) -> int:
         return self.inner.input_period
 
     def output_length(self, length: int) -> int:
         return self.inner.output_length(length)
+
+
+@dataclass(frozen=True)
+class Whole(Handed):
+    """Every output reads every input (a norm over time, circular padding)."""
+
+    inner: AxisMap
 
     def reads(self, outputs: np.ndarray) -> np.ndarray:
         return self.inner.reads(outputs)
@@ -42,10 +52,27 @@ class Whole(AxisMap):
 
 
 @dataclass(frozen=True)
-class Chain(AxisMap):
-    """Maps one after the other, the first nearest to the input. Empty: the identity."""
+class Composed(AxisMap):
+    """A map made of others: it has what all of them have, or one of them."""
 
     maps: tuple[AxisMap, ...] = ()
+
+    @property
+    def monotone(self) -> bool:
+        return all(m.monotone for m in self.maps)
+
+    @property
+    def reflects(self) -> bool:
+        return any(m.reflects for m in self.maps)
+
+    @property
+    def whole(self) -> bool:
+        return any(m.whole for m in self.maps)
+
+
+@dataclass(frozen=True)
+class Chain(Composed):
+    """Maps one after the other, the first nearest to the input. Empty: the identity."""
 
     @cached_property
     def total_stride(self) -> Fraction:
@@ -74,10 +101,6 @@ class Chain(AxisMap):
             outputs = m.reads(outputs)
         return outputs
 
-    @property
-    def monotone(self) -> bool:
-        return all(m.monotone for m in self.maps)
-
     def ends(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         for m in reversed(self.maps):
             low, high = m.ends(low, high)
@@ -93,25 +116,15 @@ class Chain(AxisMap):
             low, high = low * m.total_stride + first, high * m.total_stride + last
         return low, high
 
-    @property
-    def reflects(self) -> bool:
-        return any(m.reflects for m in self.maps)
-
     def first_reads(self, outputs: np.ndarray) -> np.ndarray:
         for m in reversed(self.maps):
             outputs = m.first_reads(outputs)
         return outputs
 
-    @property
-    def whole(self) -> bool:
-        return any(m.whole for m in self.maps)
-
 
 @dataclass(frozen=True)
-class Parallel(AxisMap):
+class Parallel(Composed):
     """Branches over the same input whose outputs lie side by side. All have one stride."""
-
-    maps: tuple[AxisMap, ...]
 
     def __post_init__(self) -> None:
         strides = [m.total_stride for m in self.maps]
@@ -144,10 +157,6 @@ class Parallel(AxisMap):
     def reads(self, outputs: np.ndarray) -> np.ndarray:
         return np.unique(np.concatenate([m.reads(outputs) for m in self.maps]))
 
-    @property
-    def monotone(self) -> bool:
-        return all(m.monotone for m in self.maps)
-
     def ends(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         lows, highs = zip(*(m.ends(low, high) for m in self.maps), strict=True)
         return reduce(np.minimum, lows), reduce(np.maximum, highs)
@@ -163,16 +172,8 @@ class Parallel(AxisMap):
         lows, highs = zip(*(m.bounds() for m in self.maps), strict=True)
         return min(lows), max(highs)
 
-    @property
-    def reflects(self) -> bool:
-        return any(m.reflects for m in self.maps)
-
     def first_reads(self, outputs: np.ndarray) -> np.ndarray:
         return np.unique(np.concatenate([m.first_reads(outputs) for m in self.maps]))
-
-    @property
-    def whole(self) -> bool:
-        return any(m.whole for m in self.maps)
 
 
 IDENTITY = Chain()

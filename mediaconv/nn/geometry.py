@@ -359,6 +359,14 @@ def same_padding(kernel: int, dilation: int) -> tuple[int, int]:
     return left, extent - 1 - left
 
 
+def whole_factors(factor: int | Sequence[int], dims: int, name: str) -> tuple[int, ...]:
+    """One factor for each axis. Raises ValueError below 1."""
+    factors = per_axis(factor, dims, name)
+    if min(factors) < 1:
+        raise ValueError(f"{name}: got {factors}, expected whole numbers of at least 1")
+    return factors
+
+
 def per_axis(value: int | Sequence[int], dims: int, name: str) -> tuple[int, ...]:
     """One number for each of `dims` axes. Raises ValueError for a sequence of another length."""
     if isinstance(value, int):

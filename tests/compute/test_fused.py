@@ -1,11 +1,13 @@
 """The fused step against torch's own convolution on the whole input, and against itself in other chunks."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from mediaconv.compute.fused import fused_step
+from mediaconv.compute.fused import FusedStep, fused_plan
 from mediaconv.compute.normalize import make_normalizer
 from mediaconv.errors import ComputeError
 from mediaconv.media.samples import SampleFormat
@@ -46,6 +48,11 @@ STACKS = {
         Conv2d(3, 8, 5, padding="same"), nn.ReLU6(), CausalConv2d(8, 3, 3, dilation=2)
     ),
 }
+
+
+def fused_step(module: nn.Module, **options: Any) -> FusedStep | None:
+    plan = fused_plan(module, **options)
+    return None if plan is None else plan.step()
 
 
 def outputs(step, raw, chunk):

@@ -11,9 +11,9 @@ from mediaconv.compute.normalize import make_normalizer
 from mediaconv.compute.step import (
     TorchStep,
     choose_chunk,
-    make_step,
     pick_device,
     precision_dtype,
+    step_maker,
 )
 from mediaconv.errors import ComputeError, UsageError
 from mediaconv.media.samples import SampleFormat
@@ -163,10 +163,10 @@ def test_errors_of_the_stack_are_compute_errors():
 def test_few_channels_on_a_cpu_are_fused_and_nothing_else():
     few = Conv3d(3, 4, 3, padding="same")
     args = (make_normalizer("sigmoid"), SampleFormat(8))
-    assert isinstance(make_step(few, *args), FusedStep)
-    assert isinstance(make_step(few, *args, precision="bfloat16"), TorchStep)
-    assert isinstance(make_step(film_stack(), *args), TorchStep)
-    assert isinstance(make_step(Conv1d(1, 1, 3), *args), TorchStep)
+    assert isinstance(step_maker(few, *args)(), FusedStep)
+    assert isinstance(step_maker(few, *args, precision="bfloat16")(), TorchStep)
+    assert isinstance(step_maker(film_stack(), *args)(), TorchStep)
+    assert isinstance(step_maker(Conv1d(1, 1, 3), *args)(), TorchStep)
 
 
 def test_device_and_precision_names_are_checked():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import operator as py
+from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from torch import Tensor
 
 from mediaconv.model_files.onnx_operators.node import Node, as_array, operator
 
+_SELU_ALPHA, _SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
 _UNARY = {
     "Relu": F.relu,
     "Sigmoid": torch.sigmoid,
@@ -46,6 +49,20 @@ _BINARY = {
     "BitwiseOr": torch.bitwise_or,
     "Xor": torch.logical_xor,
 }
+_WITH_ATTRIBUTES: dict[str, Callable[..., Tensor]] = {
+    "LeakyRelu": lambda node, x: F.leaky_relu(x, node.get("alpha", 0.01)),
+    "Elu": lambda node, x: F.elu(x, node.get("alpha", 1.0)),
+    "Celu": lambda node, x: F.celu(x, node.get("alpha", 1.0)),
+    "Selu": lambda node, x: node.get("gamma", _SELU_GAMMA) * F.elu(x, node.get("alpha", _SELU_ALPHA)),
+    "HardSigmoid": lambda node, x: (x * node.get("alpha", 0.2) + node.get("beta", 0.5)).clamp(0, 1),
+    "ThresholdedRelu": lambda node, x: F.threshold(x, node.get("alpha", 1.0), 0.0),
+    "Gelu": lambda node, x: F.gelu(x, approximate=node.get("approximate", "none")),
+    "Swish": lambda node, x: x * torch.sigmoid(node.get("alpha", 1.0) * x),
+    "Pow": lambda node, x, exponent: torch.pow(x, exponent).to(x.dtype),
+    "CastLike": lambda node, x, like: x.to(like.dtype),
+    "Sum": lambda node, *values: reduce(torch.add, values),
+    "Mean": lambda node, *values: reduce(torch.add, values) / len(values),
+}
 _ON_SHAPES: dict[str, tuple[Any, Any]] = {
     "Add": (py.add, torch.add),
     "Sub": (py.sub, torch.sub),
@@ -70,6 +87,8 @@ _ON_SHAPES: dict[str, tuple[Any, Any]] = {
 def _register() -> None:
     for kind, function in {**_UNARY, **_BINARY}.items():
         operator(kind)(lambda node, *values, f=function: f(*values))
+    for kind, function in _WITH_ATTRIBUTES.items():
+        operator(kind)(function)
     for kind, (on_arrays, on_tensors) in _ON_SHAPES.items():
 
         def compute(node: Node, *values: Any, a: Any = on_arrays, t: Any = on_tensors) -> Any:
@@ -107,11 +126,6 @@ def modulo(node: Node, a: Any, b: Any) -> Any:
     return torch.fmod(a, b) if node.get("fmod", 0) else torch.remainder(a, b)
 
 
-@operator("Pow")
-def power(node: Node, x: Tensor, exponent: Tensor) -> Tensor:
-    return torch.pow(x, exponent).to(x.dtype)
-
-
 @operator("Min", on_shapes=True)
 def least(node: Node, *values: Any) -> Any:
     return _fold(values, torch.sym_min, torch.minimum)
@@ -124,23 +138,8 @@ def greatest(node: Node, *values: Any) -> Any:
 
 def _fold(values: tuple[Any, ...], on_sizes: Any, on_tensors: Any) -> Any:
     function = np.frompyfunc(on_sizes, 2, 1) if _are_arrays(values) else on_tensors
-    result = values[0]
-    for value in values[1:]:
-        result = function(result, value)
+    result = reduce(function, values)
     return np.asarray(result, dtype=object) if _are_arrays(values) else result
-
-
-@operator("Sum")
-def total(node: Node, *values: Tensor) -> Tensor:
-    result = values[0]
-    for value in values[1:]:
-        result = result + value
-    return result
-
-
-@operator("Mean")
-def average(node: Node, *values: Tensor) -> Tensor:
-    return total(node, *values) / len(values)
 
 
 @operator("Clip", host=(1, 2))
@@ -149,51 +148,10 @@ def clip(node: Node, x: Tensor, low: Any = None, high: Any = None) -> Tensor:
     return x if low is None and high is None else torch.clamp(x, low, high)
 
 
-@operator("LeakyRelu")
-def leaky_relu(node: Node, x: Tensor) -> Tensor:
-    return F.leaky_relu(x, node.get("alpha", 0.01))
-
-
-@operator("Elu")
-def elu(node: Node, x: Tensor) -> Tensor:
-    return F.elu(x, node.get("alpha", 1.0))
-
-
-@operator("Celu")
-def celu(node: Node, x: Tensor) -> Tensor:
-    return F.celu(x, node.get("alpha", 1.0))
-
-
-@operator("Selu")
-def selu(node: Node, x: Tensor) -> Tensor:
-    alpha, gamma = node.get("alpha", 1.67326319217681884765625), node.get("gamma", 1.05070102214813232421875)
-    return gamma * F.elu(x, alpha)
-
-
-@operator("HardSigmoid")
-def hard_sigmoid(node: Node, x: Tensor) -> Tensor:
-    return torch.clamp(x * node.get("alpha", 0.2) + node.get("beta", 0.5), 0, 1)
-
-
-@operator("ThresholdedRelu")
-def thresholded_relu(node: Node, x: Tensor) -> Tensor:
-    return F.threshold(x, node.get("alpha", 1.0), 0.0)
-
-
 @operator("Shrink")
 def shrink(node: Node, x: Tensor) -> Tensor:
     lambd, bias = node.get("lambd", 0.5), node.get("bias", 0.0)
     return torch.where(x < -lambd, x + bias, torch.where(x > lambd, x - bias, torch.zeros_like(x)))
-
-
-@operator("Gelu")
-def gelu(node: Node, x: Tensor) -> Tensor:
-    return F.gelu(x, approximate=node.get("approximate", "none"))
-
-
-@operator("Swish")
-def swish(node: Node, x: Tensor) -> Tensor:
-    return x * torch.sigmoid(node.get("alpha", 1.0) * x)
 
 
 @operator("Dropout")
@@ -229,8 +187,3 @@ def cast(node: Node, x: Any) -> Any:
         return np.asarray(x, dtype=bool)
     to = torch.sym_float if number in (1, 10, 11, 16) else torch.sym_int
     return np.asarray(np.frompyfunc(to, 1, 1)(np.asarray(x, dtype=object)), dtype=object)
-
-
-@operator("CastLike")
-def cast_like(node: Node, x: Tensor, like: Tensor) -> Tensor:
-    return x.to(like.dtype)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mediaconv.nn.geometry import AxisMap, Interpolated, Transposed, Window, per_axis
+from mediaconv.nn.geometry import AxisMap, Interpolated, Transposed, Window, whole_factors
 from mediaconv.nn.layers.padding_rules import Ints, causal_axes
-from mediaconv.nn.streaming.protocol import TotalStride
+from mediaconv.nn.streaming.protocol import Stateless, TotalStride
 from mediaconv.nn.streaming.state import State
 from mediaconv.nn.streaming.window import Span, Windowed, pad, window_state
 
@@ -25,9 +25,7 @@ class _Upsample(Windowed, TotalStride, nn.Module):
         self, scale_factor: Ints, mode: str = "nearest", *, causal: bool = False, time_axis: Ints = 0
     ) -> None:
         super().__init__()
-        self.scale_factor = per_axis(scale_factor, self.dims, "scale_factor")
-        if min(self.scale_factor) < 1:
-            raise ValueError(f"scale_factor: got {self.scale_factor}, expected whole numbers of at least 1")
+        self.scale_factor = whole_factors(scale_factor, self.dims, "scale_factor")
         if mode not in MODES:
             raise ValueError(f"mode: got {mode!r}, expected one of {', '.join(MODES)}")
         axes = causal_axes(time_axis, self.dims)
@@ -111,7 +109,7 @@ def interpolate(x: Tensor, dim: int, scale: int, *, causal: bool) -> Tensor:
     return (near * (1 - weight).to(x.dtype) + far * weight.to(x.dtype)).flatten(dim, dim + 1)
 
 
-class UpsampleNearest(TotalStride, nn.Module):
+class UpsampleNearest(Stateless, nn.Module):
     """Every axis repeated `scale_factor` times, however many axes there are (torch.nn.Upsample does not say).
 
     Shape: (N, C, ...) to (N, C, ...'), each length times `scale_factor`.
@@ -129,12 +127,6 @@ class UpsampleNearest(TotalStride, nn.Module):
 
     def axis_map(self, axis: int) -> AxisMap:
         return Transposed(self.scale_factor, self.scale_factor)
-
-    def init_state(self, axis: int) -> State:
-        return State()
-
-    def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:
-        return self(x)
 
     def extra_repr(self) -> str:
         return f"scale_factor={self.scale_factor}"

@@ -12,22 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.counted import counted
-from mediaconv.nn.geometry import AxisMap, Transposed, Window, per_axis
+from mediaconv.nn.geometry import AxisMap, Transposed, Window, whole_factors
 from mediaconv.nn.layers.padding_rules import Ints, causal_axes
-from mediaconv.nn.streaming.protocol import Pointwise, TotalStride
-from mediaconv.nn.streaming.state import State
+from mediaconv.nn.streaming.protocol import Pointwise, Stateless, TotalStride
 from mediaconv.nn.streaming.window import Span, Windowed, pad
 
 
-def whole_factors(factor: Ints, dims: int, name: str) -> tuple[int, ...]:
-    """One factor for each axis. Raises ValueError below 1."""
-    factors = per_axis(factor, dims, name)
-    if min(factors) < 1:
-        raise ValueError(f"{name}: got {factors}, expected whole numbers of at least 1")
-    return factors
-
-
-class _PixelShuffle(TotalStride, nn.Module):
+class _PixelShuffle(Stateless, nn.Module):
     """Shi et al. 2016: every `prod(factor)` channels become a block of positions."""
 
     def __init__(self, upscale_factor: Ints) -> None:
@@ -55,12 +46,6 @@ class _PixelShuffle(TotalStride, nn.Module):
 
     def axis_map(self, axis: int) -> AxisMap:
         return Transposed(self.upscale_factor[axis], self.upscale_factor[axis])
-
-    def init_state(self, axis: int) -> State:
-        return State()
-
-    def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:
-        return self(x)
 
     def extra_repr(self) -> str:
         return f"upscale_factor={self.upscale_factor}"

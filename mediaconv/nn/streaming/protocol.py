@@ -94,17 +94,21 @@ class TotalStride(Streamable):
         return whole_number(self.axis_map(0).total_stride)
 
 
-class Pointwise(TotalStride):
-    """Mixin of a layer whose output at a position reads the input at that position alone."""
-
-    def axis_map(self, axis: int) -> AxisMap:
-        return IDENTITY
+class Stateless(TotalStride):
+    """Mixin of a layer that makes of each position its outputs without any other: a step is a call."""
 
     def init_state(self, axis: int) -> State:
         return State()
 
     def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:
         return self(x)  # type: ignore[operator]
+
+
+class Pointwise(Stateless):
+    """Mixin of a layer whose output at a position reads the input at that position alone."""
+
+    def axis_map(self, axis: int) -> AxisMap:
+        return IDENTITY
 
 
 RANDOM = (

@@ -10,13 +10,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from fractions import Fraction
 
 import numpy as np
 from torch import nn
 
 import mediaconv.nn as mnn
-from mediaconv.nn.composed_maps import Chain
+from mediaconv.nn.composed_maps import Chain, Handed
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.streaming.protocol import BATCH_NORMS, axis_map, is_pointwise, leaves, output_channels
 
@@ -55,33 +54,18 @@ def has_phases(stack: Iterable[nn.Module]) -> bool:
     return any(isinstance(layer, FOLD) for layer in inner[first:])
 
 
-class ChannelMap(AxisMap):
-    """The map of layers one after the other, followed channel by channel. whole: the same by position."""
+class ChannelMap(Handed):
+    """The map of layers one after the other, followed channel by channel. inner: the same by position."""
 
-    def __init__(self, stack: Sequence[nn.Module], axis: int, channels: int, whole: Chain) -> None:
-        self._stack, self._axis, self._channels, self._whole = tuple(stack), axis, channels, whole
-
-    @property
-    def total_stride(self) -> Fraction:
-        return self._whole.total_stride
-
-    @property
-    def period(self) -> int:
-        return self._whole.period
-
-    @property
-    def input_period(self) -> int:
-        return self._whole.input_period
+    def __init__(self, stack: Sequence[nn.Module], axis: int, channels: int, inner: Chain) -> None:
+        self._stack, self._axis, self._channels, self.inner = tuple(stack), axis, channels, inner
 
     @property
     def reflects(self) -> bool:
-        return self._whole.reflects
+        return self.inner.reflects
 
     def first_reads(self, outputs: np.ndarray) -> np.ndarray:
-        return self._whole.first_reads(outputs)
-
-    def output_length(self, length: int) -> int:
-        return self._whole.output_length(length)
+        return self.inner.first_reads(outputs)
 
     def reads(self, outputs: np.ndarray) -> np.ndarray:
         after = _after(self._stack, self._channels)

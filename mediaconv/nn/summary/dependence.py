@@ -27,7 +27,7 @@ def streams(module: nn.Module) -> bool:
     return all(isinstance(layer, Streamable) or is_pointwise(layer) for _, layer in leaves(module))
 
 
-def _streaming(module: nn.Module) -> nn.Module:
+def streaming_twin(module: nn.Module) -> nn.Module:
     """The module itself where all of it streams, else its twin, to be asked and not to be run.
 
     Raises TypeError naming a layer that neither streams nor is known.
@@ -46,7 +46,7 @@ def geometry(module: nn.Module, axis: int = 0) -> AxisMap:
     >>> geometry(Conv2d(1, 1, (3, 5), padding="same"), axis=1).receptive_field
     5
     """
-    module = _streaming(module)
+    module = streaming_twin(module)
     most = count_axes(module) or MOST_AXES
     if not 0 <= axis < most:
         raise ValueError(f"axis: got {axis}, expected 0 to {most - 1}; it counts the axes after the channels")
@@ -60,7 +60,7 @@ def noncausal_layers(module: nn.Module, axis: int = 0) -> list[tuple[str, nn.Mod
     up to stride-1 inputs, was asked for and is not listed.
     """
     layers = []
-    for name, layer in leaves(_streaming(module)):
+    for name, layer in leaves(streaming_twin(module)):
         ahead = axis_map(layer, axis).latency
         allowed = axis_map(layer, axis).total_stride - 1 if getattr(layer, "alignment", "") == "block" else 0
         if ahead > allowed:

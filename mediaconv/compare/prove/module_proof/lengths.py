@@ -18,8 +18,7 @@ from mediaconv.compare.prove.function_reads.reads import MULTIPLE
 from mediaconv.counted import counted
 from mediaconv.errors import UsageError
 from mediaconv.nn import AxisMap, Sequential, geometry
-from mediaconv.nn.convert import convert
-from mediaconv.nn.summary.dependence import streams
+from mediaconv.nn.summary.dependence import streaming_twin
 from mediaconv.nn.summary.fitting_length import fitting_length
 from mediaconv.nn.summary.receptive_field import exact_copy, unfolded_bytes
 
@@ -104,7 +103,7 @@ def call_bytes(module: nn.Module, probed: ProbeShape, length: int) -> int:
 def known_bytes(module: nn.Module, probed: ProbeShape, length: int) -> int:
     """The same of a module that may be unknown: nothing then."""
     try:
-        return call_bytes(module if streams(module) else convert(module), probed, length)
+        return call_bytes(streaming_twin(module), probed, length)
     except (TypeError, ValueError):
         return 0
 
@@ -164,7 +163,7 @@ def _candidates(length: int, dims: int) -> list[tuple[int, int]]:
 def fitting(module: nn.Module, axis: int, lengths: Sequence[int]) -> list[int]:
     """Lengths, or the next ones that the reshapes of a module with a formula take."""
     try:
-        streaming = module if streams(module) else convert(module)
+        streaming = streaming_twin(module)
     except (TypeError, ValueError):
         return list(lengths)
     return [fitting_length(streaming, axis, n) for n in lengths]

@@ -39,9 +39,8 @@ from mediaconv.compare.prove.module_proof.lengths import (
 from mediaconv.compare.prove.precision.rounding import Rounding
 from mediaconv.errors import UsageError
 from mediaconv.nn import stream
-from mediaconv.nn.convert import convert
 from mediaconv.nn.summary.channel_reads import reads_map
-from mediaconv.nn.summary.dependence import streams
+from mediaconv.nn.summary.dependence import streaming_twin
 from mediaconv.nn.summary.receptive_field import exact_copy, open_copy
 
 FAR = {1: 2**12, 2: 2**8, 3: 2**7}
@@ -277,8 +276,7 @@ def formula_of(module: nn.Module, probed: ProbeShape, reads: Reads) -> tuple[int
     known = known_map(module, axis)
     if known is None or axis != probed.order_axes[0]:
         return None, False
-    streaming = module if streams(module) else convert(module)
-    known = reads_map([streaming], axis, probed.channels)
+    known = reads_map([streaming_twin(module)], axis, probed.channels)
     return None if math.isinf(known.latency) else int(known.latency), True
 
 

@@ -31,7 +31,7 @@ def per_axis(value: Any, dims: int) -> list[int]:
     return values * dims if len(values) == 1 else values
 
 
-def window_dims(an: Analysis, node: fx.Node, x: Value, channels: bool = True) -> Dims:
+def window_dims(an: Analysis, node: fx.Node, x: Value) -> Dims:
     """Dimensions of a windowed result: sizes as the graph has them, batch and stream where they were."""
     out: list[tuple[int | str, ...]] = []
     value = node.meta["val"]
