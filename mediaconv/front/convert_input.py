@@ -137,34 +137,23 @@ def convert(
     """
     import numpy as np
 
-    from mediaconv.front.arrays import ArraySource, StreamSource, array_of, pipeline_for
+    from mediaconv.front.arrays import StreamSource
     from mediaconv.pipeline import find, for_file
 
     exact = None if rate is None else Fraction(rate).limit_denominator(10**6)
+    kind = None if pipeline is None else find(pipeline)
     if isinstance(input, str | Path):
         if rate is not None:
             raise UsageError("rate: got one for a file, which states its own; give it with an array")
-        kind = find(pipeline) if pipeline else for_file(input)
-        return _convert_file(model, Path(input), output, kind, overwrite, keys)
+        return _convert_file(model, Path(input), output, kind or for_file(input), overwrite, keys)
     _refuse_reading(keys.get("read"))
     if isinstance(input, np.ndarray) or hasattr(input, "detach"):
-        data = array_of(input)
-        kind = find(pipeline) if pipeline else pipeline_for(data)
-        config, computations = _prepared(model, kind, output, keys)
-
-        def opened() -> Source:
-            return ArraySource(data, kind, exact)
-
-        with _axes_told(data, kind):
-            if output is not None:
-                return _written(opened(), opened, config, kind, computations, overwrite)
-            values = _values(opened(), opened, computations)
-        return values if isinstance(input, np.ndarray) else _tensor(values)
+        return _convert_array(model, input, output, kind, exact, overwrite, keys)
     if not isinstance(input, Iterable):
         raise UsageError(
             f"input: got {type(input).__name__}, expected a path, an array or an iterator of arrays"
         )
-    stream = StreamSource(input, find(pipeline) if pipeline else None, exact)
+    stream = StreamSource(input, kind, exact)
     config, computations = _prepared(model, stream.pipeline, output, keys)
     if output is None:
         return _streamed(stream, computations)
@@ -188,6 +177,31 @@ def _convert_file(
         if output is None:
             return _values(source, opened, computations)
         return _written(source, opened, config, pipeline, computations, overwrite)
+
+
+def _convert_array(
+    model: Model,
+    input: np.ndarray | Tensor,
+    output: str | Path | None,
+    pipeline: Pipeline | None,
+    rate: Fraction | None,
+    overwrite: bool,
+    keys: Mapping[str, Any],
+) -> Any:
+    from mediaconv.front.arrays import ArraySource, array_of, pipeline_for
+
+    data = array_of(input)
+    kind = pipeline or pipeline_for(data)
+    config, computations = _prepared(model, kind, output, keys)
+
+    def opened() -> Source:
+        return ArraySource(data, kind, rate)
+
+    with _axes_told(data, kind):
+        if output is not None:
+            return _written(opened(), opened, config, kind, computations, overwrite)
+        values = _values(opened(), opened, computations)
+    return values if data is input else _tensor(values)
 
 
 def _prepared(

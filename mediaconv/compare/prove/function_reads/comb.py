@@ -49,10 +49,7 @@ def comb(sweep: Sweep, pair: Pair, budget: Budget) -> int:
                 cut = int(times[at] - (times[at] - offset) % apart + apart)
                 if cut >= length:
                     continue
-                changed = torch.cat(
-                    [pair.base.narrow(axis, 0, cut), pair.later.narrow(axis, cut, length - cut)], axis
-                )
-                sweep.look(pair, changed, cut)
+                sweep.look(pair, sweep.changed(pair, cut), cut)
                 if sweep.over:
                     return near
                 wrong += 1

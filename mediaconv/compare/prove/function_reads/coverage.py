@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mediaconv.compare.prove.function_reads.comb import comb
 from mediaconv.compare.prove.function_reads.probe import by_cutting
-from mediaconv.compare.prove.function_reads.reads import Function, Order, Reads
+from mediaconv.compare.prove.function_reads.reads import Function, Reads
 from mediaconv.compare.prove.function_reads.suffix import Pair, Sweep, spread
 from mediaconv.compare.prove.function_reads.time_budget import Budget
 from mediaconv.compare.prove.function_reads.tried_values import BASES, FILLS, QUICK_FILLS, base_values
@@ -75,7 +75,6 @@ class Coverage:
 def cover(
     function: Function,
     shape: Sequence[int],
-    order: Order,
     reads: Reads,
     *,
     lengths: Sequence[int],
@@ -90,7 +89,7 @@ def cover(
         the first alone tells how long a call takes. wider: shapes with longer other axes.
     finite_only: say of what only NaN or infinity shows that it is there, and no more.
     """
-    covering = _Covering(Sweep(function, order, reads, rounding, finite_only=finite_only), shape, seconds)
+    covering = _Covering(Sweep(function, reads, rounding, finite_only=finite_only), shape, seconds)
     covering.short()
     covering.wide(wider)
     affordable = covering.affordable(lengths)
@@ -187,7 +186,6 @@ class _Covering:
             by_cutting(
                 self.sweep.function,
                 base_values("noise", self._longer(length)),
-                self.sweep.order,
                 self.sweep.reads,
                 [n for n in cuts if 0 < n < length],
                 self.sweep.rounding,

@@ -21,10 +21,9 @@ PLAIN = 1e-14
 """Of the largest gradient: what is smaller may be rounding, at the first look."""
 
 
-def by_gradient(
-    function: Function, x: Tensor, order: Order, reads: Reads, where: Where, rounding: Rounding
-) -> None:
+def by_gradient(function: Function, x: Tensor, reads: Reads, where: Where, rounding: Rounding) -> None:
     """For each of some output positions: the latest input with a gradient that is not zero."""
+    order = reads.order
     with torch.no_grad():
         outputs = list(where([function(x).shape[a + 2] for a in order.axes]))
     if not outputs:
@@ -40,7 +39,7 @@ def by_gradient(
             key=_offset,
         )
         for offset, output, positions in found:
-            if offset is None or (offset <= reads.ahead_by("gradient", order) and any(output)):
+            if offset is None or (offset <= reads.ahead_by("gradient") and any(output)):
                 continue
             if offset > (0,) * len(offset) or not any(output):
                 alone = _alone(function, x, order, output, rounding)

@@ -14,14 +14,13 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from mediaconv.compare.prove.function_reads.gradient import by_gradient
+from mediaconv.compare.prove.function_reads.gradient import Where, by_gradient
 from mediaconv.compare.prove.function_reads.reads import MULTIPLE, Function, Order, Reads, batched
 from mediaconv.compare.prove.function_reads.time_budget import FEWEST, affordable, batch_rows
 from mediaconv.compare.prove.precision.rounding import SAME, Rounding, relative_difference
 from mediaconv.errors import UsageError
 from mediaconv.nn.summary.receptive_field import read_along
 
-METHODS = ("gradient", "perturbation")
 STEPS = 4
 """Positions at each end that are looked at one by one."""
 EVERY = 128
@@ -45,37 +44,30 @@ def measure(
     functions: the module on the whole, then other ways to call it, which the first input is enough for.
     Where nothing later is read and inputs are short, every position is tried, not only those that matter.
     """
-    reads = Reads(ahead=dict.fromkeys(METHODS))
+    reads = Reads(order)
     scaled = [math.floor(seam / order.strides[0]) for seam in seams]
     period = math.ceil(order.period * order.strides[0])
     tried = [*((functions[0], x) for x in inputs), *((function, inputs[0]) for function in functions[1:])]
     for function, x in tried:
         sizes = [x.shape[a + 2] for a in order.axes]
         most = affordable(function, x)
-        by_gradient(
-            function,
-            x,
-            order,
-            reads,
-            partial(_matter, seams=scaled, period=order.period, most=most),
-            rounding,
-        )
+        where = partial(_matter, seams=scaled, period=order.period, most=most)
+        by_gradient(function, x, reads, where, rounding)
         changes = CHANGES if most > FEWEST else CHANGES[2:3]
-        by_perturbation(function, x, order, reads, _matter(sizes, seams, period, most), rounding, changes)
-    if reads.complete(order):
+        by_perturbation(function, x, reads, _matter(sizes, seams, period, most), rounding, changes)
+    if reads.complete:
         return reads
     length = inputs[0].shape[order.axes[0] + 2]
     if len(order.axes) == 1 and length <= min(EVERY, affordable(functions[0], inputs[0])):
-        by_gradient(
-            functions[0], inputs[0], order, reads, lambda sizes: ((j,) for j in range(sizes[0])), rounding
-        )
+        every: Where = lambda sizes: ((j,) for j in range(sizes[0]))  # noqa: E731
+        by_gradient(functions[0], inputs[0], reads, every, rounding)
         for x in inputs:
             sources = ((s,) for s in range(length))
-            by_perturbation(functions[0], x, order, reads, sources, rounding, CHANGES[2:3])
-    for function, x in tried if not reads.complete(order) else ():
+            by_perturbation(functions[0], x, reads, sources, rounding, CHANGES[2:3])
+    for function, x in tried if not reads.complete else ():
         half = length // 2
         cuts = dict.fromkeys((half // MULTIPLE * MULTIPLE or half, half))
-        by_cutting(function, x, order, reads, cuts, rounding)
+        by_cutting(function, x, reads, cuts, rounding)
     return reads
 
 
@@ -87,26 +79,19 @@ def _matter(sizes: Sequence[int], seams: Sequence[int], period: int, most: int) 
     return [every[i * (len(every) - 1) // (most - 1)] for i in range(most)]
 
 
-def glance(function: Function, x: Tensor, order: Order, reads: Reads, rounding: Rounding) -> None:
+def glance(function: Function, x: Tensor, reads: Reads, rounding: Rounding) -> None:
     """A few looks at a long input: what the first outputs read, and which outputs the last inputs reach."""
-    sizes = [x.shape[a + 2] for a in order.axes]
+    sizes = [x.shape[a + 2] for a in reads.order.axes]
     ends = (tuple(n // 2 for n in sizes), tuple(n - 1 for n in sizes))
-    by_gradient(
-        function,
-        x,
-        order,
-        reads,
-        lambda sizes: ((0,) * len(sizes), tuple(n // 2 for n in sizes)),
-        rounding,
-    )
-    by_perturbation(function, x, order, reads, ends, rounding, CHANGES[2:3])
+    first: Where = lambda sizes: ((0,) * len(sizes), tuple(n // 2 for n in sizes))  # noqa: E731
+    by_gradient(function, x, reads, first, rounding)
+    by_perturbation(function, x, reads, ends, rounding, CHANGES[2:3])
 
 
 @torch.no_grad()
 def by_perturbation(
     function: Function,
     x: Tensor,
-    order: Order,
     reads: Reads,
     sources: Iterable[tuple[int, ...]],
     rounding: Rounding,
@@ -116,7 +101,7 @@ def by_perturbation(
 
     Raises UsageError where the same input gives other outputs.
     """
-    base = function(x)
+    base, order = function(x), reads.order
     if not torch.equal(base.nan_to_num(), function(x).nan_to_num()):
         raise UsageError("the stack gives other outputs for the same input: nothing can be told of it")
     last = tuple(x.shape[a + 2] - 1 for a in order.axes)
@@ -134,7 +119,7 @@ def by_perturbation(
             source, size, _ = part[i]
             offset, first = offsets[i], firsts[i]
             reaches = source == last and first is not None and not any(first)
-            if offset is None or (offset <= reads.ahead_by("perturbation", order) and not reaches):
+            if offset is None or (offset <= reads.ahead_by("perturbation") and not reaches):
                 continue
             if offset > (0,) * len(offset):  # alone: a batch may round otherwise
                 first = _first_alone(function, x, changed[i : i + 1], base, order, rounding, source, size)
@@ -200,10 +185,9 @@ def _steps_between(source: Sequence[int], first: Sequence[int] | None) -> tuple[
 
 
 @torch.no_grad()
-def by_cutting(
-    function: Function, x: Tensor, order: Order, reads: Reads, cuts: Iterable[int], rounding: Rounding
-) -> None:
+def by_cutting(function: Function, x: Tensor, reads: Reads, cuts: Iterable[int], rounding: Rounding) -> None:
     """Leave what comes after a cut out: which is the earliest output that another length changes?"""
+    order = reads.order
     axis = order.axes[0] + 2
     base = function(x)
     for cut in cuts:

@@ -15,6 +15,7 @@ Function = Callable[[Tensor], Tensor]
 MOST_VALUES = 2**21
 """Values of a batch of inputs."""
 MOST_ROWS = 256
+METHODS = ("gradient", "perturbation")
 MULTIPLE = 12
 """Lengths are multiples of it, so that layers that fold 2, 3 or 4 steps into one take them."""
 
@@ -40,11 +41,13 @@ class Order:
 class Reads:
     """What was found: how far after its own position an output reads, by either method.
 
-    ahead: offset of the latest input read, along the order's axes; zeros or less where nothing later is.
+    ahead: by method, offset of the latest input read, along the order's axes; zeros or less where nothing
+        later is.
     end: whether the first output read the very last input.
     """
 
-    ahead: dict[str, tuple[int, ...] | None] = field(default_factory=dict)
+    order: Order
+    ahead: dict[str, tuple[int, ...] | None] = field(default_factory=lambda: dict.fromkeys(METHODS))
     end: bool = False
 
     @property
@@ -52,13 +55,14 @@ class Reads:
         """The later of the two methods' findings; None where no output reads anything."""
         return max((a for a in self.ahead.values() if a is not None), default=None)
 
-    def complete(self, order: Order) -> bool:
+    @property
+    def complete(self) -> bool:
         """Whether anything later is read."""
-        return self.latest is not None and self.latest > (0,) * len(order.axes)
+        return self.latest is not None and self.latest > (0,) * len(self.order.axes)
 
-    def ahead_by(self, method: str, order: Order) -> tuple[int, ...]:
+    def ahead_by(self, method: str) -> tuple[int, ...]:
         """The latest offset that a method found; something before all others where it found none."""
-        return self.ahead.get(method) or (-(2**62),) * len(order.axes)
+        return self.ahead.get(method) or (-(2**62),) * len(self.order.axes)
 
     def note(self, method: str, ahead: tuple[int, ...]) -> None:
         """Keep the latest offset; a tuple is later as reading order has it."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from mediaconv.compare.prove.function_reads.reads import MOST_ROWS, MOST_VALUES, Function, Order, Reads
+from mediaconv.compare.prove.function_reads.reads import MOST_ROWS, MOST_VALUES, Function, Reads
 from mediaconv.compare.prove.function_reads.time_budget import BATCH_SECONDS, Budget
 from mediaconv.compare.prove.function_reads.tried_values import base_values, later_values
 from mediaconv.compare.prove.precision.arithmetic import ZerosHide, under
@@ -44,13 +44,12 @@ class Sweep:
     def __init__(
         self,
         function: Function,
-        order: Order,
         reads: Reads,
         rounding: Rounding,
         *,
         finite_only: bool = False,
     ) -> None:
-        self.function, self.order, self.reads = function, order, reads
+        self.function, self.order, self.reads = function, reads.order, reads
         self.rounding, self._finite_only = rounding, finite_only
         self._rows = MOST_ROWS
         self.not_finite = self.hidden = False
@@ -58,7 +57,7 @@ class Sweep:
     @property
     def over(self) -> bool:
         """Whether a later input was found to be read: nothing more is to be tried."""
-        return self.reads.complete(self.order)
+        return self.reads.complete
 
     @torch.no_grad()
     def pair(self, shape: Sequence[int], base: str, fill: str) -> Pair | None:
@@ -81,7 +80,7 @@ class Sweep:
         tried = 0
         while tried < len(cuts) and not (tried and budget.over):
             part = cuts[tried : tried + self.rows_of(pair)]
-            x = torch.cat([self._changed(pair, cut) for cut in part])
+            x = torch.cat([self.changed(pair, cut) for cut in part])
             y, whole = self.outputs(x, pair)
             for i, (row, cut) in enumerate(zip(x, part, strict=True)):
                 if self._may_differ(y[i : i + 1], whole[i : i + 1], pair, cut):
@@ -163,7 +162,7 @@ class Sweep:
         self.hidden |= hidden
         return hidden
 
-    def _changed(self, pair: Pair, cut: int) -> Tensor:
+    def changed(self, pair: Pair, cut: int) -> Tensor:
         """The input with what comes after a cut replaced."""
         if len(self.order.axes) > 1:
             sizes = [pair.base.shape[a + 2] for a in self.order.axes]

@@ -94,8 +94,8 @@ def measured(
     proven = cache(proven) if proven is not None else None
     x = _as_it_is(probed, sizes)[0]
     if proven is not None and seconds_each(function, x) > STRUCTURE_SECONDS and proven(tuple(x.shape[1:])):
-        reads = Reads(ahead={"gradient": None, "perturbation": None})
-        glance(function, x, order, reads, rounding)
+        reads = Reads(order)
+        glance(function, x, reads, rounding)
         if first_ahead(reads, probed)[0] == 0 and not rounding.seen:
             return Trial(reads, tuple(x.shape[1:]), (), Coverage(length=length), False, True)
     reads, shape, seams = _with_far(module, probed, order, sizes, rounding)
@@ -110,7 +110,6 @@ def measured(
         covered = cover(
             function,
             shape,
-            order,
             reads,
             lengths=lengths,
             wider=_wider(module, probed, shape),
@@ -176,14 +175,13 @@ def _with_far(
         longer.end = longer.end and longer.latest is not None and longer.latest[0] > latest[0]
         return longer, (probed.channels, *sizes), seams
     reads.end = False
-    _far(module, probed, order, reads, sizes, rounding)
+    _far(module, probed, reads, sizes, rounding)
     return reads, (probed.channels, *sizes), seams
 
 
 def _far(
     module: nn.Module,
     probed: ProbeShape,
-    order: Order,
     reads: Reads,
     near: Sequence[int],
     rounding: Rounding,
@@ -205,7 +203,7 @@ def _far(
     opened = open_copy(module)
     seconds_of(opened, x)  # the first call takes longer
     if seconds_of(opened, x) <= SLOW_SECONDS:
-        glance(opened, x, order, reads, rounding)
+        glance(opened, x, reads, rounding)
 
 
 def _at_sizes(
@@ -214,7 +212,7 @@ def _at_sizes(
     """Measure the module as it is and with open weights, whole and in chunks."""
     length = sizes[probed.order_axes[0]]
     seams = (length // 3, length // 3 + 1, length // 2, 3 * length // 4)
-    reads = Reads(ahead={"gradient": None, "perturbation": None})
+    reads = Reads(order)
     trials = (
         (exact_copy(module), _as_it_is(probed, sizes)),
         (open_copy(module), _open(probed, sizes)),
