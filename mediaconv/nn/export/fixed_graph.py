@@ -23,22 +23,25 @@ from mediaconv.nn.export.fixed_nodes import (
 )
 from mediaconv.nn.export.fixed_past import FixedAttention, FixedCounted, FixedRecurrent, FixedRunningSum
 from mediaconv.nn.export.fixed_plan import Constants, NoStepError, Plan, Timed
-from mediaconv.nn.graph import steps as graph_steps
 from mediaconv.nn.graph.analysis import Program
 from mediaconv.nn.graph.graph import StreamingGraph
 from mediaconv.nn.graph.rules.attention_rules import Attention
 from mediaconv.nn.graph.rules.time_rules import Recurrent, RunningSum
+from mediaconv.nn.graph.steps.end_steps import Head, Held, Joined, Tail
+from mediaconv.nn.graph.steps.graph_step import Late, Local
+from mediaconv.nn.graph.steps.meeting_steps import Align, Counted
+from mediaconv.nn.graph.steps.window_steps import Layered, Sliding
 
 NODES: dict[type, type[FixedNode]] = {
-    graph_steps.Local: FixedLocal,
-    graph_steps.Late: FixedLate,
-    graph_steps.Sliding: FixedSliding,
-    graph_steps.Layered: FixedLayered,
-    graph_steps.Counted: FixedCounted,
-    graph_steps.Align: FixedAlign,
-    graph_steps.Head: FixedHead,
-    graph_steps.Tail: FixedTail,
-    graph_steps.Joined: FixedJoined,
+    Local: FixedLocal,
+    Late: FixedLate,
+    Sliding: FixedSliding,
+    Layered: FixedLayered,
+    Counted: FixedCounted,
+    Align: FixedAlign,
+    Head: FixedHead,
+    Tail: FixedTail,
+    Joined: FixedJoined,
     Attention: FixedAttention,
     RunningSum: FixedRunningSum,
     Recurrent: FixedRecurrent,
@@ -80,7 +83,7 @@ class FixedGraph(FixedLayer):
                 if kind is None:
                     raise NoStepError(
                         "it needs the end of the input before its first output"
-                        if isinstance(step, graph_steps.Held)
+                        if isinstance(step, Held)
                         else f"{type(step).__name__} has no step of fixed shape"
                     )
                 node = kind(step, plan)

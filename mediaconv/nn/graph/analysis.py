@@ -23,8 +23,9 @@ from mediaconv.nn.graph.generated_source import GraphSource
 from mediaconv.nn.graph.graph_values import CONSTANT, LATE, STREAMED, TABLE, Value
 from mediaconv.nn.graph.maps import GraphMap, MapNode
 from mediaconv.nn.graph.refusal import CaptureError, Origin, RefusalError
-from mediaconv.nn.graph.step_order import chained, live_steps
-from mediaconv.nn.graph.steps import Align, Counted, Late, Local, Step
+from mediaconv.nn.graph.steps.graph_step import Late, Local, Step
+from mediaconv.nn.graph.steps.meeting_steps import Align, Counted
+from mediaconv.nn.graph.steps.step_order import chained, live_steps
 from mediaconv.nn.graph.symbols import Size, depends, evaluate, expression
 
 

@@ -25,12 +25,13 @@ from mediaconv.nn.graph.rules import (
     interpolation_rules,
     layout_rules,
     local_rules,
+    pad_rules,
     product_rules,
     scatter_rules,
     time_rules,
     window_rules,
 )
-from mediaconv.nn.graph.steps import Run
+from mediaconv.nn.graph.steps.graph_step import Run
 from mediaconv.nn.graph.symbols import evaluate, expression
 from mediaconv.nn.streaming.protocol import BATCH_NORMS, RANDOM, TotalStride
 from mediaconv.nn.streaming.state import State
@@ -43,6 +44,7 @@ RULE_MODULES = (
     creation_rules,
     layout_rules,
     window_rules,
+    pad_rules,
     interpolation_rules,
     time_rules,
     scatter_rules,

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 import mediaconv.nn as mnn
 from mediaconv.nn.backends import packed_weight
 from mediaconv.nn.backends.packed_recurrence import PackedLSTM
-from mediaconv.nn.graph.steps import Local, Sliding
+from mediaconv.nn.graph.steps.graph_step import Local
+from mediaconv.nn.graph.steps.window_steps import Sliding
 
 
 class Padded(nn.Module):

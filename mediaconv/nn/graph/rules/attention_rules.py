@@ -19,7 +19,7 @@ from mediaconv.nn.graph.graph_values import STREAMED, TABLE, Value
 from mediaconv.nn.graph.maps import MapNode
 from mediaconv.nn.graph.refusal import Origin, RefusalError
 from mediaconv.nn.graph.rules.local_rules import UNBOUNDED
-from mediaconv.nn.graph.steps import Buffered, Run
+from mediaconv.nn.graph.steps.graph_step import Buffered, Run
 from mediaconv.nn.streaming.state import State
 
 aten = torch.ops.aten

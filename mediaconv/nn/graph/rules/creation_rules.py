@@ -13,7 +13,7 @@ from mediaconv.nn.graph.graph_values import CONSTANT, LATE, STREAMED, Value
 from mediaconv.nn.graph.maps import MapNode
 from mediaconv.nn.graph.refusal import RefusalError
 from mediaconv.nn.graph.rules.local_rules import tensor_nodes
-from mediaconv.nn.graph.steps import Late
+from mediaconv.nn.graph.steps.graph_step import Late
 from mediaconv.nn.graph.symbols import expression
 
 aten = torch.ops.aten

@@ -16,7 +16,7 @@ from mediaconv.nn.geometry import Window
 from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.graph_values import Value
 from mediaconv.nn.graph.refusal import Origin
-from mediaconv.nn.graph.steps import Sliding
+from mediaconv.nn.graph.steps.window_steps import Sliding
 
 
 def moved_window(an: Analysis, node: fx.Node, window: Window) -> Window:

@@ -14,7 +14,7 @@ from mediaconv.nn.graph.graph_values import CONSTANT, STREAMED, Value
 from mediaconv.nn.graph.refusal import RefusalError
 from mediaconv.nn.graph.rules.local_rules import refuse_longer_constants
 from mediaconv.nn.graph.rules.time_rules import cat_stream, select_stream, slice_stream, split_stream
-from mediaconv.nn.graph.steps import Sliding
+from mediaconv.nn.graph.steps.window_steps import Sliding
 
 aten = torch.ops.aten
 

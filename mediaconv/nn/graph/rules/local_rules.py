@@ -17,7 +17,8 @@ from mediaconv.nn.graph.analysis import RULES, Analysis, rule
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims, size_factors
 from mediaconv.nn.graph.graph_values import LATE, STREAMED, Value
 from mediaconv.nn.graph.refusal import RefusalError
-from mediaconv.nn.graph.steps import Held, Late
+from mediaconv.nn.graph.steps.end_steps import Held
+from mediaconv.nn.graph.steps.graph_step import Late
 
 aten = torch.ops.aten
 

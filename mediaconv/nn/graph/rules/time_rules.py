@@ -21,7 +21,9 @@ from mediaconv.nn.graph.obstacles import run_recurrent
 from mediaconv.nn.graph.refusal import RefusalError
 from mediaconv.nn.graph.rules.local_rules import held
 from mediaconv.nn.graph.rules.window_rules import needs_stream
-from mediaconv.nn.graph.steps import Buffered, Head, Joined, Late, Run, Sliding, Tail
+from mediaconv.nn.graph.steps.end_steps import Head, Joined, Tail
+from mediaconv.nn.graph.steps.graph_step import Buffered, Late, Run
+from mediaconv.nn.graph.steps.window_steps import Sliding
 from mediaconv.nn.graph.symbols import expression
 from mediaconv.nn.streaming.state import State
 

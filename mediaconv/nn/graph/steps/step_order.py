@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mediaconv.nn.graph.steps import Local, Step
+from mediaconv.nn.graph.steps.graph_step import Local, Step
 
 
 def live_steps(steps: Sequence[Step], kept: int, x: int) -> list[Step]:
