@@ -112,7 +112,7 @@ def file_row(
         "output_shapes": compared.output_shapes,
         "channels": channel_rows(compared, sides),
         "sides": {side["name"]: {key: side[key] for key in SIDE_KEYS} for side in sides},
-        "events": event_rows(compared, [side["name"] for side in sides]),
+        "events": event_rows(compared),
         "outputs": {
             name: [(job.target / file).relative_to(output).as_posix() for file in version.files]
             for name, version in compared.versions.items()
@@ -124,18 +124,16 @@ def file_row(
     }
 
 
-def event_rows(compared: Compared, names: Sequence[str]) -> list[dict[str, Any]]:
+def event_rows(compared: Compared) -> list[dict[str, Any]]:
     """Each event of an input with both stacks' pre-echo, a number a channel."""
-    pre_echoes = {
-        name: [compared.reactions.rows(name, i) for i in range(compared.models[name].output_channels)]
-        for name in names
-    }
     return [
         {
             "step": event.step,
             "seconds": None if (at := compared.timeline.at(event.step)) is None else float(at),
             "z": event.z,
-            "pre_echo": {name: [rows[k]["pre_echo"] for rows in each] for name, each in pre_echoes.items()},
+            "pre_echo": {
+                name: [row["pre_echo"] for row in rows] for name, rows in compared.reactions.to(k).items()
+            },
         }
         for k, event in enumerate(compared.events)
     ]

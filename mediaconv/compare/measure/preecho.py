@@ -18,10 +18,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mediaconv.engine.conversion import Step
 from mediaconv.nn.streaming.protocol import axis_map
 
 if TYPE_CHECKING:
@@ -29,16 +30,6 @@ if TYPE_CHECKING:
 
 UNBOUNDED_REACH = 64
 """Steps either side that are looked at where the stack reads the whole file."""
-
-
-class Step(Protocol):
-    """One pass over one input, chunk by chunk (`mediaconv.compute.step.ComputeStep`)."""
-
-    def push(self, raw: np.ndarray) -> np.ndarray:
-        """Raw samples (n, ..., C) to what they complete, (C', n', ...)."""
-
-    def flush(self) -> np.ndarray:
-        """The rest."""
 
 
 @dataclass(frozen=True)

@@ -34,20 +34,26 @@ class Reactions:
         after = sum(float(r.after[channel]) for r in reactions)
         return pre_echo(before, after)
 
-    def rows(self, side: str, channel: int) -> list[dict[str, Any]]:
-        """Of each event: its step, energy before and after, pre-echo, and the reaction, thinned out."""
-        return [
-            {
-                "step": r.event,
-                "before": float(r.before[channel]),
-                "after": float(r.after[channel]),
-                "pre_echo": pre_echo(float(r.before[channel]), float(r.after[channel])),
-                "offsets": [int(o) for o, _ in curve],
-                "reaction": [float(f"{v:.5g}") for _, v in curve],
-            }
-            for r in self.of.get(side, [])
-            for curve in [peaks(r.offsets, np.sqrt(r.energy[channel]))]
-        ]
+    def to(self, event: int) -> dict[str, list[dict[str, Any]]]:
+        """By side's name, a row a channel: step, energy before and after, pre-echo, and the reaction, thinned
+        out. event: its number."""
+        return {
+            side: [_row(reactions[event], i) for i in range(len(reactions[event].energy))]
+            for side, reactions in self.of.items()
+        }
+
+
+def _row(reaction: Reaction, channel: int) -> dict[str, Any]:
+    curve = peaks(reaction.offsets, np.sqrt(reaction.energy[channel]))
+    before, after = float(reaction.before[channel]), float(reaction.after[channel])
+    return {
+        "step": reaction.event,
+        "before": before,
+        "after": after,
+        "pre_echo": pre_echo(before, after),
+        "offsets": [int(o) for o, _ in curve],
+        "reaction": [float(f"{v:.5g}") for _, v in curve],
+    }
 
 
 def peaks(offsets: np.ndarray, values: np.ndarray) -> list[tuple[int, float]]:

@@ -100,7 +100,7 @@ def page_data(
         "columns": columns,
         "curves": compared.curves,
         "input_curve": compared.input_curve,
-        "events": _events(compared, sides),
+        "events": _events(compared),
         "mismatch": compared.mismatch,
         "legend": " ".join(f"{c.label}: {c.help}." for c in columns if not c.percent),
         "reading": f"Layer by layer, the {many} of the input that one output has read; both to one scale.",
@@ -175,26 +175,16 @@ def _side(
     }
 
 
-def _events(compared: Compared, sides: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    reactions = {
-        side["name"]: [
-            compared.reactions.rows(side["name"], i) for i in range(_channels(compared, side["name"]))
-        ]
-        for side in sides
-    }
+def _events(compared: Compared) -> list[dict[str, Any]]:
     return [
         {
             "step": event.step,
             "energy": event.energy,
             "seconds": compared.timeline.at(event.step),
-            "reactions": {name: [rows[k] for rows in each] for name, each in reactions.items()},
+            "reactions": compared.reactions.to(k),
         }
         for k, event in enumerate(compared.events)
     ]
-
-
-def _channels(compared: Compared, name: str) -> int:
-    return compared.models[name].output_channels
 
 
 def _dimensions(compared: Compared, pipeline: Pipeline) -> str:

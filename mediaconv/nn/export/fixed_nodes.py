@@ -53,7 +53,7 @@ class FixedLocal(FixedNode):
         return []
 
 
-class FixedLate(FixedNode):
+class FixedLate(FixedLocal):
     """An operation on late values: computed in every step, and right once they are."""
 
     def declare(self, plan: Plan) -> dict[str, Tensor]:
@@ -63,10 +63,6 @@ class FixedLate(FixedNode):
         plan.values[self.step.out] = self.call(plan.values)
         plan.times[self.step.out] = Timed(None, ready=ready, ends=ends)
         return {}
-
-    def forward(self, e: list[Any], state: Iterator[Tensor], clock: Clock) -> list[Tensor]:
-        e[self.step.out] = self.call(e)
-        return []
 
 
 class FixedSliding(FixedNode):
@@ -126,25 +122,15 @@ class FixedLayered(FixedNode):
             raise NoStepError(f"its {type(layer).__name__} runs over positions folded with other axes")
         plan.ready(step.weights.values())
         state: dict[str, Tensor] = {}
-        self._lend(plan.values)
-        self.layer = plan.fix(layer, plan.level(step.x, step.dims), "", step.along.dim - 2)
-        y = self.layer._declare(plan.values[step.x], state, "")  # type: ignore[operator]
-        self._take_back()
+        with step.lent(plan.values):
+            self.layer = plan.fix(layer, plan.level(step.x, step.dims), "", step.along.dim - 2)
+            y = self.layer._declare(plan.values[step.x], state, "")  # type: ignore[operator]
         plan.stream(step.out, y, self.layer.out)
         return state
 
-    def _lend(self, e: list[Any]) -> None:
-        for name, slot in self.step.weights.items():
-            self.step.layer.__dict__[name] = e[slot]
-
-    def _take_back(self) -> None:
-        for name in self.step.weights:
-            del self.step.layer.__dict__[name]
-
     def forward(self, e: list[Any], state: Iterator[Tensor], clock: Clock) -> list[Tensor]:
-        self._lend(e)
-        e[self.step.out], after = self.layer(e[self.step.x], state, clock)
-        self._take_back()
+        with self.step.lent(e):
+            e[self.step.out], after = self.layer(e[self.step.x], state, clock)
         return after
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -78,22 +79,29 @@ class Layered(Buffered):
     def fresh(self) -> State:
         return self.layer.init_state(self.along.dim - 2)
 
+    @contextmanager
+    def lent(self, e: Sequence[Any]) -> Iterator[None]:
+        """The layer with the weights of these slots, for as long as it is called."""
+        self.layer.__dict__.update({name: e[slot] for name, slot in self.weights.items()})
+        try:
+            yield
+        finally:
+            for name in self.weights:
+                del self.layer.__dict__[name]
+
     def run(self, r: Run, state: Any) -> None:
         x = r.e[self.x]
         if x is None:
             if not r.last:
                 return
             x = self.empty(r)
-        for name, slot in self.weights.items():
-            self.layer.__dict__[name] = r.e[slot]
         if not self.plain:
             for name in state.tensors:
                 state.tensors[name] = self.load(state, name)
-        y = self.layer.step(x, state, axis=self.along.dim - 2, last=r.last)
+        with self.lent(r.e):
+            y = self.layer.step(x, state, axis=self.along.dim - 2, last=r.last)
         if not self.plain:
             for name, held in state.tensors.items():
                 self.save(state, name, held, r)
-        for name in self.weights:
-            del self.layer.__dict__[name]
         if y.shape[self.along.dim]:
             r.e[self.out] = y
