@@ -192,8 +192,11 @@ class Model(LayerSpec):
         if self.causal:
             from mediaconv.nn.graph.entry import streaming_graph
 
-            return streaming_graph(module, example, into_past=True)
-        return to_streaming(module, example=example)
+            captured: nn.Module = streaming_graph(module, example, into_past=True)
+        else:
+            captured = to_streaming(module, example=example)
+        captured.notes = [*getattr(captured, "notes", ()), *getattr(model, "notes", ())]  # type: ignore[assignment]
+        return captured
 
     def _window(self, context: BuildContext, pattern: Any, declared: Any) -> int:
         """Frames in the model's channels. Raises ValueError where the channels do not fit."""

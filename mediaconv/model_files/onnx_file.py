@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mediaconv.errors import UsageError, nearest
+from mediaconv.model_files import OTHER_PRECISION
 from mediaconv.model_files.archive import check_regular
 
 if TYPE_CHECKING:
@@ -57,11 +58,12 @@ def load_onnx(path: Path, *, input: str | None = None, output: str | None = None
     try:
         reader = _Reader(path, model)
         source, target = reader.ends(input, output)
-        nodes = reader.nodes(target)
+        nodes = reader.nodes(source, target)
         tensors = reader.tensors(nodes)
         trained = {t.name for t in model.graph.initializer}
         module = OnnxModule(nodes, tensors, trained, source, target).eval()
         module.input_shape = reader.shape(source)
+        module.notes, module.input_type = reader.notes, reader.input_type
         return module
     except UnsupportedError as error:
         raise UsageError(f"model: {path}: {error}") from None
@@ -98,6 +100,9 @@ class _Reader:
                 f"model: {path}: opset {self.opset}, expected {OPSETS[0]} to {OPSETS[1]}: export it again, "
                 "or convert it with onnx.version_converter"
             )
+        self.notes: list[str] = []
+        self.input_type = "float"
+        self._to_single: set[torch.dtype] = set()
         self._spent = 0
         self._folder = path.resolve().parent
 
@@ -106,7 +111,23 @@ class _Reader:
         initial = {t.name for t in self.graph.initializer}
         inputs = [v.name for v in self.graph.input if v.name not in initial]
         outputs = [v.name for v in self.graph.output]
-        return self._chosen("input", input, inputs), self._chosen("output", output, outputs)
+        source = self._chosen("input", input, inputs)
+        self._note_type(source)
+        return source, self._chosen("output", output, outputs)
+
+    def _note_type(self, source: str) -> None:
+        """Note the input's type. What is in 16 bits is computed in float32; in 64, where the input is so."""
+        from onnx import TensorProto
+
+        (value,) = [v for v in self.graph.input if v.name == source]
+        name = TensorProto.DataType.Name(value.type.tensor_type.elem_type)
+        self.input_type = name.lower()
+        self._to_single = {torch.float16, torch.bfloat16, *([torch.float64] if name == "DOUBLE" else [])}
+        if name in ("FLOAT16", "BFLOAT16", "DOUBLE"):
+            self._note()
+
+    def _note(self) -> None:
+        self.notes = [OTHER_PRECISION]
 
     def _chosen(self, what: str, name: str | None, names: list[str]) -> str:
         if name is None and len(names) == 1:
@@ -129,8 +150,8 @@ class _Reader:
             d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in kind.shape.dim
         )
 
-    def nodes(self, output: str) -> list[Node]:
-        """What the output needs, all operators known."""
+    def nodes(self, input: str, output: str) -> list[Node]:
+        """What the output needs, all operators known, of one input alone."""
         from mediaconv.model_files.onnx_operators import OPERATORS, Node
 
         protos = {name: proto for proto in self.graph.node for name in proto.output if name}
@@ -141,6 +162,7 @@ class _Reader:
                 needed.add(id(proto))
                 todo.extend(proto.input)
         chosen = [proto for proto in self.graph.node if id(proto) in needed]
+        self._check_others(input, {name for proto in chosen for name in proto.input})
         unknown: dict[str, int] = {}
         for proto in chosen:
             kind = proto.op_type if proto.domain in ("", "ai.onnx") else f"{proto.domain}.{proto.op_type}"
@@ -158,6 +180,16 @@ class _Reader:
             )
             for p in chosen
         ]  # fmt: skip
+
+    def _check_others(self, input: str, read: set[str]) -> None:
+        """Refuse other inputs that the output needs, for nothing gives them."""
+        given = {input} | {t.name for t in self.graph.initializer}
+        others = [v.name for v in self.graph.input if v.name in read and v.name not in given]
+        if others:
+            raise UsageError(
+                f"model: {self.path}: also needs the input{'s' if len(others) > 1 else ''} "
+                f"{', '.join(others)}: export it with fixed values in their place, as a model of one input"
+            )
 
     def _attribute(self, proto: Any) -> Any:
         from onnx import AttributeProto, helper
@@ -178,12 +210,21 @@ class _Reader:
         if self.graph.sparse_initializer:
             raise UsageError(f"model: {self.path}: sparse initializers are not read")
         for node in list(nodes):
+            if node.kind == "Cast" and node.attributes.get("to") in self._single_types():
+                node.attributes["to"] = 1
             if node.kind == "Constant":
                 nodes.remove(node)
                 tensors[node.outputs[0]] = self._constant(node)
             elif "value" in node.attributes:
                 node.attributes["value"] = self._tensor(node.attributes["value"]).numpy()
         return tensors
+
+    def _single_types(self) -> set[int]:
+        """ONNX's numbers of the types that are computed in the module's own."""
+        from onnx import TensorProto
+
+        names = {torch.float16: "FLOAT16", torch.bfloat16: "BFLOAT16", torch.float64: "DOUBLE"}
+        return {TensorProto.DataType.Value(names[kind]) for kind in self._to_single}
 
     def _constant(self, node: Node) -> Tensor:
         (key, value), *_ = node.attributes.items()
@@ -196,6 +237,14 @@ class _Reader:
         return torch.tensor(value, dtype=kinds[key])
 
     def _tensor(self, proto: Any) -> Tensor:
+        """A constant, in float32 where the file has it in a type that is computed so."""
+        tensor = self._stored(proto)
+        if tensor.dtype not in self._to_single:
+            return tensor
+        self._note()
+        return tensor.float()
+
+    def _stored(self, proto: Any) -> Tensor:
         from onnx import TensorProto, helper, numpy_helper
 
         dims = list(proto.dims)

@@ -40,6 +40,8 @@ class OnnxModule(nn.Module):
         super().__init__()
         self.input, self.output = input, output
         self.input_shape: tuple[int | None, ...] | None = None
+        self.notes: list[str] = []
+        self.input_type = "float"
         self._constants: dict[str, Constant] = {}
         self._nodes = self._folded(nodes, dict(tensors), trained)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mediaconv.errors import UsageError, nearest
+from mediaconv.model_files import OTHER_PRECISION
 from mediaconv.model_files.typed_code import build_typed, code_of
 
 if TYPE_CHECKING:
@@ -64,7 +65,11 @@ def open_model(
     if suffix == ".onnx":
         from mediaconv.model_files.onnx_file import load_onnx
 
-        return load_onnx(path, input=input, output=output)
+        loaded = load_onnx(path, input=input, output=output)
+        _check_floats(name, loaded.input_type)
+        return loaded
+    import torch
+
     from mediaconv.model_files.pt2_file import WAY_OUT, load_pt2
 
     if suffix != ".pt2":
@@ -75,18 +80,34 @@ def open_model(
     if input is not None:
         raise UsageError(f"input: {name} has its inputs in order and without names: leave the key out")
     program = load_pt2(path)
+    value = _declared(program)
+    _check_floats(name, str(value.dtype).removeprefix("torch."))
     module = program.module(check_guards=False)
-    module.input_shape = _declared(program)  # type: ignore[assignment]
+    module.input_shape = tuple(  # type: ignore[assignment]
+        size if isinstance(size, int) else None for size in value.shape
+    )
+    if value.dtype != torch.float32:
+        module.float()
+        module.notes = [OTHER_PRECISION]  # type: ignore[assignment]
     return module
 
 
-def _declared(program: Any) -> tuple[int | None, ...] | None:
-    """Sizes of a program's one input, None for those that vary. Raises UsageError where it takes several."""
+def _check_floats(name: str, kind: str) -> None:
+    """Refuse a model whose input is no floating-point numbers: values would be of another range."""
+    if "float" not in kind and kind not in ("double", "undefined"):
+        raise UsageError(
+            f"model: {name}: its input takes {kind} numbers; a stack hands on floating-point ones: export "
+            "the model with a float input, without the conversion at its beginning"
+        )
+
+
+def _declared(program: Any) -> Any:
+    """The tensor, without numbers, of a program's one input. Raises UsageError where it takes several."""
     names = program.graph_signature.user_inputs
     if len(names) != 1:
         raise UsageError(f"model: takes {len(names)} inputs, expected one: export a module of one tensor")
     (node,) = [n for n in program.graph.nodes if n.name == names[0]]
-    return tuple(size if isinstance(size, int) else None for size in node.meta["val"].shape)
+    return node.meta["val"]
 
 
 def _installed(name: str, options: dict[str, Any]) -> nn.Module:

@@ -224,3 +224,41 @@ def test_a_jobs_identity_follows_an_onnx_models_external_data(tmp_path):
     data[0] ^= 1
     (tmp_path / "m.bin").write_bytes(data)
     assert run_identity(config) != first
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes"),
+    [
+        ("MaxPool", {"kernel_shape": [3], "pads": [0, 1], "strides": [2]}),
+        ("AveragePool", {"kernel_shape": [4], "pads": [1, 2]}),
+        ("Pad", {}),
+    ],
+)
+def test_channels_last_through_pools_and_pads_streams_as_onnxruntime(tmp_path, kind, attributes):
+    import numpy as np
+    import onnx
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    values = {"pads": np.array([0, 3, 0, 0, 1, 0])} if kind == "Pad" else {}
+    if kind == "Pad":
+        nodes = [helper.make_node("Pad", ["x", "pads"], ["y"])]
+    else:
+        nodes = [
+            helper.make_node("Transpose", ["x"], ["a"], perm=[0, 2, 1]),
+            helper.make_node(kind, ["a"], ["b"], **attributes),
+            helper.make_node("Transpose", ["b"], ["y"], perm=[0, 2, 1]),
+        ]
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", "t", 2])],
+        [helper.make_empty_tensor_value_info("y")],
+        [numpy_helper.from_array(v, k) for k, v in values.items()],
+    )  # fmt: skip
+    path = tmp_path / "m.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    stack = stack_of("audio", f"{{file: {path}, axes: n t c}}", 2)
+    x = torch.randn(1, 2, 101)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (wanted,) = session.run(None, {"x": x.transpose(1, 2).contiguous().numpy()})
+    ours = in_chunks(stack, x, [1, 0, 3, 40, 2]).transpose(1, 2)
+    torch.testing.assert_close(ours, torch.from_numpy(wanted), rtol=1e-6, atol=1e-6)

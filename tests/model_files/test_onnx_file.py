@@ -14,6 +14,7 @@ from torch.export import Dim
 
 from mediaconv.errors import UsageError
 from mediaconv.model_files.onnx_file import load_onnx
+from mediaconv.model_files.open_model import open_model
 from mediaconv.nn.graph.obstacles import obstacles_removed
 
 
@@ -302,3 +303,45 @@ def test_damaged_files_are_errors(tmp_path):
         path.write_bytes(content)
         with pytest.raises(UsageError):
             load_onnx(path, output="z")
+
+
+def model_with_input(kind, more=(), weight=np.float32):
+    """A convolution after a conversion, of an input in a type of ONNX."""
+    info = helper.make_tensor_value_info
+    w = np.arange(9, dtype=weight).reshape(1, 1, 9) / 8
+    to = helper.np_dtype_to_tensor_dtype(np.dtype(weight))
+    nodes = [helper.make_node("Cast", ["x"], ["c"], to=to), helper.make_node("Conv", ["c", "w"], ["y"]),
+             *(helper.make_node("Add", ["y", name], ["z"]) for name in more[:1])]  # fmt: skip
+    graph = helper.make_graph(
+        nodes, "g", [info("x", kind, [1, 1, "t"]), *(info(name, TensorProto.FLOAT, []) for name in more)],
+        [info("z" if more else "y", to, None)], [numpy_helper.from_array(w, "w")],
+    )  # fmt: skip
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_an_input_of_whole_numbers_is_refused(tmp_path):
+    onnx.save(model_with_input(TensorProto.UINT8), tmp_path / "m.onnx")
+    with pytest.raises(UsageError, match="takes uint8 numbers"):
+        open_model(str(tmp_path / "m.onnx"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "weight"), [(TensorProto.FLOAT16, np.float16), (TensorProto.DOUBLE, np.float64)]
+)
+def test_a_model_in_another_precision_is_computed_in_float32_and_says_so(tmp_path, kind, weight):
+    path = tmp_path / "m.onnx"
+    onnx.save(model_with_input(kind, weight=weight), path)
+    module = open_model(str(path))
+    x = np.linspace(-1, 1, 40, dtype=np.float32).reshape(1, 1, 40)
+    wanted = np.correlate(x[0, 0], np.arange(9, dtype=np.float32) / 8, "valid")  # onnxruntime has no double
+    ours = module(torch.from_numpy(x))
+    assert ours.dtype == torch.float32
+    # float32 sums in another order
+    np.testing.assert_allclose(ours.detach().numpy()[0, 0], wanted, rtol=0, atol=1e-6)
+    assert "not float32" in module.notes[0]
+
+
+def test_inputs_that_nothing_gives_are_named(tmp_path):
+    onnx.save(model_with_input(TensorProto.FLOAT, ("sigma", "unused")), tmp_path / "m.onnx")
+    with pytest.raises(UsageError, match="also needs the input sigma:"):
+        load_onnx(tmp_path / "m.onnx", input="x")

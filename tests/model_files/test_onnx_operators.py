@@ -121,6 +121,28 @@ CASES = {
         coordinate_transformation_mode="align_corners",
     ),
     "resize-cubic": node("Resize", X4, None, np.array([1, 1, 2, 2], np.float32), mode="cubic"),
+    **{
+        f"resize-{mode}-{transform}-{scale:.2f}": node(
+            "Resize", X4, None, np.array([1, 1, scale, 2], np.float32), mode=mode,
+            coordinate_transformation_mode=transform, **more,
+        )
+        for scale in (3, 1.5, 0.5)
+        for transform in ("half_pixel", "asymmetric")
+        for mode, more in (
+            ("nearest", {"nearest_mode": "ceil"}), ("nearest", {"nearest_mode": "round_prefer_ceil"}),
+            ("linear", {}), ("cubic", {"cubic_coeff_a": -0.5}), ("cubic", {"exclude_outside": 1}),
+        )
+    },
+    "max-pool-wide-padding": node("MaxPool", X3, kernel_shape=[3], strides=[2], pads=[2, 2]),
+    "max-pool-ceil-one-side": node("MaxPool", X3, kernel_shape=[4], strides=[3], pads=[2, 1], ceil_mode=1),
+    "average-wide-padding": node("AveragePool", X3, kernel_shape=[3], strides=[2], pads=[2, 1]),
+    "average-ceil-one-side": node(
+        "AveragePool", X3, kernel_shape=[4], strides=[3], pads=[2, 1], ceil_mode=1, count_include_pad=1
+    ),
+    "transposed-shape": node("ConvTranspose", X3, f(4, 3, 4), strides=[2], output_shape=[24]),
+    "transposed-shape-upper": node(
+        "ConvTranspose", X4, f(4, 3, 3, 3), strides=[2, 2], output_shape=[16, 11], auto_pad="SAME_UPPER"
+    ),
     "lstm": node("LSTM", f(7, 2, 4), W[:1], R[:1], B[:1], hidden_size=3),
     "lstm-both": node("LSTM", f(7, 2, 4), W, R, B, hidden_size=3, direction="bidirectional", outputs=3),
     "lstm-reverse": node("LSTM", f(7, 2, 4), W[:1], R[:1], hidden_size=3, direction="reverse"),
@@ -266,13 +288,18 @@ def test_an_operator_computes_what_onnxruntime_does(tmp_path, case, opset):
     [
         (node("NonZero", X3), "operators that are not read: NonZero"),
         (node("GRU", f(7, 2, 4), W[:1, :9], R[:1, :9], hidden_size=3), "linear_before_reset"),
-        (node("Resize", X4, None, np.array([1, 1, 1.5, 1], np.float32), mode="nearest"), "nearest by 1.5"),
-        (node("Resize", X4, None, np.array([1, 1, 2, 2], np.float32), mode="linear",
-              coordinate_transformation_mode="asymmetric"), "asymmetric"),
+        (node("Resize", X4, None, np.array([1, 1, 1.5, 1], np.float32), mode="nearest",
+              coordinate_transformation_mode="align_corners"), "depend on the length"),
+        (node("Resize", X4, None, None, i64(2, 4, 11, 6), mode="nearest"), "no whole multiple"),
+        (node("Resize", X4, None, np.array([1, 1, 1 / 8, 1], np.float32), mode="linear",
+              coordinate_transformation_mode="pytorch_half_pixel"), "to a single position"),
+        (node("MaxPool", X3, kernel_shape=[3], strides=[2], pads=[0, 2], ceil_mode=1), "padding 2 after"),
+        (node("MaxPool", X3, kernel_shape=[3], dilations=[2], auto_pad="SAME_UPPER"), "SAME with dilations"),
+        (node("AveragePool", X3, kernel_shape=[1], strides=[2], auto_pad="SAME_LOWER"), "over the kernel"),
         (node("MaxPool", X3, kernel_shape=[2], outputs=2), "indices"),
         (node("Resize", X4, None, np.array([1, 1, 0.5, 1], np.float32), mode="linear", antialias=1),
          "antialias"),
-        (node("ConvTranspose", X3, f(4, 3, 4), strides=[2], output_shape=[24]), "output_shape"),
+        (node("ConvTranspose", X3, f(4, 3, 4), strides=[2], output_shape=[60]), "the kernel reaches"),
     ],
 )  # fmt: skip
 def test_forms_that_are_not_read_are_refused_by_name(tmp_path, case, words):

@@ -67,8 +67,8 @@ def split(node: Node, x: Any, sizes: Any = None) -> Any:
     return tuple(x.split(parts, axis))
 
 
-@operator("Pad", host=(1, 2, 3))
-def pad(node: Node, x: Tensor, pads: Any, value: Any = None, axes: Any = None) -> Tensor:
+@operator("Pad", host=(1, 2, 3), on_shapes=True)
+def pad(node: Node, x: Any, pads: Any, value: Any = None, axes: Any = None) -> Tensor:
     mode = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}.get(
         node.get("mode", "constant"), ""
     )

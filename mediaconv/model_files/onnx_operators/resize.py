@@ -1,7 +1,10 @@
-"""Resize and Upsample, in the forms that torch's interpolation computes; others are refused."""
+"""Resize and Upsample. Forms that torch's interpolation computes go there, others whose weights repeat with a
+period to `resize_phases`; what depends on the length in another way is refused.
+"""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -10,18 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mediaconv.model_files.onnx_operators.node import Node, ints, operator
+from mediaconv.model_files.onnx_operators.resize_phases import Form, resized_axis
 
 _MODES = {"linear": {1: "linear", 2: "bilinear", 3: "trilinear"}, "cubic": {2: "bicubic"}}
-_REPEATS = {
-    ("asymmetric", "floor"),
-    ("half_pixel", "round_prefer_floor"),
-    ("half_pixel", "round_prefer_ceil"),
-    ("pytorch_half_pixel", "round_prefer_floor"),
-    ("pytorch_half_pixel", "round_prefer_ceil"),
-    ("tf_half_pixel_for_nn", "floor"),
-    ("half_pixel_symmetric", "round_prefer_floor"),
-}
-"""Forms of nearest in which a whole factor repeats each number: all others shift the picture."""
+_HALF = ("half_pixel", "pytorch_half_pixel")
 
 
 @operator("Upsample", host=(1,))
@@ -55,7 +50,7 @@ def _resized(
     node: Node, x: Tensor, factors: list[Any] | None, sizes: list[Any] | None, transform: str, rounding: str
 ) -> Tensor:
     if sizes is not None:
-        factors = [_whole_factor(n, own) for n, own in zip(sizes, x.shape, strict=True)]
+        factors = [_factor(n, own) for n, own in zip(sizes, x.shape, strict=True)]
     assert factors is not None
     moved = [i for i, factor in enumerate(factors) if factor != 1]
     if not moved:
@@ -70,37 +65,61 @@ def _resized(
         wanted = None if sizes is None else [sizes[i] for i in order]
         return _resized(node, x.permute(order), turned, wanted, transform, rounding).permute(back)
     mode = node.get("mode", "nearest")
-    if mode == "nearest":
-        return _nearest(node, x, factors, moved, transform, rounding)
-    dims = x.ndim - 2
-    if dims not in _MODES.get(mode, {}):
-        raise node.refuse(f"mode {mode} over {dims} axes")
-    corners = transform == "align_corners"
-    if transform not in ("half_pixel", "pytorch_half_pixel", "align_corners"):
-        raise node.refuse(f"mode {mode} with coordinates {transform}, expected half_pixel or align_corners")
-    if mode == "cubic" and node.get("cubic_coeff_a", -0.75) != -0.75:
-        raise node.refuse(f"cubic_coeff_a: got {node.get('cubic_coeff_a')}, expected -0.75")
-    if node.get("antialias", 0) and any(f is None or f < 1 for f in factors):
+    target = sizes or [_length(n, f) for n, f in zip(x.shape, factors, strict=True)]
+    if transform == "pytorch_half_pixel":
+        _refuse_single(node, x, target, factors)
+    if mode != "nearest" and node.get("antialias", 0) and any(f is None or f < 1 for f in factors):
         raise node.refuse("antialias: smoothing before a smaller size is not supported")
-    if mode == "cubic":
-        node.only(exclude_outside=0)
-    how = _MODES[mode][dims]
-    if None in factors or corners:
-        target = sizes or [_length(n, f) for n, f in zip(x.shape, factors, strict=True)]
-        return F.interpolate(x, size=target[2:], mode=how, align_corners=corners)
-    scale = [float(f) for f in factors[2:]]
-    return F.interpolate(x, scale_factor=scale, mode=how, align_corners=False)
+    coefficient, exclude = node.get("cubic_coeff_a", -0.75), bool(node.get("exclude_outside", 0))
+    usual = mode == "linear" or (mode == "cubic" and coefficient == -0.75 and not exclude)
+    dims = x.ndim - 2
+    if usual and dims in _MODES[mode] and transform in (*_HALF, "align_corners"):
+        how, corners = _MODES[mode][dims], transform == "align_corners"
+        if None in factors or corners:
+            return F.interpolate(x, size=target[2:], mode=how, align_corners=corners)
+        scale = [float(f) for f in factors[2:]]
+        return F.interpolate(x, scale_factor=scale, mode=how, align_corners=False)
+    form = Form(mode, transform, rounding, coefficient, exclude)
+    repeats = [1.0] * x.ndim
+    for axis in moved:
+        ratio = None if factors[axis] is None else _ratio(factors[axis])
+        if form.repeats(ratio):
+            repeats[axis] = float(factors[axis])
+        else:
+            x = resized_axis(node, x, axis, ratio, target[axis], form)
+    return F.interpolate(x, scale_factor=repeats[2:], mode="nearest") if max(repeats) > 1 else x
 
 
-def _length(own: Any, factor: float) -> Any:
-    whole = float(factor).is_integer()
-    return own * int(factor) if whole else torch.sym_int(own * factor)
+def _refuse_single(node: Node, x: Tensor, target: list[Any], factors: list[Any]) -> None:
+    """Refuse what ONNX computes in another way than torch, whose name this transformation bears."""
+    for own, n, factor in zip(x.shape[2:], target[2:], factors[2:], strict=True):
+        if (factor is None or factor < 1) and n == 1 and own != 1:
+            raise node.refuse("pytorch_half_pixel to a single position, which it takes from the first alone")
+
+
+def _ratio(factor: Any) -> Fraction:
+    """A factor as the fraction that was meant: a file has 0.33333334 for a third."""
+    return factor if isinstance(factor, Fraction) else Fraction(factor).limit_denominator(1 << 12)
+
+
+def _length(own: Any, factor: Any) -> Any:
+    ratio = _ratio(factor)
+    return own * ratio.numerator // ratio.denominator
+
+
+def _factor(size: Any, own: Any) -> Any:
+    """How many times a size holds another, or the other it, if that is whole for every length; else None."""
+    factor = _whole_factor(size, own)
+    if factor is not None and factor != 0:
+        return factor
+    inverse = _whole_factor(own, size)
+    return None if inverse is None or inverse == 0 else Fraction(1, inverse)
 
 
 def _whole_factor(size: Any, own: Any) -> Any:
     """How many times a size holds another, where that is a whole number for every length; else None."""
     if isinstance(size, int) and isinstance(own, int):
-        return size // own if size % own == 0 else None
+        return size // own if own and size % own == 0 else None
     quotient = size // own
     if isinstance(quotient, torch.SymInt):
         number = quotient.node.maybe_as_int()
@@ -111,21 +130,3 @@ def _whole_factor(size: Any, own: Any) -> Any:
                 return None
         return number
     return quotient
-
-
-def _nearest(
-    node: Node, x: Tensor, factors: list[Any], moved: list[int], transform: str, rounding: str
-) -> Tensor:
-    for axis in moved:
-        factor = factors[axis]
-        if factor is None:
-            raise node.refuse("mode nearest to a size that is no whole multiple of the input's")
-        small = 1 / factor if factor < 1 else 0.0
-        if factor >= 1 and float(factor).is_integer() and (transform, rounding) in _REPEATS:
-            continue
-        if small.is_integer() and (transform, rounding) == ("asymmetric", "floor"):
-            x = x[(slice(None),) * axis + (slice(None, None, int(small)),)]
-            continue
-        raise node.refuse(f"mode nearest by {factor} with coordinates {transform} and {rounding}")
-    grown = [float(f) if f is not None and f > 1 else 1.0 for f in factors[2:]]
-    return F.interpolate(x, scale_factor=grown, mode="nearest") if max(grown) > 1 else x

@@ -72,13 +72,15 @@ def conv(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> T
 @operator("ConvTranspose")
 def conv_transpose(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     dims = _axes(node, x)
-    if node.get("output_shape"):
-        raise node.refuse("output_shape fixes the length: export with pads or auto_pad")
     stride, dilation, extent = _lists(node, dims, list(weight.shape[2:]))
     extra = list(node.get("output_padding") or [0] * dims)
     pads = list(node.get("pads") or [0] * 2 * dims)
     auto = node.get("auto_pad", "NOTSET")
-    if auto.startswith("SAME"):
+    if node.get("output_shape"):
+        total = _trimmed_to(node, x, stride, extra, extent)
+        small, large = [t // 2 for t in total], [t - t // 2 for t in total]
+        pads = small + large if auto == "SAME_UPPER" else large + small
+    elif auto.startswith("SAME"):
         total = [max(e + o - s, 0) for e, o, s in zip(extent, extra, stride, strict=True)]
         small, large = [t // 2 for t in total], [t - t // 2 for t in total]
         pads = small + large if auto == "SAME_UPPER" else large + small
@@ -90,16 +92,29 @@ def conv_transpose(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = 
     return y
 
 
+def _trimmed_to(node: Node, x: Tensor, stride: list[int], extra: list[int], extent: list[int]) -> list[int]:
+    """What is cut away so that the output has the lengths that `output_shape` states."""
+    total = []
+    wanted = list(node.attributes["output_shape"])[-len(stride) :]
+    for size, n, s, o, e in zip(x.shape[2:], wanted, stride, extra, extent, strict=True):
+        if not isinstance(size, int):
+            raise node.refuse("output_shape fixes the length: export with pads or auto_pad")
+        total.append(s * (size - 1) + o + e - n)
+    if min(total) < 0:
+        raise node.refuse(f"output_shape: got {wanted}, which is more than the kernel reaches")
+    return total
+
+
 @operator("MaxPool")
 def max_pool(node: Node, x: Tensor) -> Tensor:
     dims, kernel = _axes(node, x), list(node.attributes["kernel_shape"])
     if len(node.outputs) > 1 and node.outputs[1]:
         raise node.refuse("its indices are used, which are not computed here")
     stride, dilation, extent = _lists(node, dims, kernel)
-    before, after = _pads(node, x, stride, extent)
-    if not _symmetric(before, after):
-        x, before = F.pad(x, _pad_list(before, after), value=-math.inf), [0] * dims
-    return _MAX[dims](x, kernel, stride, before, dilation, ceil_mode=bool(node.get("ceil_mode", 0)))
+    padding, ahead = _pool_padding(node, x, kernel, stride, extent)
+    if ahead is not None:
+        x = F.pad(x, ahead, value=-math.inf)
+    return _MAX[dims](x, kernel, stride, padding, dilation, ceil_mode=bool(node.get("ceil_mode", 0)))
 
 
 @operator("AveragePool")
@@ -108,15 +123,38 @@ def average_pool(node: Node, x: Tensor) -> Tensor:
     stride, dilation, extent = _lists(node, dims, kernel)
     if max(dilation) > 1:
         raise node.refuse(f"dilations: got {dilation}, expected ones")
-    before, after = _pads(node, x, stride, extent)
+    if node.get("auto_pad", "").startswith("SAME") and any(
+        s > e for s, e in zip(stride, extent, strict=True)
+    ):
+        raise node.refuse("auto_pad SAME with a stride over the kernel, which runtimes cut in different ways")
     counted, ceil = bool(node.get("count_include_pad", 0)), bool(node.get("ceil_mode", 0))
-    if _symmetric(before, after):
-        return _AVG[dims](x, kernel, stride, before, ceil, counted)
-    if ceil:
-        raise node.refuse("ceil_mode with different padding before and after")
-    pads = _pad_list(before, after)
-    y = _AVG[dims](F.pad(x, pads), kernel, stride)
-    return y if counted else y / _AVG[dims](F.pad(torch.ones_like(x), pads), kernel, stride)
+    padding, ahead = _pool_padding(node, x, kernel, stride, extent)
+    if ahead is None:
+        return _AVG[dims](x, kernel, stride, padding, ceil, counted)
+    if any(padding):  # one kind of padding, for it is counted or not as a whole
+        before, after = _pads(node, x, stride, extent)
+        padding, ahead = [0] * dims, _pad_list(before, after)
+    y = _AVG[dims](F.pad(x, ahead), kernel, stride, padding, ceil)
+    return y if counted else y / _AVG[dims](F.pad(torch.ones_like(x), ahead), kernel, stride, padding, ceil)
+
+
+def _pool_padding(
+    node: Node, x: Tensor, kernel: list[int], stride: list[int], extent: list[int]
+) -> tuple[list[int], list[Any] | None]:
+    """What a pool of torch pads itself, alike on both sides and at most half a kernel, and what is padded
+    ahead of it, as F.pad takes it; None for nothing.
+    """
+    if extent != kernel and node.get("auto_pad", "").startswith("SAME"):
+        raise node.refuse("auto_pad SAME with dilations, which runtimes pad in different ways: export pads")
+    before, after = _pads(node, x, stride, extent)
+    if _symmetric(before, after) and all(2 * n <= k for n, k in zip(before, kernel, strict=True)):
+        return before, None
+    if node.get("ceil_mode", 0):
+        # torch drops a last window that begins in its own padding, not one that begins in what came ahead
+        for n, e, s in zip(after, extent, stride, strict=True):
+            if not isinstance(n, int) or n > max(e - s, 0):
+                raise node.refuse(f"ceil_mode with padding {n} after, expected at most {max(e - s, 0)}")
+    return [0] * len(kernel), _pad_list(before, after)
 
 
 @operator("GlobalAveragePool")

@@ -26,10 +26,10 @@ def is_packed(x: Tensor) -> bool:
 
 
 def join(parts: tuple[Tensor, ...], dim: int) -> Tensor:
-    """torch.cat along a stream axis, packed where the last part is: torch keeps that in 2D and 3D alone."""
+    """torch.cat along any axis, packed along sound's where the last part is: torch keeps that in 2D, 3D."""
     last = parts[-1]
     if last.is_contiguous() and last.nbytes < SHORT_BYTES:
         return torch.cat(parts, dim)
-    if is_packed(last):
+    if is_packed(last) and dim == 2:
         return torch.cat([part.transpose(1, 2) for part in parts], 1).transpose(1, 2)
     return concatenate(parts, dim, memory_format(last))

@@ -53,7 +53,8 @@ class GraphSource:
             self.batch = int(sizes[0].size)  # type: ignore[arg-type]
         else:
             self.batch = _BATCH_PROBE
-        self.names: dict[str, Any] = {"torch": torch, "math": math}
+        # "inf" and "nan" are how Python writes such numbers
+        self.names: dict[str, Any] = {"torch": torch, "math": math, "inf": math.inf, "nan": math.nan}
 
     # --- sizes ---------------------------------------------------------------------------------------------
 
