@@ -291,18 +291,7 @@ class DeformConv2d(_Deform, nn.Conv2d):
 class DeformConv3d(_Deform, nn.Conv3d):
     """Deformable convolution of video (trilinear sampling, zeros outside).
 
-    Dai et al. 2017, arXiv 1703.06211; with modulation, Zhu et al. 2019, arXiv 1811.11168 (DCNv2).
-
-    Arguments as torch.nn.Conv3d, and:
-    offset_groups: groups of channels with offsets of their own.
-    modulation: also learn a gain for each tap, 0 to 2 (twice a sigmoid: 1 before training).
-    offset_range: largest offset along `time_axis`, in positions; larger ones are cut to it. Or one
-        number for each axis, None where nothing bounds it: a stream along such an axis waits for the end.
-    time_axis: the axis whose offsets are bounded.
-
-    Keys of its state: "weight", "bias", and the inner layer's "offset.weight" and "offset.bias", which are
-    zero at first: the plain convolution. Channels of `offset`: group, tap, axis; then, with modulation, group
-    and tap.
+    Arguments and keys as `DeformConv2d`.
 
     Shape: (N, C_in, T, H, W) to (N, C_out, T', H', W'), lengths as of `Conv3d`.
 
@@ -317,19 +306,9 @@ class DeformConv3d(_Deform, nn.Conv3d):
 class CausalDeformConv2d(_CausalDeform, nn.Conv2d):
     """Causal deformable convolution of images (bilinear sampling, zeros outside).
 
-    Dai et al. 2017, arXiv 1703.06211; with modulation, Zhu et al. 2019, arXiv 1811.11168 (DCNv2).
-
-    Arguments as torch.nn.Conv2d, `padding` "same" by default, and:
-    offset_groups: groups of channels with offsets of their own.
-    modulation: also learn a gain for each tap, 0 to 2 (twice a sigmoid: 1 before training).
-    offset_range: largest offset along `time_axis`, in positions, and never ahead; larger ones are cut to it.
-        Or one number for each axis, None where nothing bounds it: a stream along such an axis waits for its
-        end.
+    Arguments and keys as `DeformConv2d`, `padding` "same" by default, and:
+    offset_range: as there, and never ahead.
     time_axis: the axis whose offsets are bounded, padded on the left alone.
-
-    Keys of its state: "weight", "bias", and the inner layer's "offset.weight" and "offset.bias", which are
-    zero at first: the plain convolution. Channels of `offset`: group, tap, axis; then, with modulation, group
-    and tap.
 
     Shape: (N, C_in, H, W) to (N, C_out, H', W'), lengths as of `CausalConv2d`.
 
@@ -342,21 +321,7 @@ class CausalDeformConv2d(_CausalDeform, nn.Conv2d):
 
 
 class CausalDeformConv3d(_CausalDeform, nn.Conv3d):
-    """Causal deformable convolution of video (trilinear sampling, zeros outside).
-
-    Dai et al. 2017, arXiv 1703.06211; with modulation, Zhu et al. 2019, arXiv 1811.11168 (DCNv2).
-
-    Arguments as torch.nn.Conv3d, `padding` "same" by default, and:
-    offset_groups: groups of channels with offsets of their own.
-    modulation: also learn a gain for each tap, 0 to 2 (twice a sigmoid: 1 before training).
-    offset_range: largest offset along `time_axis`, in positions, and never ahead; larger ones are cut to it.
-        Or one number for each axis, None where nothing bounds it: a stream along such an axis waits for its
-        end.
-    time_axis: the axis whose offsets are bounded, padded on the left alone.
-
-    Keys of its state: "weight", "bias", and the inner layer's "offset.weight" and "offset.bias", which are
-    zero at first: the plain convolution. Channels of `offset`: group, tap, axis; then, with modulation, group
-    and tap.
+    """Causal deformable convolution of video (trilinear sampling, zeros outside). As `CausalDeformConv2d`.
 
     Shape: (N, C_in, T, H, W) to (N, C_out, T', H', W'), lengths as of `CausalConv3d`.
 

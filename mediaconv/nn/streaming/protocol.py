@@ -195,8 +195,12 @@ def count_axes(module: nn.Module) -> int | None:
 
 def leaves(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
     """Path and module of every layer proper, in order: `("0.layers.2", Conv1d(...))`."""
-    inner = list(module.parts()) if isinstance(module, Streamable) else []
-    if not inner:
+    if not parts_of(module):
         yield name, module
-    for part, child in inner:
+    for part, child in parts_of(module):
         yield from leaves(child, f"{name}.{part}" if name else part)
+
+
+def parts_of(module: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Name and module of each layer that one which streams is made of."""
+    return list(module.parts()) if isinstance(module, Streamable) else []

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.nn.copying import copy_module
-from mediaconv.nn.streaming.protocol import Streamable, axis_map, init_state, step
+from mediaconv.nn.streaming.protocol import axis_map, init_state, parts_of, step
 from mediaconv.nn.streaming.state import State
 
 _MOST_MULTIPLY_ADDS = 4 * 10**9
@@ -85,13 +85,13 @@ def _states(stack: nn.Module, names: Sequence[str], x: Tensor) -> dict[str, int]
 
 def _named(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
     yield name, module
-    for part, child in module.parts() if isinstance(module, Streamable) else ():
+    for part, child in parts_of(module):
         yield from _named(child, f"{name}.{part}" if name else part)
 
 
 def _state_bytes(module: nn.Module, state: State, name: str) -> Iterator[tuple[str, int]]:
     """Bytes of each layer's own tensors. A layer that keeps no tree of states gives its first part's."""
-    parts = list(module.parts()) if isinstance(module, Streamable) else []
+    parts = parts_of(module)
     whose = bool(parts) and not state.children
     own = sum(t.numel() * t.element_size() for t in state.tensors.values() if t is not None)
     yield name, 0 if whose else own

@@ -15,7 +15,7 @@ import mediaconv.nn as mnn
 from mediaconv.errors import UsageError
 from mediaconv.nn.composed_maps import Chain
 from mediaconv.nn.geometry import AxisMap
-from mediaconv.nn.streaming.protocol import Streamable, axis_map, output_channels
+from mediaconv.nn.streaming.protocol import axis_map, leaves, output_channels, parts_of
 from mediaconv.nn.summary.channel_reads import has_phases, reads_map
 from mediaconv.nn.summary.cost import multiply_adds, queue_values, state_values
 from mediaconv.nn.summary.fitting_length import fitting_length
@@ -76,7 +76,7 @@ def trace(
             )
             for row in rows
         ]
-    proper = [row for row in rows if not _parts(row.module)]
+    proper = [row for row in rows if not parts_of(row.module)]
     total = replace(
         total,
         name="total",
@@ -88,14 +88,12 @@ def trace(
         activation_bytes=_sums([row.activation_bytes for row in proper]),
     )
     return Trace(
-        ("channels", *names), tuple(shape), tuple(rows[1:] if _parts(stack) else rows), total, (), time_axis
+        ("channels", *names), tuple(shape), tuple(rows[1:] if parts_of(stack) else rows), total, (), time_axis
     )
 
 
 def typical_shape(module: nn.Module) -> list[int]:
     """(C, ...) of a short input that a stack takes, by its first layer that states its channels."""
-    from mediaconv.nn.streaming.protocol import leaves
-
     sides = {1: [64], 2: [32, 32], 3: [8, 32, 32]}
     layers = [layer for _, layer in leaves(module)]
     stated = [getattr(layer, name) for layer in layers for name in _CHANNELS if hasattr(layer, name)]
@@ -107,10 +105,6 @@ def typical_shape(module: nn.Module) -> list[int]:
 def _sums(pairs: Sequence[tuple[int, int | None]]) -> tuple[int, int | None]:
     measured = [m for _, m in pairs if m is not None]
     return sum(e for e, _ in pairs), sum(measured) if len(measured) == len(pairs) else None
-
-
-def _parts(module: nn.Module) -> list[tuple[str, nn.Module]]:
-    return list(module.parts()) if isinstance(module, Streamable) else []
 
 
 def _walk(
@@ -131,7 +125,7 @@ def _walk(
     own = tuple(axis_map(module, axis) for axis in range(len(maps)))
     after = _output(module, before)
     so_far = tuple(_then(m, o) for m, o in zip(maps, own, strict=True))
-    parts = _parts(module)
+    parts = parts_of(module)
     whole = (*path, module)
     seen = [reads_map(whole, a, channels) for a in range(len(maps))] if channels else so_far
     sequence = not isinstance(module, mnn.Branches)
