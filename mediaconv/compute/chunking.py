@@ -64,7 +64,7 @@ def _sides(module: nn.Module, info: SourceInfo) -> Iterator[_Side]:
     layers = list(_layers(module))
     for index in range(len(layers) + 1):
         following = axis_map(layers[index], 0) if index < len(layers) else None
-        kept = 0.0 if following is None or following.whole else float(following.receptive_field - 1) / rate
+        kept = 0.0 if following is None or following.whole else float(following.window_field - 1) / rate
         yield _Side(float(channels * math.prod(lengths)) * rate, channels, max(0.0, kept))
         if following is None:
             return

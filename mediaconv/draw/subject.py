@@ -156,10 +156,10 @@ def _wanted(
             wanted.append(None)
             continue
         finest = math.prod(max(1.0, float(axis_map(m, axis).total_stride)) for _, m in leaves(stack))
-        steps = length * finest + 2 * float(whole.receptive_field)
+        steps = length * finest + 2 * float(whole.window_field)
         if prelude is not None:
             before = axis_map(prelude, axis)
-            steps = steps * max(1.0, float(before.total_stride)) + float(before.receptive_field)
+            steps = steps * max(1.0, float(before.total_stride)) + float(before.window_field)
         wanted.append(math.ceil(steps))
     return wanted
 

@@ -71,6 +71,7 @@ def open_model(
     import torch
 
     from mediaconv.model_files.pt2_file import WAY_OUT, load_pt2
+    from mediaconv.nn.graph.exported_program import module_of
 
     if suffix != ".pt2":
         raise UsageError(
@@ -82,7 +83,7 @@ def open_model(
     program = load_pt2(path)
     value = _declared(program)
     _check_floats(name, str(value.dtype).removeprefix("torch."))
-    module = program.module(check_guards=False)
+    module = module_of(program)
     module.input_shape = tuple(  # type: ignore[assignment]
         size if isinstance(size, int) else None for size in value.shape
     )

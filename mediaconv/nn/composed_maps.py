@@ -69,6 +69,10 @@ class Composed(AxisMap):
     def whole(self) -> bool:
         return any(m.whole for m in self.maps)
 
+    @property
+    def past(self) -> bool:
+        return any(m.past for m in self.maps)
+
 
 @dataclass(frozen=True)
 class Chain(Composed):

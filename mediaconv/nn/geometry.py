@@ -57,6 +57,11 @@ class AxisMap(ABC):
         return False
 
     @property
+    def past(self) -> bool:
+        """True where an output reads all that came before it, by a state (a recurrence), too."""
+        return False
+
+    @property
     def reflects(self) -> bool:
         """True where what is read before the signal's beginning is its mirror image, which lies ahead."""
         return False
@@ -80,7 +85,7 @@ class AxisMap(ABC):
     def _ahead_at_start(self) -> int:
         """The same of the outputs that read before the signal's beginning."""
         ahead = 0
-        for j in range(math.ceil(self.lookback / self.total_stride)):
+        for j in range(math.ceil(self.window_lookback / self.total_stride)):
             read = self.first_reads(np.array([j]))
             ahead = max(ahead, int(read[-1]) - math.floor(j * self.total_stride)) if len(read) else ahead
         return ahead
@@ -88,11 +93,21 @@ class AxisMap(ABC):
     @property
     def lookback(self) -> int | float:
         """Inputs before an output's own time that it reads."""
+        return WHOLE if self.past else self.window_lookback
+
+    @property
+    def window_lookback(self) -> int | float:
+        """`lookback` without the past that a state stands for."""
         return WHOLE if self.whole else max(0, -int(self._offsets[0].min()))
 
     @property
     def receptive_field(self) -> int | float:
         """Largest distance from the first to the last input that one output reads, both counted."""
+        return WHOLE if self.past else self.window_field
+
+    @property
+    def window_field(self) -> int | float:
+        """`receptive_field` without the past that a state stands for."""
         if self.whole:
             return WHOLE
         low, high = self._offsets

@@ -36,7 +36,10 @@ def check(
             passed += agrees(module, example, axis, size, needed=size == length)
     if passed < 2:
         raise CaptureError(
-            [f"the module runs at {length} steps of its example alone: give an example of another length"]
+            [
+                f"the module runs at {length} steps of its example alone: give an example of another length, "
+                "or export it with that length open (torch.export's dynamic_shapes)"
+            ]
         )
 
 

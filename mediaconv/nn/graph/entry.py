@@ -11,6 +11,7 @@ from torch.export import ExportedProgram
 
 from mediaconv.nn.graph.check import DiffersError, agrees, check
 from mediaconv.nn.graph.conditions import tried_ways
+from mediaconv.nn.graph.exported_program import module_of
 from mediaconv.nn.graph.graph import StreamingGraph
 from mediaconv.nn.graph.refusal import CaptureError
 
@@ -32,7 +33,7 @@ def streaming_graph(
     if isinstance(module, ExportedProgram):
         if example is None:
             example = _own_example(module)
-        module = module.module(check_guards=False)
+        module = module_of(module)
     name = type(module).__name__
     if example is None:
         raise CaptureError(["an example input is needed: pass example=, a tensor (N, C, ...)"], name)

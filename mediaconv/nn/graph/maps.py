@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 
 from mediaconv.nn.composed_maps import IDENTITY
-from mediaconv.nn.geometry import WHOLE, AxisMap
+from mediaconv.nn.geometry import AxisMap
 
 
 class MapNode:
@@ -107,16 +107,7 @@ class GraphMap(AxisMap):
 
     @property
     def past(self) -> bool:
-        """Whether an output reads everything before its own time."""
         return any(node.past for node in self.order)
-
-    @property
-    def lookback(self) -> int | float:
-        return WHOLE if self.past else super().lookback
-
-    @property
-    def receptive_field(self) -> int | float:
-        return WHOLE if self.past else super().receptive_field
 
 
 class Sized(AxisMap):

@@ -15,14 +15,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 _LIBRARY = torch.library.Library("mediaconv", "DEF")
 _LIBRARY.define(
     "recurrent(str kind, Tensor x, Tensor[] state, Tensor[] weights, bool biases, int layers, "
     "bool bidirectional, bool batch_first) -> Tensor[]"
 )
-_RUN: dict[str, Any] = {
+RECURRENT: dict[str, Any] = {
     "lstm": torch._VF.lstm,
     "gru": torch._VF.gru,
     "rnn_tanh": torch._VF.rnn_tanh,
@@ -41,8 +41,9 @@ def run_recurrent(
     batch_first: bool,
 ) -> list[Tensor]:
     """Output and last state of an LSTM, GRU or RNN; the state is one tensor, an LSTM's two."""
+    state = [s.to(x) for s in state]  # an exported program makes its zeros in the precision of its export
     first: Any = state if kind == "lstm" else state[0]
-    return list(_RUN[kind](x, first, weights, biases, layers, 0.0, False, bidirectional, batch_first))
+    return list(RECURRENT[kind](x, first, weights, biases, layers, 0.0, False, bidirectional, batch_first))
 
 
 def _fake(
@@ -67,12 +68,12 @@ class _Recurrent:
     """torch's functions of recurrent layers, those of ours in front."""
 
     def __getattr__(self, name: str) -> Any:
-        if name not in _RUN:
+        if name not in RECURRENT:
             return getattr(torch._VF, name)
 
         def call(x: Tensor, hx: Any, weights: list[Tensor], *rest: Any) -> Any:
             if not isinstance(rest[0], bool):  # a packed sequence
-                return _RUN[name](x, hx, weights, *rest)
+                return RECURRENT[name](x, hx, weights, *rest)
             biases, layers, _, _, bidirectional, batch_first = rest
             state = list(hx) if name == "lstm" else [hx]
             return tuple(
@@ -180,7 +181,7 @@ def _divide(self: torch.SymInt, other: Any) -> Any:
 
 
 @contextmanager
-def obstacles_removed(module: torch.nn.Module, *, fractions: bool = True) -> Iterator[None]:
+def obstacles_removed(module: nn.Module, *, fractions: bool = True) -> Iterator[None]:
     """While it is open, torch's functions and the module's numbers are replaced as said above."""
     numbers = [
         (part, name, buffer)

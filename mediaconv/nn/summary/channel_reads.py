@@ -61,6 +61,10 @@ class ChannelMap(Handed):
         self._stack, self._axis, self._channels, self.inner = tuple(stack), axis, channels, inner
 
     @property
+    def past(self) -> bool:
+        return self.inner.past
+
+    @property
     def reflects(self) -> bool:
         return self.inner.reflects
 

@@ -50,7 +50,7 @@ def state_values(layer: nn.Module, before: Sequence[int], after: Sequence[int]) 
         kept = max(moved.extent, moved.stride) - min(moved.stride, moved.extent - moved.right)
         return kept * math.prod((after[0], *after[2:]))
     # A layer that reads nothing of the latest inputs (a mask under dilation) still keeps them.
-    kept = max(int(moved.receptive_field) - 1, int(moved.lookback))
+    kept = max(int(moved.window_field) - 1, int(moved.window_lookback))
     return max(0, kept) * math.prod((before[0], *before[2:]))
 
 

@@ -209,13 +209,18 @@ def _cone(stack: nn.Sequential, axis: int, axes: Sequence[str], channels: int) -
             max((now - low for low, _, now in spans), default=0),
         )
         measured = Reach(measured.receptive_field, max(0, measured.latency), max(0, measured.lookback))
+        if whole.past and all(low == 0 for low, _, _ in spans):
+            measured = Reach(math.inf, measured.latency, math.inf)
     levels = _levels(stack, axis, first, reads)
     return Cone(axes[axis], formula, measured, float(whole.total_stride), first, levels)
 
 
 def _by_formula(above: AxisMap, output: int) -> set[int]:
     """Positions that one output reads by the layers' maps; none where it reads the whole input."""
-    return set() if above.whole else set(above.reads(np.array([output])).tolist())
+    if above.whole:
+        return set()
+    window = above.reads(np.array([output])).tolist()
+    return set(range(max(window) + 1)) if above.past and window else set(window)
 
 
 def unfolded_bytes(stack: Iterable[nn.Module], channels: int, sizes: Sequence[int]) -> int:
@@ -253,7 +258,7 @@ def _levels(stack: nn.Sequential, axis: int, output: int, reads: Sequence[set[in
 
 def _middle(whole: AxisMap) -> tuple[int, int]:
     """An output whose reads lie inside the input, and the input's length."""
-    margin = int(max(whole.lookback, whole.receptive_field) + whole.latency) + 2 * whole.input_period
+    margin = int(max(whole.window_lookback, whole.window_field) + whole.latency) + 2 * whole.input_period
     first = math.ceil((margin + 1) / whole.total_stride / whole.period) * whole.period
     return first, math.ceil((first + whole.period) * whole.total_stride) + margin + whole.input_period
 
@@ -261,7 +266,7 @@ def _middle(whole: AxisMap) -> tuple[int, int]:
 def _enough(stack: nn.Sequential, axis: int) -> int:
     """A length of another axis at which some window lies inside the input."""
     across = Chain(tuple(axis_map(layer, axis) for layer in stack))
-    enough = 8 if across.whole else int(across.receptive_field + 2 * across.input_period)
+    enough = 8 if across.whole else int(across.window_field + 2 * across.input_period)
     return _blocks(stack, axis, enough)
 
 

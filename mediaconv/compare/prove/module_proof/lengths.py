@@ -87,10 +87,10 @@ def length_to_try(module: nn.Module, probed: ProbeShape, strides: Sequence[Fract
 def needed_length(module: nn.Module, probed: ProbeShape) -> int:
     """Steps in which an output of a module with a formula sees all that it reads, and a few more."""
     known = geometry(module, probed.order_axes[0])
-    if known.whole or (known.latency == 0 and known.lookback > SHORT_ENOUGH):
+    if known.whole or (known.latency == 0 and known.window_lookback > SHORT_ENOUGH):
         return MULTIPLE  # a long memory takes long to run, and hides nothing: no layer says it reads ahead
     period = math.ceil(known.period * known.total_stride)
-    return 2 * int(max(known.latency, known.lookback)) + 8 * math.ceil(known.total_stride) + 2 * period
+    return 2 * int(max(known.latency, known.window_lookback)) + 8 * math.ceil(known.total_stride) + 2 * period
 
 
 def call_bytes(module: nn.Module, probed: ProbeShape, length: int) -> int:

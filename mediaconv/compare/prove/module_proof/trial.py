@@ -189,7 +189,7 @@ def _far(
     """Add what is read further ahead than the lengths tried so far."""
     axis, length = probed.order_axes[0], FAR[probed.dims]
     known = known_map(module, axis)
-    if known is not None and known.latency == 0 and known.lookback > SHORT_ENOUGH:
+    if known is not None and known.latency == 0 and known.window_lookback > SHORT_ENOUGH:
         return
     if near[axis] >= length or probed.channels * math.prod(near) // near[axis] * length > FAR_VALUES:
         return
