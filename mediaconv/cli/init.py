@@ -48,12 +48,17 @@ def init(
             "init: give a media file, a folder or a model, or --list for the examples that come along"
         )
     from mediaconv.guide.input_kind import input_kind
-    from mediaconv.guide.propose_stack import MODELS, propose_stack
+    from mediaconv.guide.propose_stack import MODELS, WEIGHTS, propose_stack
     from mediaconv.guide.starter import default_output, starter
 
     if Path(input).suffix.lower() in MODELS and weights is None:
         _for_model(Path(input), output, kind)
         return
+    if Path(input).suffix.lower() in WEIGHTS and weights is None and Path(input).is_file():
+        raise UsageError(
+            f"{input}: holds weights, which do not tell what they run over; name a media file or a folder, "
+            f"too: mediaconv init YOUR_FILE --from {shlex.quote(input)}"
+        )
     proposal = None if weights is None else propose_stack(weights)
     media = input_kind(Path(input), kind=kind)
     path = output or Path(f"{Path(default_output(Path(input))).name}.yaml")

@@ -145,6 +145,7 @@ def _stream(stream: Any) -> str:
         parts += [f"{stream.width}x{stream.height}", str(stream.codec_context.pix_fmt)]
         if stream.average_rate:
             parts.append(f"{float(stream.average_rate):.5g} frames a second")
-    if language := stream.metadata.get("language"):
+    language = stream.metadata.get("language")
+    if language and language != "und":
         parts.append(language)
     return ", ".join(parts)

@@ -21,18 +21,22 @@ FILLED = 0.9
 """Where the sigmoid puts the values that 1 of 100 exceed (of sound 1 of 1000)."""
 
 
-def fitted_normalize(config: RunConfig, path: Path) -> Any:
+def fitted_normalize(config: RunConfig, path: Path, *, trained: bool = False) -> Any:
     """`normalize` as a configuration spells it, for a stack over a file like this one.
 
     Named kernels keep their units: `none` where all values lie in the signal's range, else `clip` at the
     next power of two. Other stacks get `sigmoid` with gain and bias. "sigmoid" where nothing can be measured.
+    trained: the weights are the user's, and values are kept where they lie about the signal's range.
     """
     try:
         low, middle, high = _spread(config, path)
     except (MediaconvError, RuntimeError, ValueError):
         return "sigmoid"
+    floor, ceiling = _range(config)
+    around = (ceiling - floor) / 2
+    if trained and low >= floor - around and high <= ceiling + around:
+        return "none"
     if _all_named(config):
-        floor, ceiling = _range(config)
         if low >= floor - 1e-6 and high <= ceiling + 1e-6:
             return "none"
         limit = 2.0 ** math.ceil(math.log2(max(abs(low), abs(high), 2**-20)))

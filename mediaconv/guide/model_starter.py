@@ -11,14 +11,13 @@ from mediaconv.config import parse_config
 from mediaconv.counted import counted
 from mediaconv.errors import UsageError
 from mediaconv.guide.input_kind import WORDS
-from mediaconv.guide.starter import causal_lines, default_output
+from mediaconv.guide.starter import causal_lines, default_output, read_for_shape
 from mediaconv.guide.yaml_text import flow, scalar
-from mediaconv.pipeline import Pipeline, find
+from mediaconv.pipeline import find
 
 PIPELINES = {1: "audio", 2: "image", 3: "video"}
 FRAMES_AS_BATCH = "t c h w"
 PLACE = "FILE_OR_FOLDER"
-_COLOURS = {1: "gray", 3: "rgb", 4: "rgba"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def model_starter(path: Path, *, kind: str | None = None) -> ModelStarter:
     if len(pipeline.axes) != dims and not over_frames:
         raise UsageError(f"{path}: its input ({stated}) is not of pipeline {pipeline.name}")
     model: Any = {"file": str(path), "axes": FRAMES_AS_BATCH} if over_frames else str(path)
-    read = _read(pipeline, shape)
+    read = read_for_shape(pipeline, shape)
     output = default_output(path)
     parse_config(
         "{}",
@@ -80,16 +79,3 @@ def model_starter(path: Path, *, kind: str | None = None) -> ModelStarter:
 
 def _channels(count: int | None) -> str:
     return "any number of channels" if count is None else counted(count, "channel")
-
-
-def _read(pipeline: Pipeline, shape: Sequence[int | None]) -> dict[str, Any]:
-    """`read` options that give the model the channels and the size that it states."""
-    channels, *sizes = shape[1:]
-    if pipeline.name == "audio":
-        return {"channels": "mono"} if channels == 1 else {}
-    read: dict[str, Any] = {}
-    if channels in _COLOURS:
-        read["color"] = _COLOURS[channels]
-    if None not in sizes[-2:]:
-        read["size"] = [sizes[-1], sizes[-2]]
-    return read

@@ -19,9 +19,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MODELS = (".onnx", ".pt2")
+WEIGHTS = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")
 _DIGITS = 3
 """Of a layer's number in a key: a configuration holds at most a thousand layers."""
 _STATS = ("running_mean", "running_var")
+_OTHER_NORMS = (
+    "; UNKNOWN: which norm is it? group_norm: {num_groups: 32} and instance_norm have such weights, too"
+)
 
 
 @dataclass
@@ -30,6 +34,7 @@ class Proposal:
 
     dims: axes that its convolutions have, None where no key tells. in_channels: of the first layer.
     weights: the file that the stack reads. renamed: its tensors by the stack's own keys, where they differ.
+    input_shape: what a model file states of its input, with the batch; None where a size is free.
     """
 
     stack: list[Any]
@@ -39,6 +44,7 @@ class Proposal:
     weights: str | None = None
     renamed: dict[str, Tensor] | None = None
     unknown: list[str] = field(default_factory=list)
+    input_shape: tuple[int | None, ...] | None = None
 
 
 def propose_stack(path: Path) -> Proposal:
@@ -47,7 +53,11 @@ def propose_stack(path: Path) -> Proposal:
         if not path.is_file():
             raise UsageError(f"from: {path}: no such file")
         stack = [{"model": str(path)}]
-        return Proposal(stack, ["stack:", f"  - model: {flow(str(path))}   # captured, and streamed exactly"])
+        from mediaconv.model_files.open_model import open_model
+
+        shape: tuple[int | None, ...] = tuple(open_model(str(path)).input_shape)  # type: ignore[arg-type]
+        line = f"  - model: {flow(str(path))}   # captured, and streamed exactly"
+        return Proposal(stack, ["stack:", line], input_shape=shape)
     from mediaconv.model.weights import load_weights
 
     return from_state(load_weights(path), str(path))
@@ -63,7 +73,7 @@ def from_state(state: Mapping[str, Tensor], path: str) -> Proposal:
     made = Proposal([], ["stack:   # by keys and shapes of the weights; check strides, padding and order"])
     renamed: dict[str, Tensor] = {}
     channels: int | None = None
-    last = -1
+    before = ""
     for layer, tensors in groups.items():
         shapes = ", ".join(f"{name} {list(t.shape)}" for name, t in tensors.items())
         proposed = _layer(tensors, channels)
@@ -77,13 +87,13 @@ def from_state(state: Mapping[str, Tensor], path: str) -> Proposal:
             made.lines.append(f"  # UNKNOWN: {_comment(layer)} has {dims} axes, not {made.dims}: {shapes}")
             continue
         made.dims = dims or made.dims
-        index = int(layer) if layer.isdecimal() and len(layer) <= _DIGITS else last + 1
-        for gap in range(last + 1, index):
+        for gap in _gap(before, layer):
             made.stack.append("relu")
             made.lines.append(f"  - relu   # UNKNOWN: layer {gap} has no weights: which activation is it?")
-        last = index
+        before = layer
         made.stack.append({name: options})
-        made.lines.append(f"  - {name}: {flow(options)}   # {_comment(layer or 'the whole file')}")
+        said = _comment(layer or "the whole file") + (_OTHER_NORMS if name == "layer_norm" else "")
+        made.lines.append(f"  - {name}: {flow(options)}   # {said}")
         renamed |= {f"{len(made.stack) - 1}.{key}": tensor for key, tensor in tensors.items()}
         made.in_channels = made.in_channels or into
         channels = out
@@ -94,6 +104,22 @@ def from_state(state: Mapping[str, Tensor], path: str) -> Proposal:
     else:
         made.renamed = renamed
     return made
+
+
+def _gap(before: str, layer: str) -> list[str]:
+    """Names of layers between two that are numbered alike: they have no weights.
+
+    >>> _gap("enc.1", "enc.4"), _gap("", "1"), _gap("enc.1", "dec.4")
+    (['enc.2', 'enc.3'], ['0'], [])
+    """
+    (first, dot, last), (head, _, tail) = before.rpartition("."), layer.rpartition(".")
+    if not tail.isdecimal() or len(tail) > _DIGITS or first != head or (before and not last.isdecimal()):
+        return []
+    if not before:
+        return [str(number) for number in range(int(tail))]
+    return (
+        [f"{head}{dot}{number}" for number in range(int(last) + 1, int(tail))] if len(last) <= _DIGITS else []
+    )
 
 
 def _layer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from mediaconv.guide.input_kind import InputKind, open_plainly
 from mediaconv.guide.levels import fitted_normalize
 from mediaconv.guide.propose_stack import Proposal
 from mediaconv.guide.yaml_text import flow, scalar
-from mediaconv.pipeline import SourceInfo
+from mediaconv.pipeline import Pipeline, SourceInfo
 
 LAYERS: Mapping[str, dict[str, Any]] = {
     "audio": {"out_channels": 4, "kernel_size": 9, "bias": False},
@@ -23,6 +23,7 @@ LAYERS: Mapping[str, dict[str, Any]] = {
 }
 """The first layer of a starter, by kind; any other kind gets that of an image."""
 FILM_AXES = 3
+_COLOURS = {1: "gray", 3: "rgb", 4: "rgba"}
 KERNELS = {"audio": "{low_pass: {cutoff_hz: 700}}", "image": "sobel", "video": "motion"}
 
 
@@ -56,7 +57,7 @@ def starter(kind: InputKind, *, output: str | None = None, proposal: Proposal | 
     if weights is not None:
         values["weights"] = weights
     first = parse_config("{}", name="starter", values=values)
-    normalize = fitted_normalize(first, kind.first)
+    normalize = fitted_normalize(first, kind.first, trained=proposal is not None)
     text = "\n".join(
         [
             f"# For {kind.words}: {described(kind, info, rate)}.",
@@ -97,13 +98,30 @@ def _others(kind: InputKind) -> list[str]:
 
 
 def _read_for(kind: InputKind, info: SourceInfo, proposal: Proposal | None) -> dict[str, Any]:
-    """`read` options that give the stack the channels that it needs."""
-    if proposal is None or proposal.in_channels in (None, info.channels):
+    """`read` options that give the stack the channels that it needs; of a folder, from every file."""
+    if proposal is None:
         return {}
-    if kind.pipeline.name == "audio":
-        return {"channels": "mono"} if proposal.in_channels == 1 else {}
-    colour = {1: "gray", 3: "rgb", 4: "rgba"}.get(proposal.in_channels or 0)
-    return {} if colour is None else {"color": colour}
+    axes = len(kind.pipeline.axes)
+    if proposal.input_shape is not None and len(proposal.input_shape) - 2 == axes:
+        shape = (info.channels, *info.shape)
+        fits = all(wanted in (None, n) for wanted, n in zip(proposal.input_shape[1:], shape, strict=True))
+        return {} if fits and not kind.counts else read_for_shape(kind.pipeline, proposal.input_shape)
+    if proposal.in_channels is None or (proposal.in_channels == info.channels and not kind.counts):
+        return {}
+    return read_for_shape(kind.pipeline, (None, proposal.in_channels, *[None] * axes))
+
+
+def read_for_shape(pipeline: Pipeline, shape: Sequence[int | None]) -> dict[str, Any]:
+    """`read` options that give a model the channels and the size that it states, (N, C, ...)."""
+    channels, *sizes = shape[1:]
+    if pipeline.name == "audio":
+        return {"channels": "mono"} if channels == 1 else {}
+    read: dict[str, Any] = {}
+    if channels in _COLOURS:
+        read["color"] = _COLOURS[channels]
+    if None not in sizes[-2:]:
+        read["size"] = [sizes[-1], sizes[-2]]
+    return read
 
 
 def causal_lines(name: str) -> list[str]:

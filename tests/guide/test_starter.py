@@ -175,6 +175,39 @@ def test_named_layers_are_renamed_into_a_file_of_their_own(said, tmp_path):
     said("run", "net.yaml")
 
 
+def test_what_weights_do_not_tell_is_marked(said, film, tmp_path):
+    """A group norm has the keys and shapes of others, and layers without weights leave gaps of numbers."""
+    enc = nn.Sequential(nn.Conv3d(3, 8, 3), nn.GroupNorm(4, 8), nn.SiLU(), nn.Conv3d(8, 3, 3))
+    torch.save(nn.ModuleDict({"enc": enc}).state_dict(), tmp_path / "vae.pt")
+    told = said("init", film.name, "--from", "vae.pt", "-o", "vae.yaml")
+    assert "2 lines marked UNKNOWN" in told
+    text = (tmp_path / "vae.yaml").read_text()
+    assert "UNKNOWN: which norm is it? group_norm: {num_groups: 32}" in text
+    assert "- relu   # UNKNOWN: layer enc.2 has no weights" in text
+    state = load_file(tmp_path / "vae.safetensors")
+    assert torch.equal(state["3.weight"], enc[3].weight)
+    assert "mediaconv init YOUR_FILE --from vae.pt" in said("init", "vae.pt", code=2)
+
+
+def test_trained_weights_keep_their_values_and_get_the_channels_they_take(said, tmp_path):
+    """Every image of the folder is read as the weights take it, and what they give is stored as it is."""
+    (tmp_path / "photos").mkdir()
+    rng = np.random.default_rng(0)
+    for name, shape in (("a", (9, 12, 3)), ("b", (9, 12)), ("c", (9, 12, 4))):
+        cv2.imwrite(str(tmp_path / f"photos/{name}.png"), rng.integers(0, 256, shape, dtype=np.uint8))
+    same = nn.Sequential(nn.Conv2d(3, 3, 1, bias=False))
+    with torch.no_grad():
+        same[0].weight.copy_(torch.eye(3)[..., None, None])
+    save_file(same.state_dict(), tmp_path / "same.safetensors")
+    said("init", "photos", "--from", "same.safetensors", "-o", "p.yaml")
+    config = load_config(tmp_path / "p.yaml")
+    assert (config.read.color, config.normalize.name) == ("rgb", "none")
+    assert "3 files, 9 channels" in said("run", "p.yaml")
+    first = cv2.imread(str(tmp_path / "photos/a.png"))
+    stored = cv2.imread(str(tmp_path / "out/photos/a.png/channel_0.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(stored, first[..., 2])
+
+
 def test_layers_are_told_by_shape():
     state = nn.Sequential(nn.Conv3d(3, 6, (3, 1, 1)), nn.PReLU(6), nn.Conv3d(6, 6, 3, groups=6)).state_dict()
     made = from_state(state, "w")

@@ -91,7 +91,7 @@ def trace_text(made: TraceRows, *, width: int | None = None) -> str:
         console.print(table)
         for line in _moves(made):
             console.print(Text(line))
-        console.print(Text(_notes(made)))
+        console.print(Text(_notes(made, columns)))
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
 
 
@@ -159,15 +159,24 @@ def _moves(made: TraceRows) -> list[str]:
     return [f"{row.name}: {'; '.join(row.moves)}" for row in made.rows if row.moves]
 
 
-def _notes(made: TraceRows) -> str:
+def _notes(made: TraceRows, columns: Sequence[int] = range(len(_HEAD))) -> str:
+    """What the columns that are shown mean, and which ones a narrow table has left out."""
     axes = " × ".join(made.axes[1:])
     along = f" along {made.axes[1 + made.time_axis]}" if len(made.axes) > 2 else ""
     unmeasured = "" if made.total.state_bytes[1] is not None else " (too large an input to measure)"
-    return (
-        f"input, output: {' × '.join(made.axes)}; receptive field and stride: {axes}, from the input on; "
-        f"latency: in steps of the input{along}; look-ahead: the layer's own; {CONVENTION}; "
-        f"memory as float32: estimated / measured where they differ{unmeasured}"
-    )
+    shown = {_HEAD[column] for column in columns}
+    field = "receptive field and stride" if "stride" in shown else "receptive field"
+    said = {
+        "output": f"{'input, output' if 'input' in shown else 'output'}: {' × '.join(made.axes)}",
+        "receptive field": f"{field}: {axes}, from the input on",
+        "latency": f"latency: in steps of the input{along}",
+        "look-ahead": "look-ahead: the layer's own",
+        "multiply-adds": CONVENTION,
+        "state": f"memory as float32: estimated / measured where they differ{unmeasured}",
+    }
+    missing = [name for name in _HEAD if name not in shown]
+    parts = [text for column, text in said.items() if column in shown]
+    return "; ".join([*parts, *([f"left out: {', '.join(missing)} (--wide)"] if missing else [])])
 
 
 def _cells(row: Row) -> list[str]:
