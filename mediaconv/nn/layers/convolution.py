@@ -226,10 +226,7 @@ class Conv1d(_Conv, nn.Conv1d):
 class Conv2d(_Conv, nn.Conv2d):
     """Standard convolution of images: torch.nn.Conv2d's arguments, weights and values.
 
-    padding: numbers as torch takes them (0 by default), "valid", or "same" with any stride: of the effective
-        kernel `e = (kernel_size - 1) * dilation + 1` it pads `(e - 1) // 2` before and the rest after.
-        One for all axes, or one for each.
-    padding_mode: zeros, reflect, replicate or circular (a stream along a circular axis waits for the end).
+    padding, padding_mode: as of `Conv1d`.
 
     Shape: (N, C_in, H, W) to (N, C_out, H', W'). Along each axis `ceil(length / stride)` with "same", else
     `floor((length + 2 * padding - e) / stride) + 1`, as torch.nn.Conv2d says.
@@ -244,10 +241,7 @@ class Conv2d(_Conv, nn.Conv2d):
 class Conv3d(_Conv, nn.Conv3d):
     """Standard convolution of video: torch.nn.Conv3d's arguments, weights and values.
 
-    padding: numbers as torch takes them (0 by default), "valid", or "same" with any stride: of the effective
-        kernel `e = (kernel_size - 1) * dilation + 1` it pads `(e - 1) // 2` before and the rest after.
-        One for all axes, or one for each.
-    padding_mode: zeros, reflect, replicate or circular (a stream along a circular axis waits for the end).
+    padding, padding_mode: as of `Conv1d`.
 
     Shape: (N, C_in, T, H, W) to (N, C_out, T', H', W'). Along each axis `ceil(length / stride)` with "same",
     else `floor((length + 2 * padding - e) / stride) + 1`, as torch.nn.Conv3d says.
@@ -306,15 +300,7 @@ class CausalConv2d(_CausalConv, nn.Conv2d):
 class CausalConv3d(_CausalConv, nn.Conv3d):
     """Causal convolution of video: no output reads an input after its own time.
 
-    Arguments as torch.nn.Conv3d, `padding` "same" by default, and:
-    mode: `pad` (the whole effective kernel but one to the left; WaveNet, van den Oord et al. 2016,
-        arXiv 1609.03499), `mask` (padded as a standard layer, future taps zero), or `raster` (taps after the
-        position in reading order are zero; PixelCNN, van den Oord et al. 2016, arXiv 1601.06759).
-    time_axis: the causal axis of `pad` and `mask`; the others are padded by `padding`.
-    alignment: `strict` (output j reads inputs up to `j * stride`) or `block` (up to
-        `j * stride + stride - 1`), for `pad`.
-    raster_type: `A` (without the position itself) or `B` (with it), for `raster`.
-    padding_mode: zeros, or replicate but for raster; what copies later positions is refused.
+    Arguments as torch.nn.Conv3d, and those of `CausalConv2d`.
 
     Shape: (N, C_in, T, H, W) to (N, C_out, T', H', W'), `ceil(length / stride)` along the causal axis.
 

@@ -190,8 +190,7 @@ class MaxPool1d(_MaxPool):
 class MaxPool2d(_MaxPool):
     """Maximum over windows of images: torch.nn.MaxPool2d's arguments and values.
 
-    padding: numbers as torch takes them (0 by default), or "same" with any stride: `ceil(length / stride)`
-        outputs. One for all axes, or one for each.
+    padding: as of `MaxPool1d`.
 
     Shape: (N, C, H, W) to (N, C, H', W').
 
@@ -205,8 +204,7 @@ class MaxPool2d(_MaxPool):
 class MaxPool3d(_MaxPool):
     """Maximum over windows of video: torch.nn.MaxPool3d's arguments and values.
 
-    padding: numbers as torch takes them (0 by default), or "same" with any stride: `ceil(length / stride)`
-        outputs. One for all axes, or one for each.
+    padding: as of `MaxPool1d`.
 
     Shape: (N, C, T, H, W) to (N, C, T', H', W').
 
@@ -235,8 +233,7 @@ class AvgPool1d(_AvgPool):
 class AvgPool2d(_AvgPool):
     """Average over windows of images: torch.nn.AvgPool2d's arguments and values.
 
-    padding: numbers as torch takes them (0 by default), or "same" with any stride: `ceil(length / stride)`
-        outputs. One for all axes, or one for each.
+    padding: as of `AvgPool1d`.
 
     Shape: (N, C, H, W) to (N, C, H', W').
 
@@ -250,8 +247,7 @@ class AvgPool2d(_AvgPool):
 class AvgPool3d(_AvgPool):
     """Average over windows of video: torch.nn.AvgPool3d's arguments and values.
 
-    padding: numbers as torch takes them (0 by default), or "same" with any stride: `ceil(length / stride)`
-        outputs. One for all axes, or one for each.
+    padding: as of `AvgPool1d`.
 
     Shape: (N, C, T, H, W) to (N, C, T', H', W').
 
@@ -299,9 +295,7 @@ class CausalMaxPool2d(_CausalMaxPool):
 class CausalMaxPool3d(_CausalMaxPool):
     """Causal maximum over windows of video: no output reads an input after its own time.
 
-    Arguments as torch.nn.MaxPool3d, `padding` "same" by default, and:
-    time_axis: the causal axis, or axes, padded by `(kernel_size - 1) * dilation` on the left alone;
-        the others follow `padding`.
+    Arguments as torch.nn.MaxPool3d, `padding` and `time_axis` as of `CausalMaxPool2d`.
 
     Shape: (N, C, T, H, W) to (N, C, T', H', W'), `ceil(length / stride)` along the causal axis.
 
@@ -350,9 +344,7 @@ class CausalAvgPool2d(_CausalAvgPool):
 class CausalAvgPool3d(_CausalAvgPool):
     """Causal average over windows of video: no output reads an input after its own time.
 
-    Arguments as torch.nn.AvgPool3d, `padding` "same" by default, and:
-    time_axis: the causal axis, or axes, padded by `kernel_size - 1` on the left alone;
-        the others follow `padding`.
+    Arguments as torch.nn.AvgPool3d, `padding` and `time_axis` as of `CausalAvgPool2d`.
 
     Shape: (N, C, T, H, W) to (N, C, T', H', W'), `ceil(length / stride)` along the causal axis.
 

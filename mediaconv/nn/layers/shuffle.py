@@ -127,9 +127,7 @@ class PixelUnshuffle1d(_PixelUnshuffle):
 class PixelUnshuffle2d(_PixelUnshuffle):
     """Blocks of rows and columns become channels: the inverse of `PixelShuffle2d`.
 
-    A last block that is not whole is filled with zeros, where torch refuses it.
-    causal: blocks end at the inputs `j * downscale_factor` along `time_axis` and begin with zeros, so that
-        output j reads no input after its own time; otherwise it reads `downscale_factor - 1` ahead.
+    Blocks and `causal` as of `PixelUnshuffle1d`.
 
     Shape: (N, C, H, W) to (N, C * fh * fw, H', W'), `ceil(length / downscale_factor)` along each axis.
     """
@@ -140,9 +138,7 @@ class PixelUnshuffle2d(_PixelUnshuffle):
 class PixelUnshuffle3d(_PixelUnshuffle):
     """Blocks of frames, rows and columns become channels: the inverse of `PixelShuffle3d`.
 
-    A last block that is not whole is filled with zeros, where torch refuses it.
-    causal: blocks end at the inputs `j * downscale_factor` along `time_axis` and begin with zeros, so that
-        output j reads no input after its own time; otherwise it reads `downscale_factor - 1` ahead.
+    Blocks and `causal` as of `PixelUnshuffle1d`.
 
     Shape: (N, C, T, H, W) to (N, C * ft * fh * fw, T', H', W'), `ceil(length / downscale_factor)` along each
         axis.

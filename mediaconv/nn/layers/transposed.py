@@ -218,8 +218,7 @@ class ConvTranspose1d(_ConvTranspose, nn.ConvTranspose1d):  # type: ignore[misc]
 class ConvTranspose2d(_ConvTranspose, nn.ConvTranspose2d):  # type: ignore[misc]
     """Transposed convolution of images: torch.nn.ConvTranspose2d's arguments, weights and values.
 
-    padding: outputs cut at both ends, or "same": `length * stride` outputs, the overhang cut evenly, the odd
-        one on the right.
+    padding: as of `ConvTranspose1d`.
 
     Shape: (N, C_in, H, W) to (N, C_out, H', W'). Along each axis `length * stride` with "same", else
     `(length - 1) * stride - 2 * padding + dilation * (kernel_size - 1) + output_padding + 1`, as
@@ -235,8 +234,7 @@ class ConvTranspose2d(_ConvTranspose, nn.ConvTranspose2d):  # type: ignore[misc]
 class ConvTranspose3d(_ConvTranspose, nn.ConvTranspose3d):  # type: ignore[misc]
     """Transposed convolution of video: torch.nn.ConvTranspose3d's arguments, weights and values.
 
-    padding: outputs cut at both ends, or "same": `length * stride` outputs, the overhang cut evenly, the odd
-        one on the right.
+    padding: as of `ConvTranspose1d`.
 
     Shape: (N, C_in, T, H, W) to (N, C_out, T', H', W'). Along each axis `length * stride` with "same", else
     `(length - 1) * stride - 2 * padding + dilation * (kernel_size - 1) + output_padding + 1`, as
@@ -284,8 +282,7 @@ class CausalConvTranspose2d(_CausalConvTranspose, nn.ConvTranspose2d):  # type: 
 class CausalConvTranspose3d(_CausalConvTranspose, nn.ConvTranspose3d):  # type: ignore[misc]
     """Causal transposed convolution of video: output j reads inputs up to `j // stride`.
 
-    Arguments as torch.nn.ConvTranspose3d, `padding` "same" by default, and:
-    time_axis: the causal axis, or axes, whose overhang is cut off its end; the others follow `padding`.
+    Arguments as torch.nn.ConvTranspose3d, `padding` and `time_axis` as of `CausalConvTranspose2d`.
 
     Shape: (N, C_in, T, H, W) to (N, C_out, T', H', W'), `length * stride` along the causal axis.
 
