@@ -70,9 +70,9 @@ KERNELS: dict[str, KernelRule] = {
         KernelRule(specs.Gabor, formulas.gabor, formulas.of_gabor),  # type: ignore[arg-type]
         KernelRule(specs.Motion, formulas.motion, formulas.of_motion),  # type: ignore[arg-type]
         KernelRule(specs.Emboss, formulas.emboss, formulas.in_frames),
-        KernelRule(specs.LowPass, formulas.low_pass, formulas.of_fir, delays=True),  # type: ignore[arg-type]
-        KernelRule(specs.HighPass, formulas.high_pass, formulas.of_fir, delays=True),  # type: ignore[arg-type]
-        KernelRule(specs.BandPass, formulas.band_pass, formulas.of_fir, delays=True),  # type: ignore[arg-type]
+        KernelRule(specs.LowPass, formulas.fir, formulas.of_fir, delays=True),  # type: ignore[arg-type]
+        KernelRule(specs.HighPass, formulas.fir, formulas.of_fir, delays=True),  # type: ignore[arg-type]
+        KernelRule(specs.BandPass, formulas.fir, formulas.of_fir, delays=True),  # type: ignore[arg-type]
     )
 }
 

@@ -10,14 +10,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Literal
 
 import numpy as np
 
 from mediaconv.layers.filters import filter_keys as specs
 from mediaconv.layers.filters.filter_keys import AXES_OF, Kernel
-
-FirKind = Literal["lowpass", "highpass", "bandpass"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +45,7 @@ class Axis:
 
 
 Axes = Sequence[Axis]
+Fir = specs.LowPass | specs.HighPass | specs.BandPass
 Formula = Callable[[Kernel, Axes, float | None], np.ndarray]
 """From options, axes and taps a second (for those in Hz) to filters, shape (F, *grid). Raises ValueError."""
 Size = Callable[[Kernel, int], tuple[int, ...]]
@@ -148,20 +146,8 @@ def motion(spec: specs.Motion, axes: Axes, rate_hz: float | None) -> np.ndarray:
     return out
 
 
-def low_pass(spec: specs.LowPass, axes: Axes, rate_hz: float | None) -> np.ndarray:
-    return _fir(spec, axes, rate_hz, spec.cutoff_hz, "lowpass")
-
-
-def high_pass(spec: specs.HighPass, axes: Axes, rate_hz: float | None) -> np.ndarray:
-    return _fir(spec, axes, rate_hz, spec.cutoff_hz, "highpass")
-
-
-def band_pass(spec: specs.BandPass, axes: Axes, rate_hz: float | None) -> np.ndarray:
-    return _fir(spec, axes, rate_hz, spec.band, "bandpass")
-
-
-def _fir(
-    spec: Kernel, axes: Axes, rate_hz: float | None, cutoff: float | tuple[float, float], kind: FirKind
+def fir(
+    spec: specs.LowPass | specs.HighPass | specs.BandPass, axes: Axes, rate_hz: float | None
 ) -> np.ndarray:
     """Windowed sinc (Hamming) of an odd number of taps, so that it delays by whole samples.
 
@@ -171,6 +157,7 @@ def _fir(
 
     if rate_hz is None:
         raise ValueError(f"{spec.name}: a cut-off in Hz needs the rate of the sound, and none is known")
+    cutoff = spec.band if isinstance(spec, specs.BandPass) else spec.cutoff_hz
     highest = cutoff if isinstance(cutoff, float) else cutoff[1]
     if highest >= rate_hz / 2:
         raise ValueError(
@@ -182,7 +169,7 @@ def _fir(
     if odd < 3:
         raise ValueError(f"{spec.name}: got {axis.grid} taps that may be used, expected 3 or more")
     out = np.zeros((1, axis.grid))
-    out[0, :odd] = firwin(odd, cutoff, fs=rate_hz, pass_zero=kind)
+    out[0, :odd] = firwin(odd, cutoff, fs=rate_hz, pass_zero=isinstance(spec, specs.LowPass))
     return out
 
 
@@ -294,5 +281,5 @@ def of_motion(spec: specs.Motion, dims: int) -> tuple[int, ...]:
     return (2 * spec.lag + 1, *(1,) * (dims - 1))
 
 
-def of_fir(spec: specs.LowPass | specs.HighPass | specs.BandPass, dims: int) -> tuple[int, ...]:
+def of_fir(spec: Fir, dims: int) -> tuple[int, ...]:
     return (spec.taps,)

@@ -17,6 +17,8 @@ from torch.nn import functional as F
 
 from mediaconv.nn.backends.algorithms import convolve, is_ours, is_recorded, onednn_takes
 
+Slides = tuple[list[int], list[int], list[int], int]
+"""How a kernel slides: stride, padding and dilation along each axis, and the groups."""
 LEAST_SUMS = 3 * 2**19
 """Products of a call below which oneDNN's own preparations take longer than torch's plain loops."""
 MOST_OUTPUTS = 2**13
@@ -30,27 +32,17 @@ class PackedWeight:
         self._weight = weight.detach()
         self._packed: dict[tuple, Tensor] = {}
 
-    def get(
-        self, x: Tensor, stride: list[int], padding: list[int], dilation: list[int], groups: int
-    ) -> Tensor:
+    def get(self, x: Tensor, slides: Slides) -> Tensor:
         """The packed weight. x: an input, of images or film, of a size that is usual."""
-        key = (*stride, *padding, *dilation, groups)
+        key = tuple(map(tuple, slides[:3])), slides[3]
         packed = self._packed.get(key)
         if packed is None:
             weight = self._weight if x.ndim == self._weight.ndim else self._weight.unsqueeze(2)
-            packed = self._reordered(weight, list(x.shape), stride, padding, dilation, groups)
-            self._packed[key] = packed
+            packed = self._packed[key] = self._reordered(weight, list(x.shape), slides)
         return packed
 
-    def _reordered(
-        self,
-        weight: Tensor,
-        shape: list[int],
-        stride: list[int],
-        padding: list[int],
-        dilation: list[int],
-        groups: int,
-    ) -> Tensor:
+    def _reordered(self, weight: Tensor, shape: list[int], slides: Slides) -> Tensor:
+        stride, padding, dilation, groups = slides
         reorder: Any = getattr(torch._C._nn, f"mkldnn_reorder_conv{len(shape) - 2}d_weight")
         return reorder(weight.to_mkldnn(), padding, stride, dilation, groups, shape)
 
@@ -64,15 +56,8 @@ class PackedWeight:
 class PackedTransposedWeight(PackedWeight):
     """The same of a transposed convolution of sound or images: a weight (C, C', ...), in one group."""
 
-    def _reordered(
-        self,
-        weight: Tensor,
-        shape: list[int],
-        stride: list[int],
-        padding: list[int],
-        dilation: list[int],
-        groups: int,
-    ) -> Tensor:
+    def _reordered(self, weight: Tensor, shape: list[int], slides: Slides) -> Tensor:
+        stride, padding, dilation, groups = slides
         reorder = torch.ops.mkldnn._reorder_convolution_transpose_weight
         return reorder(weight, padding, [0, 0], stride, dilation, groups, shape)
 
@@ -90,8 +75,8 @@ def convolve_packed(
     """`algorithms.convolve` with a weight that is kept. The result may lie with its channels last."""
     if not _packing_pays(x, weight, bias, stride, groups):
         return convolve(x, weight, bias, stride, padding, dilation, groups)
-    images, strides, paddings, dilations = _as_images(x, stride, padding, dilation)
-    kept = packed.get(images, strides, paddings, dilations, groups)
+    images, slides = _as_images(x, stride, padding, dilation, groups)
+    kept, (strides, paddings, dilations, _) = packed.get(images, slides), slides
     y = torch.ops.mkldnn._convolution_pointwise.default(
         images, kept, bias, paddings, strides, dilations, groups, "none", [], ""
     )
@@ -117,8 +102,8 @@ def transpose_packed(
     ):
         transpose = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[weight.ndim - 3]
         return transpose(x, weight, bias, stride, padding, 0, groups, dilation)
-    images, strides, paddings, dilations = _as_images(x, stride, padding, dilation)
-    kept = packed.get(images, strides, paddings, dilations, groups)
+    images, slides = _as_images(x, stride, padding, dilation, groups)
+    kept, (strides, paddings, dilations, _) = packed.get(images, slides), slides
     y = torch.ops.mkldnn._convolution_transpose_pointwise.default(
         images, kept, bias, paddings, [0, 0], strides, dilations, groups, "none", [], ""
     )
@@ -126,12 +111,12 @@ def transpose_packed(
 
 
 def _as_images(
-    x: Tensor, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]
-) -> tuple[Tensor, list[int], list[int], list[int]]:
+    x: Tensor, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int
+) -> tuple[Tensor, Slides]:
     """Sound as images of one row, which oneDNN's packed calls take; images and film as they are."""
     if x.ndim > 3:
-        return x, list(stride), list(padding), list(dilation)
-    return x.unsqueeze(2), [1, *stride], [0, *padding], [1, *dilation]
+        return x, (list(stride), list(padding), list(dilation), groups)
+    return x.unsqueeze(2), ([1, *stride], [0, *padding], [1, *dilation], groups)
 
 
 def _packing_pays(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], groups: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -69,14 +69,20 @@ def difference(y: Tensor, module: nn.Module, x: Tensor, finish: Any = None) -> f
 def random_inputs(step: Step, module: nn.Module) -> Iterator[Tensor]:
     """Inputs of one chunk, three, and more than an output reads; each ends inside of a chunk."""
     info = step.info
-    generator = torch.Generator().manual_seed(0)
     reach = int(info.receptive_field) if info.receptive_field != float("inf") else 0
-    for chunks in (1, 3):
-        length = chunks * info.chunk + info.chunk // 2 + reach
+    lengths = (chunks * info.chunk + info.chunk // 2 + reach for chunks in (1, 3))
+    return noise(module, info.shape, step.dtype, lengths)
+
+
+def noise(
+    module: nn.Module, shape: Sequence[int], dtype: torch.dtype, lengths: Iterable[int]
+) -> Iterator[Tensor]:
+    """Inputs of these lengths along the stream axis, or of the next ones that a captured module holds for."""
+    generator = torch.Generator().manual_seed(0)
+    for length in lengths:
         while not fits_phase(module, length):
             length += 1
-        shape = (*info.shape[:2], length, *info.shape[3:])
-        yield torch.randn(shape, generator=generator).to(step.dtype)
+        yield torch.randn((*shape[:2], length, *shape[3:]), generator=generator).to(dtype)
 
 
 def fits_phase(module: nn.Module, length: int) -> bool:

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from mediaconv.errors import UsageError
 from mediaconv.nn.convert import to_streaming
-from mediaconv.nn.export.checking import difference, fits_phase
+from mediaconv.nn.export.checking import difference, noise
 from mediaconv.nn.export.runtimes import Exported
 from mediaconv.nn.export.step_files import Target, refuse_difference
 from mediaconv.nn.export.to_onnx import first_line
@@ -53,7 +52,8 @@ def write_whole_call(
     module = (module if streams(module) else to_streaming(module)).eval()
     check_eval(module)
     along = geometry(module)
-    random = list(_random_inputs(module, example))
+    steps = example.shape[DIM]
+    random = list(noise(module, example.shape, example.dtype, (steps, steps + 1, 2 * steps + 5)))
     call = WholeCall(module, finish).eval()
     made = target.runtime(call, [random[0]], ["input"], ["output"], DIM)
     checked = [*random, *inputs]
@@ -77,18 +77,6 @@ def write_whole_call(
         "versions": made.versions,
     }
     return target.write(made, facts)
-
-
-def _random_inputs(module: nn.Module, example: Tensor) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    inputs = []
-    for extra in (0, 1, example.shape[DIM] + 5):
-        length = example.shape[DIM] + extra
-        while not fits_phase(module, length):
-            length += 1
-        shape = (*example.shape[:DIM], length, *example.shape[DIM + 1 :])
-        inputs.append(torch.randn(shape, generator=generator).to(example.dtype))
-    return inputs
 
 
 def _difference(made: Exported, module: nn.Module, x: Tensor, finish: nn.Module | None, path: Path) -> float:
