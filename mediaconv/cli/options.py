@@ -11,15 +11,13 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mediaconv.enough_threads import refuse_few_threads, startable_threads
 from mediaconv.errors import SHORTAGES, MediaconvError, UsageError, shortage
-
-if TYPE_CHECKING:
-    pass
+from mediaconv.run.report.formatting import escaped
 
 INTERRUPTED = 130
 
@@ -141,14 +139,8 @@ def _failed(error: BaseException, message: str, code: int) -> int:
         if debug_wanted():
             traceback.print_exception(error)
         else:
-            lines = f"error: {message}".split("\n")
-            print("\n".join(map(_shown, lines)), file=sys.stderr)
+            print("\n".join(map(escaped, f"error: {message}".split("\n"))), file=sys.stderr)
     return code
-
-
-def _shown(line: str) -> str:
-    """A line with names in it that a terminal only shows; a few names are no text at all."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
 def drop_output() -> None:

@@ -114,7 +114,7 @@ class FolderSearch:
         if part == "**":
             yield from self._in_depth(folder, parts, above)
         elif glob.has_magic(part):
-            for entry in self._entries(folder):
+            for entry in self._entries(folder) or ():
                 hidden = entry.name.startswith(".") and not part.startswith(".")
                 if hidden or not fnmatch.fnmatchcase(entry.name, part):
                     continue
@@ -134,7 +134,7 @@ class FolderSearch:
         elif folder:
             yield folder
         inode = _inode(folder or ".")
-        for entry in [] if inode in above else self._entries(folder):
+        for entry in () if inode in above else self._entries(folder) or ():
             path = os.path.join(folder, entry.name)
             if entry.name.startswith("."):
                 continue
@@ -143,26 +143,24 @@ class FolderSearch:
             elif not rest:
                 yield path
 
-    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
-        """What a folder holds by name; nothing where it cannot be read, which is noted."""
+    def _entries(self, folder: str, *, there: bool = False) -> list[os.DirEntry[str]] | None:
+        """What a folder holds by name; None where it cannot be read, which is noted.
+
+        there: it was seen, so that it is noted too where it is gone.
+        """
         try:
             with os.scandir(folder or ".") as listing:
                 return sorted(listing, key=lambda entry: entry.name)
-        except (FileNotFoundError, NotADirectoryError):
-            return []
         except OSError as error:
-            refuse_shortage(error)
-            self._leave(folder + "/", f"cannot be read: {error.strerror}", lost=True)
-            return []
+            if there or not isinstance(error, FileNotFoundError | NotADirectoryError):
+                refuse_shortage(error)
+                self._leave(folder + "/", f"cannot be read: {error.strerror}", lost=True)
+            return None
 
     def _list(self, folder: str, waiting: list[str], links: list[str], *, named: bool) -> Iterator[str]:
         """The files of one folder; its folders are added to those that wait, linked ones to the links."""
-        try:
-            with os.scandir(folder) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
-        except OSError as error:
-            refuse_shortage(error)
-            self._leave(folder + "/", f"cannot be read: {error.strerror}", lost=True)
+        entries = self._entries(folder, there=True)
+        if entries is None:
             return
         self._visited.add(folder)
         if not named and set(KEPT) <= {entry.name for entry in entries}:

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mediaconv.errors import UsageError
-from mediaconv.filesystem import NotAFileError, in_the_way, open_regular, open_to_read, sync
+from mediaconv.filesystem import NotAFileError, in_the_way, open_regular, open_to_read, sync, write_all
 
 NAME = ".mediaconv.lock"
 MOST_BYTES = 1 << 30
@@ -104,9 +104,7 @@ class FolderLock:
         assert self._handle is not None
         data = lock_content(names)
         os.lseek(self._handle, 0, os.SEEK_SET)
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(self._handle, rest) :]
+        write_all(self._handle, data)
         os.ftruncate(self._handle, len(data))
 
     def _lock(self, handle: int, kind: int, folder: Path) -> None:

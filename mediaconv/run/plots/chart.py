@@ -68,6 +68,10 @@ def _range(name: str, gathered: Gathered, channel: int) -> str:
     return _ranged(name, gathered.low[channel], gathered.high[channel])
 
 
+def _whole_range(name: str, gathered: Gathered) -> str:
+    return _ranged(name, gathered.low.min(), gathered.high.max())
+
+
 def _ranged(name: str, low: float, high: float) -> str:
     """A name and a range, with minus signs as axes have them."""
     return f"{name}   " + f"{low:.3g} to {high:.3g}".replace("-", "−")
@@ -130,19 +134,14 @@ def _spectrogram(ax: Any, values: np.ndarray, rate: float) -> None:
 def _images(
     figure: Any, input: Gathered, outputs: Gathered, names: Sequence[str], columns: int, merged: bool
 ) -> None:
-    pictures = _pictures("input", input, input.values, colour=True)
-    pictures += _pictures("output", outputs, outputs.values, colour=True) if merged else [
+    pictures = [(_whole_range("input", input), _coloured(input.values))]
+    pictures += [(_whole_range("output", outputs), _coloured(outputs.values))] if merged else [
         (_range(name, outputs, c), _gray(outputs.values[c], outputs.low[c], outputs.high[c]))
         for c, name in enumerate(names)
     ]  # fmt: skip
-    for i, (title, picture) in enumerate(pictures[:1] + pictures[1:]):
+    for i, (title, picture) in enumerate(pictures):
         ax = figure.add_subplot(-(-len(pictures) // columns), columns, i + 1)
         _show(ax, picture, title)
-
-
-def _pictures(name: str, gathered: Gathered, values: np.ndarray, *, colour: bool) -> list[Row]:
-    """The picture in its colours, or the mean of channels that are none."""
-    return [(_ranged(name, gathered.low.min(), gathered.high.max()), _coloured(values))]
 
 
 def _coloured(values: np.ndarray) -> np.ndarray:
@@ -171,7 +170,7 @@ def films(input: Gathered, outputs: Gathered, names: Sequence[str], rate: float 
 
     both = sorted(input.frames.keys() & outputs.frames.keys()) or sorted(outputs.frames)
     picked = both[:: -(-len(both) // COLUMNS)]
-    rows: list[Row] = [(_ranged("input", input.low.min(), input.high.max()), None)]
+    rows: list[Row] = [(_whole_range("input", input), None)]
     rows += [("output", "merged")] if merged else [
         (_range(name, outputs, c), c) for c, name in enumerate(names)
     ]  # fmt: skip

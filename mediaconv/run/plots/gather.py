@@ -27,17 +27,14 @@ class Gathered:
     def __init__(self, axes: int, lengths: tuple[int | None, ...], stride: Fraction = Fraction(1)) -> None:
         self._axes, self._stride = axes, stride
         self._every = [max(1, -(-(n or 1) // LONGEST_SIDE)) for n in lengths]
-        self._seen = 0
+        self.steps = 0
+        """How many came by."""
         self._period = 1
         self._parts: list[np.ndarray] = []
-        self._frames: dict[int, np.ndarray] = {}
+        self.frames: dict[int, np.ndarray] = {}
+        """(C, H, W) by the input's step that each stands for."""
         self.low = self.high = np.empty(0)
         """Least and greatest value of each channel, of all that was seen."""
-
-    @property
-    def steps(self) -> int:
-        """How many came by."""
-        return self._seen
 
     def add(self, values: np.ndarray) -> None:
         """The next values, float (C, n, ...)."""
@@ -48,32 +45,27 @@ class Gathered:
         self.low = low if not self.low.size else np.minimum(self.low, low)
         self.high = high if not self.high.size else np.maximum(self.high, high)
         if self._axes == 1:
-            left = MOST_SAMPLES - self._seen
+            left = MOST_SAMPLES - self.steps
             if left > 0:
                 self._parts.append(values[:, :left].astype(np.float32))
         elif self._axes == 2:
-            first = -self._seen % self._every[0]
+            first = -self.steps % self._every[0]
             self._parts.append(values[:, first :: self._every[0], :: self._every[1]].astype(np.float32))
         else:
             self._add_frames(values)
-        self._seen += values.shape[1]
+        self.steps += values.shape[1]
 
     def _add_frames(self, values: np.ndarray) -> None:
         rows, columns = self._every[1:3]
         for i in range(values.shape[1]):
-            time = (self._seen + i) * self._stride
+            time = (self.steps + i) * self._stride
             if time.denominator == 1 and int(time) % self._period == 0:
-                self._frames[int(time)] = values[:, i, ::rows, ::columns].astype(np.float32)
-                if len(self._frames) > MOST_FRAMES:
+                self.frames[int(time)] = values[:, i, ::rows, ::columns].astype(np.float32)
+                if len(self.frames) > MOST_FRAMES:
                     self._period *= 2
-                    self._frames = {t: f for t, f in self._frames.items() if t % self._period == 0}
+                    self.frames = {t: f for t, f in self.frames.items() if t % self._period == 0}
 
     @property
     def values(self) -> np.ndarray:
         """(C, n) of a sound, (C, H, W) of an image."""
         return np.concatenate(self._parts, axis=1) if self._parts else np.empty((0, 0), np.float32)
-
-    @property
-    def frames(self) -> dict[int, np.ndarray]:
-        """(C, H, W) by the input's step that each stands for."""
-        return self._frames
