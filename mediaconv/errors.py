@@ -127,6 +127,16 @@ def closest(name: str, allowed: Iterable[str]) -> str | None:
     return next(iter(difflib.get_close_matches(name.lower(), list(allowed), n=1, cutoff=0.6)), None)
 
 
+def not_one_of(key: str, got: str, allowed: Iterable[str]) -> str:
+    """The message for a choice that there is not.
+
+    >>> not_one_of("theme", "drak", ["light", "dark"])
+    "theme: got 'drak', expected one of light, dark (did you mean 'dark'?)"
+    """
+    allowed = list(allowed)
+    return f"{key}: got {got!r}, expected one of {', '.join(allowed)}{nearest(got, allowed)}"
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """The hint for a misspelt name: `" (did you mean 'relu'?)"`, or nothing when none is near.
 

@@ -181,16 +181,12 @@ class ImagePipeline(Pipeline):
         suffix = options.format or "png"
         stored = _stored_format(source, output, options, suffix)
         if options.layout == "grid":
-            return FileSink(
-                folder,
-                stored,
-                {f"grid.{suffix}": _all},
-                lambda path: _GridWriter(path, options),
-            )
+            views: dict[str, View] = {f"grid.{suffix}": lambda samples: samples}
+            return FileSink(folder, stored, views, lambda path: _GridWriter(path, options))
         if options.layout == "rgb":
             if output.channels != 3:
                 raise rgb_refusal(output.channels)
-            views: dict[str, View] = {f"rgb.{suffix}": merged_view}
+            views = {f"rgb.{suffix}": merged_view}
         else:
             views = channel_views(output.channels, suffix, options.names)
         return FileSink(folder, stored, views, lambda path: _ImageWriter(path, options))
@@ -221,7 +217,3 @@ class ImagePipeline(Pipeline):
         planes = np.moveaxis(data, -1, 0)
         tifffile.imwrite(path, planes, photometric="minisblack", planarconfig="separate")
         return path
-
-
-def _all(samples: np.ndarray) -> np.ndarray:
-    return samples

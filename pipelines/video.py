@@ -185,39 +185,20 @@ class VideoPipeline(Pipeline):
     def open(self, path: Path, options: VideoRead, limits: Limits) -> Source:  # type: ignore[override]
         if options.size is not None:
             check_pixels(path, *options.size, limits)
+        of_all: dict[str, Any] = {
+            "size": options.size,
+            "color": options.color,
+            "start_seconds": options.start_seconds,
+            "duration_seconds": options.duration_seconds,
+            "limits": limits,
+        }
         if options.sequence:
             stills = _stills(path, options) if path.is_dir() else [path]
-            return SequenceReader(
-                stills,
-                fps=options.fps or DEFAULT_FPS,
-                size=options.size,
-                color=options.color,
-                start_seconds=options.start_seconds,
-                duration_seconds=options.duration_seconds,
-                limits=limits,
-            )
+            return SequenceReader(stills, fps=options.fps or DEFAULT_FPS, **of_all)
         if path.is_file() and is_animation(read_head(path)):
-            return AnimationReader(
-                path,
-                size=options.size,
-                fps=options.fps,
-                color=options.color,
-                start_seconds=options.start_seconds,
-                duration_seconds=options.duration_seconds,
-                limits=limits,
-            )
-        return VideoReader(
-            path,
-            size=options.size,
-            fps=options.fps,
-            color=options.color,
-            start_seconds=options.start_seconds,
-            duration_seconds=options.duration_seconds,
-            stream=options.stream,
-            deinterlace=options.deinterlace,
-            part=options.part,
-            limits=limits,
-        )
+            return AnimationReader(path, fps=options.fps, **of_all)
+        of_film: dict[str, Any] = {"deinterlace": options.deinterlace, "part": options.part}
+        return VideoReader(path, fps=options.fps, stream=options.stream, **of_film, **of_all)
 
     def create(self, folder: Path, source: VideoInfo, output: OutputInfo, options: VideoWrite) -> Sink:  # type: ignore[override]
         if options.layout == "tensor":

@@ -23,7 +23,7 @@ from pydantic import (
 from mediaconv.config.problems import Problem, below, failure, listed, one_line, problems_of, wrong
 from mediaconv.config.validation_context import ValidationContext
 from mediaconv.config.values import Rule
-from mediaconv.errors import UsageError, closest, nearest
+from mediaconv.errors import UsageError, closest, nearest, not_one_of
 
 
 class Section(BaseModel):
@@ -149,7 +149,7 @@ def parse_options(
 ) -> N:
     """One of `kinds` by its exact name, from Python. Raises UsageError, a line a problem."""
     if name not in kinds:
-        raise UsageError(f"{key}: got {name!r}, expected one of {listed(kinds)}{nearest(name, kinds)}")
+        raise UsageError(not_one_of(key, name, kinds))
     try:
         return parse_named({name: dict(options or {})}, kinds, noun, None)
     except ValidationError as error:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -62,6 +63,21 @@ class Chunk:
 
     def __repr__(self) -> str:
         return f"Chunk(shape={self.data.shape}, dtype={self.data.dtype})"
+
+
+def time_window(
+    path: Path, start_seconds: float, duration_seconds: float | None
+) -> tuple[Fraction, Fraction | None]:
+    """Start and end of the part of a file that is read, in seconds. Raises ReadError where there is none."""
+    if start_seconds < 0 or (duration_seconds is not None and duration_seconds <= 0):
+        raise ReadError(
+            f"{path}: start_seconds {start_seconds}, duration_seconds {duration_seconds}: expected "
+            "a start of 0 or more and a duration above 0"
+        )
+    start = Fraction(start_seconds).limit_denominator(10**9)
+    if duration_seconds is None:
+        return start, None
+    return start, start + Fraction(duration_seconds).limit_denominator(10**9)
 
 
 class Source(ABC):

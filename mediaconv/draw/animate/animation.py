@@ -21,7 +21,7 @@ from mediaconv.draw.scene.raster import rasterize
 from mediaconv.draw.scene.scene import Scene
 from mediaconv.draw.scene.svg import svg
 from mediaconv.draw.sliding.frames import BUDGET, sliding
-from mediaconv.errors import UsageError
+from mediaconv.errors import UsageError, not_one_of
 from mediaconv.filesystem import write_made
 from mediaconv.web.page import notebook_frame
 
@@ -54,7 +54,7 @@ class Animation:
         theme: str = "light",
     ) -> None:
         if theme not in THEMES:
-            raise UsageError(f"theme: got {theme!r}, expected one of {', '.join(THEMES)}")
+            raise UsageError(not_one_of("theme", theme, THEMES))
         if width is not None and not 16 <= width <= MAX_WIDTH:
             raise UsageError(f"width: got {width}, expected 16 to {MAX_WIDTH} pixels")
         if aspect is not None and not 0.1 <= aspect <= 10:
@@ -107,9 +107,7 @@ class Animation:
         path = Path(path)
         make = FORMATS.get(path.suffix.lower())
         if make is None:
-            raise UsageError(
-                f"{path}: got {path.suffix or 'no extension'!r}, expected one of {', '.join(FORMATS)}"
-            )
+            raise UsageError(not_one_of(str(path), path.suffix or "no extension", FORMATS))
         return write_made(path, make(self, step), overwrite=overwrite)
 
     def scenes(self, count: int | None = None) -> list:

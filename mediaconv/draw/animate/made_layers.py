@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv import nn as layers
-from mediaconv.errors import UsageError, nearest
+from mediaconv.errors import UsageError, not_one_of
 from mediaconv.nn.geometry import per_axis
 from mediaconv.nn.streaming.protocol import axis_map
 
@@ -44,11 +44,9 @@ def demo_layer(
     Raises UsageError naming what does not go together.
     """
     if kind not in KINDS:
-        raise UsageError(f"kind: got {kind!r}, expected one of {', '.join(KINDS)}{nearest(kind, KINDS)}")
+        raise UsageError(not_one_of("kind", kind, KINDS))
     if causal not in CAUSAL:
-        raise UsageError(
-            f"causal: got {causal!r}, expected one of {', '.join(CAUSAL)}{nearest(causal, CAUSAL)}"
-        )
+        raise UsageError(not_one_of("causal", causal, CAUSAL))
     for name, count in (("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups)):
         if count is not None and count < 1:
             raise UsageError(f"{name}: got {count}, expected an integer >= 1")

@@ -8,18 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mediaconv.errors import ReadError
+from mediaconv.media.audio.decoder import Decoder, check_same
 from mediaconv.media.audio.libav_decoder import LibavDecoder, without_first
 from mediaconv.media.integrity.ogg import links
 
 
-class ChainedDecoder:
-    """All of them as one sound; see `mediaconv.media.audio.reader.Decoder`.
-
-    holes, keep_late_start: as of `LibavDecoder`.
-    """
-
-    samples: int | None = None
+class ChainedDecoder(Decoder):
+    """All of them as one sound. holes, keep_late_start: as of `LibavDecoder`."""
 
     def __init__(self, path: Path, starts: list[int], *, holes: str, keep_late_start: bool) -> None:
         self._decoders: list[LibavDecoder] = []
@@ -30,11 +25,7 @@ class ChainedDecoder:
                 self._decoders.append(LibavDecoder(path, holes=holes, keep_late_start=keep, part=part))
             first = self._decoders[0]
             for other in self._decoders[1:]:
-                if (other.rate_hz, other.channels) != (first.rate_hz, first.channels):
-                    raise ReadError(
-                        f"{path}: the sound changes from {first.rate_hz} Hz, {first.channels} channels to "
-                        f"{other.rate_hz} Hz, {other.channels} channels; split the file there"
-                    )
+                check_same(path, first.rate_hz, first.channels, other.rate_hz, other.channels)
         except BaseException:
             self.close()
             raise
@@ -51,16 +42,13 @@ class ChainedDecoder:
         return cls(path, starts, holes=holes, keep_late_start=keep_late_start)
 
     def blocks(self, first: int) -> Iterator[np.ndarray]:
-        """See `Decoder.blocks`."""
         late = [bool(first), *[False] * (len(self._decoders) - 1)]
         every = (d.all_blocks(late=wanted) for d, wanted in zip(self._decoders, late, strict=True))
         yield from without_first(itertools.chain.from_iterable(every), first)
 
     def notes(self) -> list[str]:
-        """See `Decoder.notes`."""
         return list(dict.fromkeys(note for decoder in self._decoders for note in decoder.notes()))
 
     def close(self) -> None:
-        """Release the files. May be called twice."""
         for decoder in self._decoders:
             decoder.close()

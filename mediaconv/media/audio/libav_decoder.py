@@ -25,6 +25,7 @@ from mediaconv.media.audio.audio_clock import (
     are_meaningless,
     silence,
 )
+from mediaconv.media.audio.decoder import Decoder, check_same
 from mediaconv.media.audio.mp3_start import has_counts, read_mp3_start, without_tags
 from mediaconv.media.audio.speakers import WAV_ORDER, are_speakers
 from mediaconv.media.audio.stream_layout import frame_speakers, prepare_layout
@@ -49,8 +50,8 @@ LATE = Fraction(1, 100)
 """Seconds: a shorter delay of the sound is a container's rounding, and is not told."""
 
 
-class LibavDecoder:
-    """One sound stream of a file; see `mediaconv.media.audio.reader.Decoder`.
+class LibavDecoder(Decoder):
+    """One sound stream of a file.
 
     stream: its number among the sound streams or its language; None: the best one. holes: "silence" or
     "close", what becomes of holes and overlaps in its times. keep_late_start: silence comes before sound that
@@ -59,9 +60,6 @@ class LibavDecoder:
     bit_depth: of what the decoder gives: 32 for 24-bit ALAC. Channels are in WAV's order. The number of
     samples is known only at the end: containers state it with the encoder's padding.
     """
-
-    samples: int | None = None
-    layout: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -131,10 +129,8 @@ class LibavDecoder:
         self.bit_depth = FLOAT_PCM.get(name[:7], 32) if self.floating else integer_bits
 
     def blocks(self, first: int) -> Iterator[np.ndarray]:
-        """See `Decoder.blocks`. Decodes from the start: seeking in lossy sound is not exact to the sample.
-
-        `first` counts from the file's start, as of its film: before the sound begins there is silence.
-        """
+        # From the start: seeking in lossy sound is not exact to the sample. `first` counts from the file's
+        # start, as of its film: before the sound begins there is silence.
         yield from without_first(self.all_blocks(late=bool(first)), first)
 
     def all_blocks(self, *, late: bool) -> Iterator[np.ndarray]:
@@ -145,11 +141,8 @@ class LibavDecoder:
         """All samples with silence in holes, and before a late start if asked."""
         before = self._late_samples if late else 0
         for frame in self._frames:
-            if frame.sample_rate != self.rate_hz or len(frame.layout.channels) != self.channels:
-                raise ReadError(
-                    f"{self._path}: the sound changes from {self.rate_hz} Hz, {self.channels} channels to "
-                    f"{frame.sample_rate} Hz, {len(frame.layout.channels)} channels; split the file there"
-                )
+            count = len(frame.layout.channels)
+            check_same(self._path, self.rate_hz, self.channels, frame.sample_rate, count)
             block = _samples(frame)
             if self._order:
                 block = block[:, self._order]
@@ -184,7 +177,6 @@ class LibavDecoder:
             raise ReadError(f"{self._path}: {error}; leave them out by read.holes: close") from error
 
     def notes(self) -> list[str]:
-        """See `Decoder.notes`."""
         late = Fraction(self._late_samples, self.rate_hz)
         late_note = []
         if late > LATE:
@@ -201,7 +193,6 @@ class LibavDecoder:
         return self._choice_notes + late_note + strange + self._extent.notes() + self._clock.notes()
 
     def close(self) -> None:
-        """Release the file. May be called twice."""
         self._container.close()
 
     def _late(self, frame: av.AudioFrame) -> int:

@@ -10,19 +10,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from mediaconv.errors import ReadError
 from mediaconv.media.audio.chained_decoder import ChainedDecoder
+from mediaconv.media.audio.decoder import Decoder
 from mediaconv.media.audio.libav_decoder import LibavDecoder
 from mediaconv.media.audio.sndfile_decoder import SndfileDecoder
 from mediaconv.media.audio.wav_decoder import WavDecoder
 from mediaconv.media.input_file import read_head
 from mediaconv.media.integrity.completeness import check_complete
 from mediaconv.media.limits import Limits
-from mediaconv.media.source import Chunk, Source, SourceInfo
+from mediaconv.media.source import Chunk, Source, SourceInfo, time_window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,26 +54,6 @@ class AudioInfo(SourceInfo):
         return self.shape[0]
 
 
-class Decoder(Protocol):
-    """What the reader needs of a library: sound in blocks of floats from a given sample on."""
-
-    rate_hz: int
-    channels: int
-    samples: int | None
-    bit_depth: int
-    floating: bool
-    layout: tuple[str, ...]
-
-    def blocks(self, first: int) -> Iterator[np.ndarray]:
-        """Blocks from sample `first` to the end: (n, C), any n, float32 or float64. Raises ReadError."""
-
-    def notes(self) -> list[str]:
-        """What a user should know of what was decoded."""
-
-    def close(self) -> None:
-        """Release the file. May be called twice."""
-
-
 class AudioReader(Source):
     """One sound file, or the best sound stream of a film, opened.
 
@@ -100,11 +80,7 @@ class AudioReader(Source):
     ) -> None:
         self._path = Path(path)
         self._mono = mono
-        if start_seconds < 0 or (duration_seconds is not None and duration_seconds <= 0):
-            raise ReadError(
-                f"{self._path}: start_seconds {start_seconds}, duration_seconds {duration_seconds}: expected "
-                "a start of 0 or more and a duration above 0"
-            )
+        time_window(self._path, start_seconds, duration_seconds)
         limits = limits or Limits()
         head = read_head(self._path)
         check_complete(self._path, head)
@@ -127,11 +103,9 @@ class AudioReader(Source):
             raise
 
     def close(self) -> None:
-        """Release the file. May be called twice."""
         self._decoder.close()
 
     def notes(self) -> list[str]:
-        """What a user should know of what was read, after reading."""
         layout = self.info.layout
         layout_note = [f"channels: {' '.join(layout)}"] if len(layout) > 2 else []
         return layout_note + self._decoder.notes()

@@ -11,6 +11,7 @@ import soundfile
 
 from mediaconv.errors import ReadError
 from mediaconv.media.audio.channel_mask import stated_speakers
+from mediaconv.media.audio.decoder import Decoder, check_same
 from mediaconv.media.audio.flac_end import goes_on
 from mediaconv.media.audio.speakers import OGG_LAYOUT, OGG_ORDER
 from mediaconv.media.file_part import PartOfFile
@@ -30,8 +31,8 @@ WIDE = frozenset({"PCM_32", "DOUBLE", "ALAC_32"})
 """Samples that float32 would round."""
 
 
-class SndfileDecoder:
-    """A file that libsndfile decodes; see `mediaconv.media.audio.reader.Decoder`."""
+class SndfileDecoder(Decoder):
+    """A file that libsndfile decodes. It notes nothing: what is missing of the samples stated is an error."""
 
     def __init__(self, path: Path, starts: list[int], files: list[soundfile.SoundFile]) -> None:
         self._path = path
@@ -41,12 +42,8 @@ class SndfileDecoder:
         self.rate_hz = int(file.samplerate)
         self.channels = int(file.channels)
         for other in files[1:]:
-            if (other.samplerate, other.channels) != (file.samplerate, file.channels):
-                raise ReadError(
-                    f"{path}: the sound changes from {self.rate_hz} Hz, {self.channels} channels to "
-                    f"{other.samplerate} Hz, {other.channels} channels; split the file there"
-                )
-        self.samples: int | None = sum(int(f.frames) for f in files)
+            check_same(path, self.rate_hz, self.channels, other.samplerate, other.channels)
+        self.samples = sum(int(f.frames) for f in files)
         self.bit_depth = BITS.get(file.subtype, LOSSY_BITS)
         self.floating = file.subtype in ("FLOAT", "DOUBLE")
         self._dtype = "float64" if file.subtype in WIDE else "float32"
@@ -79,7 +76,7 @@ class SndfileDecoder:
         return stated or (tuple(OGG_LAYOUT.get(self.channels, "").split()) if by_count else ())
 
     def blocks(self, first: int) -> Iterator[np.ndarray]:
-        """See `Decoder.blocks`. Integers are scaled by 2**(bits-1)."""
+        # integers are scaled by 2**(bits-1)
         size = max(256, BLOCK_VALUES // self.channels)
         try:
             for index, file in enumerate(self._files):
@@ -115,12 +112,7 @@ class SndfileDecoder:
         except soundfile.LibsndfileError:
             return False
 
-    def notes(self) -> list[str]:
-        """See `Decoder.notes`. None: what is missing of the samples stated is an error."""
-        return []
-
     def close(self) -> None:
-        """Release the file. May be called twice."""
         for file in self._files:
             file.close()
 

@@ -16,6 +16,7 @@ from typing import BinaryIO
 import numpy as np
 
 from mediaconv.errors import ReadError
+from mediaconv.media.audio.decoder import Decoder
 from mediaconv.media.audio.speakers import speakers_of_mask
 
 PCM, IEEE_FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
@@ -54,8 +55,8 @@ def read_format(head: bytes) -> WavFormat | None:
     return WavFormat(tag, channels, rate, align // channels, bits, valid or bits, mask)
 
 
-class WavDecoder:
-    """A WAV file of such samples; see `mediaconv.media.audio.reader.Decoder`."""
+class WavDecoder(Decoder):
+    """A WAV file of such samples."""
 
     def __init__(self, path: Path, format: WavFormat) -> None:
         self._path = path
@@ -64,7 +65,7 @@ class WavDecoder:
         self._start, size = _data_chunk(self._file, os.fstat(self._file.fileno()).st_size)
         self.rate_hz = format.rate_hz
         self.channels = format.channels
-        self.samples: int | None = size // (format.width * format.channels)
+        self.samples = size // (format.width * format.channels)
         self.floating = format.tag == IEEE_FLOAT
         self.bit_depth = max(32, format.bits) if self.floating else min(64, format.valid_bits)
         self.layout = speakers_of_mask(format.mask, format.channels)
@@ -79,7 +80,6 @@ class WavDecoder:
         return cls(path, format) if odd or (_is_plain(format) and _is_unmeasured(path)) else None
 
     def blocks(self, first: int) -> Iterator[np.ndarray]:
-        """See `Decoder.blocks`."""
         frame = self._format.width * self.channels
         left = (self.samples or 0) - first
         self._file.seek(self._start + first * frame)
@@ -91,12 +91,7 @@ class WavDecoder:
             yield self._values(data).reshape(-1, self.channels)
             left -= count
 
-    def notes(self) -> list[str]:
-        """See `Decoder.notes`."""
-        return []
-
     def close(self) -> None:
-        """Release the file. May be called twice."""
         self._file.close()
 
     def _values(self, data: bytes) -> np.ndarray:

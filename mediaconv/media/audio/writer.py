@@ -74,7 +74,6 @@ class AudioWriter(WrittenFile):
             self.abort()
 
     def abort(self) -> None:
-        """Close the file, complete or not. May be called twice."""
         self._finished = True
         try:
             self._container.close()

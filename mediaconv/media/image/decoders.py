@@ -11,6 +11,7 @@ import io
 import re
 import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -35,15 +36,11 @@ PNM = {b"P2": 1, b"P3": 3, b"P5": 1, b"P6": 3}
 ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
 JPEG2000_SIZE = b"\xff\x4f\xff\x51"
 EIGHT_BIT_MODES = {
-    "1": "L",
-    "L": "L",
-    "RGB": "RGB",
-    "RGBA": "RGBA",
-    "RGBX": "RGB",
-    "LA": "RGBA",
-    "La": "RGBA",
+    **dict.fromkeys(("1", "L"), "L"),
+    **dict.fromkeys(("RGB", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"), "RGB"),
+    **dict.fromkeys(("RGBA", "RGBa", "LA", "La", "PA"), "RGBA"),
 }
-EIGHT_BIT_MODES |= {"RGBa": "RGBA", "PA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB"}
+"""What Pillow's modes of 8 bits become."""
 
 _pillow_limit = threading.Lock()
 
@@ -200,30 +197,31 @@ def _decode_deep(path: Path, bits: int, orientation: Orientation) -> np.ndarray:
     return orientation.apply(_keyed(from_bgr(data), _png_key(stored.tobytes())))
 
 
+def png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Of each chunk of a PNG its kind, and where its body begins and ends."""
+    offset = len(PNG)
+    while offset + 12 <= len(content):
+        end = offset + 8 + int.from_bytes(content[offset : offset + 4], "big")
+        yield content[offset + 4 : offset + 8], offset + 8, end
+        offset = end + 4
+
+
 def _without_animation(stored: np.ndarray) -> np.ndarray:
     """A PNG without the chunks of its animation, of which the still picture may be no part."""
     content = stored.tobytes()
     if not content.startswith(PNG) or b"acTL" not in content[: max(0, content.find(b"IDAT"))]:
         return stored
-    kept, offset = [PNG], len(PNG)
-    while offset + 12 <= len(content):
-        end = offset + 12 + int.from_bytes(content[offset : offset + 4], "big")
-        if content[offset + 4 : offset + 8] not in ANIMATION:
-            kept.append(content[offset:end])
-        offset = end
-    return np.frombuffer(b"".join(kept), np.uint8)
+    kept = [content[begin - 8 : end + 4] for kind, begin, end in png_chunks(content) if kind not in ANIMATION]
+    return np.frombuffer(b"".join([PNG, *kept]), np.uint8)
 
 
 def _png_key(stored: bytes) -> tuple[int, ...]:
     """The colour that a PNG of 16 bits states to be transparent; empty where there is none."""
-    offset = len(PNG)
-    while stored.startswith(PNG) and offset + 8 <= len(stored):
-        length, kind = int.from_bytes(stored[offset : offset + 4], "big"), stored[offset + 4 : offset + 8]
+    for kind, begin, end in png_chunks(stored) if stored.startswith(PNG) else ():
         if kind == b"tRNS":
-            return tuple(np.frombuffer(stored[offset + 8 : offset + 8 + length], ">u2").tolist())
+            return tuple(np.frombuffer(stored[begin:end], ">u2").tolist())
         if kind == b"IDAT":
             break
-        offset += 12 + length
     return ()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mediaconv.errors import ReadError, nearest
+from mediaconv.errors import ReadError, not_one_of
 from mediaconv.media.image.decoders import decode
 from mediaconv.media.input_file import read_head
 from mediaconv.media.integrity.completeness import check_complete
@@ -54,7 +54,7 @@ def read_image(
     """
     path = Path(path)
     if color is not None and color not in COLORS:
-        raise ReadError(f"color: got {color!r}, expected one of {', '.join(COLORS)}{nearest(color, COLORS)}")
+        raise ReadError(not_one_of("color", color, COLORS))
     head = read_head(path)
     check_complete(path, head)
     data, images = decode(path, head, limits or Limits())

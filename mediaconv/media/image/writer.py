@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -12,7 +11,7 @@ import numpy as np
 import PIL.Image
 import tifffile
 
-from mediaconv.errors import WriteError, nearest
+from mediaconv.errors import WriteError, not_one_of
 from mediaconv.filesystem import write_all
 from mediaconv.media.input_file import one_line
 
@@ -37,16 +36,11 @@ def write_image(
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
-        raise WriteError(
-            f"format: got {suffix or 'no suffix'!r}, expected one of {', '.join(FORMATS)}"
-            f"{nearest(suffix, FORMATS)}"
-        )
+        raise WriteError(not_one_of("format", suffix or "no suffix", FORMATS))
     format = FORMATS[suffix]
     _check(format, data, quality, lossless)
     try:
-        encoded = ENCODERS[format](
-            data, DEFAULT_QUALITY.get(format, 0) if quality is None else quality, lossless
-        )
+        encoded = _encoded(format, data, quality or DEFAULT_QUALITY.get(format), lossless)
     except (cv2.error, ValueError) as error:
         raise WriteError(f"{path}: cannot be encoded as {format} ({one_line(error)})") from error
     try:
@@ -81,50 +75,25 @@ def _check(format: str, data: np.ndarray, quality: int | None, lossless: bool) -
         )
 
 
-def _png(data: np.ndarray, quality: int, lossless: bool) -> bytes | memoryview:
-    return _by_opencv(".png", data, [])
-
-
-def _tiff(data: np.ndarray, quality: int, lossless: bool) -> bytes | memoryview:
+def _encoded(format: str, data: np.ndarray, quality: int | None, lossless: bool) -> bytes | memoryview:
+    """By OpenCV, but floats by tifffile, and WebP by Pillow, which keeps transparent pixels' colours."""
+    picture = data.reshape(data.shape[:2]) if data.shape[2:] == (1,) else data
+    buffer = io.BytesIO()
+    if format == "webp":
+        PIL.Image.fromarray(picture).save(buffer, "WEBP", quality=quality, lossless=lossless, exact=True)
+        return buffer.getvalue()
     if data.dtype.kind == "f":
-        buffer = io.BytesIO()
-        picture = data.reshape(data.shape[:2]) if data.shape[2:] == (1,) else data
         kind = "minisblack" if picture.ndim == 2 else "rgb"
         extra = ["unassalpha"] if picture.shape[2:] == (4,) else None
         tifffile.imwrite(buffer, picture, photometric=kind, extrasamples=extra, metadata=None, software=False)
         return buffer.getvalue()
-    return _by_opencv(".tiff", data, [])
-
-
-def _jpeg(data: np.ndarray, quality: int, lossless: bool) -> bytes | memoryview:
-    return _by_opencv(".jpg", data, [cv2.IMWRITE_JPEG_QUALITY, quality])
-
-
-def _webp(data: np.ndarray, quality: int, lossless: bool) -> bytes:
-    """By Pillow, which keeps the colours of transparent pixels too."""
-    image = PIL.Image.fromarray(data.reshape(data.shape[:2]) if data.shape[2:] == (1,) else data)
-    buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=quality, lossless=lossless, exact=True)
-    return buffer.getvalue()
-
-
-ENCODERS: dict[str, Callable[[np.ndarray, int, bool], bytes | memoryview]] = {
-    "png": _png,
-    "jpeg": _jpeg,
-    "tiff": _tiff,
-    "webp": _webp,
-}
-
-
-def _by_opencv(ending: str, data: np.ndarray, parameters: list[int]) -> memoryview:
-    done, encoded = cv2.imencode(ending, _to_bgr(data), parameters)
+    parameters = [] if quality is None else [cv2.IMWRITE_JPEG_QUALITY, quality]
+    done, encoded = cv2.imencode(f".{format}", _to_bgr(picture), parameters)
     if not done:
         raise ValueError(f"no encoder for {data.shape[1]}x{data.shape[0]} pixels")
     return encoded.data.cast("B")
 
 
-def _to_bgr(data: np.ndarray) -> np.ndarray:
-    if data.ndim == 2 or data.shape[2] == 1:
-        return np.ascontiguousarray(data.reshape(data.shape[:2]))
-    order = [2, 1, 0, 3] if data.shape[2] == 4 else [2, 1, 0]
-    return np.ascontiguousarray(data[..., order])
+def _to_bgr(picture: np.ndarray) -> np.ndarray:
+    order = ... if picture.ndim == 2 else [2, 1, 0, 3][: picture.shape[2]]
+    return np.ascontiguousarray(picture[..., order])

@@ -17,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 from safetensors.numpy import load_file
 
-from mediaconv.errors import ReadError, WriteError, nearest
+from mediaconv.errors import ReadError, WriteError, not_one_of
 from mediaconv.media.input_file import one_line, read_head
 from mediaconv.media.written_file import WrittenFile
 
@@ -41,10 +41,7 @@ class TensorWriter(WrittenFile):
         self._stored = np.dtype(f"<f{float_bits // 8}")
         suffix = self._path.suffix.lower()
         if suffix not in HEADERS:
-            raise WriteError(
-                f"format: got {suffix or 'no suffix'!r}, expected one of {', '.join(HEADERS)}"
-                f"{nearest(suffix, HEADERS)}"
-            )
+            raise WriteError(not_one_of("format", suffix or "no suffix", HEADERS))
         self._header = HEADERS[suffix]
         self._lengths: list[int] = []
         self._outer: tuple[int, ...] | None = None

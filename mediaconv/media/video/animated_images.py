@@ -17,13 +17,13 @@ import numpy as np
 import PIL.Image
 
 from mediaconv.errors import ReadError
-from mediaconv.media.image.decoders import PNG, from_bgr
+from mediaconv.media.image.decoders import PNG, from_bgr, png_chunks
 from mediaconv.media.image.reader import COLORS, resized
 from mediaconv.media.input_file import one_line, read_head
 from mediaconv.media.integrity.completeness import check_complete
 from mediaconv.media.limits import Limits, check_pixels
 from mediaconv.media.samples import full_scale
-from mediaconv.media.source import Chunk, Source
+from mediaconv.media.source import Chunk, Source, time_window
 from mediaconv.media.video import timeline
 from mediaconv.media.video.video_info import VideoInfo
 from mediaconv.media.video.video_stream import FALLBACK_RATE
@@ -70,10 +70,7 @@ class AnimationReader(Source):
         check_complete(self._path, head)
         self._pictures = _webp if head.startswith(b"RIFF") else _png
         self._fps = None if fps is None else Fraction(fps).limit_denominator(1001 * 1000)
-        self._start = Fraction(start_seconds).limit_denominator(10**9)
-        self._end = None
-        if duration_seconds is not None:
-            self._end = self._start + Fraction(duration_seconds).limit_denominator(10**9)
+        self._start, self._end = time_window(self._path, start_seconds, duration_seconds)
         self._last_shown: tuple[Fraction, Fraction] | None = None
         first = next(self._frames(), None)
         if first is None:
@@ -96,10 +93,9 @@ class AnimationReader(Source):
         return len(durations) / sum(durations, Fraction(0))
 
     def close(self) -> None:
-        """Nothing stays open between pictures."""
+        return  # nothing stays open between pictures
 
     def chunks(self, size: int) -> Iterator[Chunk]:
-        """See `VideoReader.chunks`."""
         block: list[np.ndarray] = []
         times: list[Fraction] = []
         for time, picture in self._frames():
@@ -117,16 +113,13 @@ class AnimationReader(Source):
         if self._start or self._end is not None:
             frames = timeline.between(frames, start=self._start, end=self._end)
         if self._fps is not None:
-            last, most = 1 / self._fps, self._limits.max_repeats
-            frames = timeline.at_rate(frames, rate=self._fps, last_duration=last, max_repeats=most)
+            most = self._limits.max_repeats
+            frames = timeline.at_rate(frames, rate=self._fps, last_duration=1 / self._fps, max_repeats=most)
         try:
             for time, picture in frames:
                 yield time, self._coloured(picture)
         except timeline.TooManyRepeatsError as error:
-            raise ReadError(
-                f"{self._path}: {error}: fps {float(self._fps or 0):g} would repeat frames more often than "
-                f"the limit of {most} for one (max_repeats)"
-            ) from error
+            raise ReadError(f"{self._path}: {error}") from error
 
     def _timed(self) -> Iterator[tuple[Fraction, np.ndarray]]:
         time = Fraction(0)
@@ -191,7 +184,8 @@ def _png(path: Path, limits: Limits) -> Iterator[Shown]:
 def _parts(content: bytes) -> Iterator[_Part]:
     """A first picture (IDAT) without a control chunk before it is no part of the animation."""
     part: _Part | None = None
-    for kind, body in _chunks(content):
+    for kind, begin, end in png_chunks(content):
+        body = content[begin:end]
         if kind == b"fcTL":
             if part is not None:
                 yield part
@@ -203,14 +197,6 @@ def _parts(content: bytes) -> Iterator[_Part]:
             part.data.append(body[4:])
     if part is not None:
         yield part
-
-
-def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    offset = len(PNG)
-    while offset + 12 <= len(content):
-        length, kind = struct.unpack_from(">I4s", content, offset)
-        yield kind, content[offset + 8 : offset + 8 + length]
-        offset += 12 + length
 
 
 def _decoded(header: bytes, part: _Part) -> np.ndarray:

@@ -12,6 +12,7 @@ import av
 from mediaconv.errors import ReadError
 from mediaconv.media.input_file import one_line
 from mediaconv.media.libav import clock_origin, open_container
+from mediaconv.media.source import time_window
 from mediaconv.media.streams import choice_notes, choose_stream
 
 PRIMING = Fraction(1, 10)
@@ -22,14 +23,7 @@ class AudioCopy:
     """The sound packets of one source on their way into one output, in step with its pictures."""
 
     def __init__(
-        self,
-        source: Any,
-        output: Any,
-        *,
-        path: Path,
-        stream: Any,
-        start: Fraction,
-        end: Fraction | None,
+        self, source: Any, output: Any, *, path: Path, stream: Any, start: Fraction, end: Fraction | None
     ) -> None:
         self._path = path
         self._source = source
@@ -68,11 +62,9 @@ class AudioCopy:
                 raise
             return None, f"sound left out: {str(error).removeprefix(f'{path}: ')}"
         notes = [] if choice is not None else choice_notes(source, "audio", stream, key="write.audio_stream")
-        start = Fraction(start_seconds).limit_denominator(10**9)
+        start, end = time_window(path, start_seconds, duration_seconds)
         origin = clock_origin(path, source)
-        end = None
-        if duration_seconds is not None:
-            end = origin + start + Fraction(duration_seconds).limit_denominator(10**9)
+        end = None if end is None else origin + end
         try:
             copy = cls(source, output, path=path, stream=stream, start=origin + start, end=end)
         except (ValueError, av.error.FFmpegError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mediaconv.errors import WriteError, nearest
+from mediaconv.errors import WriteError, nearest, not_one_of
 
 DEFAULT_CRF = {"h264": 18, "vp9": 24}
 CONTAINERS: dict[str, str] = {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm"}
@@ -50,10 +50,7 @@ class Encoding:
 def codec_for(suffix: str, codec: str | None) -> str:
     """The codec of a film with that suffix (`.mp4`), where none is named its own. Raises WriteError."""
     if suffix not in CONTAINERS:
-        raise WriteError(
-            f"format: got {suffix or 'no suffix'!r}, expected one of {', '.join(CONTAINERS)}"
-            + nearest(suffix, CONTAINERS)
-        )
+        raise WriteError(not_one_of("format", suffix or "no suffix", CONTAINERS))
     if codec is not None and codec not in HOLDS[suffix]:
         raise WriteError(
             f"codec: got {codec!r}, {suffix} holds {', '.join(HOLDS[suffix])}{nearest(codec, HOLDS[suffix])}"
@@ -65,12 +62,9 @@ def choose(codec: str, wish: Wish) -> Encoding:
     """Settings of the encoder `codec` for a wish. Raises WriteError where it cannot be had."""
     rule = CODECS.get(codec)
     if rule is None:
-        raise WriteError(f"codec: got {codec!r}, expected one of {', '.join(CODECS)}{nearest(codec, CODECS)}")
+        raise WriteError(not_one_of("codec", codec, CODECS))
     if wish.preset not in PRESETS:
-        raise WriteError(
-            f"preset: got {wish.preset!r}, expected one of {', '.join(PRESETS)}"
-            f"{nearest(wish.preset, PRESETS)}"
-        )
+        raise WriteError(not_one_of("preset", wish.preset, PRESETS))
     return rule(wish)
 
 
@@ -82,8 +76,7 @@ def _h264(wish: Wish) -> Encoding:
     if not wish.lossless:
         options["crf"] = _number("h264", wish.crf, 51)
         return Encoding("libx264", f"yuv420p{deep}", options, pad=True)
-    if wish.crf is not None:
-        raise WriteError("crf: a lossless file has no quality setting; leave crf or lossless out")
+    _refuse_quality(wish)
     options["qp"] = "0"
     if wish.channels == 3:
         _require_depth("h264", wish, (8,), "for lossless RGB use codec ffv1 in .mkv")
@@ -99,11 +92,9 @@ def _vp9(wish: Wish) -> Encoding:
     options = {"deadline": "realtime" if cpu_used > 5 else "good", "cpu-used": str(min(cpu_used, 8))}
     options |= {"threads": str(wish.threads), "row-mt": "0", "b": "0"}
     if wish.lossless:
-        if wish.crf is not None:
-            raise WriteError("crf: a lossless file has no quality setting; leave crf or lossless out")
-        return Encoding(
-            "libvpx-vp9", "yuv420p" if wish.channels == 1 else "gbrp", options | {"lossless": "1"}
-        )
+        _refuse_quality(wish)
+        pix_fmt = "yuv420p" if wish.channels == 1 else "gbrp"
+        return Encoding("libvpx-vp9", pix_fmt, options | {"lossless": "1"})
     return Encoding("libvpx-vp9", "yuv420p", options | {"crf": _number("vp9", wish.crf, 63)})
 
 
@@ -130,6 +121,11 @@ def _require_depth(codec: str, wish: Wish, depths: tuple[int, ...], advice: str)
             f"bit_depth: got {wish.bit_depth}, codec {codec} holds {allowed}"
             + (f"; {advice}" if advice else "")
         )
+
+
+def _refuse_quality(wish: Wish) -> None:
+    if wish.crf is not None:
+        raise WriteError("crf: a lossless file has no quality setting; leave crf or lossless out")
 
 
 def _number(codec: str, crf: float | None, highest: int) -> str:

@@ -19,6 +19,7 @@ from mediaconv.media.input_file import one_line
 from mediaconv.media.integrity.extent import Extent
 from mediaconv.media.libav import clock_origin, open_container
 from mediaconv.media.limits import Limits, check_pixels
+from mediaconv.media.source import time_window
 from mediaconv.media.streams import choice_notes, choose_stream
 from mediaconv.media.video import timeline
 from mediaconv.media.video.frames.deinterlace import PARITY, Filter, Timed, deinterlaced
@@ -74,7 +75,8 @@ class Window:
                 fields=self.stream.codec_context.field_order in PARITY,
             )
             self._extent = Extent(self.container, self.stream)
-            self._set_bounds(start_seconds, duration_seconds)
+            self.start, self.end = time_window(path, start_seconds, duration_seconds)
+            self._origin = clock_origin(path, self.container)
         except BaseException:
             self.close()
             raise
@@ -89,7 +91,8 @@ class Window:
         if self.start:
             self._late = self._first_late()
         timed = timeline.rising(self._decoded(), step=step)
-        timed = self._from_first(timed) if self._late is None else _later(timed, self._late)
+        late = self._late
+        timed = self._from_first(timed) if late is None else ((time + late, frame) for time, frame in timed)
         if self.part is not None:
             timed = part_of(timed, self.part)
         timed = timeline.between(timed, start=self.start, end=self.end) if self._bounded() else timed
@@ -142,28 +145,12 @@ class Window:
         self.stream = stream
         self.source_rate = source_rate(self.container, stream)
 
-    def _set_bounds(self, start_seconds: float, duration_seconds: float | None) -> None:
-        """Where to start and stop, in the file's own times."""
-        if start_seconds < 0 or (duration_seconds is not None and duration_seconds <= 0):
-            raise ReadError(
-                f"{self._path}: start_seconds {start_seconds}, duration_seconds {duration_seconds}: expected "
-                "a start of 0 or more and a duration above 0"
-            )
-        self._origin = clock_origin(self._path, self.container)
-        self.start = Fraction(start_seconds).limit_denominator(10**9)
-        self.end: Fraction | None = None
-        if duration_seconds is not None:
-            self.end = self.start + Fraction(duration_seconds).limit_denominator(10**9)
-
     def _at_rate(self, timed: Iterator[Shown], rate: Fraction, step: Fraction) -> Iterator[Shown]:
         most = self._limits.max_repeats
         try:
             yield from timeline.at_rate(timed, rate=rate, last_duration=step, max_repeats=most)
         except timeline.TooManyRepeatsError as error:
-            raise ReadError(
-                f"{self._path}: {error}: fps {float(rate):g} would repeat frames more often than "
-                f"the limit of {most} for one, {timeline.REPEATS_IN_ALL * most} in all (max_repeats)"
-            ) from error
+            raise ReadError(f"{self._path}: {error}") from error
 
     def _from_first(self, timed: Iterator[Shown]) -> Iterator[Shown]:
         """The same, where the file's start that the container tells is not before its first frame."""
@@ -241,7 +228,3 @@ def _stated_colour(stream: Any) -> tuple[int, int, int]:
     """Transfer, primaries and matrix by their numbers in ISO/IEC 23091-2, as the container tells them."""
     context = stream.codec_context
     return int(context.color_trc), int(context.color_primaries), int(context.colorspace)
-
-
-def _later(timed: Iterator[Shown], late: Fraction) -> Iterator[Shown]:
-    return ((time + late, frame) for time, frame in timed)

@@ -26,7 +26,6 @@ from mediaconv.media.video.frames.pixels import CHANNELS, PixelConverter
 from mediaconv.media.video.frames.planes import stored_bits
 from mediaconv.media.video.video_info import STATED_SIZE, AudioOrigin, VideoInfo
 
-FIRST_STEP_BACK = Fraction(1)  # seconds
 OTHER_COLOURS = {8: "YCgCo", 11: "Y'D'zD'x", 14: "ICtCp", 15: "IPT-C2", 16: "YCgCo-R"}
 """That FFmpeg's scaler makes no RGB of, by the matrix's number."""
 FIRST_BLOCK = 64  # frames allocated at first for a chunk: a chunk longer than the film costs no more
@@ -85,7 +84,6 @@ class VideoReader(Source):
             raise
 
     def close(self) -> None:
-        """Release the file. May be called twice."""
         self._window.close()
 
     def chunks(self, size: int) -> Iterator[Chunk]:
@@ -116,7 +114,6 @@ class VideoReader(Source):
             yield Chunk(block[: len(times)], times)
 
     def notes(self) -> list[str]:
-        """What a user should know of what was read, after reading."""
         return self._window.notes()
 
     def _shown(self, time: Fraction, frame: av.VideoFrame) -> tuple[Fraction, Fraction] | None:

@@ -16,7 +16,7 @@ from mediaconv.errors import ReadError
 from mediaconv.media.image.reader import read_image
 from mediaconv.media.limits import Limits
 from mediaconv.media.samples import full_scale
-from mediaconv.media.source import Chunk, Source
+from mediaconv.media.source import Chunk, Source, time_window
 from mediaconv.media.video.video_info import VideoInfo
 
 DEFAULT_FPS = Fraction(25)
@@ -49,10 +49,7 @@ class SequenceReader(Source):
             raise ReadError(f"fps: got {fps}, expected a number above 0")
         ordered = sorted((Path(path) for path in paths), key=natural_key)
         times = [index / rate for index in range(len(ordered))]
-        start = Fraction(start_seconds).limit_denominator(10**9)
-        end = None
-        if duration_seconds is not None:
-            end = start + Fraction(duration_seconds).limit_denominator(10**9)
+        start, end = time_window(ordered[0].parent, start_seconds, duration_seconds)
         chosen = [
             (time - start, path)
             for time, path in zip(times, ordered, strict=True)
@@ -77,7 +74,7 @@ class SequenceReader(Source):
         )
 
     def close(self) -> None:
-        """Nothing stays open between images."""
+        return  # nothing stays open between images
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         """Chunks of `size` frames, the last one shorter, with their times in seconds.

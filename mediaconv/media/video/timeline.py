@@ -75,7 +75,9 @@ def at_rate(
             repeats += max(0, more)
             if max_repeats is not None and (more > max_repeats or repeats > REPEATS_IN_ALL * max_repeats):
                 raise TooManyRepeatsError(
-                    f"at {float(shown[0]):.3f} s one frame lasts {float(time - shown[0]):.3f} s"
+                    f"at {float(shown[0]):.3f} s one frame lasts {float(time - shown[0]):.3f} s: fps "
+                    f"{float(rate):g} would repeat frames more often than the limit of {max_repeats} for "
+                    f"one, {REPEATS_IN_ALL * max_repeats} in all (max_repeats)"
                 )
             while start + count / rate < time:
                 yield start + count / rate, shown[1]

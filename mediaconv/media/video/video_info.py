@@ -58,8 +58,3 @@ class VideoInfo(SourceInfo):
     def width(self) -> int:
         """In pixels."""
         return self.shape[2] or 0
-
-    @property
-    def has_audio(self) -> bool:
-        """The file holds an audio stream."""
-        return self.audio is not None

@@ -161,7 +161,6 @@ class VideoWriter(WrittenFile):
             self.abort()
 
     def abort(self) -> None:
-        """Close the file, complete or not. May be called twice."""
         if self._finished:
             return
         self._finished = True
