@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mediaconv.cli.options import DebugOption, OverwriteOption, SetOption, tell
+from mediaconv.cli.options import OverwriteOption, SetOption, tell
 from mediaconv.counted import counted
 
 if TYPE_CHECKING:
@@ -20,6 +21,119 @@ _LAYER = "Without a configuration"
 _WHOSE = {"layer": "CONFIG", "input": "CONFIG", "set": "CONFIG"}
 """Options that only one subject has; those of the panel _LAYER go with --kind."""
 _EVERYWHERE = ("kind", "gallery", "config", "overwrite", "debug")
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How a convolution is drawn."""
+
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="N,N", help="first output drawn of a large input, per axis")
+    ] = None
+    channel: Annotated[int | None, typer.Option("--channel", help="the only output channel drawn")] = None
+    frames: Annotated[int | None, typer.Option("--frames", help="frames at most, evenly chosen")] = None
+    seconds: Annotated[float | None, typer.Option("--seconds", help="how long a frame stays")] = None
+    blank_zeros: Annotated[
+        bool, typer.Option("--blank-zeros", help="cells that hold zero are drawn without a number")
+    ] = False
+    title: Annotated[str, typer.Option("--title", help="above the picture")] = ""
+    theme: Annotated[str, typer.Option("--theme", help="light or dark; a .html follows its reader's")] = (
+        "light"
+    )
+    width: Annotated[int | None, typer.Option("--width", help="pixels of a .gif, .mp4 or .png")] = None
+    aspect: Annotated[
+        str | None, typer.Option("--aspect", metavar="W:H", help="such as 16:9, for slides")
+    ] = None
+
+    def chosen(self) -> dict[str, Any]:
+        """What is not left to the drawing, as it takes it. Raises UsageError."""
+        title = self.title.encode(errors="backslashreplace").decode()  # a picture shows text alone
+        chosen = {**vars(self), "title": title}
+        if self.at is not None:
+            chosen["at"] = _ints(self.at, "at")
+        if self.aspect is not None:
+            chosen["aspect"] = _ratio(self.aspect)
+        return {key: value for key, value in chosen.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class OwnLayer:
+    """A layer without a configuration."""
+
+    kernel_size: Annotated[str, typer.Option("--kernel-size", help="3, or 3,5,5", rich_help_panel=_LAYER)] = (
+        "3"
+    )
+    stride: Annotated[str, typer.Option("--stride", rich_help_panel=_LAYER)] = "1"
+    dilation: Annotated[str, typer.Option("--dilation", rich_help_panel=_LAYER)] = "1"
+    padding: Annotated[
+        str, typer.Option("--padding", help="same, valid, or numbers", rich_help_panel=_LAYER)
+    ] = "same"
+    padding_mode: Annotated[str, typer.Option("--padding-mode", rich_help_panel=_LAYER)] = "zeros"
+    time_axis: Annotated[int, typer.Option("--time-axis", rich_help_panel=_LAYER)] = 0
+    groups: Annotated[int, typer.Option("--groups", rich_help_panel=_LAYER)] = 1
+    in_channels: Annotated[
+        int | None,
+        typer.Option("--in-channels", help="default: one a group", rich_help_panel=_LAYER),
+    ] = None
+    out_channels: Annotated[
+        int | None,
+        typer.Option("--out-channels", help="default: one a group", rich_help_panel=_LAYER),
+    ] = None
+    bias: Annotated[bool, typer.Option("--bias", rich_help_panel=_LAYER)] = False
+    kernel: Annotated[
+        str | None,
+        typer.Option("--kernel", help='its numbers: "1 2 -1", rows "1 2; 3 4"', rich_help_panel=_LAYER),
+    ] = None
+    values: Annotated[
+        str | None,
+        typer.Option("--values", help="the input's numbers, written alike", rich_help_panel=_LAYER),
+    ] = None
+    size: Annotated[
+        str | None, typer.Option("--size", help="input lengths: 10, or 4,4,4", rich_help_panel=_LAYER)
+    ] = None
+
+    def animation(self, kind: str, causal: str, beside: str | None, drawing: Drawing) -> Animation:
+        """The layer over its input. Raises UsageError."""
+        from mediaconv.draw.animate.animation import animate as drawn
+        from mediaconv.draw.animate.distinct_input import distinct_input
+        from mediaconv.draw.animate.made_layers import KINDS, demo_layer, demo_lengths, numbers_of, set_kernel
+        from mediaconv.draw.animate.made_layers import standard_counterpart as standard
+
+        options = self._options()
+        weight = None
+        if self.kernel is not None and kind in KINDS:
+            weight = numbers_of(self.kernel, int(kind[-2]), "kernel")
+            options["kernel_size"] = tuple(weight.shape)
+        module = demo_layer(kind, causal=causal, **options)
+        counterpart = standard(module) if beside else None
+        for each in (module, counterpart):
+            if weight is not None and each is not None:
+                set_kernel(each, weight)
+        dims = int(kind[-2])
+        if self.values is not None:
+            numbers = numbers_of(self.values, dims, "values")
+            x = numbers.expand(int(module.in_channels), *numbers.shape)  # type: ignore[arg-type]
+        else:
+            lengths = demo_lengths(module) if self.size is None else self._lengths(self.size, dims)
+            x = distinct_input(module, lengths)
+        return drawn(module, x, beside=counterpart, **drawing.chosen())
+
+    def _options(self) -> dict[str, Any]:
+        options = {key: value for key, value in vars(self).items() if key not in ("kernel", "values", "size")}
+        for key in ("kernel_size", "stride", "dilation", "padding"):
+            if options[key] not in ("same", "valid"):
+                numbers = _ints(options[key], key)
+                options[key] = numbers[0] if len(numbers) == 1 else numbers
+        return options
+
+    def _lengths(self, size: str, dims: int) -> list[int]:
+        from mediaconv.errors import UsageError
+
+        numbers = _ints(size, "size")
+        lengths = numbers * dims if len(numbers) == 1 else numbers
+        if len(lengths) != dims or min(lengths) < 1:
+            raise UsageError(f"size: got {lengths}, expected {dims} lengths of at least 1")
+        return lengths
 
 
 def animate(
@@ -43,23 +157,7 @@ def animate(
     gallery: Annotated[
         str | None, typer.Option("--gallery", metavar="DIR", help="write the GIFs of the documentation")
     ] = None,
-    at: Annotated[
-        str | None, typer.Option("--at", metavar="N,N", help="first output drawn of a large input, per axis")
-    ] = None,
-    channel: Annotated[int | None, typer.Option("--channel", help="the only output channel drawn")] = None,
-    frames: Annotated[int | None, typer.Option("--frames", help="frames at most, evenly chosen")] = None,
-    seconds: Annotated[float | None, typer.Option("--seconds", help="how long a frame stays")] = None,
-    blank_zeros: Annotated[
-        bool, typer.Option("--blank-zeros", help="cells that hold zero are drawn without a number")
-    ] = False,
-    title: Annotated[str, typer.Option("--title", help="above the picture")] = "",
-    theme: Annotated[
-        str, typer.Option("--theme", help="light or dark; a .html follows its reader's")
-    ] = "light",
-    width: Annotated[int | None, typer.Option("--width", help="pixels of a .gif, .mp4 or .png")] = None,
-    aspect: Annotated[
-        str | None, typer.Option("--aspect", metavar="W:H", help="such as 16:9, for slides")
-    ] = None,
+    drawing: Drawing = Drawing(),
     step: Annotated[
         int | None, typer.Option("--step", help="the frame of a .png; default: the middle")
     ] = None,
@@ -67,43 +165,12 @@ def animate(
         str | None,
         typer.Option("--kind", help="conv1d to conv3d, conv_transpose1d to 3d", rich_help_panel=_LAYER),
     ] = None,
-    kernel_size: Annotated[
-        str, typer.Option("--kernel-size", help="3, or 3,5,5", rich_help_panel=_LAYER)
-    ] = "3",
-    stride: Annotated[str, typer.Option("--stride", rich_help_panel=_LAYER)] = "1",
-    dilation: Annotated[str, typer.Option("--dilation", rich_help_panel=_LAYER)] = "1",
-    padding: Annotated[
-        str, typer.Option("--padding", help="same, valid, or numbers", rich_help_panel=_LAYER)
-    ] = "same",
-    padding_mode: Annotated[str, typer.Option("--padding-mode", rich_help_panel=_LAYER)] = "zeros",
+    own: OwnLayer = OwnLayer(),
     causal: Annotated[
         str | None, typer.Option("--causal", help="false, true, pad, mask, raster, raster-A; of a CONFIG too")
     ] = None,
-    time_axis: Annotated[int, typer.Option("--time-axis", rich_help_panel=_LAYER)] = 0,
-    groups: Annotated[int, typer.Option("--groups", rich_help_panel=_LAYER)] = 1,
-    in_channels: Annotated[
-        int | None,
-        typer.Option("--in-channels", help="default: one a group", rich_help_panel=_LAYER),
-    ] = None,
-    out_channels: Annotated[
-        int | None,
-        typer.Option("--out-channels", help="default: one a group", rich_help_panel=_LAYER),
-    ] = None,
-    bias: Annotated[bool, typer.Option("--bias", rich_help_panel=_LAYER)] = False,
-    kernel: Annotated[
-        str | None,
-        typer.Option("--kernel", help='its numbers: "1 2 -1", rows "1 2; 3 4"', rich_help_panel=_LAYER),
-    ] = None,
-    values: Annotated[
-        str | None,
-        typer.Option("--values", help="the input's numbers, written alike", rich_help_panel=_LAYER),
-    ] = None,
-    size: Annotated[
-        str | None, typer.Option("--size", help="input lengths: 10, or 4,4,4", rich_help_panel=_LAYER)
-    ] = None,
     overwrite: OverwriteOption = False,
     set: SetOption = None,
-    debug: DebugOption = False,
 ) -> None:
     """Draw a convolution sliding over its input, with every number."""
     from mediaconv.errors import UsageError
@@ -115,44 +182,19 @@ def animate(
         context, "--gallery" if gallery is not None else "--kind" if kind is not None else "CONFIG"
     )
     if gallery is not None:
-        _gallery(gallery, frames, overwrite)
+        _gallery(gallery, drawing.frames, overwrite)
         return
     if output is None:
         raise UsageError("output: give a file with -o, ending in .gif, .mp4, .svg, .html, .png or .pdf")
     check_made(Path(output), overwrite=overwrite)
     if beside not in (None, "standard"):
         raise UsageError(f"beside: got {beside!r}, expected standard")
-    options: dict[str, Any] = {
-        "channel": channel,
-        "seconds": seconds,
-        "title": title.encode(errors="backslashreplace").decode(),  # a picture shows text alone
-        "theme": theme,
-        "blank_zeros": blank_zeros,
-        "width": width,
-        "aspect": None if aspect is None else _ratio(aspect),
-        **({} if frames is None else {"frames": frames}),
-        **({} if at is None else {"at": _ints(at, "at")}),
-    }
     if kind is not None:
         _refuse_sizes_told_twice(context)
-        layer_options = {
-            "kernel_size": _ints(kernel_size, "kernel_size"),
-            "stride": _ints(stride, "stride"),
-            "dilation": _ints(dilation, "dilation"),
-            "padding": padding if padding in ("same", "valid") else _ints(padding, "padding"),
-            "padding_mode": padding_mode,
-            "causal": causal or "false",
-            "time_axis": time_axis,
-            "groups": groups,
-            "in_channels": in_channels,
-            "out_channels": out_channels,
-            "bias": bias,
-        }
-        lengths = None if size is None else _ints(size, "size")
-        made = _of_kind(kind, layer_options, lengths, beside, options, kernel=kernel, values=values)
+        made = own.animation(kind, causal or "false", beside, drawing)
     else:
         overrides = [*(set or []), *([] if causal is None else [f"causal={_mode(causal)}"])]
-        made = _of_config(str(config), overrides, layer, input, beside, options)
+        made = _of_config(str(config), overrides, layer, input, beside, drawing.chosen())
     with _progress(made):
         made.save(output, step=step, overwrite=overwrite)
     tell(f"{output}: {counted(len(made), 'frame')}, {made.label}")
@@ -207,51 +249,6 @@ def _gallery(folder: str, frames: int | None, overwrite: bool) -> None:
 
     options = {} if frames is None else {"frames": frames}
     gallery(folder, **options, overwrite=overwrite, progress=lambda path: tell(str(path)))
-
-
-def _of_kind(
-    kind: str,
-    layer: dict[str, Any],
-    size: list[int] | None,
-    beside: str | None,
-    options: dict[str, Any],
-    *,
-    kernel: str | None,
-    values: str | None,
-) -> Animation:
-    from mediaconv.draw.animate.animation import animate as drawn
-    from mediaconv.draw.animate.distinct_input import distinct_input
-    from mediaconv.draw.animate.made_layers import (
-        KINDS,
-        demo_layer,
-        demo_lengths,
-        numbers_of,
-        set_kernel,
-        standard_counterpart,
-    )
-    from mediaconv.errors import UsageError
-
-    layer = {
-        key: value[0] if isinstance(value, list) and len(value) == 1 else value
-        for key, value in layer.items()
-    }
-    weight = None
-    if kernel is not None and kind in KINDS:
-        weight = numbers_of(kernel, int(kind[-2]), "kernel")
-        layer["kernel_size"] = tuple(weight.shape)
-    module = demo_layer(kind, **layer)
-    dims = int(kind[-2])
-    counterpart = standard_counterpart(module) if beside else None
-    for each in (module, counterpart):
-        if weight is not None and each is not None:
-            set_kernel(each, weight)
-    if values is not None:
-        x = numbers_of(values, dims, "values")
-        return drawn(module, x.expand(int(module.in_channels), *x.shape), beside=counterpart, **options)  # type: ignore[arg-type]
-    lengths = demo_lengths(module) if size is None else size * dims if len(size) == 1 else size
-    if len(lengths) != dims or min(lengths) < 1:
-        raise UsageError(f"size: got {list(lengths)}, expected {dims} lengths of at least 1")
-    return drawn(module, distinct_input(module, lengths), beside=counterpart, **options)
 
 
 def _of_config(

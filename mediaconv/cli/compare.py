@@ -10,14 +10,11 @@ import typer
 
 from mediaconv.cli.options import (
     ConfigArgument,
-    DebugOption,
     InputOption,
     JsonOption,
-    ModelOption,
+    ModelOptions,
     OutputOption,
     QuietOption,
-    SetOption,
-    model_override,
     telling,
 )
 
@@ -32,11 +29,9 @@ def compare(
     ] = None,
     input: InputOption = None,
     output: OutputOption = None,
-    set: SetOption = None,
-    model: ModelOption = None,
+    replacing: ModelOptions = ModelOptions(),
     quiet: QuietOption = False,
     json: JsonOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Run a configuration causally and in standard form (or two configurations) and report what differs.
 
@@ -47,7 +42,7 @@ def compare(
 
     from mediaconv.config import load_config
 
-    overrides = [*model_override(model), *(set or [])]
+    overrides = replacing.overrides()
     first = load_config(Path(config), overrides=overrides, input=input, output=output)
     first = first.model_copy(update={"output": output or f"{first.output.rstrip('/')}-compare"})
     second = (

@@ -9,7 +9,6 @@ import typer
 
 from mediaconv.cli.options import (
     CausalOption,
-    DebugOption,
     InputOption,
     OutputOption,
     SetOption,
@@ -35,7 +34,6 @@ def validate(
     output: OutputOption = None,
     causal: CausalOption = None,
     set: SetOption = None,
-    debug: DebugOption = False,
 ) -> None:
     """Check configurations without running them; all errors are shown at once.
 
@@ -79,7 +77,7 @@ def _placed(line: str, config: RunConfig, name: str) -> str:
     return placed if placed.startswith(f"{name}:") else f"{name}: {placed}"
 
 
-def schema(debug: DebugOption = False) -> None:
+def schema() -> None:
     """Print the JSON Schema of a configuration, for editors."""
     import json
 

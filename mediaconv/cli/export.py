@@ -8,15 +8,10 @@ from typing import Annotated
 import typer
 
 from mediaconv.cli.options import (
-    CausalOption,
     ConfigArgument,
-    DebugOption,
     JsonOption,
-    ModelOption,
     OverwriteOption,
-    SetOption,
-    causal_override,
-    model_override,
+    StackOptions,
     tell,
 )
 from mediaconv.counted import counted
@@ -43,10 +38,7 @@ def export(
     ] = False,
     overwrite: OverwriteOption = False,
     json: JsonOption = False,
-    causal: CausalOption = None,
-    set: SetOption = None,
-    model: ModelOption = None,
-    debug: DebugOption = False,
+    replacing: StackOptions = StackOptions(),
 ) -> None:
     """Write the stack's streaming step as one function: a chunk and the state in, outputs and the state out.
 
@@ -62,8 +54,9 @@ def export(
 
     if chunk is None and not whole:
         raise UsageError("chunk: give --chunk, the steps (samples, rows or frames) that every call takes")
-    overrides = [*model_override(model), *(set or []), *causal_override(causal)]
-    loaded = load_stack_only(Path(config), overrides=overrides, input=None if input is None else str(input))
+    loaded = load_stack_only(
+        Path(config), overrides=replacing.overrides(), input=None if input is None else str(input)
+    )
     replaced = told_of(output)
     options = ExportOptions(chunk or 16, size, input, whole, normalize, overwrite)
     with placing(loaded):

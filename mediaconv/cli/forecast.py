@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mediaconv.cli.options import DebugOption, JsonOption, OverwriteOption, QuietOption, tell
+from mediaconv.cli.options import JsonOption, OverwriteOption, QuietOption, tell
 
 if TYPE_CHECKING:
     from mediaconv.demo.forecast import Lesson
@@ -47,7 +47,6 @@ def forecast(
     overwrite: OverwriteOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Train a standard and a causal stack to foretell temperatures, and see whose error was true."""
     from mediaconv.filesystem import check_made

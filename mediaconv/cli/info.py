@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mediaconv.cli.options import DebugOption, JsonOption
+from mediaconv.cli.options import JsonOption
 
 
 def info(
@@ -15,7 +15,6 @@ def info(
         list[Path] | None, typer.Argument(metavar="[FILE]...", help="media files or folders of them")
     ] = None,
     json: JsonOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Tell what would be read of a file: streams, rate, channels, layout, length, rotation, notes.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mediaconv.cli.options import DebugOption, tell
+from mediaconv.cli.options import tell
 
 if TYPE_CHECKING:
     from mediaconv.guide.propose_stack import Proposal
@@ -32,7 +32,6 @@ def init(
         str | None, typer.Option("--pipeline", help="read it as audio, image or video; default: as it is")
     ] = None,
     list: Annotated[bool, typer.Option("--list", help="the examples that come along, by purpose")] = False,
-    debug: DebugOption = False,
 ) -> None:
     """Write a commented configuration that runs as it stands; never over a file.
 

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mediaconv.cli.options import (
-    CausalOption,
     ConfigArgument,
-    DebugOption,
-    ModelOption,
     OverwriteOption,
     QuietOption,
-    SetOption,
-    causal_override,
-    model_override,
+    StackOptions,
     telling,
 )
 from mediaconv.counted import counted
+
+if TYPE_CHECKING:
+    from mediaconv.config import RunConfig
 
 INPUT_PICTURES = ("00_input_maps.png", "00_input_values.png")
 """The pictures that there are whatever the layers are."""
@@ -45,16 +43,13 @@ def inspect(
         typer.Option("--frames", help="frames or samples looked at; default: 24 frames, 16384 samples"),
     ] = None,
     overwrite: OverwriteOption = False,
-    causal: CausalOption = None,
-    set: SetOption = None,
-    model: ModelOption = None,
+    replacing: StackOptions = StackOptions(),
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Show a stack from inside: kernels, feature maps, sums and values of every layer."""
     from mediaconv.errors import UsageError
     from mediaconv.filesystem import check_made
-    from mediaconv.guide.stack_only import NO_INPUT, load_stack_only
+    from mediaconv.guide.stack_only import load_stack_only
 
     if output is not None and Path(output).suffix.lower() not in (".html", ".htm"):
         raise UsageError(
@@ -65,23 +60,12 @@ def inspect(
         check_made(page, overwrite=overwrite)
     if png is not None:
         _check_folder(Path(png), overwrite=overwrite)
-    overrides = [*model_override(model), *(set or []), *causal_override(causal)]
-    checked = load_stack_only(Path(config), overrides=overrides, input=input[0] if input else None)
+    checked = load_stack_only(
+        Path(config), overrides=replacing.overrides(), input=input[0] if input else None
+    )
     from mediaconv.draw.inspect import inspect_config
-    from mediaconv.pipeline import find
-    from mediaconv.run.jobs.discover import find_inputs
 
-    if input:
-        paths = [Path(path) for path in input]
-    elif checked.input == NO_INPUT:
-        raise UsageError("input: the configuration names none; give --input FILE")
-    else:
-        inputs = find_inputs(checked, find(checked.pipeline)).inputs
-        if not inputs:
-            raise UsageError(
-                f"input: {checked.input} holds nothing for {checked.pipeline}; give --input FILE"
-            )
-        paths = inputs[:1]
+    paths = [Path(path) for path in input] if input else _first_input(checked)
     inspection = inspect_config(checked, paths, start=start, steps=frames)
     written = []
     if page is not None:
@@ -96,6 +80,21 @@ def inspect(
         print(f"{', '.join(written)}: {counted(layers, 'layer')}, {counted(flags, 'channel')} pointed out")
         for note in inspection.notes:
             print(f"note: {note}")
+
+
+def _first_input(config: RunConfig) -> list[Path]:
+    """Of those that a configuration names. Raises UsageError where there is none."""
+    from mediaconv.errors import UsageError
+    from mediaconv.guide.stack_only import NO_INPUT
+    from mediaconv.pipeline import find
+    from mediaconv.run.jobs.discover import find_inputs
+
+    if config.input == NO_INPUT:
+        raise UsageError("input: the configuration names none; give --input FILE")
+    inputs = find_inputs(config, find(config.pipeline)).inputs
+    if not inputs:
+        raise UsageError(f"input: {config.input} holds nothing for {config.pipeline}; give --input FILE")
+    return inputs[:1]
 
 
 def _check_folder(folder: Path, *, overwrite: bool) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mediaconv.cli.options import DebugOption, JsonOption
+from mediaconv.cli.options import JsonOption
 
 if TYPE_CHECKING:
     from mediaconv.config.section import Named
 
 
-def kernels(json: JsonOption = False, debug: DebugOption = False) -> None:
+def kernels(json: JsonOption = False) -> None:
     """List the well-known kernels and the initializers, with their options."""
     if json:
         _print_json()

@@ -11,7 +11,9 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Annotated
+from dataclasses import dataclass, fields, is_dataclass
+from inspect import Parameter, Signature, signature
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -73,27 +75,67 @@ DebugOption = Annotated[
 ]
 
 
-def model_override(model: str | None) -> list[str]:
-    """What `--model` replaces, as `--set` takes it. Code that is named here may be run."""
-    if model is None:
-        return []
-    from mediaconv.model_files.typed_code import trust
+@dataclass(frozen=True)
+class ModelOptions:
+    """Options of several commands that replace keys of a configuration."""
 
-    return [f"stack=[{{model: {json.dumps({'file': trust(model)})}}}]"]
+    set: SetOption = None
+    model: ModelOption = None
+
+    def overrides(self) -> list[str]:
+        """As `--set` has them. Code that `--model` names may be run."""
+        if self.model is None:
+            return self.set or []
+        from mediaconv.model_files.typed_code import trust
+
+        return [f"stack=[{{model: {json.dumps({'file': trust(self.model)})}}}]", *(self.set or [])]
+
+
+@dataclass(frozen=True)
+class StackOptions(ModelOptions):
+    """The same of commands for one stack, causal or standard."""
+
+    causal: CausalOption = None
+
+    def overrides(self) -> list[str]:
+        return [*super().overrides(), *causal_override(self.causal)]
 
 
 def ending(command: Callable[..., int | None]) -> Callable[..., None]:
-    """A command whose returned number is the exit code, and whose errors are a line or two on stderr."""
+    """A command as typer takes it: its returned number is the exit code, its errors a line or two on stderr.
+
+    Parameters whose type is a dataclass become options, one a field; all commands take `--debug`.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    options: list[Parameter] = []
+    for option in signature(command).parameters.values():
+        if option.name in groups:
+            options += _fields_of(groups[option.name])
+        else:
+            options.append(option.replace(annotation=hints[option.name], kind=Parameter.KEYWORD_ONLY))
+    options.append(Parameter("debug", Parameter.KEYWORD_ONLY, default=False, annotation=DebugOption))
 
     @functools.wraps(command)
-    def wrapped(*args: object, **kwargs: object) -> None:
+    def wrapped(*, debug: bool, **given: Any) -> None:
         def act() -> int | None:
             refuse_few_threads()
-            return command(*args, **kwargs)
+            for name, group in groups.items():
+                given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
+            return command(**given)
 
         raise typer.Exit(_code(act))
 
+    wrapped.__signature__ = Signature(options)  # type: ignore[attr-defined]
     return wrapped
+
+
+def _fields_of(group: Any) -> Iterator[Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    for field in fields(group):
+        yield Parameter(
+            field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
 
 
 def _code(act: Callable[[], int | None]) -> int:

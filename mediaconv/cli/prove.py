@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mediaconv.cli.options import (
-    CausalOption,
     ConfigArgument,
-    DebugOption,
     InputOption,
     JsonOption,
-    ModelOption,
     OutputOption,
     QuietOption,
-    SetOption,
-    causal_override,
-    model_override,
+    StackOptions,
 )
 from mediaconv.cli.waiting import waiting
 
@@ -32,9 +27,7 @@ def prove(
     config: ConfigArgument,
     input: InputOption = None,
     output: OutputOption = None,
-    causal: CausalOption = None,
-    set: SetOption = None,
-    model: ModelOption = None,
+    replacing: StackOptions = StackOptions(),
     files: Annotated[bool, typer.Option("--files/--no-files", help="also from file to file")] = True,
     seconds: Annotated[
         float, typer.Option(min=0, max=86400, help="try inputs of growing length for so long")
@@ -42,7 +35,6 @@ def prove(
     exact: Annotated[bool, typer.Option("--exact", help="rounding (other last bits) is reading")] = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Prove that a configuration is causal, or show how far it looks ahead and which layer does it.
 
@@ -51,10 +43,9 @@ def prove(
     from mediaconv.config import load_config
     from mediaconv.guide.stack_only import what_is_missing
 
-    overrides = [*model_override(model), *(set or []), *causal_override(causal)]
     resolved = load_config(
         Path(config),
-        overrides=overrides,
+        overrides=replacing.overrides(),
         input=input,
         output=output,
         refuse_leaks=False,

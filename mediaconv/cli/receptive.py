@@ -9,15 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mediaconv.cli.options import (
-    CausalOption,
     ConfigArgument,
-    DebugOption,
     JsonOption,
-    ModelOption,
     OverwriteOption,
-    SetOption,
-    causal_override,
-    model_override,
+    StackOptions,
 )
 from mediaconv.cli.waiting import waiting
 
@@ -33,10 +28,7 @@ def receptive(
     channels: Annotated[int | None, typer.Option("--channels", help="channels of the input")] = None,
     overwrite: OverwriteOption = False,
     json: JsonOption = False,
-    causal: CausalOption = None,
-    set: SetOption = None,
-    model: ModelOption = None,
-    debug: DebugOption = False,
+    replacing: StackOptions = StackOptions(),
 ) -> None:
     """Measure the receptive field by gradient, beside the formula's numbers; more than these is an error."""
     import json as writer
@@ -46,9 +38,7 @@ def receptive(
 
     if output is not None:
         check_made(Path(output), overwrite=overwrite)
-    loaded = load_stack_only(
-        Path(config), overrides=[*model_override(model), *(set or []), *causal_override(causal)]
-    )
+    loaded = load_stack_only(Path(config), overrides=replacing.overrides())
     from mediaconv.draw.receptive.cone import cone_scene
     from mediaconv.draw.scene.figure import Figure
     from mediaconv.draw.subject import subject

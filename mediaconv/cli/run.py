@@ -4,28 +4,73 @@ from __future__ import annotations
 
 import json as jsonlib
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mediaconv.cli.options import (
-    CausalOption,
-    DebugOption,
     InputOption,
     JsonOption,
-    ModelOption,
     OutputOption,
     QuietOption,
-    SetOption,
-    causal_override,
+    StackOptions,
     debug_wanted,
-    model_override,
     tell,
 )
 
 if TYPE_CHECKING:
     from mediaconv.config import RunConfig
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options that keys of the configuration stand for."""
+
+    include: Annotated[
+        list[str] | None, typer.Option(metavar="PATTERN", help="only inputs that match; may be repeated")
+    ] = None
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="PATTERN", help="no inputs that match; may be repeated")
+    ] = None
+    stack: Annotated[
+        str | None,
+        typer.Option(metavar="YAML", help="layers: '[{conv: {out_channels: 4, kernel_size: 3}}]'"),
+    ] = None
+    kernel: Annotated[
+        str | None, typer.Option(metavar="NAME", help="one well-known kernel: --kernel sobel; see kernels")
+    ] = None
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            "--workers", "-j", metavar="N", help="files at a time, or auto: by cores, memory and work"
+        ),
+    ] = None
+    executor: Annotated[
+        str | None, typer.Option(metavar="NAME", help="what runs the files: auto, serial, process or ray")
+    ] = None
+    ray_address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="of a Ray cluster, or auto; default: start one here")
+    ] = None
+    timeout_seconds: Annotated[
+        str | None, typer.Option(metavar="SECONDS", help="a file that takes longer is ended and fails")
+    ] = None
+    max_failures: Annotated[
+        str | None, typer.Option(metavar="N", help="end the run when more files than this fail")
+    ] = None
+
+    def stated(self) -> dict[str, Any]:
+        """What is given, by its key. Raises UsageError."""
+        from mediaconv.errors import UsageError
+
+        if self.stack is not None and self.kernel is not None:
+            raise UsageError("kernel: says nothing beside --stack; give one of them")
+        stated = {**vars(self), "ray.address": self.ray_address}
+        if self.kernel is not None:
+            stated["stack"] = f"[{{conv: {{kernel: {self.kernel}}}}}]"
+        unsaid = {"kernel", "ray_address", *(key for key, value in stated.items() if value in (None, []))}
+        return {key: value for key, value in stated.items() if key not in unsaid}
 
 
 def run(
@@ -37,40 +82,8 @@ def run(
     ],
     input: InputOption = None,
     output: OutputOption = None,
-    set: SetOption = None,
-    model: ModelOption = None,
-    include: Annotated[
-        list[str] | None, typer.Option(metavar="PATTERN", help="only inputs that match; may be repeated")
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option(metavar="PATTERN", help="no inputs that match; may be repeated")
-    ] = None,
-    stack: Annotated[
-        str | None,
-        typer.Option(metavar="YAML", help="layers: '[{conv: {out_channels: 4, kernel_size: 3}}]'"),
-    ] = None,
-    kernel: Annotated[
-        str | None, typer.Option(metavar="NAME", help="one well-known kernel: --kernel sobel; see kernels")
-    ] = None,
-    causal: CausalOption = None,
-    workers: Annotated[
-        str | None,
-        typer.Option(
-            "--workers", "-j", metavar="N", help="files at a time, or auto: by cores, memory and work"
-        ),
-    ] = None,
-    executor: Annotated[
-        str | None, typer.Option(metavar="NAME", help="what runs the files: auto, serial, process or ray")
-    ] = None,
-    ray_address: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="of a Ray cluster, or auto; default: start one here")
-    ] = None,
-    timeout_seconds: Annotated[
-        str | None, typer.Option(metavar="SECONDS", help="a file that takes longer is ended and fails")
-    ] = None,
-    max_failures: Annotated[
-        str | None, typer.Option(metavar="N", help="end the run when more files than this fail")
-    ] = None,
+    replacing: StackOptions = StackOptions(),
+    own: RunOptions = RunOptions(),
     plots: Annotated[
         bool, typer.Option("--plots", help="also one figure an input: the input and each channel, plot.png")
     ] = False,
@@ -83,34 +96,13 @@ def run(
     ] = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Run a configuration over its inputs: one image, WAV or MP4 per output channel.
 
     What is done already and still matches is skipped; a run that was killed goes on where it was.
     """
-    from mediaconv.errors import UsageError
-
-    if stack is not None and kernel is not None:
-        raise UsageError("kernel: says nothing beside --stack; give one of them")
-    stated = {
-        "stack": stack if kernel is None else f"[{{conv: {{kernel: {kernel}}}}}]",
-        "include": include or None,
-        "exclude": exclude or None,
-        "workers": workers,
-        "executor": executor,
-        "ray.address": ray_address,
-        "timeout_seconds": timeout_seconds,
-        "max_failures": max_failures,
-    }
-    options = {key: value for key, value in stated.items() if value is not None}
-    overrides = [
-        *model_override(model),
-        *(set or []),
-        *causal_override(causal),
-        *(["write.plots=true"] if plots else []),
-    ]
-    resolved = _resolved(config, overrides, options, input, output)
+    overrides = [*replacing.overrides(), *(["write.plots=true"] if plots else [])]
+    resolved = _resolved(config, overrides, own.stated(), input, output)
 
     from mediaconv.front import run as run_folder
     from mediaconv.run.report.progress import make_reporter

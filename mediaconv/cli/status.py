@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mediaconv.cli.options import DebugOption, JsonOption
+from mediaconv.cli.options import JsonOption
 
 
 def status(
@@ -16,7 +16,6 @@ def status(
     table: Annotated[bool, typer.Option("--table", help="a row an input: time, shape, files")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="the same as CSV, with reasons and notes")] = False,
     json: JsonOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Tell what is done in an output folder, what failed, what is missing and what is stale."""
     from mediaconv.errors import UsageError

@@ -9,14 +9,9 @@ from typing import Annotated
 import typer
 
 from mediaconv.cli.options import (
-    CausalOption,
     ConfigArgument,
-    DebugOption,
     JsonOption,
-    ModelOption,
-    SetOption,
-    causal_override,
-    model_override,
+    StackOptions,
 )
 
 
@@ -34,10 +29,7 @@ def trace(
     json: JsonOption = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="print a Markdown table")] = False,
     wide: Annotated[bool, typer.Option("--wide", help="every column, however wide the terminal is")] = False,
-    causal: CausalOption = None,
-    set: SetOption = None,
-    model: ModelOption = None,
-    debug: DebugOption = False,
+    replacing: StackOptions = StackOptions(),
 ) -> None:
     """Show every layer: shapes, parameters, multiply-adds, receptive field, latency, memory."""
     import json as writer
@@ -46,9 +38,8 @@ def trace(
     from mediaconv.guide.stack_only import load_stack_only
 
     sizes = None if shape is None else _sizes(shape)
-    overrides = [*model_override(model), *(set or []), *causal_override(causal)]
     axes = None if sizes is None else len(sizes) - 1
-    loaded = load_stack_only(Path(config), overrides=overrides, input=input, axes=axes)
+    loaded = load_stack_only(Path(config), overrides=replacing.overrides(), input=input, axes=axes)
     from mediaconv.front import trace as traced
     from mediaconv.nn.summary import trace_table
     from mediaconv.nn.summary.size_formula import explain as explained
