@@ -61,7 +61,7 @@ def init(
     proposal = None if weights is None else propose_stack(weights)
     media = input_kind(Path(input), kind=kind)
     path = output or Path(f"{Path(default_output(Path(input))).name}.yaml")
-    _refuse_there(path, "choose another name with -o")
+    _refuse_there(path)
     if proposal is not None:
         _fit(proposal, path, len(media.pipeline.axes), f"{input} ({media.pipeline.name})")
     made = starter(media, proposal=proposal)
@@ -77,7 +77,7 @@ def _for_model(model: Path, output: Path | None, kind: str | None) -> None:
     from mediaconv.guide.model_starter import PLACE, model_starter
 
     path = output or Path(f"{model.stem}.yaml")
-    _refuse_there(path, "choose another name with -o")
+    _refuse_there(path)
     made = model_starter(model, kind=kind)
     shown = shlex.quote(str(path))
     _write(path, made.text.replace("THIS.yaml", shown).encode())
@@ -98,7 +98,7 @@ def _fit(proposal: Proposal, path: Path, dims: int, what: str) -> None:
     from safetensors.torch import save
 
     target = path.with_suffix(".safetensors")
-    _refuse_there(target, "choose another name with -o")
+    _refuse_there(target)
     _write(target, save({key: tensor.contiguous() for key, tensor in proposal.renamed.items()}))
     proposal.weights = str(target)
 
@@ -108,13 +108,15 @@ def _unknown(proposal: Proposal) -> str:
     return f"; {marked} line{'s' * (marked != 1)} marked UNKNOWN: look at them first" if marked else ""
 
 
-def _refuse_there(path: Path, what: str) -> None:
+def _refuse_there(path: Path) -> None:
     import os
 
     from mediaconv.errors import UsageError
 
     if os.path.lexists(path):
-        raise UsageError(f"{path}: is there already, and init writes over no file; {what}")
+        raise UsageError(
+            f"{path}: is there already, and init writes over no file; choose another name with -o"
+        )
 
 
 def _write(path: Path, data: bytes) -> None:

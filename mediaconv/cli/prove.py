@@ -18,7 +18,6 @@ from mediaconv.cli.options import (
 from mediaconv.cli.waiting import waiting
 
 if TYPE_CHECKING:
-    from mediaconv.compare.prove.module_proof.attribution import Leak
     from mediaconv.compare.prove.module_proof.search import Proof
     from mediaconv.compare.prove.verdict import Verdict
 
@@ -90,7 +89,9 @@ def _text(config: str, verdict: Verdict) -> str:
         )
         where = f", cut from {files.input}" if files.input else ", of noise"
         lines.append(f"  file to file:  {what} ({len(files.changes)} changes{where})")
-    lines += [f"  looks ahead:   {_leak(leak)}" for leak in verdict.leaks]
+    for leak in verdict.leaks:
+        reads = _count(leak.lookahead, "steps", end="the end")
+        lines.append(f"  looks ahead:   {leak.layer}, {reads} of its own input")
     lines += [f"  note: {note}" for note in verdict.notes]
     return "\n".join(lines)
 
@@ -119,10 +120,6 @@ def _covered(stack: Proof, unit: str) -> str:
         if stack.structure
         else f"not found {tried}: no proof beyond that"
     )
-
-
-def _leak(leak: Leak) -> str:
-    return f"{leak.layer}, {_count(leak.lookahead, 'steps', end='the end')} of its own input"
 
 
 def _count(steps: int | None, unit: str, *, end: str = "the end of the file") -> str:

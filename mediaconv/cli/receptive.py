@@ -17,7 +17,7 @@ from mediaconv.cli.options import (
 from mediaconv.cli.waiting import waiting
 
 if TYPE_CHECKING:
-    from mediaconv.nn.summary.receptive_field import Cone, Reach
+    from mediaconv.nn.summary.receptive_field import Cone
 
 
 def receptive(
@@ -62,29 +62,21 @@ def receptive(
 
 def _verdict(cone: Cone) -> str:
     """Both methods in words: they agree, the formula is a bound, or it stands alone."""
+    from mediaconv.draw.receptive.cone import reach_in_words
+
     if cone.measured is None:
-        return f"{_words(cone.formula)}, by formula; too large to be measured"
+        return f"{reach_in_words(cone.formula)}, by formula; too large to be measured"
     if cone.measured == cone.formula:
-        return f"{_words(cone.measured)}, measured and by formula"
-    return f"{_words(cone.measured)}, measured; by formula at most {_words(cone.formula)}"
+        return f"{reach_in_words(cone.measured)}, measured and by formula"
+    return f"{reach_in_words(cone.measured)}, measured; by formula at most {reach_in_words(cone.formula)}"
 
 
 def _axis(cone: Cone) -> dict[str, Any]:
     pairs = {"formula": cone.formula, "measured": cone.measured}
     numbers = {
-        name: None if reach is None else {k: _finite(v) for k, v in vars(reach).items()}
+        name: None
+        if reach is None
+        else {k: None if math.isinf(v) else int(v) for k, v in vars(reach).items()}
         for name, reach in pairs.items()
     }
     return {"axis": cone.axis, "stride": cone.stride, **numbers}
-
-
-def _finite(value: float) -> int | None:
-    return None if math.isinf(value) else int(value)
-
-
-def _words(reach: Reach) -> str:
-    numbers = {name: "all" if math.isinf(v) else str(int(v)) for name, v in vars(reach).items()}
-    return (
-        f"receptive field {numbers['receptive_field']}, look-ahead {numbers['latency']}, "
-        f"look-back {numbers['lookback']}"
-    )

@@ -136,14 +136,8 @@ def _expected(kind: str, item: dict[str, Any], context: dict[str, Any]) -> str:
         got = item["input"]
         hint = nearest(got, allowed) if isinstance(got, str) else ""
         return f"{context['expected']}{hint}"
-    bounds = {"greater_than_equal": ("ge", ">="), "greater_than": ("gt", ">")}
-    bounds |= {
-        "less_than_equal": ("le", "<="),
-        "less_than": ("lt", "<"),
-        "multiple_of": ("multiple_of", "a multiple of"),
-    }
-    if kind in bounds:
-        key, sign = bounds[kind]
+    if kind in _BOUNDS:
+        key, sign = _BOUNDS[kind]
         bound = context[key]
         whole = isinstance(item["input"], int) and isinstance(bound, int)
         shown_bound = f"{bound:g}" if isinstance(bound, float) else bound
@@ -155,6 +149,13 @@ def _expected(kind: str, item: dict[str, Any], context: dict[str, Any]) -> str:
     return message.removeprefix("Input should be ") if message.startswith("Input should be ") else ""
 
 
+_BOUNDS = {
+    "greater_than_equal": ("ge", ">="),
+    "greater_than": ("gt", ">"),
+    "less_than_equal": ("le", "<="),
+    "less_than": ("lt", "<"),
+    "multiple_of": ("multiple_of", "a multiple of"),
+}
 _KINDS = {
     "int_": "an integer",
     "float_": "a number",

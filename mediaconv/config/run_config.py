@@ -83,10 +83,6 @@ def _options(which: Literal["read_options", "write_options"]) -> Rule:
     return Rule(check, {"type": ["object", "null"]})
 
 
-def _check_limits(value: Any, context: ValidationContext | None) -> BaseModel:
-    return parse_plugin_options(Limits, {} if value is None else value)
-
-
 class _Unknown(BaseModel):
     """Stands for options that cannot be checked, because the pipeline is not known: an error elsewhere."""
 
@@ -104,10 +100,12 @@ class RayOptions(Section):
     )
 
 
-def _check_ray(value: Any, context: ValidationContext | None) -> RayOptions:
-    return RayOptions.model_validate({} if value is None else value)
-
-
+_LIMITS = Rule(
+    lambda value, context: parse_plugin_options(Limits, {} if value is None else value), {"x-model": "limits"}
+)
+_RAY = Rule(
+    lambda value, context: RayOptions.model_validate({} if value is None else value), {"x-model": "ray"}
+)
 _PATTERNS = list_of(text("a pattern, such as '*.mp4'"), "a list of patterns, such as ['*.mp4']")
 
 
@@ -166,12 +164,10 @@ class RunConfig(Section):
     exclude: Annotated[tuple[str, ...], _PATTERNS] = Field(
         default=(), description="no inputs that match one of these patterns"
     )
-    limits: Annotated[Limits, Rule(_check_limits, {"x-model": "limits"})] = Field(
+    limits: Annotated[Limits, _LIMITS] = Field(
         default_factory=Limits, description="how large a decoded input may be"
     )
-    ray: Annotated[RayOptions, Rule(_check_ray, {"x-model": "ray"})] = Field(
-        default_factory=RayOptions, description="for executor ray"
-    )
+    ray: Annotated[RayOptions, _RAY] = Field(default_factory=RayOptions, description="for executor ray")
 
     _sources: SourceLocations = PrivateAttr(default_factory=SourceLocations)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -122,18 +122,24 @@ def per_axis_of(item: Rule, words: str, *, single: type | tuple[type, ...] = int
 
 def each(values: Any, check: Check, context: ValidationContext | None) -> tuple[Any, ...]:
     """Every item checked; the problems of all of them in one error."""
-    kept: list[Any] = []
+    return tuple(_each_of(enumerate(values), check, context).values())
+
+
+def _each_of(
+    items: Iterable[tuple[Any, Any]], check: Check, context: ValidationContext | None
+) -> dict[Any, Any]:
+    kept: dict[Any, Any] = {}
     problems: list[Problem] = []
-    for i, value in enumerate(values):
+    for key, value in items:
         try:
-            kept.append(check(value, context))
+            kept[key] = check(value, context)
         except ValidationError as error:
-            problems += below(error, i)
+            problems += below(error, key)
             if len(problems) > MOST_PROBLEMS:
                 break
     if problems:
         raise failure(problems)
-    return tuple(kept)
+    return kept
 
 
 def list_of(item: Rule, words: str) -> Rule:
@@ -155,18 +161,7 @@ def mapping_of(item: Rule, words: str) -> Rule:
     def check(value: Any, context: ValidationContext | None) -> dict[str, Any]:
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             raise wrong(value, words)
-        kept: dict[str, Any] = {}
-        problems: list[Problem] = []
-        for key, entry in value.items():
-            try:
-                kept[key] = item.check(entry, context)
-            except ValidationError as error:
-                problems += below(error, key)
-                if len(problems) > MOST_PROBLEMS:
-                    break
-        if problems:
-            raise failure(problems)
-        return kept
+        return _each_of(value.items(), item.check, context)
 
     return Rule(check, {"type": "object", "additionalProperties": item.schema})
 

@@ -51,7 +51,7 @@ def describe_input(path: Path) -> Description:
     made.streams = _streams(kind)
     with open_plainly(kind.pipeline, kind.first) as source:
         _read(source, kind, made)
-    made.notes += [f"{reason}" for reason in kind.broken.values()]
+    made.notes += kind.broken.values()
     return made
 
 
@@ -79,10 +79,8 @@ def _read(source: Source, kind: InputKind, made: Description) -> None:
     if (aspect := getattr(info, "sample_aspect_ratio", Fraction(1))) != 1:
         made.facts["pixel aspect"] = str(aspect)
     if len(info.shape) != 2:
-        made.facts["sound"] = "yes" if getattr(info, "audio", None) is not None else "no"
-    if kind.pipeline.name == "audio":
-        made.facts.pop("sound", None)
-    if len(info.shape) != 2:
+        if kind.pipeline.name != "audio":
+            made.facts["sound"] = "yes" if getattr(info, "audio", None) is not None else "no"
         made.facts["length"] = _length(info, steps if whole else info.shape[0], units[0])
     made.notes += source.notes() if whole else []
     if not whole:

@@ -14,6 +14,8 @@ import torch
 from mediaconv.config import RunConfig
 from mediaconv.draw.subject import subject
 from mediaconv.errors import MediaconvError
+from mediaconv.layers import walk
+from mediaconv.pipeline import find
 
 LOOKED_AT = {1: [480_000], 2: [512, 512], 3: [4, 256, 256]}
 """Steps of each axis that are looked at."""
@@ -32,7 +34,7 @@ def fitted_normalize(config: RunConfig, path: Path, *, trained: bool = False) ->
         low, middle, high = _spread(config, path)
     except (MediaconvError, RuntimeError, ValueError):
         return "sigmoid"
-    floor, ceiling = _range(config)
+    floor, ceiling = find(config.pipeline).signal_range
     around = (ceiling - floor) / 2
     if trained and low >= floor - around and high <= ceiling + around:
         return "none"
@@ -51,8 +53,6 @@ def fitted_normalize(config: RunConfig, path: Path, *, trained: bool = False) ->
 
 def _spread(config: RunConfig, path: Path) -> tuple[float, float, float]:
     """Low, middle and high value of the output: of sound around 0, of pictures around their median."""
-    from mediaconv.pipeline import find
-
     axes = len(find(config.pipeline).axes)
     made = subject(config, input=path, lengths=LOOKED_AT.get(axes, [16] * axes))
     assert made.x is not None
@@ -70,16 +70,8 @@ def _spread(config: RunConfig, path: Path) -> tuple[float, float, float]:
 
 def _all_named(config: RunConfig) -> bool:
     """Whether every layer is a well-known kernel, whose values mean something."""
-    from mediaconv.layers import walk
-
     leaves = [spec for _, spec in walk(config.stack) if not any(True for _ in spec.inner())]
     return all(getattr(spec, "kernel", None) is not None for spec in leaves)
-
-
-def _range(config: RunConfig) -> tuple[float, float]:
-    from mediaconv.pipeline import find
-
-    return find(config.pipeline).signal_range
 
 
 def _rounded(value: float) -> float:

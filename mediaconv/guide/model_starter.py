@@ -49,17 +49,8 @@ def model_starter(path: Path, *, kind: str | None = None) -> ModelStarter:
     model: Any = {"file": str(path), "axes": FRAMES_AS_BATCH} if over_frames else str(path)
     read = read_for_shape(pipeline, shape)
     output = default_output(path)
-    parse_config(
-        "{}",
-        name="starter",
-        values={
-            "pipeline": pipeline.name,
-            "input": PLACE,
-            "output": output,
-            "read": read,
-            "stack": [{"model": model}],
-        },
-    )
+    values = {"pipeline": pipeline.name, "input": PLACE, "output": output, "read": read}
+    parse_config("{}", name="starter", values={**values, "stack": [{"model": model}]})
     lines = [
         f"# For the model {path.name}: its input is {stated}; ? is any number.",
         f"# Run it over your own: mediaconv run THIS.yaml --input {PLACE}. All keys: mediaconv schema.",
@@ -74,8 +65,5 @@ def model_starter(path: Path, *, kind: str | None = None) -> ModelStarter:
         "",
     ]
     word = WORDS.get(pipeline.name, pipeline.name)
-    return ModelStarter("\n".join(lines), f"a model that takes {_channels(shape[1])} of {word}")
-
-
-def _channels(count: int | None) -> str:
-    return "any number of channels" if count is None else counted(count, "channel")
+    channels = "any number of channels" if shape[1] is None else counted(shape[1], "channel")
+    return ModelStarter("\n".join(lines), f"a model that takes {channels} of {word}")

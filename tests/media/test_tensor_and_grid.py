@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from mediaconv.errors import ReadError, WriteError
+from mediaconv.errors import WriteError
 from mediaconv.media.image.grid import LABEL_HEIGHT, Grid, tile
-from mediaconv.media.tensor.writer import TensorWriter, read_tensor
+from mediaconv.media.tensor.writer import TensorWriter
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".safetensors"])
@@ -28,7 +28,6 @@ def test_chunks_become_one_tensor(
     wanted = np.concatenate(chunks, axis=1)
     read = np.load(path) if suffix == ".npy" else load_file(path)["output"]
     np.testing.assert_array_equal(read, wanted)
-    np.testing.assert_array_equal(read_tensor(path), wanted)
     assert read.dtype == np.float32
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
@@ -55,9 +54,6 @@ def test_tensor_errors(tmp_path: Path, small_disk) -> None:
         writer.write(np.zeros((2, 5000), np.float32))
     assert isinstance(failure.value.__cause__, OSError)
     assert list(tmp_path.glob(".*")) == []
-    (tmp_path / "t.npy").write_text("no tensor at all")
-    with pytest.raises(ReadError, match="no tensor that can be read"):
-        read_tensor(tmp_path / "t.npy")
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])

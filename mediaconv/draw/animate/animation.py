@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from torch import Tensor, nn
 
 from mediaconv.draw.animate.animation_page import page
@@ -17,7 +15,7 @@ from mediaconv.draw.panels.describe import describe
 from mediaconv.draw.panels.picture import Picture
 from mediaconv.draw.scene.palette import DARK, LIGHT
 from mediaconv.draw.scene.pdf import pdf
-from mediaconv.draw.scene.raster import rasterize
+from mediaconv.draw.scene.raster import png, rasterize
 from mediaconv.draw.scene.scene import Scene
 from mediaconv.draw.scene.svg import svg
 from mediaconv.draw.sliding.frames import BUDGET, sliding
@@ -85,7 +83,9 @@ class Animation:
     def scene(self, index: int) -> Scene:
         """Frame `index` with the paper around it. Raises UsageError."""
         self._count_drawn()
-        scene = self.picture.scene(self._checked(index))
+        if not -len(self) <= index < len(self):
+            raise UsageError(f"step: got {index}, expected 0 to {len(self) - 1}")
+        scene = self.picture.scene(index % len(self))
         if self.aspect is None:
             return scene
         sheet = Scene(
@@ -110,7 +110,7 @@ class Animation:
             raise UsageError(not_one_of(str(path), path.suffix or "no extension", FORMATS))
         return write_made(path, make(self, step), overwrite=overwrite)
 
-    def scenes(self, count: int | None = None) -> list:
+    def scenes(self, count: int | None = None) -> list[Scene]:
         """All frames' scenes, or `count` of them, evenly chosen."""
         last = len(self) - 1
         every = range(len(self)) if count is None or count > last else np.linspace(0, last, count).round()
@@ -132,11 +132,6 @@ class Animation:
         self._drawn += 1
         if self.on_frame is not None:
             self.on_frame(self._drawn, len(self))
-
-    def _checked(self, index: int) -> int:
-        if not -len(self) <= index < len(self):
-            raise UsageError(f"step: got {index}, expected 0 to {len(self) - 1}")
-        return index % len(self)
 
 
 def animate(
@@ -173,42 +168,22 @@ def animate(
     return Animation(picture, label=title or label, seconds=seconds, **look)
 
 
-def _gif(animation: Animation, step: int | None) -> bytes:
-    return gif(list(animation.images()), animation.seconds, colours=animation.colours)
+def _frame(animation: Animation, step: int | None) -> bytes:
+    return png(animation.image(len(animation) // 2 if step is None else step, scale=2.0))
 
 
-def _mp4(animation: Animation, step: int | None) -> bytes:
-    return mp4(list(animation.images()), animation.seconds)
-
-
-def _svg(animation: Animation, step: int | None) -> bytes:
-    scenes = animation.scenes(STRIP) if step is None else [animation.scene(step)]
-    return svg(scenes, label=animation.label, colours=animation.colours).encode(errors="backslashreplace")
-
-
-def _html(animation: Animation, step: int | None) -> bytes:
-    return animation.html().encode(errors="backslashreplace")
-
-
-def _png(animation: Animation, step: int | None) -> bytes:
-    target = io.BytesIO()
-    Image.fromarray(animation.image(len(animation) // 2 if step is None else step, scale=2.0)).save(
-        target, "PNG"
-    )
-    return target.getvalue()
-
-
-def _pdf(animation: Animation, step: int | None) -> bytes:
-    scenes = animation.scenes() if step is None else [animation.scene(step)]
-    return pdf(scenes, colours=animation.colours)
+def _scenes(animation: Animation, step: int | None, count: int | None = None) -> list[Scene]:
+    return animation.scenes(count) if step is None else [animation.scene(step)]
 
 
 FORMATS: dict[str, Callable[[Animation, int | None], bytes]] = {
-    ".gif": _gif,
-    ".mp4": _mp4,
-    ".svg": _svg,
-    ".html": _html,
-    ".png": _png,
-    ".pdf": _pdf,
+    ".gif": lambda made, step: gif(list(made.images()), made.seconds, colours=made.colours),
+    ".mp4": lambda made, step: mp4(list(made.images()), made.seconds),
+    ".svg": lambda made, step: svg(_scenes(made, step, STRIP), label=made.label, colours=made.colours).encode(
+        errors="backslashreplace"
+    ),
+    ".html": lambda made, step: made.html().encode(errors="backslashreplace"),
+    ".png": _frame,
+    ".pdf": lambda made, step: pdf(_scenes(made, step), colours=made.colours),
 }
 """What an animation can be written as, by extension."""

@@ -40,7 +40,7 @@ def distinct_input(layer: nn.Module, lengths: Sequence[int]) -> Tensor:
         if not places:
             break
         (_, *position), one = places[0][0].tolist(), places[0][1]
-        tried = torch.stack([_changed(x, *change) for change in _changes(one, position, x, top)])
+        tried = torch.stack(list(_changes(one, position, x, top)))
         counts = sum(_agreeing(tried, *pair).flatten(1).sum(1) for pair in pairs)
         x = tried[int(torch.as_tensor(counts).argmin())]
     return x
@@ -88,10 +88,8 @@ def _agreeing(x: Tensor, causal: nn.Module, standard: nn.Module, same: Tensor) -
         return ((causal(x) - standard(x)).abs() < 1e-9) & ~same
 
 
-def _changes(
-    layer: nn.Module, position: Sequence[int], x: Tensor, top: int
-) -> Iterator[tuple[tuple[int, ...], float]]:
-    """Other digits at the places around an output, the nearest first."""
+def _changes(layer: nn.Module, position: Sequence[int], x: Tensor, top: int) -> Iterator[Tensor]:
+    """The input with another digit at a place around an output, the nearest first."""
     now = [j * s for j, s in zip(position, layer.stride, strict=True)]  # type: ignore
     reach = [(k - 1) * d for k, d in zip(layer.kernel_size, layer.dilation, strict=True)]  # type: ignore
     spans = [range(max(0, t - r), min(n, t + r + 1)) for t, r, n in zip(now, reach, x.shape[1:], strict=True)]
@@ -101,10 +99,6 @@ def _changes(
     for place in around[:PLACES]:
         for channel, digit in itertools.product(range(min(2, len(x))), range(1, top + 1)):
             if x[(channel, *place)] != digit:
-                yield (channel, *place), float(digit)
-
-
-def _changed(x: Tensor, place: tuple[int, ...], digit: float) -> Tensor:
-    changed = x.clone()
-    changed[place] = digit
-    return changed
+                changed = x.clone()
+                changed[(channel, *place)] = digit
+                yield changed

@@ -179,18 +179,9 @@ def _marked_steps(findings: Findings, node: Node) -> list[tuple[int, int, str]]:
         for column in range(steps.columns):
             when = ""
             if findings.axes == 3:
-                tick = max(
-                    (
-                        t
-                        for t in findings.ticks[file]
-                        if math.floor(t / node.stride) >= node.steps[file][column]
-                    ),
-                    default=None,
-                    key=lambda t: -t,
-                )
-                when = tick_label(findings, file, findings.ticks[file][-1] if tick is None else tick).split(
-                    " · "
-                )[0]
+                ticks, step = findings.ticks[file], node.steps[file][column]
+                tick = min((t for t in ticks if math.floor(t / node.stride) >= step), default=ticks[-1])
+                when = tick_label(findings, file, tick).split(" · ")[0]
             every.append((file, column, " ".join(filter(None, [who, when]))))
     count = min(len(every), MAX_COLUMNS)
     return [every[i * len(every) // count] for i in range(count)]

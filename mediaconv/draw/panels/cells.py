@@ -101,16 +101,15 @@ def draw_cell(scene: Scene, corners: Sequence[Point], look: Look, size: float) -
     strong = look.role in {"used", "leak", "current", "usedpad"}
     scene.polygon(corners, fill=look.role, edge=edge, width=1.6 if strong else 1.0, dashed=dashed)
     pattern = _PATTERN.get(look.role)
+    x, y = (sum(p[axis] for p in corners) / 4 for axis in (0, 1))
     if pattern is not None:
-        a, b, c, d = (_inset(p, corners) for p in corners)
+        a, b, c, d = ((p[0] + (x - p[0]) * 0.1, p[1] + (y - p[1]) * 0.1) for p in corners)
         mark = f"{look.role}-mark"
         scene.line(d, b, ink=mark, width=1.2)
         if pattern == "cross":
             scene.line(a, c, ink=mark, width=1.2)
     if look.text:
-        x = sum(p[0] for p in corners) / 4
-        y = sum(p[1] for p in corners) / 4
-        room = _room(corners)
+        room = corners[1][0] - corners[0][0] - 4.0
         fit = min(size, size * room / max(1e-6, text_width(look.text, size, strong)))
         scene.text(x, y, look.text, round(fit, 2), ink=look.ink, bold=strong)
 
@@ -163,16 +162,9 @@ def box_corners(x: float, y: float, width: float, height: float) -> tuple[Point,
     return (x, y), (x + width, y), (x + width, y + height), (x, y + height)
 
 
-def _inset(point: Point, corners: Sequence[Point]) -> Point:
-    x = sum(p[0] for p in corners) / 4
-    y = sum(p[1] for p in corners) / 4
-    return point[0] + (x - point[0]) * 0.1, point[1] + (y - point[1]) * 0.1
-
-
-def _room(corners: Sequence[Point]) -> float:
-    return corners[1][0] - corners[0][0] - 4.0
-
-
 def draw_key(scene: Scene, x: float, y: float, role: str) -> None:
     """A cell of the legend, 16 by 14 pixels around the middle line y."""
-    draw_cell(scene, box_corners(x, y - 7, 16, 14), Look(role), 8)
+    if role == "now":
+        scene.box(x + 1, y - 6, 14, 12, edge="now", width=2.4)
+    else:
+        draw_cell(scene, box_corners(x, y - 7, 16, 14), Look(role), 8)

@@ -69,7 +69,8 @@ class Panel2d:
         self.cell = cell_width(*_CELL, side / most, sliding.input, sliding.output)
         self.size = fitting(sliding.input, min(16.0, self.cell * 0.5), self.cell)
         self.output_size = fitting(sliding.output, min(16.0, self.cell * 0.5), self.cell)
-        self.grids = grids_of(sliding, self._room(sliding), zoom=1.3 if planes == 1 else 1.0)
+        room = PAGE - (self.before.width + self.after.width) * self.cell - 2 * _GAP - 110
+        self.grids = grids_of(sliding, room, zoom=1.3 if planes == 1 else 1.0)
         self.input_x = 34.0 + max(text_width(str(row), 12.0) for row in self.before.rows)
         self.grids_x = self.input_x + self.before.width * self.cell + _GAP
         grids_width = self.grids.width if self.grids else 60.0
@@ -81,10 +82,6 @@ class Panel2d:
         self.pitch = self.plane + 56
         self.top = _TOP + (0 if sliding.order is None else _TIME)
         self.height = self.top + planes * self.pitch - 56 + _BOTTOM
-
-    def _room(self, sliding: Sliding) -> float:
-        """Pixels that the little grids may take between both boards."""
-        return PAGE - (self.before.width + self.after.width) * self.cell - 2 * _GAP - 110
 
     def draw(self, moment: Moment) -> Scene:
         """One frame."""
@@ -102,17 +99,12 @@ class Panel2d:
 
     def _time(self, scene: Scene) -> None:
         """The arrow of time, or of reading order."""
-        layer, order = self.sliding.layer, self.sliding.order
+        order = self.sliding.order
         if order is None:
             return
-        if order.axis is None:
-            scene.text(
-                self.input_x, 9, "reading order: row by row, left to right", 12.0, ink="now", anchor="start"
-            )
-        elif order.axis == len(layer.kernel_size) - 1:  # type: ignore[arg-type]
-            scene.text(self.input_x, 9, "time along the columns →", 12.0, ink="now", anchor="start")
-        else:
-            scene.text(self.input_x, 9, "time along the rows ↓", 12.0, ink="now", anchor="start")
+        words = {None: "reading order: row by row, left to right", 1: "time along the columns →"}
+        text = words.get(order.axis, "time along the rows ↓")
+        scene.text(self.input_x, 9, text, 12.0, ink="now", anchor="start")
 
     def _input(self, scene: Scene, moment: Moment, channel: int, top: float) -> None:
         board = self.before

@@ -38,7 +38,8 @@ class Picture:
     ) -> None:
         self.slidings = list(slidings)
         self._blank_zeros = blank_zeros
-        positions = _positions(self.slidings)
+        # those along axis 0 that any of the layers draws, so that equal times lie at equal places
+        positions = sorted({position for sliding in self.slidings for position in sliding.region[0]})
         self.panels = [_PANELS[s.dims](s, positions) for s in self.slidings]
         self._chosen = [s.frames(budget) for s in self.slidings]
         self._ranks = [{o: i for i, o in enumerate(s.outputs())} for s in self.slidings]
@@ -51,15 +52,16 @@ class Picture:
             _head(s, max(p.width, 560.0 if len(self.panels) == 1 else p.width))
             for s, p in zip(self.slidings, self.panels, strict=True)
         ]
-        self._title = title
-        self._notes = self._all_notes(budget)
+        self.title = title
+        self.notes = self._all_notes(budget)
+        """What the picture leaves out."""
         self._arrange()
 
     def scene(self, index: int) -> Scene:
         """Frame `index`, from 0 to `frames` - 1. A layer that is done sooner stays at its last frame."""
         scene = Scene(self.width, self.height)
-        if self._title:
-            scene.text(_MARGIN, _MARGIN + 10, self._title, 22.0, anchor="start", bold=True)
+        if self.title:
+            scene.text(_MARGIN, _MARGIN + 10, self.title, 22.0, anchor="start", bold=True)
         for corner, part in zip(self._corners, self.parts(index), strict=True):
             scene.add(part, *corner)
         self._legend(scene)
@@ -77,19 +79,9 @@ class Picture:
         drawn = []
         for role, text in (key for row in self._rows for key in row):
             key = Scene(18.0, 16.0)
-            _draw_key(key, 1.0, 8.0, role)
+            draw_key(key, 1.0, 8.0, role)
             drawn.append((key, text))
         return drawn
-
-    @property
-    def title(self) -> str:
-        """What stands above all."""
-        return self._title
-
-    @property
-    def notes(self) -> list[str]:
-        """What the picture leaves out."""
-        return list(self._notes)
 
     def _part(self, i: int, index: int) -> Scene:
         panel, head, sliding = self.panels[i], self._heads[i], self.slidings[i]
@@ -106,7 +98,7 @@ class Picture:
 
     def _arrange(self) -> None:
         self._head_height = 16 + max(len(h) for h in self._heads) * 22.0
-        top = _MARGIN + (40 if self._title else 0)
+        top = _MARGIN + (40 if self.title else 0)
         self._corners = []
         x = _MARGIN
         y = top
@@ -125,7 +117,7 @@ class Picture:
         self.width = inner + 2 * _MARGIN
         self._rows = _legend_rows(self._roles(), inner)
         self._legend_top = body + 26
-        self._note_lines = wrapped(" · ".join(self._notes), 12.0, inner) if self._notes else []
+        self._note_lines = wrapped(" · ".join(self.notes), 12.0, inner) if self.notes else []
         self.height = self._legend_top + len(self._rows) * 24 + 18 * len(self._note_lines) + 14
 
     def _roles(self) -> list[str]:
@@ -142,7 +134,7 @@ class Picture:
         for n, row in enumerate(self._rows):
             x, y = _MARGIN, self._legend_top + n * 24
             for role, text in row:
-                _draw_key(scene, x, y, role)
+                draw_key(scene, x, y, role)
                 scene.text(x + 22, y, text, _DETAIL, anchor="start")
                 x += _key_width(text)
 
@@ -155,11 +147,6 @@ class Picture:
         return list(dict.fromkeys(notes))
 
 
-def _positions(slidings: Sequence[Sliding]) -> list[int]:
-    """The positions along axis 0 that any of the layers draws, so that equal times lie at equal places."""
-    return sorted({position for sliding in slidings for position in sliding.region[0]})
-
-
 def _head_width(lines: Sequence[str]) -> float:
     return max(text_width(line, _TITLE if n == 0 else _DETAIL, n == 0) for n, line in enumerate(lines))
 
@@ -167,13 +154,6 @@ def _head_width(lines: Sequence[str]) -> float:
 def _head(sliding: Sliding, width: float) -> list[str]:
     name, details = describe(sliding.layer)
     return [*wrapped(name, _TITLE, width, bold=True)[:1], *wrapped(details, _DETAIL, width)]
-
-
-def _draw_key(scene: Scene, x: float, y: float, role: str) -> None:
-    if role == "now":
-        scene.box(x + 1, y - 6, 14, 12, edge="now", width=2.4)
-    else:
-        draw_key(scene, x, y, role)
 
 
 def _key_width(text: str) -> float:

@@ -129,10 +129,15 @@ def _legend(scene: Scene) -> None:
 def _sentence(name: str, reach: Reach | None) -> str:
     if reach is None:
         return "not measured: it would take too much memory"
+    return f"by {name}: {reach_in_words(reach)}".replace("by measured", "measured")
+
+
+def reach_in_words(reach: Reach) -> str:
+    """The three numbers of a receptive field."""
     return (
-        f"by {name}: receptive field {_count(reach.receptive_field)}, look-ahead {_count(reach.latency)}, "
+        f"receptive field {_count(reach.receptive_field)}, look-ahead {_count(reach.latency)}, "
         f"look-back {_count(reach.lookback)}"
-    ).replace("by measured", "measured")
+    )
 
 
 def _count(value: float) -> str:

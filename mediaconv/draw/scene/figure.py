@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
-from PIL import Image
-
-from mediaconv.draw.scene.raster import rasterize
+from mediaconv.draw.scene.raster import png, rasterize
 from mediaconv.draw.scene.scene import Scene
 from mediaconv.draw.scene.svg import svg
-from mediaconv.errors import UsageError
+from mediaconv.errors import UsageError, not_one_of
 from mediaconv.filesystem import write_made
 
 FORMATS = (".svg", ".png")
@@ -27,9 +24,7 @@ class Figure:
         return svg([self.scene], label=self.label)
 
     def png(self, *, scale: float = 2.0) -> bytes:
-        target = io.BytesIO()
-        Image.fromarray(rasterize(self.scene, scale=scale)).save(target, "PNG")
-        return target.getvalue()
+        return png(rasterize(self.scene, scale=scale))
 
     def save(self, path: Path | str, *, overwrite: bool = False) -> Path:
         """Write the file that the extension names, one of FORMATS.
@@ -38,7 +33,7 @@ class Figure:
         """
         path = Path(path)
         if path.suffix.lower() not in FORMATS:
-            raise UsageError(f"{path}: got {path.suffix!r}, expected one of {', '.join(FORMATS)}")
+            raise UsageError(not_one_of(str(path), path.suffix, FORMATS))
         is_svg = path.suffix.lower() == ".svg"
         data = self.svg().encode(errors="backslashreplace") if is_svg else self.png()
         return write_made(path, data, overwrite=overwrite)

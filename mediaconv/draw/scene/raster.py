@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,13 @@ from mediaconv.draw.scene.scene import Line, Point, Polygon, Scene, Text, font
 _OVER = 2
 """Drawn this many times larger and averaged, which smooths every edge."""
 _DASH = (5.0, 3.5)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """Pixels, (H, W, 3) uint8, as a PNG file."""
+    target = io.BytesIO()
+    Image.fromarray(pixels).save(target, "PNG")
+    return target.getvalue()
 
 
 def rasterize(scene: Scene, *, scale: float = 1.0, colours: Mapping[str, str] = LIGHT) -> np.ndarray:

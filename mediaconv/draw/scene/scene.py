@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -82,11 +82,8 @@ class Scene:
 def moved(shape: Shape, x: float, y: float) -> Shape:
     """The shape, shifted."""
     if isinstance(shape, Text):
-        return Text(shape.x + x, shape.y + y, shape.text, shape.size, shape.ink, shape.anchor, shape.bold)
-    points = tuple((a + x, b + y) for a, b in shape.points)
-    if isinstance(shape, Line):
-        return Line(points, shape.ink, shape.width, shape.dashed)
-    return Polygon(points, shape.fill, shape.edge, shape.width, shape.dashed)
+        return replace(shape, x=shape.x + x, y=shape.y + y)
+    return replace(shape, points=tuple((a + x, b + y) for a, b in shape.points))
 
 
 @lru_cache(maxsize=64)

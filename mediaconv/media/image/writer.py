@@ -88,12 +88,9 @@ def _encoded(format: str, data: np.ndarray, quality: int | None, lossless: bool)
         tifffile.imwrite(buffer, picture, photometric=kind, extrasamples=extra, metadata=None, software=False)
         return buffer.getvalue()
     parameters = [] if quality is None else [cv2.IMWRITE_JPEG_QUALITY, quality]
-    done, encoded = cv2.imencode(f".{format}", _to_bgr(picture), parameters)
+    if picture.ndim == 3:
+        picture = picture[..., [2, 1, 0, 3][: picture.shape[2]]]  # blue, green, red
+    done, encoded = cv2.imencode(f".{format}", np.ascontiguousarray(picture), parameters)
     if not done:
         raise ValueError(f"no encoder for {data.shape[1]}x{data.shape[0]} pixels")
     return encoded.data.cast("B")
-
-
-def _to_bgr(picture: np.ndarray) -> np.ndarray:
-    order = ... if picture.ndim == 2 else [2, 1, 0, 3][: picture.shape[2]]
-    return np.ascontiguousarray(picture[..., order])

@@ -15,10 +15,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from safetensors.numpy import load_file
 
-from mediaconv.errors import ReadError, WriteError, not_one_of
-from mediaconv.media.input_file import one_line, read_head
+from mediaconv.errors import WriteError, not_one_of
 from mediaconv.media.written_file import WrittenFile
 
 TENSOR_NAME = "output"
@@ -106,21 +104,6 @@ class TensorWriter(WrittenFile):
                 spool.seek(offset + channel * part)
                 _copy(spool, target, part)
                 offset += channels * part
-
-
-def read_tensor(path: str | Path) -> np.ndarray:
-    """The array in a `.npy` file, or the tensor "output" of a `.safetensors` file. Raises ReadError."""
-    path = Path(path)
-    head = read_head(path)
-    try:
-        if head.startswith(b"\x93NUMPY"):
-            return np.load(path, allow_pickle=False)
-        tensors = load_file(path)
-    except Exception as error:  # both libraries raise their own kinds for damaged files
-        raise ReadError(f"{path}: no tensor that can be read ({one_line(error)})") from error
-    if TENSOR_NAME not in tensors:
-        raise ReadError(f"{path}: holds {', '.join(sorted(tensors))}, expected a tensor {TENSOR_NAME!r}")
-    return tensors[TENSOR_NAME]
 
 
 def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:

@@ -22,8 +22,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle, send_handle
 from typing import Any
 
-from mediaconv.errors import shortage
-from mediaconv.run.executors.worker import BROKEN, READY, die_with, serve, yield_cores
+from mediaconv.run.executors.worker import READY, broken, die_with, obey_only, serve
 
 MAKE, SPAWN, WAIT = "make", "spawn", "wait"
 POLL_SECONDS = 0.005
@@ -143,10 +142,7 @@ def _threads() -> int:
 
 def _run(pipe: Connection, parent: int) -> None:
     """The template: load, fork and tell of ends, until the program is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the program ends us
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    die_with(parent)
-    yield_cores()
+    obey_only(parent)
     _keep_only(pipe.fileno())
     perform: Any = None
     with contextlib.suppress(EOFError):
@@ -180,8 +176,7 @@ def _loaded(make: Callable[[], Any]) -> Any:
     try:
         return make()
     except Exception as error:
-        told = shortage(error) or f"{type(error).__name__}: {error}"
-        return BROKEN, told, getattr(error, "exit_code", None)
+        return broken(error)
     finally:
         gc.freeze()  # the collector would touch, and so copy, every page of it in every worker
 

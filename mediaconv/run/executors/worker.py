@@ -35,21 +35,28 @@ BOOT = (
 """A worker's program; its arguments: the parent's sys.path as JSON, the pipe's descriptor, the parent."""
 
 
-def yield_cores() -> None:
-    """Let threads of OpenMP that wait for others sleep; it is asked when torch is loaded.
+def obey_only(parent: int) -> None:
+    """Leave Ctrl-C, which reaches the whole group, to the parent, and end with it.
 
-    By default they spin: beside other programs, or other workers, a worker then took four times the work
-    (600 s of sound on two busy cores: 3.7 s of processor time instead of 0.9).
+    Threads of OpenMP that wait for others shall sleep, which is asked when torch is loaded. By default they
+    spin: beside other programs, or other workers, a worker then took four times the work (600 s of sound on
+    two busy cores: 3.7 s of processor time instead of 0.9).
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    die_with(parent)
+
+
+def broken(error: Exception) -> tuple[str, str, int | None]:
+    """The message of a worker that cannot begin, and why."""
+    told = shortage(error) or f"{type(error).__name__}: {error}"
+    return BROKEN, told, getattr(error, "exit_code", None)
 
 
 def main(descriptor: int, parent: int) -> None:
     """Serve the pipe until it is closed."""
-    yield_cores()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends us
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    die_with(parent)
+    obey_only(parent)
     with Connection(descriptor) as pipe:
         try:
             refuse_few_threads()
@@ -57,8 +64,7 @@ def main(descriptor: int, parent: int) -> None:
         except EOFError:
             return
         except Exception as error:
-            told = shortage(error) or f"{type(error).__name__}: {error}"
-            pipe.send((BROKEN, told, getattr(error, "exit_code", None)))
+            pipe.send(broken(error))
             return
         pipe.send((READY,))
         serve(pipe, perform)

@@ -60,7 +60,8 @@ class Forecast:
     def lines(self) -> list[str]:
         """For people."""
         lines = [
-            f"{job.origin} -> {job.destination}/  ({reason}{_replaced(job)})"
+            f"{job.origin} -> {job.destination}/  ({reason}"
+            + (f"; replaces {', '.join(job.replaces)})" if job.replaces else ")")
             for job, reason in self.survey.todo
         ]
         skipped = self._skipped()
@@ -125,10 +126,6 @@ def _bytes(job: Job) -> int:
         return int(identity_of(job)["size"])
     except OSError:
         return 0
-
-
-def _replaced(job: Job) -> str:
-    return f"; replaces {', '.join(job.replaces)}" if job.replaces else ""
 
 
 def _as_row(job: Job, reason: str) -> dict[str, str]:
