@@ -37,15 +37,14 @@ def choose_stream(path: Path, container: Any, kind: str, wish: int | str | None,
     if wish is None:
         decodable = [stream for stream in streams if stream.codec_context is not None]
         chosen = best if best in decodable else next(iter(decodable), streams[0])
-    elif isinstance(wish, int):
-        if wish >= len(streams):
-            raise ReadError(f"{path}: stream: got {wish}, the file's {WORDS[kind]}: {described(streams)}")
-        chosen = streams[wish]
     else:
-        spoken = [s for s in streams if (language_of(s) or UNKNOWN_LANGUAGE).lower() == wish.lower()]
-        if not spoken:
+        if isinstance(wish, int):
+            wished = streams[wish : wish + 1]
+        else:
+            wished = [s for s in streams if (language_of(s) or UNKNOWN_LANGUAGE).lower() == wish.lower()]
+        if not wished:
             raise ReadError(f"{path}: stream: got {wish!r}, the file's {WORDS[kind]}: {described(streams)}")
-        chosen = spoken[0]
+        chosen = wished[0]
     if chosen.codec_context is None:
         number = streams.index(chosen)
         name = stated_codec(path, kind, number)

@@ -18,6 +18,7 @@ import numpy as np
 from mediaconv.errors import ReadError
 from mediaconv.media.audio.decoder import Decoder
 from mediaconv.media.audio.speakers import speakers_of_mask
+from mediaconv.media.integrity.completeness import wave_data
 
 PCM, IEEE_FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 BLOCK_VALUES = 1 << 16
@@ -131,22 +132,10 @@ def _data_chunk(file: BinaryIO, size: int, *, stated: bool = False) -> tuple[int
 
     stated: as the file says, which may be 0 where a pipe wrote it; else to its end, unless chunks follow.
     """
-    offset, long_data = 12, None
-    while offset + 8 <= size:
-        file.seek(offset)
-        header = file.read(24)
-        name, length = struct.unpack_from("<4sI", header)
-        if name == b"ds64":
-            long_data = int.from_bytes(header[16:24], "little")
-        if name == b"data":
-            start = offset + 8
-            if length == 0xFFFFFFFF and long_data is not None:
-                length = long_data
-            if length == 0 and not stated and not _are_chunks(file, start, size):
-                length = size
-            return start, min(length, size - start)
-        offset += 8 + length + length % 2
-    return size, 0
+    start, length = wave_data(file, size) or (size, 0)
+    if length == 0 and start < size and not stated and not _are_chunks(file, start, size):
+        length = size
+    return start, min(length, size - start)
 
 
 def _are_chunks(file: BinaryIO, offset: int, size: int) -> bool:

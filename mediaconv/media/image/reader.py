@@ -64,7 +64,7 @@ def read_image(
                 f"{path}: {data.shape[2]} bands are no colours: {color!r} needs 1, 3 or 4; leave color out"
             )
         data = COLORS[color](data)
-    if size is not None and size != (data.shape[1], data.shape[0]):
+    if size is not None:
         data = resized(data, size)
     data = np.ascontiguousarray(data)
     return Image(data, 8 * data.itemsize, images)
@@ -99,6 +99,8 @@ COLORS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"rgb": _rgb, "gray": _g
 
 def resized(data: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Averages areas where the picture shrinks, else interpolates between pixels."""
+    if size == (data.shape[1], data.shape[0]):
+        return data
     shrinks = size[0] <= data.shape[1] and size[1] <= data.shape[0]
     way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     wide = data.dtype == np.uint32  # which OpenCV does not scale

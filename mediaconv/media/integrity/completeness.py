@@ -87,14 +87,15 @@ def _iso_boxes(file: BinaryIO, head: bytes, size: int) -> int | None:
 
 def _riff(file: BinaryIO, head: bytes, size: int) -> int | None:
     """WAV, AVI, WebP."""
-    if head[8:12] == b"WAVE":
-        return _wave(file, head, size)
+    if head[8:12] == b"WAVE":  # the `data` chunk decides: chunks after it carry no sound
+        data = wave_data(file, size)
+        return None if data is None or is_untold(data[1]) else sum(data)
     length = int.from_bytes(head[4:8], "little")
     return None if is_untold(length) else 8 + length
 
 
-def _wave(file: BinaryIO, head: bytes, size: int) -> int | None:
-    """The `data` chunk decides: chunks after it carry no sound."""
+def wave_data(file: BinaryIO, size: int) -> tuple[int, int] | None:
+    """Where the samples of a WAV file begin and how many bytes it states; None where it holds none."""
     offset, long_data = 12, None
     while offset + 8 <= size:
         file.seek(offset)
@@ -103,11 +104,8 @@ def _wave(file: BinaryIO, head: bytes, size: int) -> int | None:
         if name == b"ds64":
             long_data = int.from_bytes(header[16:24], "little")
         if name == b"data":
-            if head[:4] == b"RF64" and long_data and length == 0xFFFFFFFF:
-                length = long_data
-            elif is_untold(length):
-                return None
-            return offset + 8 + length
+            stated = long_data if length == 0xFFFFFFFF and long_data is not None else length
+            return offset + 8, stated
         offset += 8 + length + length % 2
     return None
 

@@ -135,9 +135,7 @@ class AnimationReader(Source):
 
     def _coloured(self, picture: np.ndarray) -> np.ndarray:
         picture = COLORS[self._color](picture)
-        if self._size is not None and self._size != (picture.shape[1], picture.shape[0]):
-            picture = resized(picture, self._size)
-        return np.ascontiguousarray(picture)
+        return np.ascontiguousarray(picture if self._size is None else resized(picture, self._size))
 
 
 def _webp(path: Path, limits: Limits) -> Iterator[Shown]:

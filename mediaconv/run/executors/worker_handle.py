@@ -88,10 +88,8 @@ class WorkerHandle:
         return f"was killed by {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"
 
     def _send(self, message: Any) -> None:
-        try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.pipe.send(message)
-        except (BrokenPipeError, ConnectionResetError):
-            return
 
 
 def _fresh(descriptor: int) -> subprocess.Popen[bytes]:

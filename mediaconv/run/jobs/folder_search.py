@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+import itertools
 import os
 import stat
 from collections.abc import Iterator
@@ -39,12 +40,7 @@ def fixed_part(pattern: str) -> Path:
     >>> fixed_part("data/*/clip_*.mp4").as_posix()
     'data'
     """
-    fixed = []
-    for part in Path(pattern).parts:
-        if glob.has_magic(part):
-            break
-        fixed.append(part)
-    return Path(*fixed) if fixed else Path()
+    return Path(*itertools.takewhile(lambda part: not glob.has_magic(part), Path(pattern).parts))
 
 
 def lies_within(path: Path, folder: Path) -> bool:

@@ -7,7 +7,6 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mediaconv.config import RunConfig
@@ -72,7 +71,9 @@ def failure_of(error: Exception, job: Job) -> Failure:
     """An exception as a value: a full disk stops the run, everything else is the job's own."""
     trace = "".join(traceback.format_exception(error))
     if any(isinstance(e, OSError) and e.errno in DISK_FULL for e in _causes(error)):
-        reason = f"the disk that holds {_existing(job.target.parent)} is full; make room, then run again"
+        above = job.target.parents
+        folder = next((each for each in above if each.exists()), above[-1])
+        reason = f"the disk that holds {folder} is full; make room, then run again"
         return Failure("write", reason, stops_run=True, trace=trace)
     unfit = is_unfit(error)
     if isinstance(error, MediaError):
@@ -101,9 +102,3 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             seen.add(id(cause))
             yield cause
             waiting += [cause.__cause__, cause.__context__]
-
-
-def _existing(folder: Path) -> Path:
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return folder

@@ -68,7 +68,11 @@ class Staged:
         Names are durable once the target's parent is synced. Raises OSError, WriteError.
         """
         if self.flat:
-            self._place_files()
+            parent, flat = self.target.parent, sorted(os.listdir(self.folder))
+            for path in (parent / name for name in flat):
+                if os.path.lexists(path) and not (path.name in self.replaces and is_regular(path)):
+                    raise WriteError(str(in_the_way(path)))
+            self._place_files(parent, flat)
             return True
         if not os.path.lexists(self.target):
             self.folder.rename(self.target)
@@ -87,31 +91,18 @@ class Staged:
         if not all(there[name] and name in self.replaces for name in there) or not exchange(
             self.folder, self.target
         ):
-            self._replace_files(new)
+            # what is not this input's (outputs of a sequence in a folder of sequences) stays
+            self._place_files(self.target, new)
+            sync(self.target)
         return True
 
-    def _place_files(self) -> None:
-        """Each file whole, none over one that is not the run's own. Cut short, it is done again."""
-        parent = self.target.parent
-        names = sorted(path.name for path in self.folder.iterdir())
-        for name in names:
-            if os.path.lexists(parent / name) and not (name in self.replaces and is_regular(parent / name)):
-                raise WriteError(str(in_the_way(parent / name)))
-        for name in names:
-            os.replace(self.folder / name, parent / name)
+    def _place_files(self, folder: Path, names: Collection[str]) -> None:
+        """File by file, each whole. Cut short, it is done again: it has no row."""
+        for name in sorted(names):
+            os.replace(self.folder / name, folder / name)
         for name in self.replaces.difference(names):
-            if is_regular(parent / name):
-                os.unlink(parent / name)
-
-    def _replace_files(self, new: Collection[str]) -> None:
-        """Where the target also holds what is not this input's (outputs of a sequence in a folder of
-        sequences), that stays: file by file, each whole. Cut short, it is done again: it has no row."""
-        for name in sorted(new):
-            os.replace(self.folder / name, self.target / name)
-        for name in self.replaces.difference(new):
-            if is_regular(self.target / name):
-                os.unlink(self.target / name)
-        sync(self.target)
+            if is_regular(folder / name):
+                os.unlink(folder / name)
 
 
 class Staging:

@@ -5,6 +5,7 @@ Pipelines know local paths only. What a URL's scheme needs to be installed for (
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,12 +46,6 @@ def _as_os_errors() -> Iterator[None]:
 def _place(parts: list[str]) -> int:
     """Which part of a chain the path stands in: the first that is no cache."""
     return next((i for i, part in enumerate(parts) if part.partition("://")[0] not in CACHES), 0)
-
-
-def _first_of(url: str) -> tuple[str, str]:
-    parts = url.split("::")
-    scheme, _, path = parts[_place(parts)].partition("://")
-    return scheme, path
 
 
 def _with_path(url: str, path: str) -> str:
@@ -95,7 +90,8 @@ def join(url: str, name: str) -> str:
     >>> join("s3://bucket/in/", "a/b.png"), join("zip://::photos.zip", "b.png")
     ('s3://bucket/in/a/b.png', 'zip://b.png::photos.zip')
     """
-    scheme, path = _first_of(url)
+    parts = url.split("::")
+    scheme, _, path = parts[_place(parts)].partition("://")
     path = path.rstrip("/")
     return _with_path(url, f"{path}/{name}" if path or scheme in LOCAL else name)
 
@@ -107,7 +103,7 @@ def _found(url: str) -> tuple[str, list[str]]:
     if store.isdir(path):
         return path, store.find(path)
     if any(sign in path for sign in "*?["):
-        root = "/".join(_before_wildcard(path.split("/")))
+        root = "/".join(itertools.takewhile(lambda part: not set(part) & set("*?["), path.split("/")))
         return root, [p for match in store.glob(path) for p in (store.find(match) or [match])]
     raise UsageError(f"input: {url} does not exist")
 
@@ -171,15 +167,6 @@ def send(folder: Path, url: str, replaces: Collection[str]) -> None:
     finally:
         if store.exists(part):
             store.rm(part, recursive=True)
-
-
-def _before_wildcard(parts: list[str]) -> list[str]:
-    fixed = []
-    for part in parts:
-        if any(sign in part for sign in "*?["):
-            break
-        fixed.append(part)
-    return fixed
 
 
 def _time(info: dict[str, Any]) -> str:

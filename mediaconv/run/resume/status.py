@@ -43,16 +43,15 @@ class Status:
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
-        failed = [{"input": r.input, "stage": r.stage, "reason": r.reason} for r in self.failed.values()]
-        missing = [{"input": name, "reason": reason} for name, reason in self.missing.items()]
-        stale = [{"input": name, "reason": reason} for name, reason in self.stale.items()]
         return {
             "output": self.output,
             "counts": self.counts,
             "done": [{"input": name} for name in self.done],
-            "failed": failed,
-            "missing": missing,
-            "stale": stale,
+            "failed": [
+                {"input": r.input, "stage": r.stage, "reason": r.reason} for r in self.failed.values()
+            ],
+            "missing": [{"input": name, "reason": reason} for name, reason in self.missing.items()],
+            "stale": [{"input": name, "reason": reason} for name, reason in self.stale.items()],
         }
 
     @property
