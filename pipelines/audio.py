@@ -30,7 +30,7 @@ from mediaconv.media.sinks import (
     merged_view,
 )
 from mediaconv.media.streams import StreamChoice
-from mediaconv.media.suffixes import AUDIO_SUFFIXES, SOUND_FILM_SUFFIXES
+from mediaconv.media.suffixes import AUDIO_SUFFIXES, VIDEO_AUDIO_SUFFIXES
 from mediaconv.pipeline import Options, OutputInfo, Pipeline, Sink, Source, SourceInfo, WriteOptions
 
 if TYPE_CHECKING:
@@ -121,7 +121,9 @@ class AudioPipeline(Pipeline):
 
     def inputs(self, files: Sequence[Path], options: Options) -> list[Path]:
         """Sounds; of films where there are only these, as a folder or a glob of films means their sound."""
-        return super().inputs(files, options) or [f for f in files if f.suffix.lower() in SOUND_FILM_SUFFIXES]
+        return super().inputs(files, options) or [
+            f for f in files if f.suffix.lower() in VIDEO_AUDIO_SUFFIXES
+        ]
 
     def open(self, path: Path, options: AudioRead, limits: Limits) -> Source:  # type: ignore[override]
         return AudioReader(

@@ -203,7 +203,7 @@ class VideoPipeline(Pipeline):
     def create(self, folder: Path, source: VideoInfo, output: OutputInfo, options: VideoWrite) -> Sink:  # type: ignore[override]
         if options.layout == "tensor":
             return TensorSink(folder, options.format or "npy", float_bits=output.float_bits)
-        return _FilmSink(folder, _video_info(source), output, options)
+        return _VideoSink(folder, _video_info(source), output, options)
 
     def typical_input(self) -> SourceInfo:
         return SourceInfo(3, (16, 64, 64), 255.0, Fraction(DEFAULT_FPS))
@@ -247,7 +247,7 @@ def _stills(folder: Path, options: VideoRead) -> list[Path]:
     return [f for f in folder.iterdir() if options.is_still(f)]
 
 
-class _FilmSink(FileSink):
+class _VideoSink(FileSink):
     """Films in one of the layouts, with the source's sound where it is asked for."""
 
     def __init__(self, folder: Path, source: VideoInfo, output: OutputInfo, options: VideoWrite) -> None:
@@ -261,17 +261,17 @@ class _FilmSink(FileSink):
             views = {f"grid.{suffix}": tile}
         else:
             views = channel_views(output.channels, suffix, options.names)
-        self._films: list[VideoWriter] = []
+        self._video_writers: list[VideoWriter] = []
         super().__init__(folder, SampleFormat(options.bit_depth), views, self._open)
 
     def notes(self) -> list[str]:
         silent = self._options.audio == "keep" and self._source.audio is None
-        told = ["audio: keep: the source has no sound"] if silent else []
-        return list(dict.fromkeys(told + [note for film in self._films for note in film.notes]))
+        notes = ["audio: keep: the source has no sound"] if silent else []
+        return list(dict.fromkeys(notes + [note for writer in self._video_writers for note in writer.notes]))
 
     def _open(self, path: Path) -> VideoWriter:
         options, source, ratio = self._options, self._source, self._ratio
-        film = VideoWriter(
+        writer = VideoWriter(
             path,
             time_base=source.time_base / ratio[0].numerator,
             rate=(source.rate or Fraction(DEFAULT_FPS)) * ratio[0],
@@ -285,11 +285,11 @@ class _FilmSink(FileSink):
         )
         if options.audio == "keep" and source.audio is not None:
             origin = source.audio
-            film.copy_audio(
+            writer.copy_audio(
                 origin.path,
                 start_seconds=origin.start_seconds,
                 duration_seconds=origin.duration_seconds,
                 stream=options.audio_stream,
             )
-        self._films.append(film)
-        return film
+        self._video_writers.append(writer)
+        return writer

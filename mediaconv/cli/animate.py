@@ -190,7 +190,7 @@ def animate(
     if beside not in (None, "standard"):
         raise UsageError(f"beside: got {beside!r}, expected standard")
     if kind is not None:
-        _refuse_sizes_told_twice(context)
+        _refuse_repeated_sizes(context)
         made = own.animation(kind, causal or "false", beside, drawing)
     else:
         overrides = [*(set or []), *([] if causal is None else [f"causal={_mode(causal)}"])]
@@ -215,7 +215,7 @@ def _progress(animation: Animation) -> Iterator[None]:
         yield
 
 
-def _refuse_sizes_told_twice(context: typer.Context) -> None:
+def _refuse_repeated_sizes(context: typer.Context) -> None:
     """Raise UsageError for a size beside numbers that have one."""
     from mediaconv.errors import UsageError
 

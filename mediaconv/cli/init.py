@@ -74,14 +74,14 @@ def init(
 
 
 def _for_model(model: Path, output: Path | None, kind: str | None) -> None:
-    from mediaconv.guide.model_starter import PLACE, model_starter
+    from mediaconv.guide.model_starter import PLACEHOLDER, model_starter
 
     path = output or Path(f"{model.stem}.yaml")
     _refuse_there(path)
     made = model_starter(model, kind=kind)
     shown = shlex.quote(str(path))
     _write(path, made.text.replace("THIS.yaml", shown).encode())
-    tell(f"{path}: for {made.words}\nnext: mediaconv run {shown} --input {PLACE}")
+    tell(f"{path}: for {made.words}\nnext: mediaconv run {shown} --input {PLACEHOLDER}")
 
 
 def _fit(proposal: Proposal, path: Path, dims: int, what: str) -> None:

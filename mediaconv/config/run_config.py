@@ -173,7 +173,7 @@ class RunConfig(Section):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _with_setting(cls, value: Any, handler: ModelWrapValidatorHandler[Any], info: ValidationInfo) -> Any:
+    def _with_context(cls, value: Any, handler: ModelWrapValidatorHandler[Any], info: ValidationInfo) -> Any:
         """Every part is checked against what the file as a whole says."""
         if isinstance(info.context, ValidationContext) or not isinstance(value, Mapping):
             return handler(value)

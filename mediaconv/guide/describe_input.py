@@ -55,7 +55,7 @@ def describe_input(path: Path) -> Description:
     return made
 
 
-def film_rate(source: Source, unit: str) -> str:
+def video_rate(source: Source, unit: str) -> str:
     """The rate of a film in words: frames a second, or how far apart they are where that varies.
 
     Reads the source, for READ_SECONDS at most.

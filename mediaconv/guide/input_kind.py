@@ -88,7 +88,7 @@ def _kind_of_file(path: Path) -> Pipeline:
     suffix = path.suffix.lower()
     taking = [find(name) for name in names() if suffix in find(name).extensions]
     if len(taking) > 1 and suffix == ".gif":
-        return find("video" if _pictures(path) > 1 else "image")
+        return find("video" if _image_count(path) > 1 else "image")
     if taking:
         return taking[0]
     for name in ("image", "audio", "video"):
@@ -107,7 +107,7 @@ def _name_of_suffix(suffix: str) -> str:
     return ("image" if suffix == ".gif" else taking[0]) if taking else ""
 
 
-def _pictures(path: Path) -> int:
+def _image_count(path: Path) -> int:
     from mediaconv.media.image.reader import read_image
 
     try:

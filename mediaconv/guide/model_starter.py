@@ -17,7 +17,7 @@ from mediaconv.pipeline import find
 
 PIPELINES = {1: "audio", 2: "image", 3: "video"}
 FRAMES_AS_BATCH = "t c h w"
-PLACE = "FILE_OR_FOLDER"
+PLACEHOLDER = "FILE_OR_FOLDER"
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ def model_starter(path: Path, *, kind: str | None = None) -> ModelStarter:
     model: Any = {"file": str(path), "axes": FRAMES_AS_BATCH} if over_frames else str(path)
     read = read_for_shape(pipeline, shape)
     output = default_output(path)
-    values = {"pipeline": pipeline.name, "input": PLACE, "output": output, "read": read}
+    values = {"pipeline": pipeline.name, "input": PLACEHOLDER, "output": output, "read": read}
     parse_config("{}", name="starter", values={**values, "stack": [{"model": model}]})
     lines = [
         f"# For the model {path.name}: its input is {stated}; ? is any number.",
-        f"# Run it over your own: mediaconv run THIS.yaml --input {PLACE}. All keys: mediaconv schema.",
+        f"# Run it over your own: mediaconv run THIS.yaml --input {PLACEHOLDER}. All keys: mediaconv schema.",
         f"pipeline: {pipeline.name}",
-        f"input: {PLACE}   # UNKNOWN: yours",
+        f"input: {PLACEHOLDER}   # UNKNOWN: yours",
         f"output: {scalar(output)}",
         *causal_lines(pipeline.name),
         *([f"read: {flow(read)}   # what the model takes"] if read else []),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import mediaconv
 
-_PLACES = ("configs", "../configs")
+_FOLDERS = ("configs", "../configs")
 """Below the package where it is installed; beside it in the project's own tree."""
 
 
@@ -23,7 +23,7 @@ class Shipped:
 def shipped() -> list[Shipped]:
     """All of them, by name; none where they were not installed."""
     base = Path(mediaconv.__file__).parent
-    folder = next((base / place for place in _PLACES if (base / place).is_dir()), None)
+    folder = next((base / place for place in _FOLDERS if (base / place).is_dir()), None)
     files = [] if folder is None else sorted(folder.resolve().glob("*.yaml"))
     return [Shipped(path.stem, path, _purpose(path.read_text())) for path in files]
 

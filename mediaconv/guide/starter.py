@@ -9,7 +9,7 @@ from typing import Any
 
 from mediaconv.config import RunConfig, parse_config
 from mediaconv.counted import counted
-from mediaconv.guide.describe_input import film_rate
+from mediaconv.guide.describe_input import video_rate
 from mediaconv.guide.input_kind import InputKind, open_plainly
 from mediaconv.guide.levels import fitted_normalize
 from mediaconv.guide.propose_stack import Proposal
@@ -22,7 +22,7 @@ LAYERS: Mapping[str, dict[str, Any]] = {
     "video": {"out_channels": 4, "kernel_size": 3},
 }
 """The first layer of a starter, by kind; any other kind gets that of an image."""
-FILM_AXES = 3
+VIDEO_AXES = 3
 _COLOURS = {1: "gray", 3: "rgb", 4: "rgba"}
 KERNELS = {"audio": "{low_pass: {cutoff_hz: 700}}", "image": "sobel", "video": "motion"}
 
@@ -40,16 +40,16 @@ def default_output(path: Path) -> str:
     return f"out/{path.stem if path.suffix else path.resolve().name or 'all'}"
 
 
-def starter(kind: InputKind, *, output: str | None = None, proposal: Proposal | None = None) -> Starter:
+def starter(kind: InputKind, *, proposal: Proposal | None = None) -> Starter:
     """The configuration for an input; its normalizer is measured on the input itself.
 
     proposal: a stack that fits weights of the user's. Raises UsageError, ReadError.
     """
     with open_plainly(kind.pipeline, kind.first) as source:
         info = source.info
-        rate = film_rate(source, kind.pipeline.step_units[0]) if len(info.shape) == FILM_AXES else ""
+        rate = video_rate(source, kind.pipeline.step_units[0]) if len(info.shape) == VIDEO_AXES else ""
     name = kind.pipeline.name
-    output = output or default_output(kind.path)
+    output = default_output(kind.path)
     read = _read_for(kind, info, proposal)
     stack = [{"conv": dict(LAYERS.get(name, LAYERS["image"]))}] if proposal is None else proposal.stack
     weights = None if proposal is None else proposal.weights

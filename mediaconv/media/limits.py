@@ -33,13 +33,7 @@ PictureSize = Annotated[tuple[_Side, _Side], BeforeValidator(_check_size)]
 
 
 class Limits(BaseModel):
-    """Largest input that is decoded at all.
-
-    max_pixels: pixels of one image or of one film frame.
-    max_channels: channels of a sound, bands of an image.
-    max_repeats: times that one frame is repeated to reach `read.fps`; in all, a hundred times as often.
-    max_memory: bytes that a job may hold, as told from the shapes before it begins.
-    """
+    """Largest input that is decoded at all, as told from its header and shapes before a job begins."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

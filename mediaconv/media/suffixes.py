@@ -18,5 +18,14 @@ VIDEO_SUFFIXES = frozenset([
     ".ts", ".mts", ".m2ts", ".vob", ".wmv", ".asf", ".flv", ".f4v", ".3gp", ".3g2", ".ogv", ".mxf",
     ".dv", ".y4m", ".h264", ".264", ".hevc", ".h265", ".ivf", ".nut", ".rm", ".rmvb",
 ])  # fmt: skip
-SOUND_FILM_SUFFIXES = VIDEO_SUFFIXES - {".gif", ".y4m", ".m2v", ".h264", ".264", ".hevc", ".h265", ".ivf"}
+VIDEO_AUDIO_SUFFIXES = VIDEO_SUFFIXES - {
+    ".gif",
+    ".y4m",
+    ".m2v",
+    ".h264",
+    ".264",
+    ".hevc",
+    ".h265",
+    ".ivf",
+}
 """Films that can hold sound."""

@@ -20,7 +20,7 @@ ROUNDS = 100
 """Digits that are changed at most."""
 LARGEST = 20_000
 """Weights of a layer for which this is done: sums of more are hardly ever equal, and trying takes seconds."""
-PLACES = 27
+MOST_CANDIDATES = 27
 """Digits around an output that are tried."""
 
 
@@ -96,7 +96,7 @@ def _changes(layer: nn.Module, position: Sequence[int], x: Tensor, top: int) -> 
     around = sorted(
         itertools.product(*spans), key=lambda p: sum(abs(a - b) for a, b in zip(p, now, strict=True))
     )
-    for place in around[:PLACES]:
+    for place in around[:MOST_CANDIDATES]:
         for channel, digit in itertools.product(range(min(2, len(x))), range(1, top + 1)):
             if x[(channel, *place)] != digit:
                 changed = x.clone()

@@ -190,7 +190,7 @@ def partial_sums(moment: Moment) -> str:
     return f"{_name(moment)} = {' + '.join(parts)} = {number(step.value)}"
 
 
-_TOLD = 3
+_MOST_SUMS = 3
 """Channels that are not drawn and have a sum of their own in a line; more have one together."""
 
 
@@ -200,7 +200,7 @@ def _not_drawn(moment: Moment, taps: Sequence[Tap]) -> list[str]:
     for tap in taps:
         if tap.channel not in moment.sliding.inputs:
             sums[tap.channel] = sums.get(tap.channel, 0.0) + tap.product
-    if len(sums) <= _TOLD:
+    if len(sums) <= _MOST_SUMS:
         return [f"{_bracketed(total)} (input {channel})" for channel, total in sums.items()]
     channels = list(sums)
     run = channels == list(range(channels[0], channels[-1] + 1))

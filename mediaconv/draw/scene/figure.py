@@ -23,8 +23,8 @@ class Figure:
     def svg(self) -> str:
         return svg([self.scene], label=self.label)
 
-    def png(self, *, scale: float = 2.0) -> bytes:
-        return png(rasterize(self.scene, scale=scale))
+    def png(self) -> bytes:
+        return png(rasterize(self.scene, scale=2.0))
 
     def save(self, path: Path | str, *, overwrite: bool = False) -> Path:
         """Write the file that the extension names, one of FORMATS.

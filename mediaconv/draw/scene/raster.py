@@ -35,14 +35,7 @@ def rasterize(scene: Scene, *, scale: float = 1.0, colours: Mapping[str, str] = 
         if isinstance(shape, Text):
             _text(draw, shape, zoom, colours)
         elif isinstance(shape, Line):
-            _line(
-                draw,
-                _scaled(shape.points, zoom),
-                rgb(colours[shape.ink]),
-                shape.width * zoom,
-                shape.dashed,
-                zoom,
-            )
+            _line(draw, shape, _scaled(shape.points, zoom), rgb(colours[shape.ink]), zoom)
         else:
             _polygon(draw, shape, zoom, colours)
     return np.asarray(image.reduce(_OVER))
@@ -58,19 +51,18 @@ def _polygon(draw: ImageDraw.ImageDraw, shape: Polygon, zoom: float, colours: Ma
         draw.polygon(points, fill=rgb(colours[shape.fill]))
     if shape.edge is not None:
         closed = [*points, points[0], points[1]]
-        _line(draw, closed, rgb(colours[shape.edge]), shape.width * zoom, shape.dashed, zoom)
+        _line(draw, shape, closed, rgb(colours[shape.edge]), zoom)
 
 
 def _line(
     draw: ImageDraw.ImageDraw,
+    shape: Line | Polygon,
     points: Sequence[Point],
     ink: tuple[int, int, int],
-    width: float,
-    dashed: bool,
     zoom: float,
 ) -> None:
-    thick = max(1, round(width))
-    if not dashed:
+    thick = max(1, round(shape.width * zoom))
+    if not shape.dashed:
         draw.line(list(points), fill=ink, width=thick, joint="curve")
         return
     on, off = (n * zoom for n in _DASH)

@@ -49,11 +49,9 @@ def element(shape: Shape, colours: Mapping[str, str]) -> str:
             f'stroke-width="{_n(shape.width)}"{dash}/>'
         )
     fill = "none" if shape.fill is None else colours[shape.fill]
-    edge = (
-        ""
-        if shape.edge is None
-        else f' stroke="{colours[shape.edge]}" stroke-width="{_n(shape.width)}"{dash}'
-    )
+    edge = ""
+    if shape.edge is not None:
+        edge = f' stroke="{colours[shape.edge]}" stroke-width="{_n(shape.width)}"{dash}'
     return f'<polygon points="{_points(shape.points)}" fill="{fill}"{edge}/>'
 
 

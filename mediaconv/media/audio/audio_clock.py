@@ -21,7 +21,7 @@ ROUNDING = Fraction(1, 400)
 """Seconds: containers that count milliseconds round both ends of a frame."""
 SILENT_BLOCK = 1 << 16
 SEVERAL = 4
-TOLD = 3
+SHOWN = 3
 NO_CLOCK = "the times of its packets are no clock of the sound, which was read without holes"
 CLOCK_JUMPS = "the sound's clock jumps, which was passed over"
 
@@ -117,5 +117,5 @@ def silence(samples: int, channels: int) -> Iterator[np.ndarray]:
 
 
 def _listed(jumps: list[tuple[float, float]]) -> str:
-    more = f" and {len(jumps) - TOLD} more" if len(jumps) > TOLD else ""
-    return ", ".join(f"{step:+.3f} s at {at:.3f} s" for at, step in jumps[:TOLD]) + more
+    more = f" and {len(jumps) - SHOWN} more" if len(jumps) > SHOWN else ""
+    return ", ".join(f"{step:+.3f} s at {at:.3f} s" for at, step in jumps[:SHOWN]) + more

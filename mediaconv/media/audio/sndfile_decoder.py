@@ -25,7 +25,7 @@ BITS |= {"ALAC_16": 16, "ALAC_20": 20, "ALAC_24": 24, "ALAC_32": 32, "DWVW_12": 
 LOSSY_BITS = 16
 TRIED_SAMPLES = 4096
 FLOAT_SUBFORMAT = bytes.fromhex("0300000000001000800000aa00389b71")
-PLACING = {"CAF": b"chan", "AIFF": b"CHAN"}
+SPEAKER_CHUNKS = {"CAF": b"chan", "AIFF": b"CHAN"}
 """Chunks that state each channel's speaker, in any order."""
 WIDE = frozenset({"PCM_32", "DOUBLE", "ALAC_32"})
 """Samples that float32 would round."""
@@ -135,9 +135,9 @@ def _seek(file: soundfile.SoundFile, sample: int) -> bool:
 def _is_left_to_libav(file: soundfile.SoundFile, path: Path) -> bool:
     """What libsndfile ends by an estimate of the length, or gives in an order of channels of its own."""
     estimated = file.format == "FLAC" and goes_on(path, file.frames)
-    place = PLACING.get(file.format)
-    placed = place is not None and place in read_head(path)
-    own_order = file.channels > 2 and (file.subtype[:4] == "ALAC" or placed)
+    chunk = SPEAKER_CHUNKS.get(file.format)
+    stated = chunk is not None and chunk in read_head(path)
+    own_order = file.channels > 2 and (file.subtype[:4] == "ALAC" or stated)
     planar = file.format == "SVX" and file.channels > 1  # which libsndfile takes for interleaved
     # and of floats in extensible W64 it takes the bits for integers
     floats = file.format == "W64" and file.subtype == "PCM_32" and FLOAT_SUBFORMAT in read_head(path)[:512]

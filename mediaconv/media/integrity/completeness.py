@@ -20,7 +20,7 @@ from mediaconv.media.integrity import mpeg, ogg, video_files
 EBML = b"\x1aE\xdf\xa3"
 SEGMENT = b"\x18S\x80g"
 ISO_TOP_LEVEL = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp", b"pnot", b"jP  "}
-VOC_SOUND, VOC_MORE, VOC_SILENCE = {1, 9}, {2}, {3}
+VOC_AUDIO, VOC_MORE, VOC_SILENCE = {1, 9}, {2}, {3}
 UNKNOWN_64 = {0, 2**63 - 1, 2**64 - 1}
 PIPED_32 = (0xFFFFFFFF, 0x80000000, 0x7FFFFFFF, 0x7FFFF000, 0x7F000000)
 """Lengths that programs leave where they cannot go back, such as SoX; or less by a header, or more by one."""
@@ -135,7 +135,7 @@ def _voc(file: BinaryIO, head: bytes, size: int) -> int | None:
 
     SoX states its length too small: what comes then is no block.
     """
-    offset, kinds = int.from_bytes(head[20:22], "little"), VOC_SOUND
+    offset, kinds = int.from_bytes(head[20:22], "little"), VOC_AUDIO
     while offset + 4 <= size:
         file.seek(offset)
         block = file.read(4)
@@ -154,7 +154,7 @@ def has_several_blocks(path: Path) -> bool:
         while offset + 4 <= size:
             file.seek(offset)
             block = file.read(4)
-            count += block[0] in VOC_SOUND | VOC_MORE | VOC_SILENCE
+            count += block[0] in VOC_AUDIO | VOC_MORE | VOC_SILENCE
             offset += 4 + int.from_bytes(block[1:], "little")
             if offset < size and not block[0]:
                 return False

@@ -17,7 +17,7 @@ WIDE_GAMUTS = {9: "BT.2020", 11: "DCI-P3 (SMPTE RP 431-2)", 12: "Display P3 (SMP
 """Primaries by their numbers there."""
 WIDE_MATRICES = {9, 10}  # of BT.2020
 UNSPECIFIED, BT2020 = 2, 9
-TOLD = 3
+SHOWN = 3
 CONSTANT_LUMINANCE = 10  # a matrix of BT.2020 that is no matrix
 
 
@@ -65,15 +65,11 @@ class PictureNotes:
             )
         if space == CONSTANT_LUMINANCE:
             notes.append("the film is in BT.2020 of constant luminance, which was read as non-constant")
-        if self._interlaced and not self._deinterlaced:
+        if (self._interlaced or self._fields) and not self._deinterlaced:
+            counted = f": {self._interlaced} of {self._count} frames" if self._interlaced else ""
             notes.append(
-                f"interlaced: {self._interlaced} of {self._count} frames hold two fields of different times; "
+                f"interlaced{counted or ', as the file states: frames'} hold two fields of different times; "
                 "read.deinterlace makes frames of one time"
-            )
-        elif self._fields and not self._deinterlaced:
-            notes.append(
-                "interlaced, as the file states: frames hold two fields of different times; read.deinterlace "
-                "makes frames of one time"
             )
         if self._changes:
             done = "all were scaled to the first size; read.part reads those of one size"
@@ -84,8 +80,8 @@ class PictureNotes:
 
     def _listed_changes(self) -> str:
         changes = [f"to {w}x{h}" + ("" if at is None else f" at {at:.3f} s") for at, (w, h) in self._changes]
-        more = f" and {len(changes) - TOLD} more" if len(changes) > TOLD else ""
-        return ", ".join(changes[:TOLD]) + more
+        more = f" and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
+        return ", ".join(changes[:SHOWN]) + more
 
 
 def part_of(

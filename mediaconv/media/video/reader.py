@@ -19,12 +19,12 @@ from mediaconv.media.input_file import one_line
 from mediaconv.media.limits import Limits, check_pixels
 from mediaconv.media.orientation import Orientation, from_display_matrix
 from mediaconv.media.source import Chunk, Source
-from mediaconv.media.video.film_window import Window
 from mediaconv.media.video.frames.cropping import Rectangle, stated_crop
 from mediaconv.media.video.frames.deinterlace import Filter
 from mediaconv.media.video.frames.pixels import CHANNELS, PixelConverter
 from mediaconv.media.video.frames.planes import stored_bits
 from mediaconv.media.video.video_info import STATED_SIZE, AudioOrigin, VideoInfo
+from mediaconv.media.video.video_window import Window
 
 OTHER_COLOURS = {8: "YCgCo", 11: "Y'D'zD'x", 14: "ICtCp", 15: "IPT-C2", 16: "YCgCo-R"}
 """That FFmpeg's scaler makes no RGB of, by the matrix's number."""

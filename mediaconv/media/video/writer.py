@@ -18,7 +18,9 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange
 
-from mediaconv.errors import WriteError
+from mediaconv.errors import ReadError, WriteError
+from mediaconv.media.input_file import read_head
+from mediaconv.media.integrity.completeness import check_complete
 from mediaconv.media.video.audio_copy import AudioCopy
 from mediaconv.media.video.codecs import CONTAINERS, DEFAULT_PRESET, Wish, choose, codec_for
 from mediaconv.media.video.frame_packer import FramePacker
@@ -275,10 +277,6 @@ def clock_of(rate: Fraction) -> Fraction:
 
 def _check_on_disk(path: Path) -> None:
     """Raise OSError where the closed file cannot be the one that was written: its end is missing."""
-    from mediaconv.errors import ReadError
-    from mediaconv.media.input_file import read_head
-    from mediaconv.media.integrity.completeness import check_complete
-
     try:
         check_complete(path, read_head(path))
     except ReadError as error:

@@ -50,8 +50,8 @@ def obey_only(parent: int) -> None:
 
 def broken(error: Exception) -> tuple[str, str, int | None]:
     """The message of a worker that cannot begin, and why."""
-    told = shortage(error) or f"{type(error).__name__}: {error}"
-    return BROKEN, told, getattr(error, "exit_code", None)
+    reason = shortage(error) or f"{type(error).__name__}: {error}"
+    return BROKEN, reason, getattr(error, "exit_code", None)
 
 
 def main(descriptor: int, parent: int) -> None:

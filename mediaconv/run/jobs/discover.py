@@ -30,7 +30,7 @@ NOT_INCLUDED = "matches no include pattern"
 
 
 @dataclass(frozen=True)
-class Found:
+class Listing:
     """The inputs in the order of their names, the root of the tree that they lie in, and what is left out.
 
     folders: the inputs that are folders: sequences of stills.
@@ -49,16 +49,16 @@ class Found:
         return len(os.path.join(self.root, "")) if self.root.parts else 0
 
 
-def discover(config: RunConfig, pipeline: Pipeline) -> Found:
+def discover(config: RunConfig, pipeline: Pipeline) -> Listing:
     """Search a configuration's input, wherever it lies. Raises UsageError where it is not there."""
     return _find_remote(config, pipeline) if is_remote(config.input) else find_inputs(config, pipeline)
 
 
-def find_inputs(config: RunConfig, pipeline: Pipeline) -> Found:
+def find_inputs(config: RunConfig, pipeline: Pipeline) -> Listing:
     """The same on this machine: a file, a folder in depth, or a glob."""
     path = Path(config.input)
     if path.is_file():
-        return Found(path.parent, [path])
+        return Listing(path.parent, [path])
     search = FolderSearch(Path(config.output))
     if path.is_dir():
         root, files = path, search.folder(str(path))
@@ -67,11 +67,11 @@ def find_inputs(config: RunConfig, pipeline: Pipeline) -> Found:
         files = search.glob(config.input, root)
     else:
         raise UsageError(f"input: {path} does not exist (paths are taken from {Path.cwd()})")
-    listing = Found(root, [Path(file) for file in sorted(files)])
+    listing = Listing(root, [Path(file) for file in sorted(files)])
     return _taken(listing, list(search.left_out.values()), config, pipeline)
 
 
-def _find_remote(config: RunConfig, pipeline: Pipeline) -> Found:
+def _find_remote(config: RunConfig, pipeline: Pipeline) -> Listing:
     root, names = list_files(config.input)
     folders_with = {KEPT[0]: set[str](), KEPT[1]: set[str]()}
     for name in names:
@@ -94,10 +94,10 @@ def _find_remote(config: RunConfig, pipeline: Pipeline) -> Found:
             left_out[path] = LeftOut(path, outputs.get(folder, HIDDEN))
         else:
             files.append(Path(name))
-    return _taken(Found(Path(), files, url=root), list(left_out.values()), config, pipeline)
+    return _taken(Listing(Path(), files, url=root), list(left_out.values()), config, pipeline)
 
 
-def _taken(listing: Found, left_out: list[LeftOut], config: RunConfig, pipeline: Pipeline) -> Found:
+def _taken(listing: Listing, left_out: list[LeftOut], config: RunConfig, pipeline: Pipeline) -> Listing:
     """What patterns and the pipeline take of the files that were found, and why not the others."""
 
     def known(file: Path) -> str:

@@ -13,7 +13,7 @@ from mediaconv.counted import counted
 from mediaconv.errors import UsageError, refuse_shortage
 from mediaconv.media.output_names import patterned
 from mediaconv.pipeline import Pipeline
-from mediaconv.run.jobs.discover import Found, discover, find_inputs
+from mediaconv.run.jobs.discover import Listing, discover, find_inputs
 from mediaconv.run.jobs.folder_search import lies_within
 from mediaconv.run.output.folder import KEPT
 from mediaconv.run.output.lock import NAME as LOCK_NAME
@@ -62,7 +62,7 @@ class Job:
 
 
 def make_plan(
-    config: RunConfig, pipeline: Pipeline, *, listing: Found | None = None, folder: Path | None = None
+    config: RunConfig, pipeline: Pipeline, *, listing: Listing | None = None, folder: Path | None = None
 ) -> list[Job]:
     """All jobs of a run, sorted by name.
 
@@ -101,7 +101,7 @@ def make_plan(
     return jobs
 
 
-def job_of(path: Path, listing: Found, output: Path, *, pattern: str = "") -> Job:
+def job_of(path: Path, listing: Listing, output: Path, *, pattern: str = "") -> Job:
     """The job of an input below the root of those that were found. output: the folder, on this machine."""
     name = str(path)[listing.skip :]
     if listing.folders and path in listing.folders and path == listing.root:  # as a sequence of stills
@@ -126,7 +126,7 @@ def _refuse_hiding(config: RunConfig, pipeline: Pipeline, root: Path) -> None:
         )
 
 
-def _refuse_overwriting(jobs: Sequence[Job], listing: Found) -> None:
+def _refuse_overwriting(jobs: Sequence[Job], listing: Listing) -> None:
     """Outputs never lie on a file, nor in a folder whose stills are an input."""
     folders = {os.path.realpath(path) for path in listing.folders}
     files: dict[str, set[str]] = {}

@@ -43,7 +43,7 @@ def _as_os_errors() -> Iterator[None]:
         raise OSError(f"{type(error).__name__}: {error}") from error
 
 
-def _place(parts: list[str]) -> int:
+def _path_part(parts: list[str]) -> int:
     """Which part of a chain the path stands in: the first that is no cache."""
     return next((i for i, part in enumerate(parts) if part.partition("://")[0] not in CACHES), 0)
 
@@ -51,8 +51,8 @@ def _place(parts: list[str]) -> int:
 def _with_path(url: str, path: str) -> str:
     """The same URL or chain with another path; some stores' paths (of http) are whole URLs."""
     parts = url.split("::")
-    place = _place(parts)
-    parts[place] = path if is_remote(path) else f"{parts[place].partition('://')[0]}://{path}"
+    part = _path_part(parts)
+    parts[part] = path if is_remote(path) else f"{parts[part].partition('://')[0]}://{path}"
     return "::".join(parts)
 
 
@@ -78,7 +78,7 @@ def list_files(url: str) -> tuple[str, list[str]]:
     """
     try:
         with _as_os_errors():
-            root, paths = _found(url)
+            root, paths = _matches(url)
     except OSError as error:
         raise UsageError(f"input: {url} cannot be listed: {error}") from error
     return _with_path(url, root), sorted({str(p).removeprefix(root).removeprefix("/") for p in paths})
@@ -91,12 +91,12 @@ def join(url: str, name: str) -> str:
     ('s3://bucket/in/a/b.png', 'zip://b.png::photos.zip')
     """
     parts = url.split("::")
-    scheme, _, path = parts[_place(parts)].partition("://")
+    scheme, _, path = parts[_path_part(parts)].partition("://")
     path = path.rstrip("/")
     return _with_path(url, f"{path}/{name}" if path or scheme in LOCAL else name)
 
 
-def _found(url: str) -> tuple[str, list[str]]:
+def _matches(url: str) -> tuple[str, list[str]]:
     store, path = open_store(url)
     if store.isfile(path):
         return path.rpartition("/")[0], [path]
@@ -158,8 +158,8 @@ def send(folder: Path, url: str, replaces: Collection[str]) -> None:
         for file in files:
             store.put_file(str(folder / file), f"{part}/{file}")
         there = {str(old).rpartition("/")[2] for old in store.ls(path, detail=False)}
-        if foreign := there.intersection(files).difference(replaces):
-            raise FileExistsError(f"{url}/{min(foreign)} is in the way: it is not of this run")
+        if others := there.intersection(files).difference(replaces):
+            raise FileExistsError(f"{url}/{min(others)} is in the way: it is not of this run")
         for old in there.intersection(replaces).difference(files):
             store.rm(f"{path}/{old}")
         for file in files:

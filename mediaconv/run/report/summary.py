@@ -62,11 +62,8 @@ class Summary:
     @property
     def exit_code(self) -> int:
         """0, or 1 where something failed or the run was stopped; 2 where the configuration fits no input."""
-        if (
-            self.failures
-            and self.unfit == len(self.failures)
-            and not (self.files or self.skipped or self.left)
-        ):
+        done = self.files or self.skipped or self.left
+        if self.failures and self.unfit == len(self.failures) and not done:
             return 2
         return 1 if self.failures or self.stopped else 0
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mediaconv.errors import ReadError
-from mediaconv.run.jobs.discover import Found
+from mediaconv.run.jobs.discover import Listing
 from mediaconv.run.jobs.identity import content_hash
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.output.folder import Output
@@ -45,7 +45,7 @@ class Survey:
     skipped: list[Job] = field(default_factory=list)
     renewed: list[Row] = field(default_factory=list)
     not_failed: list[Job] = field(default_factory=list)
-    inputs: Found = field(default_factory=lambda: Found(Path(), []))
+    inputs: Listing = field(default_factory=lambda: Listing(Path(), []))
     rows: Mapping[str, Row] = field(default_factory=dict, repr=False)
 
 

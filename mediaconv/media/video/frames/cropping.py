@@ -17,7 +17,7 @@ Rectangle = tuple[int, int, int, int]
 
 TRACKS, TRACK, KIND, VIDEO, CLUSTER = 0x1654AE6B, 0xAE, 0x83, 0xE0, 0x1F43B675
 CROPS = {0x54CC: "left", 0x54DD: "right", 0x54BB: "top", 0x54AA: "bottom"}
-FILM_TRACK = 1
+VIDEO_TRACK = 1
 SAMPLE_ENTRY_BYTES = 78  # of pictures, before the boxes in it
 BOXES = {b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"stsd": 8}
 """Boxes that hold boxes, and how many bytes stand before these."""
@@ -47,10 +47,10 @@ def stated_crop(path: Path, number: int, width: int, height: int) -> Rectangle |
 
 def _matroska(file: BinaryIO, number: int, width: int, height: int) -> Rectangle | None:
     file.seek(0)
-    films = [track for track in _tracks(file) if track[0] == FILM_TRACK]
-    if number >= len(films):
+    videos = [track for track in _tracks(file) if track[0] == VIDEO_TRACK]
+    if number >= len(videos):
         return None
-    crop = films[number][1]
+    crop = videos[number][1]
     left, top = crop.get("left", 0), crop.get("top", 0)
     return left, top, width - left - crop.get("right", 0), height - top - crop.get("bottom", 0)
 
@@ -138,13 +138,13 @@ def _sample_entries(file: BinaryIO, begin: int, end: int) -> Iterator[bytes]:
         if length < 8:
             return
         if name == b"trak":
-            yield from _film_entry(file, start, min(offset + length, end))
+            yield from _video_entry(file, start, min(offset + length, end))
         elif name in BOXES:
             yield from _sample_entries(file, start + BOXES[name], min(offset + length, end))
         offset += length
 
 
-def _film_entry(file: BinaryIO, begin: int, end: int) -> Iterator[bytes]:
+def _video_entry(file: BinaryIO, begin: int, end: int) -> Iterator[bytes]:
     """Of one track, where it is a film."""
     file.seek(begin)
     data = file.read(min(end - begin, LARGEST_HEADER))
