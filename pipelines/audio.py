@@ -192,11 +192,8 @@ class AudioPipeline(Pipeline):
     def preview(  # type: ignore[override]
         self, folder: Path, source: SourceInfo, output: OutputInfo, options: AudioWrite
     ) -> Sink | None:
-        return (
-            None
-            if options.layout == "channels" and options.groups is None
-            else self.create(folder, source, output, AudioWrite.model_validate({}))
-        )
+        played = options.layout == "channels" and options.groups is None
+        return None if played else self.create(folder, source, output, AudioWrite.model_validate({}))
 
     def preview_input(self, folder: Path, source: SourceInfo) -> Sink:
         """A WAV of 16 bits: mono and stereo as they are, the mean of more channels."""

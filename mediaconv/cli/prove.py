@@ -82,11 +82,9 @@ def _text(config: str, verdict: Verdict) -> str:
         lines.append(f"  by the formula: {_count(stack.formula, unit)}: {agrees}")
     files = verdict.files
     if files is not None:
-        what = (
-            "nothing written before a change differs"
-            if files.causal
-            else (f"differs up to {_count(files.lookahead, unit)} before a change")
-        )
+        what = "nothing written before a change differs"
+        if not files.causal:
+            what = f"differs up to {_count(files.lookahead, unit)} before a change"
         where = f", cut from {files.input}" if files.input else ", of noise"
         lines.append(f"  file to file:  {what} ({len(files.changes)} changes{where})")
     for leak in verdict.leaks:
@@ -115,11 +113,9 @@ def _covered(stack: Proof, unit: str) -> str:
         tried += f", and at some of up to {_count(covered.length, unit)}"
     if covered.side:
         tried += f", or {covered.side} along the other axes"
-    return (
-        f"{structure}; also not found {tried}"
-        if stack.structure
-        else f"not found {tried}: no proof beyond that"
-    )
+    if stack.structure:
+        return f"{structure}; also not found {tried}"
+    return f"not found {tried}: no proof beyond that"
 
 
 def _count(steps: int | None, unit: str, *, end: str = "the end of the file") -> str:

@@ -74,9 +74,7 @@ def _verdict(cone: Cone) -> str:
 def _axis(cone: Cone) -> dict[str, Any]:
     pairs = {"formula": cone.formula, "measured": cone.measured}
     numbers = {
-        name: None
-        if reach is None
-        else {k: None if math.isinf(v) else int(v) for k, v in vars(reach).items()}
+        name: reach and {key: None if math.isinf(n) else int(n) for key, n in vars(reach).items()}
         for name, reach in pairs.items()
     }
     return {"axis": cone.axis, "stride": cone.stride, **numbers}

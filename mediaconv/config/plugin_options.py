@@ -75,12 +75,8 @@ def _like(kind: str) -> str:
 def _known_part(location: Location, value: Any) -> Location:
     """The part of a location that leads to something in the value; a choice's types do not."""
     for i, part in enumerate(location):
-        inside = (
-            part in value
-            if isinstance(value, Mapping)
-            else isinstance(value, list) and part in range(len(value))
-        )
-        if not inside:
+        keys = value if isinstance(value, Mapping) else range(len(value)) if isinstance(value, list) else ()
+        if part not in keys:
             return location[:i]
         value = value[part]
     return location

@@ -74,13 +74,7 @@ class LibavDecoder(Decoder):
         self._keep_late_start = keep_late_start
         self._first_packet: Fraction | None = None
         self._strange_bytes = 0
-        self._container = open_container(path, part=part)
-        self._mp3 = None
-        if self._container.format.name == "mp3":
-            self._mp3 = read_mp3_start(path)
-        if self._mp3 is not None and self._mp3.rubbish:
-            self._container.close()
-            self._container = open_container(path, skip=self._mp3.offset)
+        self._container = self._opened(part)
         self._decoded_frames, self._whole = 0, False
         try:
             best = self._container.streams.best("audio")
@@ -107,12 +101,7 @@ class LibavDecoder(Decoder):
             self._order = sorted(range(len(names)), key=lambda k: WAV_ORDER.index(names[k]))
         self.layout = tuple(names[k] for k in self._order)
         self._frames = itertools.chain(frames, self._frames)
-        rounding = OGG_ROUNDING if self._container.format.name == "ogg" else ROUNDING
-        self._clock = AudioClock(self.rate_hz, close=holes == "close", rounding=rounding)
-        spans = [(_seconds(frame), Fraction(frame.samples, self.rate_hz)) for frame in frames]
-        self._untimed = self._container.format.name in UNTIMED
-        exact = not STATING_STARTS.isdisjoint(self._container.format.name.split(","))
-        self._timeless = self._untimed or (not exact and are_meaningless(spans, rounding))
+        self._set_clock(frames, close=holes == "close")
         self._late_samples = self._late(first)
         if keep_late_start and self._late_samples > LONGEST_FILLED * self.rate_hz:
             late = self._late_samples / self.rate_hz
@@ -127,6 +116,25 @@ class LibavDecoder(Decoder):
         self.floating = name.startswith(tuple(FLOAT_PCM)) or (name in LOSSLESS and kind == "flt")
         integer_bits = int(stored[1]) if stored else BITS[kind]
         self.bit_depth = FLOAT_PCM.get(name[:7], 32) if self.floating else integer_bits
+
+    def _opened(self, part: tuple[int, int | None] | None) -> Any:
+        """The file, or that part of it, without rubbish before an MP3."""
+        container = open_container(self._path, part=part)
+        self._mp3 = read_mp3_start(self._path) if container.format.name == "mp3" else None
+        if self._mp3 is None or not self._mp3.rubbish:
+            return container
+        container.close()
+        return open_container(self._path, skip=self._mp3.offset)
+
+    def _set_clock(self, frames: list[av.AudioFrame], *, close: bool) -> None:
+        """By the first frames: whether their times are a clock, and by how much it rounds."""
+        name = self._container.format.name
+        rounding = OGG_ROUNDING if name == "ogg" else ROUNDING
+        self._clock = AudioClock(self.rate_hz, close=close, rounding=rounding)
+        spans = [(_seconds(frame), Fraction(frame.samples, self.rate_hz)) for frame in frames]
+        self._untimed = name in UNTIMED
+        exact = not STATING_STARTS.isdisjoint(name.split(","))
+        self._timeless = self._untimed or (not exact and are_meaningless(spans, rounding))
 
     def blocks(self, first: int) -> Iterator[np.ndarray]:
         # From the start: seeking in lossy sound is not exact to the sample. `first` counts from the file's

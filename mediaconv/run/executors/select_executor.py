@@ -57,16 +57,13 @@ def select_executor(
         )
         return executor, config.workers if isinstance(config.workers, int) else min(jobs, cores())
     make = make or functools.partial(Performer, config, holds=True)
-    workers = (
-        choose_workers(jobs, config.device, largest_bytes(config, todo))
-        if isinstance(config.workers, str)
-        else config.workers
-    )
-    workers = 1 if config.executor == "serial" else max(1, min(workers, jobs))
-    if config.executor == "serial" and config.timeout_seconds is None:
+    timeout, grow = config.timeout_seconds, isinstance(config.workers, str)
+    if config.executor == "serial" and timeout is None:
         return SerialExecutor(make), 1
-    grow = isinstance(config.workers, str)
-    timeout = config.timeout_seconds
+    workers = config.workers
+    if isinstance(workers, str):
+        workers = choose_workers(jobs, config.device, largest_bytes(config, todo))
+    workers = 1 if config.executor == "serial" else max(1, min(workers, jobs))
     executor_here = ProcessExecutor(
         make, workers=workers, grow=grow, timeout_seconds=timeout, template=template
     )
