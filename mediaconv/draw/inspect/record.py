@@ -95,7 +95,6 @@ class Recorder(Visitor[Flow]):
         self._ports, self._titles, self._scale = ports, titles, scale
         self.nodes: list[Node] = []
         self.outline: list[tuple[str, str]] = []
-        self._open: list[tuple[str, list[str]]] = []
 
     def start(self, port: Port) -> Flow:
         """The input itself, as the first node."""
