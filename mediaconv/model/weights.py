@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.errors import UsageError, nearest
-from mediaconv.model_files.archive import check_archive
+from mediaconv.model_files.archive import check_archive, check_regular
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
 _OPTIONAL = "num_batches_tracked"
@@ -38,7 +38,7 @@ def load_weights(path: PathLike, *, key: str | None = None, prefix: str | None =
     name with the prefix.
     """
     path = Path(path)
-    _check_file(path)
+    check_regular(path, "weights")
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise UsageError(
@@ -55,13 +55,6 @@ def load_weights(path: PathLike, *, key: str | None = None, prefix: str | None =
     if not state:
         raise UsageError(f"weights: {path}: holds no tensors")
     return state if prefix is None else _without_prefix(state, prefix, path)
-
-
-def _check_file(path: Path) -> None:
-    if not path.exists():
-        raise UsageError(f"weights: {path}: no such file (a relative path is taken from the current folder)")
-    if not path.is_file():
-        raise UsageError(f"weights: {path}: is no file")
 
 
 def _load_safetensors(path: Path) -> dict[str, Tensor]:

@@ -13,14 +13,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
-from mediaconv.nn.streaming.protocol import (
-    axis_map,
-    count_axes,
-    init_state,
-    leaves,
-    output_channels,
-    step,
-)
+from mediaconv.nn.streaming.protocol import axis_map, count_axes, leaves, output_channels, run_chunks
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
 """Relative to the largest value: two algorithms round apart, layer after layer; a wrong layer is far off."""
@@ -135,11 +128,7 @@ def _in_chunks(converted: nn.Module, x: Tensor) -> Tensor:
     """Streamed along axis 0: a step, nothing, two steps, a half of the rest, the rest."""
     length = x.shape[2]
     cuts = [0, *sorted(min(length, n) for n in (1, 1, 3, (3 + length) // 2)), length]
-    state = init_state(converted, 0)
-    parts = [
-        step(converted, x[:, :, a:b].clone(), state, axis=0, last=False) for a, b in itertools.pairwise(cuts)
-    ]
-    return torch.cat([*parts, step(converted, x[:, :, :0].clone(), state, axis=0, last=True)], 2)
+    return run_chunks(converted, (x[:, :, a:b].clone() for a, b in itertools.pairwise(cuts)))
 
 
 def _compare(ours: Tensor, whole: Tensor, name: str, how: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 
 from mediaconv.nn.graph.refusal import CaptureError
-from mediaconv.nn.streaming.protocol import init_state, step
+from mediaconv.nn.streaming.protocol import run_chunks
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5, torch.bfloat16: 2**-4, torch.float16: 2**-6}
 """Relative to the largest value of the whole output; sums of a chunk are rounded in another order."""
@@ -56,22 +56,12 @@ def agrees(module: nn.Module, example: Tensor, axis: int, size: int, *, needed: 
                 raise
             return False
         try:
-            streamed = run(module, x, ragged(size, example.shape[axis + 2]), axis)
+            chunks = x.split(list(ragged(size, example.shape[axis + 2])), axis + 2)
+            streamed = run_chunks(module, chunks, axis)
         except ValueError as error:
             raise DiffersError([f"the capture fails for {size} steps: {error}"]) from error
         compare(streamed, whole, f"{size} steps", getattr(module, "coarsest", whole.dtype))
     return True
-
-
-def run(module: nn.Module, x: Tensor, chunks: Iterable[int], axis: int) -> Tensor:
-    """The output of a streaming module for an input in chunks."""
-    state, outputs, start = init_state(module, axis), [], 0
-    for size in chunks:
-        part = x.narrow(axis + 2, start, size)
-        start += size
-        outputs.append(step(module, part, state, axis=axis, last=False))
-    outputs.append(step(module, x.narrow(axis + 2, start, 0), state, axis=axis, last=True))
-    return torch.cat(outputs, axis + 2)
 
 
 def ragged(length: int, example: int) -> Iterator[int]:

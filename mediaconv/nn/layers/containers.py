@@ -6,6 +6,7 @@ Branches of unequal latency are aligned by queues: what one branch has ready wai
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -59,25 +60,11 @@ class Sequential(TotalStride, nn.Sequential):
         return x
 
 
-def _concat(parts: Sequence[Tensor]) -> Tensor:
-    return torch.cat(list(parts), dim=1)
-
-
-def _add(parts: Sequence[Tensor]) -> Tensor:
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total
-
-
-def _mul(parts: Sequence[Tensor]) -> Tensor:
-    product = parts[0]
-    for part in parts[1:]:
-        product = product * part
-    return product
-
-
-MERGES: dict[str, Callable[[Sequence[Tensor]], Tensor]] = {"add": _add, "concat": _concat, "mul": _mul}
+MERGES: dict[str, Callable[[Sequence[Tensor]], Tensor]] = {
+    "add": lambda parts: reduce(torch.add, parts),
+    "concat": lambda parts: torch.cat(list(parts), dim=1),
+    "mul": lambda parts: reduce(torch.mul, parts),
+}
 
 
 class Branches(TotalStride, nn.Module):

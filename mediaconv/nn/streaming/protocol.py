@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
+import torch
 from torch import Tensor, nn
 
 from mediaconv.nn.composed_maps import IDENTITY
@@ -163,6 +164,16 @@ def step(module: nn.Module, x: Tensor, state: State, *, axis: int, last: bool) -
     if isinstance(module, Streamable):
         return module.step(x, state, axis=axis, last=last)
     return module(x)
+
+
+def run_chunks(module: nn.Module, chunks: Iterable[Tensor], axis: int = 0) -> Tensor:
+    """The joined outputs of any layer that streams, for the chunks of one input; one at least."""
+    state, outputs = init_state(module, axis), []
+    for chunk in chunks:
+        outputs.append(step(module, chunk, state, axis=axis, last=False))
+        end = chunk.narrow(axis + 2, 0, 0)
+    outputs.append(step(module, end, state, axis=axis, last=True))
+    return torch.cat(outputs, axis + 2)
 
 
 def output_channels(module: nn.Module, channels: int) -> int:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.nn import to_streaming
-from mediaconv.nn.graph.check import run
 from mediaconv.nn.graph.refusal import CaptureError
+from mediaconv.nn.streaming.protocol import run_chunks
 from tests.nn.graph.random_modules import random_module
 
 SHAPES = {1: (24,), 2: (16, 10), 3: (10, 6, 5)}
@@ -81,7 +81,7 @@ def _called(module: nn.Module, x: Tensor) -> Tensor | None:
 def _streamed(graph: nn.Module, x: Tensor, random: Random) -> Tensor | None:
     try:
         with torch.no_grad():
-            return run(graph, x, _chunks(x.shape[2], random), 0)
+            return run_chunks(graph, x.split(list(_chunks(x.shape[2], random)), 2))
     except ValueError:
         return None
 
