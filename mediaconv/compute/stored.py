@@ -40,7 +40,7 @@ class Stored(nn.Module):
                 f"normalize: {normalizer.name} needs the whole output before its first value, so it cannot "
                 "be exported: choose sigmoid, tanh, clip or none"
             )
-        self._steps, self._format = normalizer.steps(), sample_format
+        self._normalizer, self._format = normalizer, sample_format
         stored = torch.from_numpy(np.empty(0, sample_format.dtype)).dtype
         self._dtype = HELD_IN.get(stored, stored)
         self.stored = {
@@ -53,18 +53,7 @@ class Stored(nn.Module):
 
     def normalized(self, x: Tensor) -> Tensor:
         """Values in the signal's range, as the normalizer gives them."""
-        steps = self._steps
-        if steps.gain != 1.0:
-            x = x * steps.gain
-        if steps.bias != 0.0:
-            x = x + steps.bias
-        if steps.squash is not None:
-            x = x.sigmoid() if steps.squash == "sigmoid" else x.tanh()
-        if steps.clamp_input is not None:
-            x = x.clamp(*steps.clamp_input)
-        if steps.maps:
-            x = (x - steps.centre) * steps.factor + steps.offset
-        return x if steps.clamp is None else x.clamp(*steps.clamp)
+        return self._normalizer(x.clone())
 
     def scaled(self, x: Tensor) -> Tensor:
         """Stored samples before they are rounded, in float64."""

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from mediaconv.config.problems import Problem, wrong
 from mediaconv.config.validation_context import ValidationContext
-from mediaconv.config.values import Rule, number, path, text
+from mediaconv.config.values import Flag, Rule, number, path, text
 from mediaconv.counted import counted
 from mediaconv.errors import UsageError
 from mediaconv.layers.layer_spec import BuildContext, LayerSpec
@@ -33,12 +33,6 @@ def _check_options(value: Any, context: ValidationContext | None) -> dict[str, A
 def _check_output(value: Any, context: ValidationContext | None) -> str | int:
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         raise wrong(value, "the name of an output, or its number")
-    return value
-
-
-def _check_causal(value: Any, context: ValidationContext | None) -> bool:
-    if not isinstance(value, bool):
-        raise wrong(value, "true or false")
     return value
 
 
@@ -71,7 +65,7 @@ class Model(LayerSpec):
         default=None,
         description="samples or frames a second that the model was made for: another rate is refused",
     )
-    causal: Annotated[bool, Rule(_check_causal, {"type": "boolean"})] = Field(
+    causal: Flag = Field(
         default=False,
         description="true: the model's causal twin, every window along the stream axis moved into the past, "
         "with the same weights",
