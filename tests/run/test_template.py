@@ -1,5 +1,6 @@
 """Workers forked from a warm template: which programs have one, and what its end and theirs lead to."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import psutil
 import pytest
 
@@ -89,3 +91,35 @@ def _runs(process: psutil.Process) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+@pytest.mark.slow
+def test_a_model_is_captured_once_for_all_workers(tmp_path: Path) -> None:
+    import torch
+    from torch.export import Dim, export, save
+
+    images(tmp_path / "in", 8, side=200)
+    (image,) = list((tmp_path / "in").rglob("*.png"))[:1]
+    channels = {2: 1}.get(cv2.imread(str(image), cv2.IMREAD_UNCHANGED).ndim, 3)
+    model = torch.nn.Sequential(torch.nn.Conv2d(channels, 2, 3, padding=1), torch.nn.Tanh()).eval()
+    sizes = ({2: Dim.AUTO, 3: Dim.AUTO},)
+    save(export(model, (torch.zeros(1, channels, 32, 32),), dynamic_shapes=sizes), tmp_path / "m.pt2")
+    config = write_config(
+        tmp_path / "c.yaml", tmp_path / "in", tmp_path / "out",
+        stack=[{"model": str(tmp_path / "m.pt2")}], executor="process", workers=2,
+    )  # fmt: skip
+    process = start(config)
+    template, spent = None, {}
+    while process.poll() is None:
+        for found in psutil.Process(process.pid).children():
+            template = template or found
+            with contextlib.suppress(psutil.Error):
+                for worker in [found, *found.children()]:
+                    spent[worker.pid] = sum(worker.cpu_times()[:2])
+        time.sleep(0.02)
+    assert process.returncode == 0, process.communicate()
+    process.communicate()
+    captured = spent.pop(template.pid)
+    assert len(spent) >= 1
+    assert max(spent.values()) < captured / 2, (captured, spent)
+    assert {row["status"] for row in rows(tmp_path / "out").values()} == {"done"}

@@ -56,7 +56,9 @@ def select_executor(
             timeout_seconds=config.timeout_seconds,
         )
         return executor, config.workers if isinstance(config.workers, int) else min(jobs, cores())
-    make = make or functools.partial(Performer, config, holds=True)
+    # with a limit on a job's time each worker captures within it: nothing would end it before
+    first = todo[0] if todo and config.timeout_seconds is None else None
+    make = make or functools.partial(Performer, config, holds=True, first=first)
     timeout, grow = config.timeout_seconds, isinstance(config.workers, str)
     if config.executor == "serial" and timeout is None:
         return SerialExecutor(make), 1

@@ -26,6 +26,8 @@ from mediaconv.run.executors.worker import READY, broken, die_with, obey_only, s
 
 MAKE, SPAWN, WAIT = "make", "spawn", "wait"
 POLL_SECONDS = 0.005
+GONE_SECONDS = 0.25
+"""How long a thread that was ended for a fork may still be seen on a busy machine."""
 _kept: list[Any] = []
 """Streams of the program in the template: their descriptors are closed, they themselves must not be."""
 
@@ -172,9 +174,15 @@ def _keep_only(own: int) -> None:
 
 
 def _loaded(make: Callable[[], Any]) -> Any:
-    """What runs a job, or the message of why there is none."""
+    """What runs a job, prepared once for all workers, or the message of why there is none."""
+    from mediaconv.run.executors.resources import set_threads
+
     try:
-        return make()
+        perform = make()
+        if prepare := getattr(perform, "prepare", None):
+            set_threads(1)  # a second one would be lost by a fork
+            prepare()
+        return perform
     except Exception as error:
         return broken(error)
     finally:
@@ -200,6 +208,9 @@ def _spawned(descriptor: int, perform: Any, pipe: Connection) -> int | None:
                     stream.flush()
             os._exit(0)
     os.close(descriptor)
+    until = time.monotonic() + GONE_SECONDS
+    while _threads() > 1 and time.monotonic() < until:
+        time.sleep(POLL_SECONDS)
     if _threads() > 1:
         os.kill(worker, signal.SIGKILL)
         os.waitpid(worker, 0)

@@ -6,6 +6,7 @@ import errno
 import time
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,18 +29,44 @@ class Performer:
     """Runs jobs of one configuration; the pipeline and the stack are made once and kept.
 
     holds: outputs on this machine stay staged, for the run to put in place, many at a time.
+    first: a job that `prepare` looks at.
     """
 
-    def __init__(self, config: RunConfig, *, holds: bool = False) -> None:
+    def __init__(self, config: RunConfig, *, holds: bool = False, first: Job | None = None) -> None:
         with gc_paused():
             from mediaconv.engine.computation import Computations
             from mediaconv.pipeline import find
             from mediaconv.run.jobs.convert_job import convert_job
 
         self._convert_job = convert_job
-        self._config, self._holds = config, holds
+        self._config, self._holds, self._first = config, holds, first
         self._pipeline: Pipeline = find(config.pipeline)
         self._computations: Computations = Computations(config, self._pipeline)
+
+    def prepare(self) -> None:
+        """Capture the models of the stack for the first job, for processes that are forked from this one.
+
+        On the CPU alone: a device must not be touched before a fork. What goes wrong is the job's to tell.
+        """
+        from mediaconv.layers import walk
+        from mediaconv.layers.model import Model
+
+        job = self._first
+        if job is None or job.input_url or not any(isinstance(s, Model) for _, s in walk(self._config.stack)):
+            return
+        from mediaconv.model.binding import bind
+
+        with suppress(
+            ImportError
+        ):  # torch.export shows its progress by it: its thread would keep us from forks
+            from tqdm import tqdm
+
+            tqdm.monitor_interval = 0
+        with (
+            suppress(Exception),
+            self._pipeline.open(job.input, self._config.read, self._config.limits) as source,
+        ):
+            bind(self._config, self._pipeline, source.info)
 
     def __call__(self, job: Job, advance: Advance) -> Outcome:
         """Run a job; whatever a file, a disk or a defect does wrong is in the outcome."""
