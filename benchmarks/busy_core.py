@@ -26,8 +26,8 @@ from mediaconv.nn import Conv3d, Sequential
 
 FRAMES, SIZE = 16, (720, 1280)
 TURNS = 7
-LIMIT = 1.8
-"""Of what ours loses to what torch loses; the goal is 1.2."""
+GOAL, LIMIT = 1.2, 1.8
+"""Of what ours loses to what torch loses."""
 
 
 @contextmanager
@@ -55,28 +55,32 @@ def least(acts: dict[str, Callable[[], object]]) -> dict[str, float]:
     return {name: min(values) for name, values in times.items()}
 
 
-def measure() -> list[Table]:
-    """The table."""
-    torch.manual_seed(0)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    plain = nn.Conv3d(3, 4, 3, padding=1).eval().to(memory_format=torch.channels_last_3d)
+def fused_step() -> Callable[[], None]:
+    """The fused step over `FRAMES` frames, from stored samples to stored samples: nothing is decoded."""
     module = Sequential(Conv3d(3, 4, 3, padding=1)).eval()
     normalizer = make_normalizer("sigmoid", signal_range=(0.0, 1.0))
     plan = fused_plan(module, normalizer=normalizer, sample_format=SampleFormat(8), scale=255.0)
     if plan is None:
         raise RuntimeError("this processor cannot run the fused step")
     raw = np.random.default_rng(0).integers(0, 256, (FRAMES, *SIZE, 3), np.uint8)
-    x = torch.from_numpy(raw).permute(3, 0, 1, 2)[None].float().div(255)
-    x = x.contiguous(memory_format=torch.channels_last_3d)
 
-    def ours() -> None:
+    def act() -> None:
         step = plan.step()
         step.push(raw)
         step.flush()
 
+    return act
+
+
+def measure() -> list[Table]:
+    """The table."""
+    torch.manual_seed(0)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    plain = nn.Conv3d(3, 4, 3, padding=1).eval().to(memory_format=torch.channels_last_3d)
+    x = torch.rand(1, 3, FRAMES, *SIZE).contiguous(memory_format=torch.channels_last_3d)
     acts: dict[str, Callable[[], object]] = {
-        "the fused step, with normalization and rounding": ours,
+        "the fused step, with normalization and rounding": fused_step(),
         "`conv3d` of torch, channels last": lambda: plain(x),
     }
     with torch.inference_mode():
@@ -91,7 +95,7 @@ def measure() -> list[Table]:
         for name in acts
     ]
     own, others = loses.values()
-    rows.append(["ours to torch's", "", "", f"{own / others:.2f}", f"limit {LIMIT}"])
+    rows.append(["ours to torch's", "", "", f"{own / others:.2f}", f"goal {GOAL}, limit {LIMIT}"])
     columns = ["", "alone, ms", "beside it, ms", "times as long", ""]
     note = (
         "Milliseconds by the clock on two threads, the least of several runs in turn; another process spins."

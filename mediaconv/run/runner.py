@@ -117,7 +117,7 @@ def _begun(config: RunConfig, selection: Selection, run: _Run, stack: ExitStack)
         for path in leftovers:
             output.remove(path)
         if output.folder != Path(config.output):
-            jobs = [replace(job, target=output.folder / job.name) for job in jobs]
+            jobs = [replace(job, output=output.folder) for job in jobs]
         surveyed = _cleared(_surveyed(jobs, rows, output, identity, selection), rows, output, config)
         todo = {job.name for job, _ in surveyed.todo}
         remove_unclaimed(output.claimed - todo, rows, output, getattr(config.write, "names", None))

@@ -197,4 +197,4 @@ def jobs_of(folder: Path, contents: dict[str, bytes]) -> list[Job]:
     (folder / "in").mkdir(exist_ok=True)
     for name, data in contents.items():
         (folder / "in" / name).write_bytes(data)
-    return [Job(name, folder / "in" / name, folder / "out" / name) for name in contents]
+    return [Job(name, folder / "in" / name, folder / "out") for name in contents]

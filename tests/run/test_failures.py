@@ -221,7 +221,7 @@ def test_every_encoder_tells_a_full_disk(pipeline: str, tmp_path: Path, small_di
 
 
 def test_a_full_disk_is_found_however_deep_it_lies() -> None:
-    job = Job("x", Path("in/x"), Path("/nowhere/x"))
+    job = Job("x", Path("in/x"), Path("/nowhere"))
     try:
         try:
             raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
@@ -357,6 +357,6 @@ def test_a_starved_run_tells_of_the_shortage_and_the_next_one_resumes(
     ],
 )
 def test_shortage_is_no_defect_and_no_damage(error: Exception, told: str, tmp_path: Path) -> None:
-    failure = failure_of(error, Job("a", tmp_path / "a", tmp_path / "out" / "a"))
+    failure = failure_of(error, Job("a", tmp_path / "a", tmp_path / "out"))
     assert told in failure.reason
     assert "defect" not in failure.reason

@@ -28,7 +28,7 @@ def finished(folder: Path, name: str) -> Outcome:
         (staging.folder / "channel_0.bin").write_text(name)
         staged = staging.hold()
     result = JobResult([], 0.0, (1, 1), (1, 1), None, staged=staged)
-    return Outcome(Job(name, folder / "in", folder / name), result=result)
+    return Outcome(Job(name, folder / "in", folder), result=result)
 
 
 def test_what_waits_together_is_synced_before_it_is_renamed(

@@ -44,7 +44,7 @@ def test_outputs_are_those_of_serial(tmp_path: Path) -> None:
     before = children()
     found, _ = run(tmp_path, GOOD)
     here = outputs(tmp_path / "out")
-    jobs = [Job(name, tmp_path / "in" / name, tmp_path / "serial" / name) for name in GOOD]
+    jobs = [Job(name, tmp_path / "in" / name, tmp_path / "serial") for name in GOOD]
     serial = list(SerialExecutor(Reverser()).run(jobs, Diary()))
     assert [outcome.job for outcome in serial] == jobs
     assert here == outputs(tmp_path / "serial")

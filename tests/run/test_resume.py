@@ -9,6 +9,7 @@ import shutil
 import time
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,8 +21,9 @@ import mediaconv
 from mediaconv.config import load_config
 from mediaconv.errors import UsageError, WriteError
 from mediaconv.filesystem import temporary_name
+from mediaconv.run.resume.fingerprint import mark
 from mediaconv.run.resume.manifest import Manifest, read_manifest
-from mediaconv.run.resume.rows import Row
+from mediaconv.run.resume.rows import Row, Rows
 from mediaconv.run.resume.status import read_status
 from mediaconv.run.runner import Selection, run_folder, survey_run
 from tests.run.running import parsed, rows, run
@@ -403,6 +405,35 @@ def test_what_is_known_of_a_finished_file_lies_in_the_manifest_not_in_memory(tmp
         manifest.add(Row("b", "done", seconds=2.5))
         assert [manifest.rows[name].seconds for name in ("a", "b")] == [1.5, 2.5]
         assert {row.input for row in manifest.rows.unfinished()} == set()
+
+
+@pytest.mark.parametrize("change", ["identity", "bytes", "time", "name", "config", "status"])
+def test_a_fingerprint_is_of_all_that_a_survey_compares(change: str) -> None:
+    files = [{"path": f"a.png/channel_{c}.png", "bytes": 6 + c, "sha256": "0", "time": 9} for c in range(2)]
+    row: dict[str, Any] = {"input": "a.png", "status": "done", "outputs": files}
+    row["identity"] = {"config": "c", "weights": "", "code": "1", "size": 5, "time": 7}
+    rows = Rows()
+    rows.take_place("a.png", 2**40, 2**20, row)
+    kept = rows.fingerprint("a.png")
+    assert kept is not None
+    assert kept[0] == ("channel_0.png", "channel_1.png")
+    assert kept[1] == mark(row["identity"], [(6, 9), (7, 9)])
+    if change == "status":
+        rows.take(Row("c.png", "failed"))
+        assert rows.fingerprint("c.png") is None
+    elif change == "name":
+        files[1]["path"] = "channel_1.png"  # beside the outputs of other inputs
+        rows.take_place("a.png", 1, 1, row)
+        assert rows.fingerprint("a.png") is None
+    else:
+        if change in ("identity", "config"):
+            row["identity"]["size" if change == "identity" else change] = "other"
+        else:
+            files[1][change] += 1
+        rows.take_place("b.png", 1, 1, {**row, "input": "a.png"})
+        other = rows.fingerprint("b.png")
+        assert other is not None
+        assert other[1] != kept[1]
 
 
 def test_a_manifest_that_is_rewritten_under_a_run_is_told(tmp_path: Path) -> None:

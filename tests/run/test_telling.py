@@ -164,7 +164,7 @@ def test_outputs_do_not_depend_on_executor_workers_or_threads(tmp_path: Path) ->
 
 
 def ended(name: str, **keys: Any) -> Outcome:
-    return Outcome(Job(name, Path(name), Path("out") / name), **keys)
+    return Outcome(Job(name, Path(name), Path("out")), **keys)
 
 
 def test_a_name_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ class _Flight:
         used = {slot for slot, _ in self._flying.values()}
         slot = next(i for i in range(len(used) + 1) if i not in used)
         self._begun[job.name] = self._begun.get(job.name, 0) + 1
-        there = replace(job, input=job.input.absolute(), target=job.target.absolute())
+        there = replace(job, input=job.input.absolute(), output=job.output.absolute())
         self._flying[self._task.remote(*self._arguments, there)] = slot, job
         self._watch.started(slot, job)
 

@@ -106,7 +106,7 @@ def _try(
 
     beginnings = _Beginnings(pipeline, seconds)
     with temporary_folder() as folder:
-        trial = replace(job, target=folder / "trial", target_url="")
+        trial = replace(job, output=folder / "trial", target_url="")
         with localized(trial) as local:
             result = convert_job(local, config, beginnings, computations)  # type: ignore[arg-type]
     ends = [*(source.began for source in beginnings.sources[1:]), time.monotonic()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ class Job:
     """One input and the folder that its outputs go to: OUTPUT/a/b/clip.mp4/ for ROOT/a/b/clip.mp4.
 
     name: the input's path below the root, with forward slashes; unique in a run.
+    output: the run's output folder, on this machine.
     input_url, target_url: where these really lie, when that is other storage; `input` and `target` are then
         where they are while the job runs.
     replaces: names of files in the target that are the run's own, of an earlier run.
@@ -39,11 +41,16 @@ class Job:
 
     name: str
     input: Path
-    target: Path
+    output: Path
     input_url: str = ""
     target_url: str = ""
     replaces: tuple[str, ...] = ()
     pattern: str = ""
+
+    @functools.cached_property
+    def target(self) -> Path:
+        """The folder of the outputs, or the name that they share by a pattern; made when it is asked for."""
+        return self.output / self.name
 
     @property
     def output_folder(self) -> str:
@@ -107,7 +114,7 @@ def job_of(path: Path, listing: Listing, output: Path, *, pattern: str = "") -> 
     if listing.folders and path in listing.folders and path == listing.root:  # as a sequence of stills
         name = listing.url.rpartition("/")[2] if listing.url else path.resolve().name
     url = join(listing.url, path.as_posix()) if listing.url and path.parts else listing.url
-    return Job(name, path, output / name, input_url=url, pattern=pattern)
+    return Job(name, path, output, input_url=url, pattern=pattern)
 
 
 def _refuse_hiding(config: RunConfig, pipeline: Pipeline, root: Path) -> None:
@@ -187,7 +194,7 @@ def _refuse_collisions(jobs: Sequence[Job], names: Sequence[str]) -> None:
 
 def _refuse_sharing(jobs: Sequence[Job]) -> None:
     for one, other in itertools.pairwise(jobs):
-        if one.target == other.target:
+        if one.name == other.name:
             raise UsageError(
                 f"input: the outputs of {one.input} and {other.input} would lie in the same folder "
                 f"{one.target}; give the folder above as input, or rename one"

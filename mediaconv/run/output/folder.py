@@ -8,7 +8,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -52,6 +52,11 @@ class Output(Protocol):
 
         A store has no time of its own.
         """
+
+    def find_all(self, folder: str, names: Sequence[str]) -> list[tuple[int, int | None]] | None:
+        """The same of outputs in a folder, whose path ends with a slash; None where one is not there."""
+        found = [stored for name in names if (stored := self.find(folder + name)) is not None]
+        return found if len(found) == len(names) else None
 
     def leftovers(self) -> list[Path]:
         """What killed runs left behind. Raises UsageError where another run writes inside the folder."""
@@ -111,6 +116,17 @@ class _LocalOutput(Output):
         if not stat.S_ISREG(status.st_mode):
             return -1, status.st_mtime_ns
         return status.st_size, status.st_mtime_ns
+
+    def find_all(self, folder: str, names: Sequence[str]) -> list[tuple[int, int | None]] | None:
+        base, lstat, found = self._base + folder, os.lstat, list[tuple[int, int | None]]()
+        try:
+            for name in names:
+                status = lstat(base + name)
+                size = status.st_size if stat.S_ISREG(status.st_mode) else -1
+                found.append((size, status.st_mtime_ns))
+        except OSError:
+            return None
+        return found
 
     def entries(self, name: str) -> list[tuple[str, bool]]:
         try:

@@ -6,6 +6,7 @@ read when it is asked for. Nothing is written here.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import weakref
@@ -17,10 +18,11 @@ from typing import Any
 from pydantic_core import from_json
 
 from mediaconv.errors import UsageError
+from mediaconv.run.resume.fingerprint import Fingerprints
 
 DONE, FAILED, BEGUN = "done", "failed", "begun"
-LENGTH_BITS = 24
-"""Of a row's place: bits of its length; its offset in the file stands above them."""
+LENGTH_BITS, PLACE_BITS = 24, 72
+"""Bits of a row's place: its length, below its offset in the file; the fingerprint stands above both."""
 Line = tuple[int, int, bytes]
 """Number, offset in the file, and bytes with the line end."""
 
@@ -73,6 +75,7 @@ class Rows(Mapping[str, Row]):
         self._earlier: dict[str, frozenset[str]] = {}
         self._handle: int | None = None
         self._path = Path()
+        self._fingerprints = Fingerprints()
 
     def read_from(self, handle: int, path: Path) -> None:
         """Where finished rows are read again: in an open file, of which a descriptor of its own is kept."""
@@ -94,11 +97,24 @@ class Rows(Mapping[str, Row]):
             self._earlier.pop(row.input, None)
         self._last[row.input] = row
 
-    def take_place(self, name: str, offset: int, length: int) -> None:
-        """A further row of a finished input, which is read again where it stands in the file."""
+    def take_place(
+        self, name: str, offset: int, length: int, content: Mapping[str, Any] | None = None
+    ) -> None:
+        """A further row of a finished input, which is read again where it stands in the file.
+
+        content: the row, of which a fingerprint is kept.
+        """
         if self._earlier:
             self._earlier.pop(name, None)
-        self._last[name] = offset << LENGTH_BITS | length
+        place = offset << LENGTH_BITS | length
+        if content is not None:
+            place |= self._fingerprints.of_row(content) << PLACE_BITS
+        self._last[name] = place
+
+    def fingerprint(self, name: str) -> tuple[tuple[str, ...], int] | None:
+        """Names of a finished input's outputs in its folder, and the mark of its row, where they are kept."""
+        kept = self._last.get(name)
+        return self._fingerprints.read(kept >> PLACE_BITS) if isinstance(kept, int) else None
 
     def owned(self, name: str) -> frozenset[str]:
         """Names of the files in an input's target that its rows name."""
@@ -117,7 +133,8 @@ class Rows(Mapping[str, Row]):
         if isinstance(kept, Row):
             return kept
         assert self._handle is not None
-        line = os.pread(self._handle, kept & ((1 << LENGTH_BITS) - 1), kept >> LENGTH_BITS)
+        place = kept & ((1 << PLACE_BITS) - 1)
+        line = os.pread(self._handle, place & ((1 << LENGTH_BITS) - 1), place >> LENGTH_BITS)
         try:
             row = Row(**_values(line))
         except (ValueError, TypeError):
@@ -146,7 +163,7 @@ def take_block(rows: Rows, block: list[Line], path: Path) -> None:
     for content, (_, offset, line) in zip(decoded(block, path), block, strict=True):
         length = len(line) - 1
         if content["status"] == DONE and length < 1 << LENGTH_BITS:
-            rows.take_place(content["input"], offset, length)
+            rows.take_place(content["input"], offset, length, content)
             continue
         if content.get("versions") == versions:
             content["versions"] = versions  # rows that are kept share them
@@ -215,7 +232,7 @@ def _check_outputs(input_name: str, outputs: Any) -> None:
         if not isinstance(file, dict) or not isinstance(path := file.get("path"), str):
             raise TypeError("outputs: expected path, bytes and sha256 of each")
         name = path[skip:] if path.startswith(own) else path[len(above) :]
-        if "/" in name or not path.startswith(above) or not is_safe_name(name):
+        if "/" in name or not path.startswith(above) or not _is_safe_file(name):
             raise ValueError("outputs: a path that leaves its input's folder")
         if type(file.get("bytes")) is not int or not isinstance(file.get("sha256"), str):
             raise TypeError("outputs: expected path, bytes and sha256 of each")
@@ -251,7 +268,7 @@ def _values(text: bytes) -> Any:
     Raises ValueError.
     """
     try:
-        return from_json(text)
+        return from_json(text, cache_strings="keys")
     except ValueError:
         return json.loads(text)
 
@@ -265,6 +282,10 @@ def is_safe_name(name: str) -> bool:
     return "\0" not in name and (
         UNSAFE_PARTS.isdisjoint(name.split("/")) if "/" in name else name not in UNSAFE_PARTS
     )
+
+
+_is_safe_file = functools.lru_cache(maxsize=1024)(is_safe_name)
+"""Of an output's name: a folder has few of them."""
 
 
 def _one_line(error: Exception) -> str:

@@ -17,7 +17,8 @@ from mediaconv.run.jobs.identity import content_hash
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.output.folder import Output
 from mediaconv.run.output.transfer import content_of, identity_of
-from mediaconv.run.resume.rows import BEGUN, DONE, Row
+from mediaconv.run.resume.fingerprint import mark
+from mediaconv.run.resume.rows import BEGUN, DONE, Row, Rows
 
 NEW, FAILED_BEFORE, OVERWRITE = "new", "failed before", "--overwrite"
 ENDED_UNDER = "the program ended under it"
@@ -64,7 +65,12 @@ def survey(
     todo: list[tuple[Job, str]] = []
     skipped: list[Job] = []
     renewed: list[Row] = []
+    fingerprint = rows.fingerprint if isinstance(rows, Rows) and not overwrite else _none
     for job in jobs:
+        kept = fingerprint(job.name)
+        if kept is not None and _is_unchanged(job, *kept, output, run):
+            skipped.append(job)
+            continue
         row = rows.get(job.name)
         if row is None or overwrite:
             todo.append((job, OVERWRITE if overwrite else NEW))
@@ -78,6 +84,20 @@ def survey(
         if now:
             renewed.append(replace(row, **now))
     return Survey(todo, skipped, renewed, rows=rows)
+
+
+def _none(name: str) -> None:
+    """Rows that keep no fingerprints."""
+
+
+def _is_unchanged(job: Job, names: Sequence[str], known: int, output: Output, run: Mapping[str, str]) -> bool:
+    """Whether input and outputs are to size and time what the row says; else the row itself must tell."""
+    try:
+        now = identity_of(job)
+    except (OSError, ReadError):
+        return False
+    stored = output.find_all(f"{job.name}/", names)
+    return stored is not None and mark({**run, **now}, stored) == known
 
 
 def survey_failed(jobs: Iterable[Job], rows: Mapping[str, Row]) -> Survey:
