@@ -12,20 +12,17 @@ if TYPE_CHECKING:
 
 def kernels(json: JsonOption = False) -> None:
     """List the well-known kernels and the initializers, with their options."""
-    if json:
-        _print_json()
-    else:
-        _print_tables()
+    import json as writer
 
-
-def _rows() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     from mediaconv.layers.filters.filter_keys import KERNELS
     from mediaconv.layers.keys.initializers import INITIALIZERS
 
-    return (
-        [{**_row(kind), "dims": list(kind.dims)} for kind in KERNELS.values()],
-        [_row(kind) for kind in INITIALIZERS.values()],
-    )
+    known = [{**_row(kind), "dims": list(kind.dims)} for kind in KERNELS.values()]
+    drawn = [_row(kind) for kind in INITIALIZERS.values()]
+    if json:
+        print(writer.dumps({"kernels": known, "initializers": drawn}, indent=2))
+    else:
+        _print_tables(known, drawn)
 
 
 def _row(kind: type[Named]) -> dict[str, Any]:
@@ -40,20 +37,12 @@ def _row(kind: type[Named]) -> dict[str, Any]:
     return {"name": kind.name, "description": " ".join((kind.__doc__ or "").split()), "options": options}
 
 
-def _print_json() -> None:
-    import json
-
-    known, drawn = _rows()
-    print(json.dumps({"kernels": known, "initializers": drawn}, indent=2))
-
-
-def _print_tables() -> None:
+def _print_tables(known: list[dict[str, Any]], drawn: list[dict[str, Any]]) -> None:
     from rich import box
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    known, drawn = _rows()
     console = Console()
     table = Table("kernel", "dims", "options", "what it does", box=box.SIMPLE)
     for row in known:
@@ -75,9 +64,7 @@ def _options(options: dict[str, dict[str, Any]]) -> str:
         if option["required"]:
             lines.append(f"{name} (required)")
         else:
-            lines.append(name if option["default"] is None else f"{name}={_shown(option['default'])}")
+            default = option["default"]
+            shown = str(default).lower() if isinstance(default, bool) else default
+            lines.append(name if default is None else f"{name}={shown}")
     return "\n".join(lines)
-
-
-def _shown(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

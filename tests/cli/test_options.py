@@ -48,3 +48,17 @@ def test_windows_is_told_in_one_line():
     assert done.stderr.startswith("mediaconv runs on Linux and macOS")
     assert "WSL" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_every_command_takes_debug_and_the_fields_of_its_groups():
+    import typer
+
+    from mediaconv.cli.main import app
+
+    commands = typer.main.get_command(app).commands
+    for name, command in {**commands, **commands["demo"].commands}.items():
+        names = {option for parameter in command.params for option in parameter.opts}
+        assert name == "demo" or "--debug" in names
+        assert ("--model" in names) == (
+            name in ("run", "compare", "prove", "trace", "inspect", "receptive", "export")
+        )
