@@ -1,4 +1,4 @@
-"""A YAML file and the options laid over it -> RunConfig. Problems name file, line and key, all at once."""
+"""A YAML file, its keys replaced by options -> RunConfig. Problems name file, line and key, all at once."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def load_config(
     """The configuration in a file.
 
     overrides: `key.path=value` each, in order; the value is YAML, list items go by number.
-    values: of keys at the top, as Python holds them; laid over the text before all else.
+    values: of keys at the top, as Python holds them; put into the text before all else.
     options: what a command's own options said, by the key that each stands for (`max_failures` for
-        `--max-failures`); input, output: the same. Laid over the file in this order, after the overrides.
+        `--max-failures`); input, output: the same. They replace keys in this order, after the overrides.
     refuse_leaks: False for a causal configuration whose layers are still to be proven causal: those that need
         the whole input are let in.
     fill: called with what the file and the options say, unchecked; gives keys that are missing there.
@@ -81,7 +81,7 @@ def parse_config(
 ) -> RunConfig:
     """The configuration in a text; `name` stands in errors where the file's name would.
 
-    values: of keys at the top, as Python holds them; laid over the text before all else.
+    values: of keys at the top, as Python holds them; put into the text before all else.
     """
     document = read_document(text, name=name)
     if not isinstance(document.value, dict):
@@ -99,7 +99,7 @@ def parse_config(
     for option in overrides:
         override(document, option)
     for key, words in (options or {}).items():
-        _lay_option(document, key, words)
+        _set_option(document, key, words)
     for key, value in (("input", input), ("output", output)):
         if value is not None:
             set_value(document, [key], value, f"--{key} {one_line(value)}")
@@ -119,7 +119,7 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
-def _lay_option(document: Document, key: str, words: str | Sequence[str]) -> None:
+def _set_option(document: Document, key: str, words: str | Sequence[str]) -> None:
     """What follows `--max-failures` is YAML, as the value of the key is; the words of several are texts."""
     name = f"--{key.replace('.', '-').replace('_', '-')}"
     if isinstance(words, str):

@@ -1,4 +1,4 @@
-"""`--set key.path=value`: values laid over a document before it is checked."""
+"""`--set key.path=value`: values put into a document before it is checked."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mediaconv.errors import ConfigError
 
 
 def override(document: Document, option: str, *, source: str = "") -> None:
-    """Lay one `key.path=value` over a document. Raises ConfigError naming the option.
+    """Apply one `key.path=value` to a document. Raises ConfigError naming the option.
 
-    place: what the user wrote instead of `--set OPTION`.
+    source: what the user wrote instead of `--set OPTION`.
 
     The value is YAML. List items go by number; mappings that are missing are made, and a bare name
     (`- relu`) becomes the mapping it stands for when a key below it is set.
@@ -32,7 +32,7 @@ def override(document: Document, option: str, *, source: str = "") -> None:
 
 
 def set_value(document: Document, parts: list[str], value: Any, source: str) -> None:
-    """Put `value` at a path, noting `place` as where it and all below it stand."""
+    """Put `value` at a path, noting `source` as where it and all below it stand."""
     if not isinstance(document.value, dict):
         document.value = {}
     holder: Any = document.value

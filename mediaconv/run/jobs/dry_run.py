@@ -31,7 +31,7 @@ NOT_FAILED = "did not fail: --retry-failed leaves it"
 class Forecast:
     """A run that was not done.
 
-    found: what is run and why, what is skipped, what is no input. seconds, bytes: of all that is run, about;
+    survey: what is run and why, what is skipped, what is no input. seconds, bytes: of all that is run, about;
         None where no input could be tried. basis: what the estimate comes from.
     """
 

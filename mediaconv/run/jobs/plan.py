@@ -73,7 +73,7 @@ def make_plan(
 ) -> list[Job]:
     """All jobs of a run, sorted by name.
 
-    found: the inputs, where they were looked for already.
+    listing: the inputs, where they were looked for already.
     folder: where outputs are written on this machine; default: the configuration's `output`.
 
     Raises UsageError where there is nothing to do or outputs would lie on inputs.

@@ -71,7 +71,7 @@ class Outcome:
     """The end of a job: a result or a failure.
 
     attempts: how often it was begun; more than one where a worker was lost under it.
-    place: the worker that ended it: a process, or a node of a cluster.
+    worker: what ended it: a process, or a node of a cluster.
     """
 
     job: Job
