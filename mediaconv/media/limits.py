@@ -51,7 +51,7 @@ class Limits(BaseModel):
     )
 
 
-def picture_bytes(width: int, height: int, bands: int, sample_bytes: int) -> int:
+def image_bytes(width: int, height: int, bands: int, sample_bytes: int) -> int:
     """About what reading a whole picture holds at its peak: as decoded, in order, and turned upright."""
     return HELD_COPIES * width * height * bands * sample_bytes
 
@@ -74,7 +74,7 @@ def check_pixels(
             f"{path}: {width}x{height} pixels of {bands} bands are more than the limit of "
             f"{limits.max_pixels} pixels of {BANDS_OF_A_PIXEL} (max_pixels)"
         )
-    needed = picture_bytes(width, height, bands, sample_bytes)
+    needed = image_bytes(width, height, bands, sample_bytes)
     most = limits.max_memory or int(memory_bytes() * MEMORY_SHARE)
     if needed > most:
         raise ReadError(

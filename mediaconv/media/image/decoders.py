@@ -21,7 +21,7 @@ import PIL.Image
 from mediaconv.errors import ReadError
 from mediaconv.media.image import tiff
 from mediaconv.media.input_file import HEAD_BYTES, describe, one_line
-from mediaconv.media.limits import Limits, check_pixels, picture_bytes
+from mediaconv.media.limits import Limits, check_pixels, image_bytes
 from mediaconv.media.orientation import Orientation, from_exif
 from mediaconv.media.samples import to_sixteen
 
@@ -84,7 +84,7 @@ def needed_bytes(path: Path) -> int:
             head = file.read(64)
         with _open_pillow(path, head) as image:
             deep = 16 if head.startswith(TIFF) else _deep_bits(head, image)
-            return picture_bytes(*image.size, _bands(image), 2 if deep > 8 else 1)
+            return image_bytes(*image.size, _bands(image), 2 if deep > 8 else 1)
     except Exception:  # what is damaged is told when it is read
         return 0
 

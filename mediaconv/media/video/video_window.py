@@ -22,8 +22,8 @@ from mediaconv.media.limits import Limits, check_pixels
 from mediaconv.media.source import time_window
 from mediaconv.media.streams import choice_notes, choose_stream
 from mediaconv.media.video import timeline
+from mediaconv.media.video.frame_notes import FrameNotes, part_of
 from mediaconv.media.video.frames.deinterlace import PARITY, Filter, Timed, deinterlaced
-from mediaconv.media.video.picture_notes import PictureNotes, part_of
 from mediaconv.media.video.video_stream import (
     alpha_decoder,
     best_video_stream,
@@ -68,7 +68,7 @@ class Window:
         self.container = open_container(path)
         try:
             self._open_stream()
-            self._facts = PictureNotes(
+            self._facts = FrameNotes(
                 deinterlaced=deinterlace is not None,
                 part=part,
                 stated=_stated_colour(self.stream),

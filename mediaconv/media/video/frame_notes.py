@@ -21,7 +21,7 @@ SHOWN = 3
 CONSTANT_LUMINANCE = 10  # a matrix of BT.2020 that is no matrix
 
 
-class PictureNotes:
+class FrameNotes:
     """Looks at every frame. deinterlaced: fields are separated. part: as `part_of` takes it, or None.
     stated: transfer, primaries and matrix as the container tells them, for frames that do not. fields: the
     container states an order of fields.
