@@ -147,7 +147,7 @@ class Model(LayerSpec):
     def _captured(self, context: BuildContext) -> nn.Module:
         import torch
 
-        from mediaconv.model_files.adapted import AdaptedModel
+        from mediaconv.model_files.adapted import AdaptedModel, free_batch
         from mediaconv.model_files.axes import AxesPattern
         from mediaconv.model_files.open_model import open_model
         from mediaconv.nn import to_streaming
@@ -179,6 +179,12 @@ class Model(LayerSpec):
         for i, token in enumerate(pattern.order if declared else ()):
             if token in letters and declared is not None and isinstance(declared[i], int):
                 sizes[letters.index(token)] = declared[i]
+        if declared is not None and declared[0] == 1 and pattern.order[0] == f"n {letters[0]}":
+            item = dict(zip(letters, sizes, strict=True)) | {"c": context.channels * window, "1": 1}
+            try:
+                free_batch(model, [1, *(item[token] for token in pattern.order[1:])])
+            except ValueError as error:
+                raise ValueError(f"{self.file}: {error}") from None
         generator = torch.Generator().manual_seed(0)
         example = torch.randn(1, context.channels, *sizes, generator=generator)
         plain = pattern.order == ("n", "c", *letters) and self.output is None and window == 1

@@ -262,3 +262,34 @@ def test_channels_last_through_pools_and_pads_streams_as_onnxruntime(tmp_path, k
     (wanted,) = session.run(None, {"x": x.transpose(1, 2).contiguous().numpy()})
     ours = in_chunks(stack, x, [1, 0, 3, 40, 2]).transpose(1, 2)
     torch.testing.assert_close(ours, torch.from_numpy(wanted), rtol=1e-6, atol=1e-6)
+
+
+class PerFrame(nn.Module):
+    """Whose values depend on all that it is given, or which has a batch of one written into it."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind, self.inner = kind, image_model()
+
+    def forward(self, x):
+        y = self.inner(x)
+        if self.kind == "mean":
+            return y - y.mean((0, 1), keepdim=True)
+        return y.reshape(1, 3, *x.shape[2:]) if self.kind == "reshape" else y
+
+
+@pytest.mark.parametrize("save", [save_onnx, save_pt2])
+@pytest.mark.parametrize(("kind", "taken"), [("plain", True), ("mean", False), ("reshape", False)])
+def test_a_model_for_a_batch_of_one_runs_over_frames_if_each_is_as_alone(tmp_path, save, kind, taken):
+    model = PerFrame(kind).eval()
+    path = save(model, torch.randn(1, 3, 16, 16), tmp_path / f"m.{save.__name__[5:]}", [2, 3])
+    layer = f"{{file: {path}, axes: t c h w}}"
+    if not taken:
+        with pytest.raises(UsageError, match="exported for a batch of 1"):
+            stack_of("video", layer, 3)
+        return
+    x = torch.randn(1, 3, 7, 20, 24)
+    wanted = torch.stack([model(frame[None])[0] for frame in x[0].unbind(1)], 1)[None].detach()
+    torch.testing.assert_close(
+        in_chunks(stack_of("video", layer, 3), x, [1, 3]), wanted, rtol=1e-5, atol=1e-6
+    )
