@@ -6,8 +6,13 @@ import pytest
 
 from mediaconv.draw.animate.animation import animate
 from mediaconv.draw.animate.distinct_input import distinct_input
-from mediaconv.draw.animate.made_layers import demo_input, demo_layer, standard_counterpart
-from tests.browser import opened, until
+from mediaconv.draw.animate.made_layers import (
+    demo_input,
+    demo_layer,
+    demo_lengths,
+    standard_counterpart,
+)
+from tests.browser import faults, opened, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
@@ -48,10 +53,34 @@ def test_light_and_dark_follow_the_system_and_the_button(browser, tmp_path, sche
     assert problems == []
 
 
-def test_readable_on_a_phone(browser, tmp_path):
-    path = animate(demo_layer("conv3d"), demo_input(1, (3, 3, 3))).save(tmp_path / "a.html")
-    page, problems = opened(browser, path, viewport={"width": 390, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1400])
+@pytest.mark.parametrize("kind", ["conv1d", "conv2d", "conv3d", "conv_transpose2d"])
+def test_all_words_can_be_read(browser, tmp_path, kind, width, scheme):
+    """On a phone nothing of a panel lies beyond the screen, either."""
+    causal = "false" if "transpose" in kind else "mask"
+    layer = demo_layer(kind, causal=causal)
+    x = demo_input(1, demo_lengths(layer))
+    beside = None if causal == "false" else standard_counterpart(layer)
+    path = animate(layer, x, beside=beside, frames=4).save(tmp_path / "a.html")
+    page, problems = opened(browser, path, viewport={"width": width, "height": 844}, color_scheme=scheme)
+    for step in range(4):
+        page.locator("#slider").fill(str(step))
+        assert faults(page) == []
+    beyond = "[...document.querySelectorAll('.panel')].map((p) => p.scrollWidth - p.clientWidth)"
+    assert max(page.evaluate(beyond)) <= 0
+    assert problems == []
+
+
+def test_what_is_wider_than_a_phone_follows_the_kernel(browser, tmp_path):
+    layer = demo_layer("conv1d", causal="pad", kernel_size=3)
+    path = animate(layer, demo_input(1, (40,)), frames=40).save(tmp_path / "a.html")
+    page, problems = opened(browser, path, viewport={"width": 390, "height": 844})
+    seen = """[...document.querySelectorAll('[data-used], text[font-weight=bold]')]
+        .map((n) => n.getBoundingClientRect()).every((r) => r.left >= 0 && r.right <= 390)"""
+    for step in (0, 17, 39):
+        page.locator("#slider").fill(str(step))
+        until(page, seen)
     assert problems == []
 
 
@@ -67,7 +96,7 @@ def test_panels_stand_side_by_side_or_above_each_other(browser, tmp_path):
         "[...document.querySelectorAll('.panel text')].map((t) => parseFloat(t.getAttribute('font-size')) * "
         "t.ownerSVGElement.getBoundingClientRect().width / t.ownerSVGElement.viewBox.baseVal.width)"
     )
-    for width, beside, smallest in ((1400, True, 12), (390, False, 9)):
+    for width, beside, smallest in ((1400, True, 12), (390, False, 12)):
         page, problems = opened(browser, path, viewport={"width": width, "height": 844})
         first, second = page.evaluate(lefts)
         assert (second > first) == beside

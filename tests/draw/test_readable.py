@@ -22,6 +22,13 @@ from tests.draw.boxes import text_box
 from tests.program import run_program
 
 
+def _stand_apart(scene):
+    boxes = [text_box(t) for t in scene.texts()]
+    for place, a in enumerate(boxes):
+        for b in boxes[place + 1 :]:
+            assert min(a[2], b[2]) <= max(a[0], b[0]) or min(a[3], b[3]) <= max(a[1], b[1])
+
+
 @pytest.mark.parametrize("causal", ["false", "pad", "mask", "raster"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("real", [False, True])
@@ -44,10 +51,10 @@ def test_numbers_have_twelve_pixels_at_1400(kind, causal, real):
         animation = animate(layer, x, beside=beside)
         texts = [t for i in (0, len(animation) // 2, -1) for t in animation.scene(i).texts()]
         assert min(t.size for t in texts) * min(1.0, 1400 / animation.picture.width) >= 11.99
-        boxes = [text_box(t) for t in animation.scene(0).texts()]
-        for place, a in enumerate(boxes):
-            for b in boxes[place + 1 :]:
-                assert min(a[2], b[2]) <= max(a[0], b[0]) or min(a[3], b[3]) <= max(a[1], b[1])
+        _stand_apart(animation.scene(0))
+        for part in animation.picture.narrow().parts(0):
+            assert min(t.size for t in part.texts()) >= 11.99
+            _stand_apart(part)
 
 
 @pytest.mark.parametrize(

@@ -118,10 +118,11 @@ class Animation:
 
     def html(self) -> str:
         """The page, in one file without network."""
+        narrow = self.picture.narrow()
         frames = []
         for index in range(len(self)):
             self._count_drawn()
-            frames.append(self.picture.parts(index))
+            frames.append((self.picture.parts(index), narrow.parts(index)))
         return page(self.picture, frames, self.seconds, title=self.label)
 
     def _repr_html_(self) -> str:

@@ -6,6 +6,7 @@ Panels are pictures of their own, which the page lays beside each other or one a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from mediaconv.draw.panels.picture import Picture
 from mediaconv.draw.scene.palette import DARK, LIGHT
@@ -13,8 +14,14 @@ from mediaconv.draw.scene.scene import Line, Scene, Shape, Text, text_width
 from mediaconv.web.page import render_page
 
 
-def page(picture: Picture, frames: Sequence[Sequence[Scene]], seconds: Sequence[float], *, title: str) -> str:
-    """The page. frames: of each step the scenes of its panels.
+def page(
+    picture: Picture,
+    frames: Sequence[tuple[Sequence[Scene], Sequence[Scene]]],
+    seconds: Sequence[float],
+    *,
+    title: str,
+) -> str:
+    """The page. frames: of each step the scenes of its panels, on a wide page and on a narrow one.
 
     Shapes that several frames share are stored once; a frame is a list of their numbers.
     """
@@ -23,14 +30,18 @@ def page(picture: Picture, frames: Sequence[Sequence[Scene]], seconds: Sequence[
     def packed(scene: Scene) -> list[int]:
         return [table.setdefault(shape, len(table)) for shape in scene.shapes]
 
-    panels = [
-        {
-            "width": round(parts[0].width, 2),
-            "height": round(parts[0].height, 2),
-            "frames": [packed(scene) for scene in parts],
-        }
-        for parts in zip(*frames, strict=True)
-    ]
+    def drawn(each: Sequence[Sequence[Scene]]) -> list[dict[str, Any]]:
+        return [
+            {
+                "width": round(parts[0].width, 2),
+                "height": round(parts[0].height, 2),
+                "frames": [packed(scene) for scene in parts],
+            }
+            for parts in zip(*each, strict=True)
+        ]
+
+    wide, narrow = (drawn(each) for each in zip(*frames, strict=True))
+    panels = [{"wide": one, "narrow": other} for one, other in zip(wide, narrow, strict=True)]
     keys = [{"shapes": packed(scene), "text": text} for scene, text in picture.legend()]
     data = {
         "title": picture.title,

@@ -7,8 +7,16 @@ import itertools
 from collections.abc import Sequence
 
 from mediaconv.draw.panels.cells import Moment, cell_width, draw_cell, extent, fitting, offsets
-from mediaconv.draw.panels.products import PAGE, draw_captions, draw_grids, grids_of, partial_sums, plane_taps
-from mediaconv.draw.scene.scene import Point, Scene, text_width
+from mediaconv.draw.panels.products import (
+    PAGE,
+    PHONE,
+    draw_captions,
+    draw_grids,
+    grids_of,
+    partial_sums,
+    plane_taps,
+)
+from mediaconv.draw.scene.scene import Point, Scene, text_width, wrapped
 from mediaconv.draw.sliding.frames import Position, Sliding
 
 _CELL_WIDTH = 22.0
@@ -19,6 +27,8 @@ _THICK = 4.0
 _GAP = 10.0
 _TOP = 40.0
 _BOTTOM = 36.0
+_CAPTION = 26.0
+"""Above grids that lie below their frame."""
 
 
 class _Sheet:
@@ -80,10 +90,12 @@ class Panel3d:
     """One 3D layer, one input channel. `width` and `height` in pixels hold for every frame.
 
     positions: frames that have a floor, those of a layer beside it included.
+    narrow: for a phone, the numbers being multiplied below the frame that they come from.
     """
 
-    def __init__(self, sliding: Sliding, positions: Sequence[int]) -> None:
+    def __init__(self, sliding: Sliding, positions: Sequence[int], *, narrow: bool = False) -> None:
         self.sliding = sliding
+        self.narrow = narrow
         self.frames = sliding.region[0]
         self.order = {output: i for i, output in enumerate(sliding.outputs())}
         cell, output_cell = (
@@ -91,11 +103,13 @@ class Panel3d:
         )
         self.before = _Sheet(sliding.region[1], sliding.region[2], cell)
         self.after = _Sheet(sliding.shown[1], sliding.shown[2], output_cell)
-        self.grids = grids_of(sliding, PAGE - self.before.breadth - self.after.breadth - 120)
+        room = PHONE - 8 if narrow else PAGE - self.before.breadth - self.after.breadth - 120
+        self.grids = grids_of(sliding, room)
         self.size = fitting(sliding.input, 13.0, cell)
         self.output_size = fitting(sliding.output, 13.0, output_cell)
-        tallest = max(self.before.drop, self.after.drop, self.grids.height if self.grids else 0)
-        self.pitch = tallest + _SPACE
+        grids_height = self.grids.height if self.grids else 0.0
+        self.drop = max(self.before.drop, self.after.drop, 0.0 if narrow else grids_height)
+        self.pitch = self.drop + _SPACE + (grids_height + _CAPTION if narrow and self.grids else 0.0)
         self.floors = {t: n for n, t in enumerate(positions)}
         out_frames = sliding.shown[0]
         if sliding.transposed:
@@ -104,12 +118,24 @@ class Panel3d:
         else:
             self.out_floors = {j: self.floors[sliding.axes[0].now(j)] for j in out_frames}
         self.input_x = max(self.before.lean, _label_width("now t = ", positions)) + 2
-        self.grids_x = self.input_x + self.before.width * cell + _GAP
+        right = self.input_x + self.before.width * cell + _GAP
         grids_width = self.grids.width if self.grids else 60.0
-        self.output_x = self.grids_x + grids_width + max(self.after.lean, _label_width("t = ", out_frames))
-        self.width = self.output_x + self.after.width * output_cell + 2
+        self.grids_x = 4.0 if narrow else right
+        lean = max(self.after.lean, _label_width("t = ", out_frames))
+        self.output_x = (right if narrow else right + grids_width) + lean
+        self.width = max(self.output_x + self.after.width * output_cell + 2, self.grids_x + grids_width)
         floors = max(len(self.floors), max(self.out_floors.values()) + 1)
-        self.height = _TOP + floors * self.pitch + _BOTTOM
+        self.lines = 1
+        if narrow:
+            self.width = max(PHONE, self.width)
+            moments = (Moment(sliding, sliding.step(*f), 0) for f in sliding.frames(24))
+            self.lines = max(len(self._sums(moment)) for moment in moments)
+        self.height = _TOP + floors * self.pitch + _BOTTOM + 20 * (self.lines - 1)
+
+    def _sums(self, moment: Moment) -> list[str]:
+        """The sum as it is written below, in as many lines as a narrow panel needs."""
+        line = partial_sums(moment)
+        return wrapped(line, 16.0, PHONE - self.grids_x - 8, bold=True) if self.narrow else [line]
 
     def draw(self, moment: Moment) -> Scene:
         """One frame."""
@@ -119,10 +145,11 @@ class Panel3d:
         self._input(scene, moment, channel, f"input {channel}" if several else "input")
         several = len(self.sliding.output) > 1
         self._output(scene, moment, f"output {moment.step.channel}" if several else "output")
-        line = partial_sums(moment)
         x = self.grids_x
-        size = min(16.0, 16.0 * (self.width - x - 4) / text_width(line, 16.0, True))
-        scene.text(x, self.height - 14, line, size, anchor="start", bold=True)
+        for n, line in enumerate(self._sums(moment)):
+            y = self.height - 14 - 20 * (self.lines - 1 - n)
+            size = min(16.0, 16.0 * (self.width - x - 4) / text_width(line, 16.0, True))
+            scene.text(x, y, line, size, anchor="start", bold=True)
         return scene
 
     def _input(self, scene: Scene, moment: Moment, channel: int, name: str) -> None:
@@ -130,7 +157,7 @@ class Panel3d:
         scene.text(x, 12, name, 14.0, anchor="start", bold=True)
         ends = (self._top(self.floors[t], sheet) for t in (self.frames[0], self.frames[-1]))
         sheet.posts(scene, x, *ends)
-        if self.grids:
+        if self.grids and not self.narrow:
             draw_captions(scene, self.grids_x, 12, self.grids)
         for t in self.frames:
             floor = self.floors[t]
@@ -145,6 +172,9 @@ class Panel3d:
             taps = plane_taps(moment, channel, t)
             if self.grids and taps:
                 y = self._middle(floor) - self.grids.height / 2
+                if self.narrow:
+                    y = self._middle(floor) + self.drop / 2 + _CAPTION
+                    draw_captions(scene, self.grids_x, y - 9, self.grids)
                 draw_grids(scene, moment, self.grids_x, y, self.grids, taps)
 
     def _output(self, scene: Scene, moment: Moment, name: str) -> None:
@@ -159,7 +189,7 @@ class Panel3d:
                 draw_cell(scene, sheet.corners(x, top, position), look, self.output_size)
 
     def _middle(self, floor: int) -> float:
-        return _TOP + (floor + 0.5) * self.pitch - _SPACE / 2
+        return _TOP + floor * self.pitch + self.drop / 2
 
     def _top(self, floor: int, sheet: _Sheet) -> float:
         return self._middle(floor) - sheet.drop / 2

@@ -9,6 +9,7 @@ from mediaconv.draw.panels.describe import describe
 from mediaconv.draw.panels.panel1d import Panel1d
 from mediaconv.draw.panels.panel2d import Panel2d
 from mediaconv.draw.panels.panel3d import Panel3d
+from mediaconv.draw.panels.products import PHONE
 from mediaconv.draw.scene.scene import Scene, text_width, wrapped
 from mediaconv.draw.sliding.frames import BUDGET, Sliding
 
@@ -26,6 +27,7 @@ class Picture:
 
     slidings: one or two with the same number of axes. title: above all; by default none.
     budget: frames at most. blank_zeros: cells that hold zero are drawn without a number.
+    narrow: for a phone: panels one above the other, and in each one thing above the other.
     """
 
     def __init__(
@@ -35,21 +37,26 @@ class Picture:
         title: str = "",
         budget: int = BUDGET,
         blank_zeros: bool = False,
+        narrow: bool = False,
     ) -> None:
         self.slidings = list(slidings)
-        self._blank_zeros = blank_zeros
+        self._blank_zeros, self._budget = blank_zeros, budget
         # those along axis 0 that any of the layers draws, so that equal times lie at equal places
         positions = sorted({position for sliding in self.slidings for position in sliding.region[0]})
-        self.panels = [_PANELS[s.dims](s, positions) for s in self.slidings]
+        self.panels = [_PANELS[s.dims](s, positions, narrow=narrow) for s in self.slidings]
         self._chosen = [s.frames(budget) for s in self.slidings]
         self._ranks = [{o: i for i, o in enumerate(s.outputs())} for s in self.slidings]
         self.frames = max(len(c) for c in self._chosen)
-        beside = self.slidings[0].dims == 3 and (
-            sum(p.width + _GAP for p in self.panels) - _GAP + 2 * _MARGIN <= _SHEET
+        beside = (
+            not narrow
+            and self.slidings[0].dims == 3
+            and (sum(p.width + _GAP for p in self.panels) - _GAP + 2 * _MARGIN <= _SHEET)
         )
         self._columns = len(self.panels) if beside else 1
+        if not beside and self.slidings[0].dims == 3:  # equal times need no equal heights
+            self.panels = [Panel3d(s, list(s.region[0]), narrow=narrow) for s in self.slidings]
         self._heads = [
-            _head(s, max(p.width, 560.0 if len(self.panels) == 1 else p.width))
+            _head(s, PHONE if narrow else max(p.width, 560.0 if len(self.panels) == 1 else p.width))
             for s, p in zip(self.slidings, self.panels, strict=True)
         ]
         self.title = title
@@ -69,6 +76,16 @@ class Picture:
             y = self.height - 12 - (len(self._note_lines) - 1 - n) * 18
             scene.text(_MARGIN, y - 4, line, 12.0, anchor="start", ink="soft")
         return scene
+
+    def narrow(self) -> Picture:
+        """The same frames for a phone."""
+        return Picture(
+            self.slidings,
+            title=self.title,
+            budget=self._budget,
+            blank_zeros=self._blank_zeros,
+            narrow=True,
+        )
 
     def parts(self, index: int) -> list[Scene]:
         """The panels of frame `index` with their heads, each on a sheet of its own."""

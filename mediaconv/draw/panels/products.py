@@ -22,6 +22,8 @@ _LOOKED_AT = 24
 """Frames whose numbers tell how wide cells are."""
 PAGE = 1350.0
 """Pixels that a panel takes at most where its numbers allow: it is then read at 1400."""
+PHONE = 374.0
+"""The same of a narrow panel, which is read at 390."""
 
 
 @dataclass(frozen=True)
