@@ -241,7 +241,8 @@ def trace(
 ) -> Trace:
     """A model layer by layer: shapes, parameters, multiply-adds, receptive field, latency, memory.
 
-    model: a configuration, or a torch module, which is converted to streaming layers.
+    model: a configuration, or a torch module, which is converted to streaming layers, or captured where a
+        layer of it is not known: then a row for each of its operations follows.
     shape: (C, ...) of an input without the batch. input: a media file whose shape it is. With neither, some
         channels and lengths that the model takes.
     overrides, keys: see `load_config`; of a module none.
@@ -260,13 +261,13 @@ def trace(
     from mediaconv.nn.summary.trace import trace as trace_module
 
     if isinstance(model, nn.Module):
-        from mediaconv.front.modules import takes
-        from mediaconv.nn import to_streaming
+        from mediaconv.front.modules import streaming, takes
 
         if keys or overrides or input is not None:
             names = ", ".join([*keys, *(["input"] if input is not None else [])]) or "overrides"
             raise UsageError(f"trace: {names} belongs to a configuration; of a module give the shape")
-        return trace_module(to_streaming(model), shape or takes(model).shape)
+        taken = tuple(shape or takes(model).shape)
+        return trace_module(streaming(model, taken), taken)
     from dataclasses import replace
 
     from mediaconv.compare.prove.verdict import order_axes

@@ -235,20 +235,11 @@ def _prepared(
 
 def _streaming(model: nn.Module, info: SourceInfo) -> nn.Module:
     """A module as one that streams: layer by layer where all are known, otherwise captured on an example."""
-    import torch
+    from mediaconv.front.modules import streaming
 
-    from mediaconv.nn import to_streaming
-
-    try:
-        return to_streaming(model).eval()
-    except (TypeError, ValueError):
-        sizes = [n or most for n, most in zip(info.shape, EXAMPLE_STEPS[len(info.shape)], strict=True)]
-        sizes[0] = min(sizes[0], EXAMPLE_STEPS[len(sizes)][0])
-        example = torch.rand(1, info.channels, *sizes, generator=torch.Generator().manual_seed(0))
-        try:
-            return to_streaming(model, example=example).eval()
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"model: {error}") from error
+    sizes = [n or most for n, most in zip(info.shape, EXAMPLE_STEPS[len(info.shape)], strict=True)]
+    sizes[0] = min(sizes[0], EXAMPLE_STEPS[len(sizes)][0])
+    return streaming(model, (info.channels, *sizes))
 
 
 def _written(

@@ -49,3 +49,21 @@ def taken_shape(shape: Sequence[int]) -> Takes:
     if not 2 <= len(shape) <= 4 or min(shape) < 1:
         raise UsageError(f"shape: got {list(shape)}, expected channels and one to three lengths, each >= 1")
     return Takes(shape[0], len(shape) - 1)
+
+
+def streaming(model: nn.Module, shape: Sequence[int]) -> nn.Module:
+    """A module as one that streams: layer by layer where all are known, else captured on an input of `shape`,
+    (C, ...). Raises UsageError with all reasons where it cannot.
+    """
+    import torch
+
+    from mediaconv.nn import to_streaming
+
+    try:
+        return to_streaming(model).eval()
+    except (TypeError, ValueError):
+        example = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0))
+        try:
+            return to_streaming(model, example=example).eval()
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"model: {error}") from error

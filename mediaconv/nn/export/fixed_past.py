@@ -115,8 +115,10 @@ class FixedAttention(FixedNode):
         step, mask = self.step, self.step.mask
         if mask.lookback is None:
             raise NoStepError("it keeps the keys and values of all the past, for which no state has room")
-        q, k, v = (plan.values[slot] for slot in (step.x, *step.others))
-        level = plan.level(step.x, step.dims)
+        if mask.phases > 1:
+            raise NoStepError("its mask of attention is another from position to position")
+        q, k, v = (plan.values[slot] for slot, _, _ in step.ins)
+        level = plan.level(*step.ins[0][:2])
         self.count, self.first, self.length = level.count, level.first - mask.lookahead, level.length
         self.kept = mask.lookback + mask.lookahead
         bias = mask_bias(mask, mask.lookback, mask.lookback + self.count, 0, self.kept + self.count, q)
@@ -130,7 +132,7 @@ class FixedAttention(FixedNode):
 
     def forward(self, e: list[Any], state: Iterator[Tensor], clock: Clock) -> list[Tensor]:
         step, mask, after = self.step, self.step.mask, []
-        q, k, v = (e[slot] for slot in (step.x, *step.others))
+        q, k, v = (e[slot] for slot, _, _ in step.ins)
         if mask.lookahead:
             queue = torch.cat([next(state), q], -2)
             q, waiting = queue.split([self.count, mask.lookahead], -2)

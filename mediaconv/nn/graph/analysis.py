@@ -20,7 +20,7 @@ from mediaconv.nn.graph.attention_masks import mask_nodes
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims, LayoutError, refined, size_factors
 from mediaconv.nn.graph.capture import Captured
 from mediaconv.nn.graph.generated_source import GraphSource
-from mediaconv.nn.graph.graph_values import CONSTANT, LATE, STREAMED, TABLE, Value
+from mediaconv.nn.graph.graph_values import CONSTANT, LATE, STREAMED, TABLE, Pairs, Value
 from mediaconv.nn.graph.maps import GraphMap, MapNode
 from mediaconv.nn.graph.refusal import CaptureError, Origin, RefusalError
 from mediaconv.nn.graph.steps.graph_step import Late, Local, Step
@@ -31,7 +31,11 @@ from mediaconv.nn.graph.symbols import Size, depends, evaluate, expression
 
 @dataclass
 class Program:
-    """Steps along one axis for one size of the others. parameters: slot to the placeholder's node."""
+    """Steps along one axis for one size of the others. parameters: slot to the placeholder's node.
+
+    masks: buffers that masks of attention were read from, and their versions then. values: of the graph's
+    nodes, for tables.
+    """
 
     steps: list[Step]
     slots: int
@@ -45,8 +49,16 @@ class Program:
     batch: int | None
     chained: list[Step]
     notes: list[str] = field(default_factory=list)
+    masks: dict[fx.Node, int] = field(default_factory=dict)
+    values: dict[fx.Node, Any] = field(default_factory=dict)
+    _maps: dict[int, GraphMap] = field(default_factory=dict)
+
+    def map_of(self, node: MapNode) -> GraphMap:
+        """What a value reads of the input; made once for each, since many operations share one."""
+        return self._maps.setdefault(id(node), GraphMap(node))
 
 
+_RANDOM = "it is random: call .eval() first, where it is dropout"
 Rule = Callable[["Analysis", fx.Node, dict[str, Any]], Any]
 RULES: dict[Any, Rule] = {}
 """By operation: the value (or values) that it makes of a stream. Raises RefusalError."""
@@ -70,7 +82,10 @@ def rule(*operations: Any) -> Callable[[Rule], Rule]:
 
 def rule_of(operation: Any) -> Rule | None:
     """The rule of an operation, None where there is none."""
-    rule = RULES.get(operation) or RULES.get(getattr(operation, "overloadpacket", None))
+    packet = getattr(operation, "overloadpacket", None)
+    rule = RULES.get(operation) or RULES.get(packet)
+    if rule is None and str(packet).endswith("_copy"):  # as views are written where nothing is shared
+        rule = RULES.get(getattr(aten, str(packet).removeprefix("aten.").removesuffix("_copy"), None))
     if rule is None and torch.Tag.pointwise in getattr(operation, "tags", ()):
         rule = RULES["pointwise"]
     return rule
@@ -109,6 +124,8 @@ class Analysis(GraphSource):
         self.positions = self.slot()
         self.counts: dict[int, tuple[Any, Size]] = {}
         self.met: dict[tuple[int, int], int] = {}
+        self.fixed = {**captured.constants, **captured.buffers}
+        self.masks: dict[fx.Node, int] = {}
         self.notes: list[str] = []
         self.current: fx.Node | None = None
 
@@ -116,7 +133,7 @@ class Analysis(GraphSource):
 
     def run(self) -> Program:
         reasons: list[str] = []
-        masks = mask_nodes(self.captured.graph, self.captured.constants)
+        masks = mask_nodes(self.captured.graph, self.fixed)
         unknown: set[fx.Node] = set()
         for node in self.captured.graph.nodes:
             if node.op == "output":
@@ -142,10 +159,13 @@ class Analysis(GraphSource):
             return self._placeholder(node)
         if node.op != "call_function":
             raise RefusalError(f"a node of kind {node.op} is not known")
+        if any(isinstance(self.values.get(n), Pairs) for n in node.all_input_nodes):
+            return RULES["pairs"](self, node, named_arguments(node))
         if node.target is operator.getitem:
-            results, at = self.values[node.all_input_nodes[0]], node.args[1]
-            return results[at] if isinstance(results, list) else self._late(node)  # type: ignore[index]
+            return self._taken(node)
         value = node.meta.get("val")
+        if isinstance(value, Tensor | list | tuple) and not hasattr(node.target, "_schema"):
+            raise RefusalError("it is no plain operation of torch's: register_converter for its module")
         if not isinstance(value, Tensor | list | tuple):
             return None  # a size, or a check of the export's own: sizes are read from the metadata
         inputs = [v for v in map(self.values.get, node.all_input_nodes) if isinstance(v, Value)]
@@ -153,23 +173,39 @@ class Analysis(GraphSource):
             v for n in node.all_input_nodes if isinstance(self.values.get(n), list) for v in self.values[n]
         ]
         inputs += [v for v in nested if isinstance(v, Value)]
+        if any(v.kind == TABLE for v in inputs) and rule_of(node.target) not in (
+            RULES["attention"],
+            RULES[aten.baddbmm],
+        ):
+            raise RefusalError("a table over pairs of positions meets what is none")
         if getattr(node.target, "overloadpacket", None) in NEW:
             return RULES["create"](self, node, named_arguments(node))
         if any(v.dim is not None for v in inputs):
             return self._ruled(node)
         return self._plain(node, inputs)
 
+    def _taken(self, node: fx.Node) -> Any:
+        """One of several results."""
+        results, at = self.values[node.all_input_nodes[0]], node.args[1]
+        if not isinstance(results, list):
+            return self._late(node)
+        if at >= len(results):  # type: ignore[operator]
+            raise RefusalError("of its results the first alone is known along the stream axis")
+        return results[at]  # type: ignore[index]
+
     def _ruled(self, node: fx.Node) -> Any:
-        target = node.target
+        target, arguments = node.target, named_arguments(node)
         rule = rule_of(target)
+        random = arguments.get("train", arguments.get("training", True))
+        seeded = torch.Tag.nondeterministic_seeded in getattr(target, "tags", ())
+        if seeded and random and (rule is None or rule is RULES["pointwise"]):
+            raise RefusalError(_RANDOM)
         if rule is None:
             raise RefusalError(
                 "how it depends on the stream axis is not known: register_converter for its module, or "
                 "opaque(module, lookback, lookahead, stride) where its window is known"
             )
-        if torch.Tag.nondeterministic_seeded in getattr(target, "tags", ()) and rule is RULES["pointwise"]:
-            raise RefusalError("it is random: call .eval() first, where it is dropout")
-        return rule(self, node, named_arguments(node))
+        return rule(self, node, arguments)
 
     def _placeholder(self, node: fx.Node) -> Value | None:
         if node is self.captured.x:
@@ -187,10 +223,10 @@ class Analysis(GraphSource):
     def _plain(self, node: fx.Node, inputs: list[Value]) -> Any:
         """An operation on values without a stream axis: constants once, late values when they come."""
         value = node.meta["val"]
+        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+            raise RefusalError(_RANDOM)
         if isinstance(value, Tensor) and any(depends(expression(s), self.symbol) for s in value.shape):
             return RULES["create"](self, node, named_arguments(node))
-        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
-            raise RefusalError("it is random: call .eval() first, where it is dropout")
         late = [v for v in inputs if v.kind == LATE]
         at_end = any(v.at_end for v in late) or self.arguments_depend(node)
         if not late and not at_end:
@@ -201,10 +237,10 @@ class Analysis(GraphSource):
         slot = self.slot()
         self.constants.append(Late(slot, self.function(self.call_code(node)), (), False))
         if not isinstance(node.meta["val"], Tensor):
-            return self._items(node, slot, CONSTANT, False)
+            return self.items(node, slot, CONSTANT, False)
         return Value(slot, CONSTANT, self.meta_dims(node), node.meta["val"].dtype)
 
-    def _items(self, node: fx.Node, slot: int, kind: int, at_end: bool) -> list[Value]:
+    def items(self, node: fx.Node, slot: int, kind: int, at_end: bool) -> list[Value]:
         out = []
         for i, v in enumerate(node.meta["val"]):
             item = self.slot()
@@ -221,7 +257,7 @@ class Analysis(GraphSource):
         slot = self.slot()
         if not isinstance(node.meta["val"], Tensor):
             self.steps.append(Late(slot, self.function(self.call_code(node)), needs, True))
-            return self._items(node, slot, LATE, True)
+            return self.items(node, slot, LATE, True)
         dims = self.meta_dims(node)
         self.steps.append(Late(slot, self.function(self.call_code(node)), needs, at_end, dims))
         return Value(slot, LATE, dims, node.meta["val"].dtype, at_end=at_end)
@@ -234,6 +270,8 @@ class Analysis(GraphSource):
 
     def value(self, node: Any) -> Value:
         value = self.values.get(node) if isinstance(node, fx.Node) else None
+        if isinstance(value, Pairs):
+            raise RefusalError("it takes the scores of attention over the stream axis")
         if not isinstance(value, Value):
             raise RefusalError("it takes something other than one tensor here")
         return value
@@ -357,6 +395,8 @@ class Analysis(GraphSource):
         """
         kind = max(v.kind for v in values.values())
         streams = [v for v in values.values() if v.kind == STREAMED]
+        if kind == CONSTANT and code is None and self.arguments_depend(node):
+            raise RefusalError("it computes with the input's length: only the end tells it")
         code = code or self.call_code(node, values)
         out = self.slot()
         dtype = node.meta["val"].dtype if isinstance(node.meta["val"], Tensor) else streams[0].dtype
@@ -381,7 +421,10 @@ class Analysis(GraphSource):
             raise CaptureError(
                 ["its output has no axis that follows the stream: there is nothing to give chunk by chunk"]
             )
-        y = self.sole(y)
+        try:
+            y = self.sole(y)
+        except LayoutError as problem:
+            raise CaptureError([f"its output, as the stream: {problem}"]) from None
         if y.dim != self.stream_dim or y.dims[0] != (BATCH,):
             raise CaptureError(
                 [
@@ -410,6 +453,8 @@ class Analysis(GraphSource):
             None if self.batch_symbol is not None else self.batch,
             chained(steps, self.names),
             list(dict.fromkeys(self.notes)),
+            self.masks,
+            self.values,
         )
 
 

@@ -27,7 +27,8 @@ from mediaconv.nn.graph.symbols import AxisSize, expression
 class Captured:
     """An exported graph. names: placeholder to dotted name of a parameter or buffer of the module.
 
-    constants: placeholder to a tensor that is neither. x: the placeholder of the input. y: the output's node.
+    buffers: placeholder to a buffer as it was. constants: placeholder to a tensor that is neither.
+    x: the placeholder of the input. y: the output's node.
     sizes: of the input's dimensions. dtype: that it was captured in. conditions: on sizes, under which it
     holds.
     """
@@ -40,6 +41,7 @@ class Captured:
     sizes: list[AxisSize] = field(default_factory=list)
     dtype: torch.dtype = torch.float32
     conditions: list[Any] = field(default_factory=list)
+    buffers: dict[fx.Node, Tensor] = field(default_factory=dict)
 
 
 class _Selected(nn.Module):
@@ -159,6 +161,7 @@ def _captured(program: ExportedProgram, dtype: torch.dtype) -> Captured:
     nodes = {n.name: n for n in program.graph.nodes if n.op == "placeholder"}
     targets: dict[fx.Node, str] = {}
     constants: dict[fx.Node, Tensor] = {}
+    buffers: dict[fx.Node, Tensor] = {}
     x: fx.Node | None = None
     state = {**dict(program.named_parameters()), **dict(program.named_buffers())}
     for spec in signature.input_specs:
@@ -169,13 +172,14 @@ def _captured(program: ExportedProgram, dtype: torch.dtype) -> Captured:
             constants[node] = program.constants[spec.target]
         else:
             targets[node] = str(spec.target).removeprefix("module.")
+            if spec.kind == torch.export.graph_signature.InputKind.BUFFER:
+                buffers[node] = state[str(spec.target)]
     (result,) = (n for n in program.graph.nodes if n.op == "output")
     if x is None:
         raise CaptureError(["the module's export does not use its input"])
     sizes = [AxisSize(expression(size)) for size in x.meta["val"].shape]
-    return Captured(
-        program.graph, targets, constants, x, result.args[0][0], sizes, dtype, _conditions(x.meta["val"])
-    )
+    y, conditions = result.args[0][0], _conditions(x.meta["val"])
+    return Captured(program.graph, targets, constants, x, y, sizes, dtype, conditions, buffers)
 
 
 def _conditions(x: Tensor) -> list[Any]:

@@ -28,6 +28,8 @@ from mediaconv.nn.graph.rules import (
     pad_rules,
     product_rules,
     scatter_rules,
+    score_rules,
+    selection_rules,
     time_rules,
     window_rules,
 )
@@ -48,7 +50,9 @@ RULE_MODULES = (
     interpolation_rules,
     time_rules,
     scatter_rules,
+    selection_rules,
     attention_rules,
+    score_rules,
 )
 
 
@@ -201,6 +205,8 @@ class StreamingGraph(TotalStride, nn.Module):
         rest = (*shape[1 : axis + 2], *shape[axis + 3 :])
         key = (axis, rest, dtype)
         program = self._programs.get(key)
+        if program is not None and self._masks_changed(program, dtype):
+            program = None
         if program is None:
             captured = self._captured.get(dtype)
             if captured is None:
@@ -226,6 +232,18 @@ class StreamingGraph(TotalStride, nn.Module):
             program = Analysis(captured, full, axis, causal=self._causal, into_past=self._into_past).run()
             self._programs[key] = program
         return program
+
+    def _masks_changed(self, program: Program, dtype: torch.dtype) -> bool:
+        """Whether a buffer that a mask of attention was read from is another now; the capture has it then."""
+        if not program.masks:
+            return False
+        captured, module = self._captured[dtype], self.__dict__["_module"]
+        now = {n: module.get_buffer(captured.names[n]) for n in captured.buffers}
+        changed = any(
+            now[n] is not captured.buffers[n] or now[n]._version != v for n, v in program.masks.items()
+        )
+        captured.buffers.update(now)
+        return changed
 
     # --- streaming -----------------------------------------------------------------------------------------
 
@@ -298,5 +316,7 @@ def _hooks(module: nn.Module) -> Iterator[Any]:
 
 
 def _is_users(hook: Any) -> bool:
-    """Whether a hook is somebody's: an exported program checks its own input by hooks."""
-    return not getattr(hook, "__module__", "").startswith("torch.export")
+    """Whether a hook is somebody's: an exported program checks its own input by hooks, and weight_norm and
+    its like compute a weight, which is captured.
+    """
+    return not getattr(hook, "__module__", "").startswith(("torch.export", "torch.nn.utils."))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
+from torch import fx
 
 from mediaconv.nn.graph.axis_factors import STREAM, Dims, find
 from mediaconv.nn.graph.maps import MapNode
@@ -31,3 +33,24 @@ class Value:
     @property
     def dim(self) -> int | None:
         return find(self.dims, STREAM)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A tensor over pairs of positions, (..., queries, keys): scores of attention, and what is made of them.
+
+    It is never there as a whole: `chain` makes it of the queries and keys of a block, slot by slot, and of
+    `tables` (slot to node) over the same pairs. leading: dimensions before the last two. single: it has one
+    number a query, as a sum over keys.
+    """
+
+    slot: int
+    query: Value
+    key: Value
+    key_at: int
+    leading: Dims
+    dtype: torch.dtype
+    chain: tuple[tuple[int, Any], ...]
+    tables: dict[int, fx.Node] = field(default_factory=dict)
+    constants: dict[int, Value] = field(default_factory=dict)
+    single: bool = False

@@ -5,6 +5,7 @@ How it is written, as a table, JSON, Markdown or HTML, is in `trace_table`.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from mediaconv.nn.summary.channel_reads import has_phases, reads_map
 from mediaconv.nn.summary.cost import multiply_adds, queue_values, state_values
 from mediaconv.nn.summary.fitting_length import fitting_length
 from mediaconv.nn.summary.memory_use import measure
+from mediaconv.nn.summary.node_rows import is_captured, node_rows
 from mediaconv.nn.summary.trace_rows import Row, TraceRows
 from mediaconv.nn.summary.trace_table import trace_html, trace_text
 
@@ -62,7 +64,8 @@ def trace(
         rows = list(
             _walk(stack, "", 0, tuple(shape), tuple(Chain() for _ in lengths), names, time_axis, (), phases)
         )
-        cost = sum(row.multiply_adds for row in rows)
+        inside = {row.name: node_rows(row, time_axis) for row in rows if is_captured(row.module)}
+        cost = sum(row.multiply_adds for row in (*rows, *itertools.chain(*inside.values())))
         measured = measure(stack, shape, cost, max(math.prod(row.after) for row in rows))
     except ValueError as error:
         raise UsageError(f"shape {list(shape)}: {error}") from error
@@ -87,9 +90,9 @@ def trace(
         state_bytes=_sums([row.state_bytes for row in rows]),
         activation_bytes=_sums([row.activation_bytes for row in proper]),
     )
-    return Trace(
-        ("channels", *names), tuple(shape), tuple(rows[1:] if parts_of(stack) else rows), total, (), time_axis
-    )
+    shown = rows[1:] if parts_of(stack) else rows
+    every = [one for row in shown for one in (row, *inside.get(row.name, ()))]
+    return Trace(("channels", *names), tuple(shape), tuple(every), total, (), time_axis)
 
 
 def typical_shape(module: nn.Module) -> list[int]:
@@ -145,6 +148,7 @@ def _walk(
         activation_bytes=(_BYTES * math.prod(after), None),
         moves=module.describe(axes) if isinstance(module, mnn.Reshape) else (),
         module=module,
+        maps=maps,
     )
     if not (name and type(module) is mnn.Sequential):
         yield row

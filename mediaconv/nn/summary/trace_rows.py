@@ -8,6 +8,7 @@ from fractions import Fraction
 from torch import nn
 
 from mediaconv.errors import UsageError
+from mediaconv.nn.geometry import AxisMap
 
 Number = int | float
 
@@ -22,6 +23,7 @@ class Row:
     lookahead: the layer's own, in steps of its input. parameters, multiply_adds: of the layer alone.
     moves: what a reshape does to each axis, in words; empty for any other layer.
     state_bytes, activation_bytes: (estimated, measured); measured is None where it would be too much to run.
+    maps: an axis, from the stack's input to this layer's.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Row:
     activation_bytes: tuple[int, int | None]
     moves: tuple[str, ...]
     module: nn.Module = field(repr=False, compare=False)
+    maps: tuple[AxisMap, ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,9 @@
-"""Attention over time in a stream: chunks of more queries than a block, scale, shared keys, bias by head."""
+"""Attention over time in a stream: torch's own in blocks of queries, and written out as products."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +12,7 @@ from torch import nn as tn
 from torch.nn import functional as F
 
 from mediaconv import nn
+from mediaconv.nn.graph.refusal import CaptureError
 
 HEADS, WIDTH = 4, 3
 
@@ -63,3 +67,130 @@ def test_any_chunks_give_the_call_on_the_whole(mask: object, shared: int, scale:
         whole = module(x)
     # float64 has 2e-16; sums of a block run in another order
     torch.testing.assert_close(y, whole, rtol=0, atol=1e-13)
+
+
+class WrittenOut(tn.Module):
+    """Attention of two heads as products and a softmax, with a mask of its own."""
+
+    def __init__(self, attend: Callable[[WrittenOut, Tensor, Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.mix = tn.Conv1d(2, 3 * 2 * WIDTH, 1)
+        self.register_buffer("past", torch.tril(torch.ones(200, 200)))
+        self.attend, self.scale = attend, tn.Parameter(torch.tensor(0.7))
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (p.unflatten(1, (2, WIDTH)).transpose(2, 3) for p in self.mix(x).chunk(3, 1))
+        return self.attend(self, q, k, v).transpose(2, 3).flatten(1, 2)
+
+
+def distances(q: Tensor) -> Tensor:
+    i = torch.arange(q.shape[-2])
+    return i[:, None] - i[None]
+
+
+def by_buffer(m: WrittenOut, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    n = q.shape[2]
+    weights = (q @ k.transpose(-2, -1) / WIDTH**0.5).masked_fill(m.past[:n, :n] == 0, -torch.inf)
+    return F.dropout(F.softmax(weights, -1), 0.1, False) @ v
+
+
+def by_table(m: WrittenOut, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    n = q.shape[2]
+    return torch.softmax(q @ k.mT + torch.full((n, n), -1e9, dtype=q.dtype).triu(1), -1) @ v
+
+
+def by_letters(m: WrittenOut, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    weights = (torch.einsum("bhid,bhjd->bhij", q, k) * m.scale).masked_fill(distances(q) < 0, -torch.inf)
+    return torch.einsum("bhij,bhjd->bhid", weights.softmax(-1), v)
+
+
+def both_ways(m: WrittenOut, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    d = distances(q)
+    return torch.where((d >= -2) & (d < 9), 5 * torch.tanh(q @ k.mT / 5), -torch.inf).softmax(-1) @ v
+
+
+def in_blocks(m: WrittenOut, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    block = torch.arange(q.shape[2]) // 4
+    behind = block[:, None] - block[None]
+    return (q @ k.mT).masked_fill((behind < 0) | (behind > 2), -torch.inf).softmax(-1) @ v
+
+
+def folded(m: WrittenOut, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    q, k, v = (t.flatten(0, 1) for t in (q, k, v))
+    scores = torch.bmm(q, k.mT).unflatten(0, (-1, 2)).masked_fill(distances(q) < 0, -torch.inf)
+    return torch.bmm(scores.softmax(-1).flatten(0, 1), v).unflatten(0, (-1, 2))
+
+
+def without_softmax(m: WrittenOut, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    d = distances(q)
+    return (torch.relu(q @ k.mT) * ((d >= 0) & (d < 6)).to(q)) @ v
+
+
+def normed_by_hand(m: WrittenOut, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = (q @ k.mT).masked_fill(distances(q) < 0, -torch.inf)
+    e = torch.exp(scores - scores.max(-1, keepdim=True)[0])
+    return (e / e.sum(-1, keepdim=True)) @ v
+
+
+def in_blocks_by_one_call(m: WrittenOut, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    block = torch.arange(q.shape[2]) // 5
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=block[:, None] >= block[None])
+
+
+@pytest.mark.parametrize(
+    ("attend", "lookback", "latency"),
+    [
+        (by_buffer, torch.inf, 0),
+        (by_table, torch.inf, 0),
+        (by_letters, torch.inf, 0),
+        (both_ways, 8, 2),
+        (in_blocks, 11, 3),
+        (folded, torch.inf, 0),
+        (without_softmax, 5, 0),
+        (normed_by_hand, torch.inf, 0),
+        (in_blocks_by_one_call, torch.inf, 4),
+    ],
+)
+def test_attention_written_out_streams_as_its_mask_allows(attend: Any, lookback: float, latency: int) -> None:
+    torch.manual_seed(0)
+    module = WrittenOut(attend).double().eval()
+    graph = nn.to_streaming(module, example=torch.randn(1, 2, 40, dtype=torch.float64))
+    assert (graph.lookback, graph.latency) == (lookback, latency)
+    x = torch.randn(2, 2, 199, dtype=torch.float64)
+    s = nn.stream(graph)
+    with torch.no_grad():
+        y = torch.cat([*(s.push(part) for part in x.split([1, 9, 2, 150, 37], 2)), s.flush()], 2)
+        torch.testing.assert_close(y, module(x), rtol=0, atol=1e-13)  # sums run in another order
+
+
+def test_a_mask_that_is_a_buffer_has_an_end_and_may_be_another_later() -> None:
+    torch.manual_seed(0)
+    module = WrittenOut(by_buffer).double().eval()
+    graph = nn.to_streaming(module, example=torch.randn(1, 2, 40, dtype=torch.float64))
+    x = torch.randn(1, 2, 220, dtype=torch.float64)
+    with pytest.raises(ValueError, match="a mask for 200 positions of attention, and the input is longer"):
+        nn.stream(graph).push(x)
+    module.past.copy_(module.past.triu(-3))
+    s = nn.stream(graph)
+    with torch.no_grad():
+        y = torch.cat([s.push(x[..., :50]), s.push(x[..., 50:99]), s.flush()], 2)
+        torch.testing.assert_close(y, module(x[..., :99]), rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("mask", "reason"),
+    [
+        (None, "it reads the whole input, unbounded"),
+        (lambda d: d > 0, "reads the whole future"),
+        (lambda d: d % 7 == 0, "reads the whole future"),
+    ],
+)
+def test_attention_written_out_without_a_bound_is_refused(mask: Any, reason: str) -> None:
+    def attend(m: WrittenOut, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        scores = q @ k.mT
+        return (scores if mask is None else scores.masked_fill(mask(distances(q)), -torch.inf)).softmax(
+            -1
+        ) @ v
+
+    with pytest.raises(CaptureError, match=reason):
+        nn.to_streaming(WrittenOut(attend).double().eval(), example=torch.randn(1, 2, 40).double())

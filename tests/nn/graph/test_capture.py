@@ -280,12 +280,12 @@ def test_items_are_reset_one_by_one() -> None:
 def test_all_reasons_are_told_at_once_with_their_places() -> None:
     def forward(m: Net, x: Tensor) -> Tensor:
         y = torch.matmul(m.a(x).transpose(1, 2), m.b(x))
-        return x.sort(2)[0] + y.sum() + F.interpolate(x, scale_factor=1.5)[..., :-12]
+        return x.triu() + y.sum() + F.interpolate(x, scale_factor=1.5)[..., :-12]
 
     with pytest.raises(CaptureError) as error:
         captured(forward)
     assert len(error.value.reasons) == 3
-    for word in ("sort", "matmul", "test_capture.py", "attention over the stream axis"):
+    for word in ("triu", "sum", "test_capture.py", "attention over the stream axis"):
         assert word in str(error.value), word
 
 

@@ -80,7 +80,8 @@ def broadcast_dims(values: Sequence[Value], backs: Iterable[int]) -> Dims:
     aten.lift_fresh_copy, aten.lerp, aten.addcmul, aten.addcdiv, aten.clamp, aten.rsub, aten.heaviside,
     aten.hardtanh, aten.hardswish, aten.hardsigmoid, aten.leaky_relu, aten.nan_to_num, aten.fill, aten.rrelu,
     aten.feature_dropout, aten.alpha_dropout, aten.feature_alpha_dropout, aten.selu, aten.relu6, aten.mish,
-    aten.native_dropout, aten.rrelu_with_noise,
+    aten.native_dropout, aten.rrelu_with_noise, aten.complex, aten.polar, aten.floor_divide, aten.empty_like,
+    aten._conj_physical,
 )  # fmt: skip
 def pointwise(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     if a.get("train") or a.get("training"):
@@ -210,6 +211,7 @@ def glu(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
 @rule(
     aten.mean, aten.sum, aten.amax, aten.amin, aten.var, aten.std, aten.argmax, aten.argmin, aten.prod,
     aten.linalg_vector_norm, aten.norm, aten.logsumexp, aten.any, aten.all, aten.nansum,
+    aten.count_nonzero,
 )  # fmt: skip
 def reduced(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
     name = "x" if "x" in a else "self"
@@ -256,27 +258,3 @@ def batch_norm(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
     else:
         out = an.local(node, x.dims, {a["input"]: x})
     return out if _tensors_only(node) else [an.local(node, x.dims, {node: out}, f"e[{out.slot}][0]")]
-
-
-@rule(aten.max, aten.min, aten.topk, aten.sort, aten.var_mean)
-def several(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
-    x = an.value(a["self"])
-    if _tensors_only(node):
-        if a.get("other") is not None:
-            return pointwise(an, node, a)
-        return reduced(an, node, a)
-    axes = a.get("dim", -1)
-    axes = [axes] if isinstance(axes, int) else list(axes or range(len(x.dims)))
-    axes = [axis % len(x.dims) for axis in axes]
-    if x.dim in axes or any(BATCH in x.dims[axis] for axis in axes):
-        raise RefusalError("it works along the stream axis")
-    first = node.meta["val"][0]
-    if len(first.shape) == len(x.dims):
-        dims = tuple(size_factors(an.size(s)) if i in axes else x.dims[i] for i, s in enumerate(first.shape))
-    else:
-        dims = tuple(d for i, d in enumerate(x.dims) if i not in axes)
-    both = an.local(node, dims, {a["self"]: x})
-    return [
-        replace(an.local(node, dims, {node: both}, f"e[{both.slot}][{i}]"), dtype=v.dtype)
-        for i, v in enumerate(node.meta["val"])
-    ]

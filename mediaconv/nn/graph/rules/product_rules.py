@@ -9,9 +9,10 @@ from torch import fx
 
 from mediaconv.nn.graph.analysis import Analysis, rule
 from mediaconv.nn.graph.axis_factors import STREAM, size_factors
-from mediaconv.nn.graph.graph_values import CONSTANT, STREAMED, Value
+from mediaconv.nn.graph.graph_values import CONSTANT, STREAMED, TABLE, Value
 from mediaconv.nn.graph.refusal import RefusalError
 from mediaconv.nn.graph.rules.local_rules import UNBOUNDED, broadcast_dims, refuse_longer_constants, worked
+from mediaconv.nn.graph.rules.score_rules import scores
 
 aten = torch.ops.aten
 
@@ -31,13 +32,15 @@ def _last(an: Analysis, node: fx.Node) -> tuple[int, ...]:
 
 
 @rule(aten.matmul, aten.bmm, aten.mm)
-def matmul(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+def matmul(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
     names = [a["self"], a.get("mat2", a.get("other"))]
     x, y = (an.value(n) for n in names)
     ndim = max(len(x.dims), len(y.dims))
     back = {v.dim - len(v.dims) for v in (x, y) if v.dim is not None}
     if len(x.dims) < 2 or len(y.dims) < 2:
         raise RefusalError("a product of a matrix and a vector")
+    if x.kind == y.kind == STREAMED and x.dim == len(x.dims) - 2 and y.dim == len(y.dims) - 1:
+        return scores(an, node, names[0], names[1])
     rows_x = x.dim is not None and x.dim - len(x.dims) == -2 and y.dim is None
     columns_y = y.dim is not None and y.dim - len(y.dims) == -1 and x.dim is None
     batched = len(back) == 1 and min(back) < -2
@@ -51,9 +54,13 @@ def matmul(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
 
 
 @rule(aten.addmm, aten.baddbmm)
-def addmm(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+def addmm(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
     names = [a["self"], a.get("mat1", a.get("batch1")), a.get("mat2", a.get("batch2"))]
     c, x, y = (an.value(n) for n in names)
+    if x.kind == y.kind == STREAMED and len(x.dims) == 3 and (x.dim, y.dim) == (1, 2):
+        return scores(an, node, names[1], names[2], added=names[0])
+    if c.kind == TABLE:
+        raise RefusalError("a table over pairs of positions meets what is none")
     rows = x.dim == len(x.dims) - 2 and y.dim is None and c.dim is None
     batched = len(x.dims) == 3 and x.dim == 0 and y.dim in (0, None) and c.dim in (0, None)
     if not rows and not batched:
@@ -65,7 +72,7 @@ def addmm(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
 
 
 @rule(aten.einsum)
-def einsum(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+def einsum(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
     terms, _, result = a["equation"].replace(" ", "").partition("->")
     operands = terms.split(",")
     nodes = list(a["tensors"])
@@ -76,6 +83,10 @@ def einsum(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
         for letter, d in zip(term, v.dims, strict=True):
             if letter not in letters or letters[letter] == () or (STREAM in d):
                 letters[letter] = d
+    pair = tuple(t[v.dim] for t, v in zip(operands, values, strict=True) if v.dim is not None)
+    if len(values) == 2 and set(pair) == set(result[-2:]) and len(streams) == 2 and "." not in terms:
+        q, k = (pair.index(letter) for letter in result[-2:])
+        return scores(an, node, nodes[q], nodes[k], leading=tuple(letters[c] for c in result[:-2]))
     if len(streams) != 1 or not streams <= set(result) or "." in terms:
         raise RefusalError("a product across positions of the stream axis: " + UNBOUNDED)
     for term, v in zip(operands, values, strict=True):

@@ -13,6 +13,7 @@ from mediaconv.nn.graph.axis_factors import BATCH, size_factors
 from mediaconv.nn.graph.graph_values import CONSTANT, STREAMED, Value
 from mediaconv.nn.graph.refusal import RefusalError
 from mediaconv.nn.graph.rules.local_rules import broadcast
+from mediaconv.nn.graph.rules.selection_rules import in_step
 from mediaconv.nn.graph.rules.time_rules import joined, offset, piece
 
 aten = torch.ops.aten
@@ -79,16 +80,8 @@ def _beside(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
         if x.kind != CONSTANT or src.kind != CONSTANT:
             raise RefusalError("it assigns what is known at the end alone")
         return an.local(node, x.dims if x.dim is not None else src.dims, values)
-    like, dim = (x, x.dim) if x.kind == STREAMED else (src, src.dim)
-    if x.dim is None or src.dim is None or len(x.dims) != len(src.dims):
-        raise RefusalError("it assigns to a part of the stream what has another number of axes")
-    for n, v in values.items():  # a constant becomes as long as the chunk
-        if v.kind != STREAMED:
-            sizes = ", ".join(
-                f"e[{like.slot}].shape[{dim}]" if d == dim else "-1" for d in range(len(v.dims))
-            )
-            factors = (*v.dims[:dim], like.dims[dim], *v.dims[dim + 1 :])  # type: ignore[index,operator,misc]
-            values[n] = an.local(node, factors, {n: v, node: like}, f"e[{v.slot}].expand({sizes})")
+    values = in_step(an, node, nodes)
+    src = values[part]
     if any(BATCH in d and values[whole].dims[i] != d for i, d in enumerate(src.dims)):
         raise RefusalError("it assigns a batch to one item")
     return an.local(node, values[whole].dims, values)

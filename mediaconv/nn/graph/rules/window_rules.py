@@ -163,6 +163,12 @@ def transposed_convolution(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Va
     return trimmed(an, y, cut) if an.into_past else y
 
 
+@rule(aten.convolution)
+def any_convolution(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
+    """Either, as programs that are taken apart to the core operations have it."""
+    return transposed_convolution(an, node, a) if a["transposed"] else convolution(an, node, a)
+
+
 @rule(
     aten.max_pool1d, aten.max_pool2d, aten.max_pool3d, aten.max_pool2d_with_indices,
     aten.max_pool3d_with_indices, aten.avg_pool1d, aten.avg_pool2d, aten.avg_pool3d,
@@ -200,7 +206,13 @@ def pool(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
     return [y] if several else y
 
 
-@rule(aten.adaptive_avg_pool1d, aten.adaptive_avg_pool2d, aten.adaptive_avg_pool3d, aten._adaptive_avg_pool2d)
+@rule(
+    aten.adaptive_avg_pool1d,
+    aten.adaptive_avg_pool2d,
+    aten.adaptive_avg_pool3d,
+    aten._adaptive_avg_pool2d,
+    aten._adaptive_avg_pool3d,
+)
 def adaptive(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     x = an.value(a["self"])
     n = len(per_axis(a["output_size"], 1))
