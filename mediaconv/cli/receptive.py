@@ -26,6 +26,9 @@ def receptive(
         str | None, typer.Option("--output", "-o", help="a picture of the cone: .svg or .png")
     ] = None,
     channels: Annotated[int | None, typer.Option("--channels", help="channels of the input")] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="also after each layer and each operation of a model, by formula")
+    ] = False,
     overwrite: OverwriteOption = False,
     json: JsonOption = False,
     replacing: StackOptions = StackOptions(),
@@ -51,11 +54,15 @@ def receptive(
         Figure(cone_scene(cones), label=f"receptive field of {Path(config).name}").save(
             output, overwrite=overwrite
         )
+    rows = _after_each(loaded, made.channels) if layers else []
     if json:
-        print(writer.dumps([_axis(cone) for cone in cones], indent=2, allow_nan=False))
+        axes = [_axis(cone) for cone in cones]
+        print(writer.dumps({"axes": axes, "layers": rows} if layers else axes, indent=2, allow_nan=False))
         return
     for cone in cones:
         print(f"{cone.axis}: {_verdict(cone)}; stride {cone.stride:g}")
+    for line in _lines(rows):
+        print(line)
     if output is not None:
         print(output)
 
@@ -78,3 +85,33 @@ def _axis(cone: Cone) -> dict[str, Any]:
         for name, reach in pairs.items()
     }
     return {"axis": cone.axis, "stride": cone.stride, **numbers}
+
+
+def _after_each(config: Any, channels: int) -> list[dict[str, Any]]:
+    """What an output has read of the input by each layer, and by each operation of a captured model."""
+    from mediaconv.draw.subject import subject
+    from mediaconv.nn.summary.fitting_length import fitting_length
+    from mediaconv.nn.summary.trace import trace
+    from mediaconv.nn.summary.trace_table import trace_json
+
+    made = subject(config, channels=channels)
+    lengths = enumerate(made.pipeline.typical_input().shape)
+    sizes = [fitting_length(made.stack, axis, n or 1) for axis, n in lengths]
+    told = trace_json(trace(made.stack, (channels, *sizes), axes=made.pipeline.axes))["layers"]
+    return [
+        {key: row[key] for key in ("name", "layer", "receptive_field", "stride", "latency")} for row in told
+    ]
+
+
+def _lines(rows: list[dict[str, Any]]) -> list[str]:
+    """A line for each, at most 80 characters, the end of long names kept."""
+    out = []
+    for row in rows:
+        sizes = "×".join("all" if n is None else str(n) for n in row["receptive_field"])
+        strides = "×".join(f"{n:g}" for n in row["stride"])
+        latency = "all" if row["latency"] is None else row["latency"]
+        end = f": {sizes}, stride {strides}, look-ahead {latency}"
+        name = f"{row['name']} {row['layer']}".strip()
+        most = max(8, 78 - len(end))
+        out.append(f"  {name if len(name) <= most else '…' + name[1 - most :]}{end}")
+    return out

@@ -86,8 +86,10 @@ def test_commands_that_look_at_a_stack_take_its_channels_from_the_model(
     monkeypatch.setenv(TRUSTED, "")  # what is typed here is not trusted by the tests that follow
     traced = run_program("trace", "c.yaml", *model, cwd=folder)
     assert traced.returncode == 0, traced.stderr
-    received = run_program("receptive", "c.yaml", *model, cwd=folder)
+    assert sum("conv1d" in line for line in traced.stdout.splitlines()) == 2, traced.stdout
+    received = run_program("receptive", "c.yaml", "--layers", *model, cwd=folder)
     assert received.returncode == 0, received.stderr
+    assert "7, stride 1, look-ahead 3" in received.stdout, received.stdout
     proven = run_program("prove", "c.yaml", *model, cwd=folder)
     assert "3 samples" in proven.stdout, proven.stdout + proven.stderr
 

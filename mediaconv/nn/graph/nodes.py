@@ -53,7 +53,7 @@ def captured_nodes(graph: StreamingGraph, shape: Sequence[int]) -> list[Node]:
     assert main is not None
     sizes = _Sizes(captured.sizes, shape)
     shown = list(_shown(captured.graph, main))
-    names = _names(shown)
+    names = _names(shown, captured.names)
     parameters = _owned(graph, captured.names)
     out = []
     for node, name in zip(shown, names, strict=True):
@@ -115,12 +115,11 @@ def _shown(graph: fx.Graph, program: Program) -> Iterator[fx.Node]:
             yield node
 
 
-def _names(nodes: Sequence[fx.Node]) -> list[str]:
+def _names(nodes: Sequence[fx.Node], parameters: dict[fx.Node, str]) -> list[str]:
     """Paths of the modules; with the operation's name where a module has several, and a number where it is
-    called again.
+    called again. parameters: dotted names, which tell the module where a file tells no more.
     """
-    paths = [Origin.of(node).path for node in nodes]
-    paths = [path.split(" ")[0] if " (" in path else "" for path in paths]  # the model itself has none
+    paths = [_path(node, parameters) for node in nodes]
     operations = [_plain_name(node) for node in nodes]
     several = {p: {o for q, o in zip(paths, operations, strict=True) if p == q} for p in set(paths)}
     seen: dict[str, int] = {}
@@ -130,6 +129,14 @@ def _names(nodes: Sequence[fx.Node]) -> list[str]:
         seen[name] = seen.get(name, 0) + 1
         out.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
     return out
+
+
+def _path(node: fx.Node, parameters: dict[fx.Node, str]) -> str:
+    path = Origin.of(node).path
+    if " (" in path:  # the model itself has none
+        return path.split(" ")[0]
+    owned = [parameters[n] for n in node.all_input_nodes if n in parameters]
+    return owned[0].rpartition(".")[0] if owned else ""
 
 
 def _plain_name(node: fx.Node) -> str:
