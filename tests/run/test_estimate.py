@@ -74,6 +74,21 @@ def test_a_stack_that_no_input_fits_ends_a_dry_run_as_it_ends_the_run(tmp_path: 
     assert run(source, tmp_path / "out", **channels).exit_code == 2
 
 
+def test_an_input_that_the_stack_does_not_take_is_told_beside_those_it_takes(tmp_path: Path) -> None:
+    source = sounds(tmp_path / "in", {"a": 1, "c": 1})
+    soundfile.write(source / "b.wav", np.zeros((9000, 2)), 8000)  # of middle size: it would be tried
+    keys = {**SOUND, "stack": [{"conv": {"in_channels": 1, "out_channels": 2, "kernel_size": 5}}]}
+    found = forecast(parsed(source, tmp_path / "out", **keys))
+    assert found.basis.startswith("a trial of")
+    ((path, reason),) = found.faults
+    assert path.endswith("b.wav")
+    assert "in_channels: got 1, but what comes before gives 2 channels" in reason
+    assert any("b.wav: would fail: " in line for line in found.lines())
+    assert found.as_json()["faults"] == [{"input": path, "reason": reason}]
+    summary = run(source, tmp_path / "out", **keys)
+    assert [row["input"] for row in summary.failures if "in_channels: got 1" in row["reason"]] == [path]
+
+
 def test_what_takes_long_for_one_chunk_is_not_tried(tmp_path: Path) -> None:
     source = sounds(tmp_path / "in", {"a": 200})
     long = {**SOUND, "stack": [{"conv": {"out_channels": 2, "kernel_size": 1_000_000}}], "chunk": "auto"}

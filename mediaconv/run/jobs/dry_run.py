@@ -18,6 +18,7 @@ from mediaconv.run.jobs.estimate import rate_of_rows, rate_of_trial
 from mediaconv.run.jobs.identity import run_identity
 from mediaconv.run.jobs.perform import is_unfit
 from mediaconv.run.jobs.plan import Job
+from mediaconv.run.jobs.rehearsal import misfits
 from mediaconv.run.output.transfer import identity_of
 from mediaconv.run.report.formatting import duration, escaped, size
 from mediaconv.run.resume.survey import Survey
@@ -33,6 +34,7 @@ class Forecast:
 
     survey: what is run and why, what is skipped, what is no input. seconds, bytes: of all that is run, about;
         None where no input could be tried. basis: what the estimate comes from.
+    faults: inputs, of the first ones, that the stack does not take, and why.
     """
 
     survey: Survey
@@ -41,6 +43,7 @@ class Forecast:
     seconds: float | None
     bytes: int | None
     basis: str
+    faults: tuple[tuple[str, str], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -53,6 +56,7 @@ class Forecast:
             "left_out": [
                 {"input": entry.path, "reason": entry.reason} for entry in self.survey.inputs.left_out
             ],
+            "faults": [_as_fault(fault) for fault in self.faults],
             "workers": self.workers,
             "estimate": {"seconds": self.seconds, "bytes": self.bytes, "basis": self.basis},
         }
@@ -67,6 +71,7 @@ class Forecast:
         skipped = self._skipped()
         lines += _grouped("skipped", [(job.origin, reason) for job, reason in skipped])
         lines += _grouped("left out", [(entry.path, entry.reason) for entry in self.survey.inputs.left_out])
+        lines += [f"{path}: would fail: {reason}" for path, reason in self.faults]
         total = f"{counted(len(self.survey.todo), 'file')} to run, {len(skipped)} skipped"
         if self.survey.inputs.left_out:
             total += f", {len(self.survey.inputs.left_out)} left out"
@@ -105,20 +110,38 @@ def forecast(config: RunConfig, selection: Selection = RESUME) -> Forecast:
         return Forecast(survey, config.output, 0, 0.0, 0, "nothing is left to do")
     _, workers = select_executor(config, jobs)
     weights = {job.name: _bytes(job) for job in jobs}
+    unfit = _unfit(config, jobs)
+    faults = tuple((job.origin, unfit[job.name]) for job in jobs if job.name in unfit)
+    fitting = [job for job in jobs if job.name not in unfit]
     try:
         rate = rate_of_rows(survey.rows.values(), run_identity(config)) or rate_of_trial(
-            config, jobs, weights
+            config, fitting, weights
         )
     except (MediaconvError, OSError) as error:
         if is_unfit(error):
             raise UsageError(config.placed(str(error))) from error
-        return Forecast(survey, config.output, workers, None, None, str(error))
+        return Forecast(survey, config.output, workers, None, None, str(error), faults)
     total = sum(weights.values())
     work = rate.seconds * total
     if isinstance(config.workers, str) and config.executor != "ray":
         workers = workers if work > WORTH_STARTS * rate.start_seconds else 1
     seconds = round(rate.start_seconds + work / workers, 1)
-    return Forecast(survey, config.output, workers, seconds, round(rate.bytes * total), rate.basis)
+    return Forecast(survey, config.output, workers, seconds, round(rate.bytes * total), rate.basis, faults)
+
+
+def _unfit(config: RunConfig, jobs: Sequence[Job]) -> dict[str, str]:
+    """Why jobs, of those whose inputs lie here, would fail on their channels or rate, as `validate` tells.
+
+    Raises UsageError where the stack takes none of them.
+    """
+    local = {job.input: job.name for job in jobs if not job.input_url}
+    try:
+        found = misfits(config, list(local))
+    except UsageError as error:
+        raise UsageError(config.placed(str(error))) from error
+    except (MediaconvError, OSError):  # told by the trial, or by the run
+        return {}
+    return {local[path]: str(error) for path, error in found.items()}
 
 
 def _bytes(job: Job) -> int:
@@ -126,6 +149,11 @@ def _bytes(job: Job) -> int:
         return int(identity_of(job)["size"])
     except OSError:
         return 0
+
+
+def _as_fault(fault: tuple[str, str]) -> dict[str, str]:
+    path, reason = fault
+    return {"input": path, "reason": reason}
 
 
 def _as_row(job: Job, reason: str) -> dict[str, str]:

@@ -77,11 +77,31 @@ def _inputs(config: RunConfig, pipeline: Pipeline) -> tuple[list[Path], str]:
     return [job.input for job in jobs], ""
 
 
-def _with_inputs(config: RunConfig, pipeline: Pipeline, paths: Sequence[Path]) -> Rehearsal:
+@dataclass(frozen=True)
+class _Opened:
+    """What the first inputs told. channels: in and out of the first that fits. unread: errors of reading."""
+
+    channels: tuple[int, int] | None
+    unread: tuple[str, ...]
+    misfits: dict[Path, MediaconvError | ValueError]
+
+
+def misfits(config: RunConfig, paths: Sequence[Path]) -> dict[Path, MediaconvError | ValueError]:
+    """Those of the first inputs whose channels or rate the stack does not take, and why.
+
+    Raises UsageError where it takes none of them.
+    """
+    opened = _opened(config, find(config.pipeline), paths)
+    if opened.channels is None and opened.misfits:
+        raise UsageError(str(next(iter(opened.misfits.values()))))
+    return opened.misfits
+
+
+def _opened(config: RunConfig, pipeline: Pipeline, paths: Sequence[Path]) -> _Opened:
     """Open the first inputs and build the stack once for each number of channels and rate among them."""
     channels: tuple[int, int] | None = None
     unread: list[str] = []
-    misfits: dict[Path, MediaconvError | ValueError] = {}
+    unfit: dict[Path, MediaconvError | ValueError] = {}
     known: dict[tuple[int, Fraction | None], MediaconvError | ValueError | None] = {}
     for path in paths[:_MOST_OPENED]:
         try:
@@ -100,15 +120,20 @@ def _with_inputs(config: RunConfig, pipeline: Pipeline, paths: Sequence[Path]) -
                 known[kind] = error
         misfit = known[kind]
         if misfit is not None:
-            misfits[path] = misfit
-    if channels is None and misfits:
-        raise next(iter(misfits.values()))
-    faults = (*unread, *(f"{path}: {error}" for path, error in misfits.items()))
+            unfit[path] = misfit
+    return _Opened(channels, tuple(unread), unfit)
+
+
+def _with_inputs(config: RunConfig, pipeline: Pipeline, paths: Sequence[Path]) -> Rehearsal:
+    opened = _opened(config, pipeline, paths)
+    if opened.channels is None and opened.misfits:
+        raise next(iter(opened.misfits.values()))
+    faults = (*opened.unread, *(f"{path}: {error}" for path, error in opened.misfits.items()))
     more = len(paths) - _MOST_OPENED
     unopened = (f"the other {more} of {len(paths)} inputs",) if more > 0 else ()
-    if channels is not None:
-        return Rehearsal(channels, unopened, faults)
-    alone = _without_input(config, pipeline, unread[0])
+    if opened.channels is not None:
+        return Rehearsal(opened.channels, unopened, faults)
+    alone = _without_input(config, pipeline, opened.unread[0])
     return Rehearsal(alone.channels, (*alone.unchecked, *unopened), faults[1:])
 
 
