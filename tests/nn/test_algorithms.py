@@ -48,28 +48,6 @@ def test_banding_is_conv3d(layout: torch.memory_format, monkeypatch: pytest.Monk
         torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=1e-6 * float(theirs.abs().max()))
 
 
-@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="oneDNN is not in this torch")
-@pytest.mark.parametrize("channels", [4, 24])
-def test_film_in_large_pages_has_the_bits_of_film_in_small_ones(
-    channels: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for stride, dilation, padding, groups, batch in itertools.product((1, 2), (1, 2), (0, 1), (1, 2), (1, 2)):
-        x = torch.randn(batch, channels, 7, 11, 10).contiguous(memory_format=torch.channels_last_3d)
-        x[0, 0, 0, 0, 0] = float("inf")
-        w, b = torch.randn(6, channels // groups, 3, 2, 3), torch.randn(6)
-        for bias in (b, None):
-            arguments = (x, w, bias, (stride, 1, 2), (padding, 1, 0), (dilation, 2, 1), groups)
-            monkeypatch.setattr(large_pages, "LARGE_BYTES", 2**22)
-            small = kernels.onednn_convolve(*arguments)
-            monkeypatch.setattr(large_pages, "LARGE_BYTES", 0)
-            large = kernels.onednn_convolve(*arguments)
-            assert large.is_contiguous(memory_format=torch.channels_last_3d)
-            torch.testing.assert_close(large, small, rtol=0, atol=0, equal_nan=True)
-            theirs = F.conv3d(*arguments)
-            # sums of up to 432 float32 products
-            torch.testing.assert_close(large[-1:], theirs[-1:], rtol=1e-5, atol=1e-4, equal_nan=True)
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_large_frames_are_banded_or_folded_with_the_same_result(dtype: torch.dtype) -> None:
     module = nn.CausalConv3d(2, 3, 3).to(dtype)

@@ -86,10 +86,6 @@ def test_products_are_counted_whichever_module_is_loaded_first() -> None:
         "with FlopCounterMode(display=False) as counter:\n"
         "    Conv3d(3, 4, 3)(torch.zeros(1, 3, 4, 40, 40))\n"
         "assert counter.get_total_flops() == 2 * 4 * 3 * 27 * 2 * 38 * 38, counter.get_total_flops()\n"
-        "x = torch.zeros(1, 3, 12, 200, 200).contiguous(memory_format=torch.channels_last_3d)\n"
-        "with torch.no_grad(), FlopCounterMode(display=False) as counter:\n"
-        "    Conv3d(3, 4, 3)(x)\n"
-        "assert counter.get_total_flops() == 2 * 4 * 3 * 27 * 10 * 198 * 198, counter.get_total_flops()\n"
         "import mediaconv.nn.backends.algorithms as counted"
     )
     assert loaded(program, {"torch.utils.flop_counter"}) == {"torch.utils.flop_counter"}

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mediaconv.nn.backends.counted_products import register_when_counted
-from mediaconv.nn.backends.large_pages import empty, is_small, zeros
+from mediaconv.nn.backends.large_pages import empty
 from mediaconv.nn.backends.memory_layout import memory_format
 
 FRAME = 32 * 32
@@ -68,7 +68,7 @@ def convolve(
         if packs and groups == 1 and not padding[0] and onednn_takes(x):
             return packed_conv1d(x, weight, bias, stride[0], dilation[0])
         if (x.ndim == 5 or products > MANY_PRODUCTS) and onednn_takes(x):
-            return onednn_convolve(x, weight, bias, stride, padding, dilation, groups)
+            return torch.mkldnn_convolution(x, weight, bias, padding, stride, dilation, groups)
     conv = (F.conv1d, F.conv2d, F.conv3d)[weight.ndim - 3]
     return conv(x, weight, bias, stride, padding, dilation, groups)
 
@@ -94,38 +94,6 @@ def onednn_takes(x: Tensor) -> bool:
         and bool(torch.backends.mkldnn.enabled)
         and not torch.is_autocast_enabled("cpu")
     )
-
-
-def onednn_convolve(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    groups: int,
-) -> Tensor:
-    """Convolution by oneDNN. A large result of film that is channels last lies in large pages.
-
-    oneDNN writes into memory that is given where it adds to it, and adding to zeros keeps the bits: 0.6 of
-    the processor time of a result in fresh small pages.
-    """
-    if memory_format(x) == torch.channels_last_3d and not is_recorded(x, weight, bias):
-        shape = (x.shape[0], weight.shape[0], *_lengths(x, weight, stride, padding, dilation))
-        if not is_small(shape, x.dtype):
-            y = zeros(shape, x.dtype, torch.channels_last_3d)
-            return torch.ops.mkldnn._convolution_pointwise_.binary(
-                y, x, weight, bias, padding, stride, dilation, groups, "add", 1.0, None, [], None
-            )
-    return torch.mkldnn_convolution(x, weight, bias, padding, stride, dilation, groups)
-
-
-def _lengths(
-    x: Tensor, weight: Tensor, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]
-) -> list[int]:
-    """The result's length along each axis after the channels."""
-    axes = zip(x.shape[2:], padding, weight.shape[2:], dilation, stride, strict=True)
-    return [(size + 2 * p - (k - 1) * d - 1) // s + 1 for size, p, k, d, s in axes]
 
 
 def is_recorded(*tensors: Tensor | None) -> bool:
@@ -233,10 +201,13 @@ def banded_conv3d(
     the same bits. The output has the input's memory format.
     """
     n, c, t, _, w = x.shape
-    frames, rows, columns = _lengths(x, weight, stride, padding, dilation)
+    frames, rows, columns = (
+        (size + 2 * p - (k - 1) * d - 1) // s + 1
+        for size, p, k, d, s in zip(x.shape[2:], padding, weight.shape[2:], dilation, stride, strict=True)
+    )
     weight = weight.contiguous(memory_format=torch.channels_last_3d)
     if memory_format(x) == torch.channels_last_3d:  # its layout stays, so bands would save nothing
-        return onednn_convolve(x, weight, bias, stride, padding, dilation, groups)
+        return torch.mkldnn_convolution(x, weight, bias, padding, stride, dilation, groups)
     y = empty((n, weight.shape[0], frames, rows, columns), x.dtype, memory_format(x))
     row_bytes = n * (c * t * w * stride[1] + weight.shape[0] * frames * columns) * x.element_size()
     band = max(LEAST_ROWS, BAND_BYTES // row_bytes)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -28,23 +28,19 @@ def register_when_counted() -> None:
 
 
 def _register(counter: ModuleType) -> None:
+    operators = [torch.ops.aten.mkldnn_convolution]
+    if torch.backends.mkldnn.is_available():
+        operators.append(torch.ops.mkldnn._convolution_pointwise)
+    operators = [operator for operator in operators if operator not in counter.flop_registry]
+    if not operators:
+        return
+
     def products(
         x: Sequence[int], weight: Sequence[int], *rest: object, out_shape: Any, **more: object
     ) -> int:
         return counter.conv_flop_count(list(x), list(weight), list(out_shape))
 
-    def added_products(
-        into: Sequence[int], x: Sequence[int], weight: Sequence[int], *rest: object, **more: Any
-    ) -> int:
-        return products(x, weight, **more)
-
-    formulas: dict[Any, Callable[..., int]] = {torch.ops.aten.mkldnn_convolution: products}
-    if torch.backends.mkldnn.is_available():
-        formulas[torch.ops.mkldnn._convolution_pointwise] = products
-        formulas[torch.ops.mkldnn._convolution_pointwise_] = added_products
-    for operator, formula in formulas.items():
-        if operator not in counter.flop_registry:
-            counter.register_flop_formula(operator)(formula)
+    counter.register_flop_formula(operators)(products)
 
 
 class _Finder:

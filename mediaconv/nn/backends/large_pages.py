@@ -25,26 +25,10 @@ def empty(shape: Sequence[int], dtype: torch.dtype, memory_format: torch.memory_
 
     memory_format: contiguous, or channels last for the shape's number of axes.
     """
-    if is_small(shape, dtype):
+    size = math.prod(shape) * dtype.itemsize
+    if size < LARGE_BYTES or torch.compiler.is_compiling():
         return torch.empty(tuple(shape), dtype=dtype, device="cpu", memory_format=memory_format)
-    flat = torch.from_numpy(np.empty(math.prod(shape) * dtype.itemsize, np.uint8)).view(dtype)
-    return _shaped(flat, shape, memory_format)
-
-
-def zeros(shape: Sequence[int], dtype: torch.dtype, memory_format: torch.memory_format) -> Tensor:
-    """torch.zeros on the CPU, as `empty` has it: large pages come as zeros, so that nothing is filled."""
-    if is_small(shape, dtype):
-        return torch.zeros(tuple(shape), dtype=dtype).contiguous(memory_format=memory_format)
-    flat = torch.from_numpy(np.zeros(math.prod(shape) * dtype.itemsize, np.uint8)).view(dtype)
-    return _shaped(flat, shape, memory_format)
-
-
-def is_small(shape: Sequence[int], dtype: torch.dtype) -> bool:
-    """Whether a tensor is too small for large pages, or torch is compiling and brings its own memory."""
-    return math.prod(shape) * dtype.itemsize < LARGE_BYTES or torch.compiler.is_compiling()
-
-
-def _shaped(flat: Tensor, shape: Sequence[int], memory_format: torch.memory_format) -> Tensor:
+    flat = torch.from_numpy(np.empty(size, np.uint8)).view(dtype)
     if memory_format == torch.contiguous_format:
         return flat.view(*shape)
     n, c, *lengths = shape
