@@ -56,6 +56,21 @@ def test_everything_that_is_left_out_has_its_reason(tmp_path: Path) -> None:
     }
 
 
+def test_outputs_of_runs_and_comparisons_are_no_inputs_unless_they_are_named(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    touch(source / "1.png", source / "old/1.png/channel_0.png", source / "old/manifest.jsonl")
+    touch(source / "old/run.yaml", source / "c/1.png/causal/channel_0.png", source / "c/.mediaconv.compare")
+    expected = {f"{source}/old/": "outputs of another run", f"{source}/c/": "outputs of a comparison"}
+    for pattern in ("", "/*", "/**/*.png"):
+        config = parsed(f"{source}{pattern}", tmp_path / "out")
+        listing = discover(config, find(config.pipeline))
+        assert listing.inputs == [source / "1.png"]
+        assert {entry.path: entry.reason for entry in listing.left_out} == expected
+    for named in ("old", "c/1.png", "c/1.png/**/*.png"):
+        config = parsed(source / named, tmp_path / "out")
+        assert [file.name for file in discover(config, find(config.pipeline)).inputs] == ["channel_0.png"]
+
+
 def test_of_a_glob_too(tmp_path: Path) -> None:
     source = tmp_path / "in"
     touch(source / "a/1.png", source / "a/.h.png", source / "b.txt", source / ".c.png")

@@ -7,17 +7,19 @@ import glob
 import itertools
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mediaconv.errors import refuse_shortage
 from mediaconv.run.output.folder import KEPT
+from mediaconv.run.output.own_files import OwnFiles
 
 HIDDEN = "hidden"
 NO_FILE = "a pipe, a socket or a device"
 OWN_OUTPUTS = "outputs of this run"
 OTHER_OUTPUTS = "outputs of another run"
+COMPARED = "outputs of a comparison"
 KNOWN_FOLDER = "a link to a folder that is searched under another name"
 
 
@@ -61,8 +63,11 @@ class FolderSearch:
         self._visited: set[str] = set()
         self.left_out: dict[str, LeftOut] = {}
 
-    def folder(self, root: str) -> Iterator[str]:
-        """The files in a folder: first all that it holds itself, then what its links lead to."""
+    def folder(self, root: str, *, matched: bool = False) -> Iterator[str]:
+        """The files in a folder: first all that it holds itself, then what its links lead to.
+
+        matched: a pattern led there; a folder that is named is taken though it holds outputs.
+        """
         entered: set[tuple[int, int]] = set()
         links = [root]
         while links:
@@ -77,7 +82,7 @@ class FolderSearch:
                 else:
                     if inode is not None:
                         entered.add(inode)
-                    yield from self._list(folder, waiting, links, named=folder == root)
+                    yield from self._list(folder, waiting, links, named=folder == root and not matched)
 
     def glob(self, pattern: str, root: Path) -> Iterator[str]:
         """What a glob matches: files, and of the folders what lies in them; each once."""
@@ -91,7 +96,7 @@ class FolderSearch:
             elif str(path) in self._visited:
                 continue
             elif path.is_dir():
-                new = [file for file in self.folder(str(path)) if file not in seen]
+                new = [file for file in self.folder(str(path), matched=True) if file not in seen]
                 seen.update(new)
                 yield from new
             elif not _may_be_file(path):
@@ -125,12 +130,15 @@ class FolderSearch:
     def _in_depth(self, folder: str, parts: tuple[str, ...], above: tuple[object, ...]) -> Iterator[str]:
         """What `**`, the first of the parts, matches: the folder itself, and all in it but hidden names."""
         rest = parts[1:]
+        inode = _inode(folder or ".")
+        entries = () if inode in above else self._entries(folder) or ()
+        if above and self._is_written(folder, entries):
+            return
         if rest:
             yield from self._matches(folder, rest)
         elif folder:
             yield folder
-        inode = _inode(folder or ".")
-        for entry in () if inode in above else self._entries(folder) or ():
+        for entry in entries:
             path = os.path.join(folder, entry.name)
             if entry.name.startswith("."):
                 continue
@@ -159,8 +167,7 @@ class FolderSearch:
         if entries is None:
             return
         self._visited.add(folder)
-        if not named and set(KEPT) <= {entry.name for entry in entries}:
-            self._leave(folder + "/", OTHER_OUTPUTS)
+        if not named and self._is_written(folder, entries):
             return
         for entry in entries:
             is_folder = _is_folder(entry)
@@ -174,6 +181,14 @@ class FolderSearch:
                 yield entry.path
             else:
                 self._leave(entry.path, NO_FILE)
+
+    def _is_written(self, folder: str, entries: Sequence[os.DirEntry[str]]) -> bool:
+        """Whether a folder holds what a run or a comparison wrote, which is noted."""
+        names = {entry.name for entry in entries}
+        reason = OTHER_OUTPUTS if set(KEPT) <= names else COMPARED if OwnFiles.NAME in names else None
+        if reason is not None:
+            self._leave(folder + "/", reason)
+        return reason is not None
 
     def _leave(self, path: str, reason: str, *, lost: bool = False) -> None:
         self.left_out[path] = LeftOut(path, reason, lost=lost)
