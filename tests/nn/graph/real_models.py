@@ -329,14 +329,14 @@ MODELS = [
         "diffusers",
         _diffusers("AutoencoderKLHunyuanVideo", "encoder", **_HUNYUAN),
         (1, 3, 9, 16, 16),
-        REFUSED,
+        HELD,
     ),
     Model(
         "Hunyuan decoder",
         "diffusers",
         _diffusers("AutoencoderKLHunyuanVideo", "decoder", **_HUNYUAN),
         (1, 4, 3, 4, 4),
-        REFUSED,
+        HELD,
     ),
     Model(
         "SD VAE encoder, with attention",
