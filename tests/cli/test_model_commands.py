@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import soundfile
 import torch
@@ -92,6 +93,57 @@ def test_commands_that_look_at_a_stack_take_its_channels_from_the_model(
     assert "7, stride 1, look-ahead 3" in received.stdout, received.stdout
     proven = run_program("prove", "c.yaml", *model, cwd=folder)
     assert "3 samples" in proven.stdout, proven.stdout + proven.stderr
+
+
+@pytest.mark.parametrize("model", [[], ["--model", "build.py:build"]])
+def test_a_model_is_inspected_and_its_step_exported(
+    folder: Path, model: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(TRUSTED, "")
+    page = tmp_path / "features.html"
+    inspected = run_program("inspect", "c.yaml", "--input", "in/a.wav", "-o", page, *model, cwd=folder)
+    assert inspected.returncode == 0, inspected.stderr
+    assert page.stat().st_size > 10_000
+    step = run_program("export", "c.yaml", "--chunk", 50, "-o", tmp_path / "step.onnx", *model, cwd=folder)
+    assert step.returncode == 0, step.stderr
+    file = tmp_path / "whole.onnx"
+    whole = run_program("export", "c.yaml", "--whole", "-o", file, *model, cwd=folder)
+    assert whole.returncode == 0, whole.stderr
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    x = torch.randn(1, 2, 77)
+    ours = session.run(None, {session.get_inputs()[0].name: x.numpy()})[0]
+    with torch.no_grad():
+        # sums of float32 by another library
+        np.testing.assert_allclose(ours, denoiser()(x).numpy(), rtol=0, atol=1e-5)
+
+
+def test_typed_code_is_run_and_resumed_until_its_file_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TRUSTED, "")
+    (tmp_path / "in").mkdir()
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (900, 2))
+    soundfile.write(tmp_path / "in" / "a.wav", noise, 8000, subtype="FLOAT")
+    (tmp_path / "net.py").write_text(CODE)
+    (tmp_path / "c.yaml").write_text(
+        "pipeline: audio\ninput: in\noutput: out\nstack: [identity]\nexecutor: serial\nnormalize: none\n"
+    )
+    words = ("run", "c.yaml", "--model", "net.py:build", "--json")
+    first = run_program(*words, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    files = sorted((tmp_path / "out" / "a.wav").glob("*.wav"))
+    ours = np.stack([soundfile.read(file, dtype="float32")[0] for file in files])
+    with torch.no_grad():
+        wanted = denoiser()(torch.from_numpy(noise.T[None].astype(np.float32)))[0].numpy()
+    # float32 sums of chunks in another order
+    np.testing.assert_allclose(ours, wanted, rtol=0, atol=1e-6)
+    assert json.loads(run_program(*words, cwd=tmp_path).stdout)["skipped"] == 1
+    (tmp_path / "net.py").write_text(CODE.replace("return x + ", "return x - "))
+    again = run_program(*words, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["skipped"] == 0
+    changed = np.stack([soundfile.read(file, dtype="float32")[0] for file in files])
+    np.testing.assert_allclose(changed, 2 * noise.T - wanted, rtol=0, atol=1e-6)
 
 
 @pytest.mark.slow
