@@ -126,7 +126,7 @@ def test_kept_weights_of_recurrences_and_transposed_convolutions_give_the_module
     monkeypatch.setattr(
         packed_weight.PackedTransposedWeight,
         "get",
-        lambda *given: (kinds.append(f"transposed {len(given[2])}d"), transposed(*given))[1],
+        lambda *given: (kinds.append(f"transposed {len(given[2][0])}d"), transposed(*given))[1],
     )
     module = Decoder(bias=bias, batch_first=batch_first).eval()
     x = torch.randn(batch, 64, 300)
