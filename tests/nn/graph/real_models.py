@@ -261,6 +261,13 @@ MODELS = [
     Model("TCN, with skips", "pytorch-tcn", _tcn(False), (1, 8, 60)),
     Model("ConvTasNet", "torchaudio", _audio("ConvTasNet", **_TASNET), (1, 1, 401), HELD),
     Model(
+        "HDemucs",
+        "torchaudio",
+        _audio("HDemucs", sources=["voice", "rest"], channels=4),
+        (1, 2, 16_384),
+        REFUSED,
+    ),
+    Model(
         "Wav2Letter",
         "torchaudio",
         _audio("Wav2Letter", num_classes=4, input_type="mfcc", num_features=8),
