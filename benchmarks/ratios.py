@@ -178,14 +178,12 @@ def pushes() -> list[Ratio]:
             for size, time_of, limit, most in ((256, times[0], 2.4, 80.0), (64, times[1], 6.0, 250.0)):
                 label = f"a second of sound, six layers, {size} samples a push, torch's threads: {threads}"
                 name = "torch on the whole"
-                goal = most if threads == 1 else None
-                ratios.append(Ratio(label, time_of.processor, name, torchs.processor, limit, most=goal))
                 if threads == 1:
                     alone[size] = time_of.clock
-                else:
-                    ratios.append(
-                        Ratio(label, time_of.clock, "one thread", alone[size], goal=EQUAL, by=CLOCK)
-                    )
+                    ratios.append(Ratio(label, time_of.processor, name, torchs.processor, limit, most=most))
+                else:  # torch's own call takes 27 to 101 ms of processor time on two: it is no measure
+                    one = alone[size]
+                    ratios.append(Ratio(label, time_of.clock, "one thread", one, 1.5, goal=EQUAL, by=CLOCK))
     torch.set_num_threads(before)
     return ratios
 
