@@ -14,9 +14,6 @@ from mediaconv.nn.streaming.state import State
 class Held(Buffered):
     """The whole of a stream, for what needs all of it: chunks are held, and joined at the end."""
 
-    def fresh(self) -> State:
-        return State()
-
     def run(self, r: Run, state: Any) -> None:
         x = r.e[self.x]
         if x is not None:
@@ -34,9 +31,6 @@ class Head(Buffered):
 
     start: int
     end: int
-
-    def fresh(self) -> State:
-        return State()
 
     def run(self, r: Run, state: Any) -> None:
         held, have = self.load(state, "held"), 0
@@ -60,9 +54,6 @@ class Tail(Buffered):
 
     count: int
     take: int
-
-    def fresh(self) -> State:
-        return State()
 
     def run(self, r: Run, state: Any) -> None:
         held, x = self.load(state, "held"), r.e[self.x]

@@ -119,6 +119,9 @@ class Buffered(Step):
         self.along = Along.cut(self.dims)
         self.plain = is_batch_first(self.dims)
 
+    def fresh(self) -> State | None:
+        return State()
+
     def reads(self) -> Iterable[int]:
         return (self.x,)
 
