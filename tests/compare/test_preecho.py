@@ -10,7 +10,7 @@ import torch
 
 import mediaconv.nn as mnn
 from mediaconv.compare.measure.events import EventFinder
-from mediaconv.compare.measure.preecho import Piece, Reach, piece_around, pre_echo, reaction, without_event
+from mediaconv.compare.measure.preecho import Margins, Piece, piece_around, pre_echo, reaction, without_event
 from mediaconv.compare.measure.reactions import cut
 from mediaconv.compute.normalize import make_normalizer
 from mediaconv.compute.step import TorchStep
@@ -76,10 +76,12 @@ def conv(kernel, *, causal, **options):
 
 
 def echo(module, x, at, **options):
-    reach = Reach.of(module)
-    piece = piece_around(at, [reach])
+    margins = Margins.of(module)
+    piece = piece_around(at, [margins])
     data = x[piece.start : piece.stop]
-    return reaction(step_of(module), data, piece, stride=reach.stride, width=reach.receptive_field, **options)
+    return reaction(
+        step_of(module), data, piece, stride=margins.stride, width=margins.receptive_field, **options
+    )
 
 
 @pytest.mark.parametrize("chunk", [0, 1, 4])

@@ -28,12 +28,12 @@ from mediaconv.nn.streaming.protocol import axis_map
 if TYPE_CHECKING:
     from torch import nn
 
-UNBOUNDED_REACH = 64
+UNBOUNDED_MARGIN = 64
 """Steps either side that are looked at where the stack reads the whole file."""
 
 
 @dataclass(frozen=True)
-class Reach:
+class Margins:
     """What must be known of a stack to cut a piece out of its input. Steps of the input, but `stride`."""
 
     lookback: int
@@ -41,10 +41,10 @@ class Reach:
     stride: Fraction
 
     @classmethod
-    def of(cls, module: nn.Module, axis: int = 0) -> Reach:
-        """From the formula; an unbounded side counts as `UNBOUNDED_REACH`."""
+    def of(cls, module: nn.Module, axis: int = 0) -> Margins:
+        """From the formula; an unbounded side counts as `UNBOUNDED_MARGIN`."""
         along = axis_map(module, axis)
-        back, ahead = (UNBOUNDED_REACH if math.isinf(n) else int(n) for n in (along.lookback, along.latency))
+        back, ahead = (UNBOUNDED_MARGIN if math.isinf(n) else int(n) for n in (along.lookback, along.latency))
         return cls(back, ahead, along.total_stride)
 
     @property
@@ -62,12 +62,12 @@ class Piece:
     stop: int
 
 
-def piece_around(event: int, reaches: Sequence[Reach]) -> Piece:
+def piece_around(event: int, margins: Sequence[Margins]) -> Piece:
     """The piece that all stacks' reactions to an event need; it starts where every stride has an output."""
-    width = max(r.receptive_field for r in reaches)
-    grid = math.lcm(*(r.stride.numerator for r in reaches))
-    start = max(0, event - width - max(r.lookback for r in reaches) - grid)
-    return Piece(start - start % grid, event, event + width + max(r.lookahead for r in reaches) + grid)
+    width = max(m.receptive_field for m in margins)
+    grid = math.lcm(*(m.stride.numerator for m in margins))
+    start = max(0, event - width - max(m.lookback for m in margins) - grid)
+    return Piece(start - start % grid, event, event + width + max(m.lookahead for m in margins) + grid)
 
 
 @dataclass(frozen=True)

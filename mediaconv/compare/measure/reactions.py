@@ -11,7 +11,7 @@ import numpy as np
 
 from mediaconv.compare.causal_pair import Side
 from mediaconv.compare.measure.events import Event
-from mediaconv.compare.measure.preecho import Piece, Reach, Reaction, piece_around, pre_echo, reaction
+from mediaconv.compare.measure.preecho import Margins, Piece, Reaction, piece_around, pre_echo, reaction
 from mediaconv.engine.computation import FLOATS, Computation
 from mediaconv.pipeline import Chunk, Pipeline
 from mediaconv.run.jobs.plan import Job
@@ -81,9 +81,9 @@ def measure_reactions(
     """
     if not events:
         return Reactions({side.name: [] for side in sides})
-    reaches = [Reach.of(model.module, axis) for model in models]
-    width = max(r.receptive_field for r in reaches)
-    pieces = [piece_around(event.step, reaches) for event in events]
+    margins = [Margins.of(model.module, axis) for model in models]
+    width = max(m.receptive_field for m in margins)
+    pieces = [piece_around(event.step, margins) for event in events]
     reactions: dict[str, list[Reaction]] = {side.name: [] for side in sides}
     with pipeline.open(job.input, sides[0].config.read, sides[0].config.limits) as source:
         size = min(model.chunk_size(source.info) for model in models)
@@ -92,10 +92,10 @@ def measure_reactions(
             chunks = [Chunk(np.concatenate([c.data for c in chunks]).swapaxes(0, axis))]
         for piece, data in cut(chunks, pieces):
             part = windowed(data, piece.event - piece.start).swapaxes(0, axis)
-            for side, model, reach in zip(sides, models, reaches, strict=True):
+            for side, model, margin in zip(sides, models, margins, strict=True):
                 make = partial(model.step, source.info, FLOATS)
                 options = {"width": width, "chunk": size, "axis": axis}
-                reactions[side.name].append(reaction(make, part, piece, stride=reach.stride, **options))
+                reactions[side.name].append(reaction(make, part, piece, stride=margin.stride, **options))
     return Reactions(reactions)
 
 

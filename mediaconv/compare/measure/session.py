@@ -20,7 +20,7 @@ from mediaconv.compare.measure.envelope import Envelope
 from mediaconv.compare.measure.events import Event, EventFinder
 from mediaconv.compare.measure.output_files import OutputFiles
 from mediaconv.compare.measure.pairing import ChannelNumbers, Pairs
-from mediaconv.compare.measure.preecho import Reach
+from mediaconv.compare.measure.preecho import Margins
 from mediaconv.compare.measure.reactions import Reactions, measure_reactions
 from mediaconv.compare.measure.step_times import Timeline
 from mediaconv.compare.prove.verdict import order_axes
@@ -237,7 +237,7 @@ class _Session:
             self._difference.write(middle + (a - b) / 2, times or None)
 
     def _reach(self) -> int:
-        fields = sum(Reach.of(model.module, self.axis).receptive_field for model in self._models)
+        fields = sum(Margins.of(model.module, self.axis).receptive_field for model in self._models)
         return min(FINE_SHIFT_STEPS if self._fine else SHIFT_STEPS, max(8, fields))
 
     def finish(self) -> dict[str, SideFiles]:

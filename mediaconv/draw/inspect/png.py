@@ -1,6 +1,6 @@
 """An inspection as PNG pictures, a few for every layer: maps, kernels, values, sums, paths, before and after.
 
-File names begin with the place in the stack: `03_2.layers.0_conv_maps.png`. Blue is below zero, orange above.
+File names begin with the place in the stack: `03_2.layers.0_conv_maps.png`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from mediaconv.draw.inspect.data import tick_label
 from mediaconv.draw.inspect.findings import Findings
+from mediaconv.draw.inspect.mosaic import DPI, GAP, TITLE, colours, curves, enlarged, fitted, mosaic
 from mediaconv.draw.inspect.record import Node
 from mediaconv.draw.inspect.sheets import envelope, from_gray
 from mediaconv.draw.inspect.sums import Kept
-from mediaconv.draw.scene.palette import LIGHT, rgb
-from mediaconv.draw.scene.scene import text_width
+from mediaconv.draw.scene.palette import LIGHT
 from mediaconv.filesystem import check_made, write_made
 
 PAGE = 1280
@@ -29,10 +28,6 @@ PAGE = 1280
 CELL = 320
 """Longest side of a map, where the page has room for it."""
 MAX_COLUMNS = 6
-GAP = 8
-DPI = 100
-LABEL, TITLE = 9.0, 10.5
-"""Sizes of text in points."""
 CHANNELS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#1B1F24", "#A8960C")
 """Of the first channels' curves: colours of Okabe and Ito, yellow darkened to be seen on white."""
 
@@ -71,96 +66,8 @@ def _drawings(findings: Findings, node: Node) -> list[tuple[str, Callable[[], An
     return [(f"{stem}_{kind}.png", draw) for kind, draw in drawings.items()]
 
 
-def _width(text: str, points: float, *, bold: bool = False) -> float:
-    """Width of a line of text in pixels, with room for the hinting of small letters."""
-    return 1.04 * text_width(text, points * DPI / 72, bold)
-
-
 def _name(node: Node) -> str:
     return node.title if node.title == node.name else f"{node.name} {node.title}"
-
-
-def _colours(values: np.ndarray, most: float) -> np.ndarray:
-    """Signed values to colours, (H, W, 3) uint8: paper at 0, blue below, orange above, gray for nan."""
-    t = np.nan_to_num(values / most if most else values * 0.0).clip(-1, 1)[..., None]
-    paper, below, above = (np.array(rgb(LIGHT[k]), np.float64) for k in ("paper", "now", "leak"))
-    out = np.where(t < 0, paper + (below - paper) * -t, paper + (above - paper) * t)
-    out[np.isnan(values)] = rgb(LIGHT["masked"])
-    return np.rint(out).astype(np.uint8)
-
-
-def _enlarged(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    grows = height >= picture.shape[0]
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_NEAREST if grows else cv2.INTER_AREA)
-
-
-def _mosaic(
-    cells: Sequence[Sequence[np.ndarray | None]], rows: Sequence[str], columns: Sequence[str], title: str
-) -> Any:
-    """A figure of pictures (h, w, 3) in rows and columns with their labels.
-
-    Without rows' labels, `columns` are the pictures' own, in reading order.
-    """
-    from matplotlib.figure import Figure
-
-    each = not rows
-    across = max(map(len, cells))
-
-    shapes = [c.shape[:2] for row in cells for c in row if c is not None]
-    high, wide = max(s[0] for s in shapes), max(s[1] for s in shapes)
-    left, top = math.ceil(max((_width(row, LABEL) for row in rows), default=0)) + 18, 58
-    down = high + GAP + (26 if each else 0)
-    width = left + across * (wide + GAP) + 8
-    width, height = (
-        max(width, math.ceil(_width(title, TITLE, bold=True)) + 20, 260),
-        top + len(cells) * down + 6,
-    )
-    sheet = np.full((height, width, 3), 255, np.uint8)
-    for r, row in enumerate(cells):
-        for c, cell in enumerate(row):
-            if cell is None:
-                continue
-            y, x = top + r * down, left + c * (wide + GAP)
-            h, w = cell.shape[:2]
-            sheet[y - 1 : y + h + 1, x - 1 : x + w + 1] = rgb(LIGHT["line"])
-            sheet[y : y + h, x : x + w] = cell
-    figure = Figure(figsize=(width / DPI, height / DPI))
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.imshow(sheet, interpolation="nearest", aspect="auto", extent=(0, width, height, 0))
-    axes.axis("off")
-    style: dict[str, Any] = {"color": LIGHT["ink"], "fontsize": LABEL, "va": "center"}
-    axes.text(8, 16, title, fontweight="bold", **{**style, "fontsize": TITLE})
-    for n, text in enumerate(columns):
-        r, c = divmod(n, across) if each else (0, n)
-        axes.text(left + c * (wide + GAP) + wide / 2, top + r * down - 13, text, ha="center", **style)
-    for r, text in enumerate(rows):
-        axes.text(left - 8, top + r * down + high / 2, text, ha="right", **style)
-    return figure
-
-
-def _curves(rows: Sequence[tuple[str, np.ndarray]], title: str, together: bool = False) -> Any:
-    """A figure of curves one below the other; (2, n) lowest and highest values each."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 0.6 + 0.62 * len(rows)))
-    axes = figure.add_axes((0.13, 0.03, 0.85, 1 - 0.42 / (0.6 + 0.62 * len(rows)) - 0.03))
-    most = max((float(np.nanmax(np.abs(c), initial=0)) for _, c in rows), default=0.0)
-    for i, (_, curve) in enumerate(rows):
-        size = most if together else float(np.nanmax(np.abs(curve), initial=0))
-        low, high = curve / (2.1 * size or 1) - i
-        x = (np.arange(curve.shape[1]) + 0.5) / curve.shape[1]
-        axes.fill_between(x, low, high, color=LIGHT["now"], linewidth=0.8)
-        axes.axhline(-i, color=LIGHT["line"], linewidth=0.6, zorder=0)
-    axes.set_yticks([-i for i in range(len(rows))], [label for label, _ in rows], fontsize=LABEL)
-    axes.set_xticks([])
-    axes.set_xlim(0, 1)
-    axes.set_ylim(-len(rows) + 0.45, 0.55)
-    for side in axes.spines.values():
-        side.set_visible(False)
-    figure.text(
-        0.02, 1 - 0.22 / (0.6 + 0.62 * len(rows)), title, fontweight="bold", fontsize=TITLE, va="center"
-    )
-    return figure
 
 
 def _values_of(node: Node, file: int, channel: int, column: int = 0) -> np.ndarray:
@@ -197,7 +104,7 @@ def _maps(findings: Findings, node: Node) -> Any:
             for i, clip in enumerate(findings.clips)
             for c in range(node.shown)
         ]
-        return _curves(rows, title)
+        return curves(rows, title)
     marked = _marked_steps(findings, node)
     gray = findings.is_picture(node)
     if len(marked) == 1:
@@ -207,7 +114,7 @@ def _maps(findings: Findings, node: Node) -> Any:
         if findings.is_colour(node):
             tiles, names = [_in_colours(node, file, column), *tiles], ["in colours", *names]
         across = min(len(tiles), max(1, (PAGE - 40) // (max(t.shape[1] for t in tiles) + GAP)))
-        return _mosaic([tiles[i : i + across] for i in range(0, len(tiles), across)], [], names, title)
+        return mosaic([tiles[i : i + across] for i in range(0, len(tiles), across)], [], names, title)
     side = min(CELL, (PAGE - 100) // len(marked) - GAP)
     cells = [
         [_picture(node, file, c, column, side, gray=gray) for file, column, _ in marked]
@@ -216,13 +123,13 @@ def _maps(findings: Findings, node: Node) -> Any:
     if findings.is_colour(node):
         cells.insert(0, [_in_colours(node, file, column, side) for file, column, _ in marked])
         labels.insert(0, "in colours")
-    return _mosaic(cells, labels, [label for *_, label in marked], title)
+    return mosaic(cells, labels, [label for *_, label in marked], title)
 
 
 def _in_colours(node: Node, file: int, column: int, longest: int = CELL) -> np.ndarray:
     """The first three channels as red, green and blue from 0 to 1."""
     values = np.stack([_values_of(node, file, c, column) for c in range(3)], -1)
-    return _fitted(np.rint(255 * np.nan_to_num(values).clip(0, 1)).astype(np.uint8), longest)
+    return fitted(np.rint(255 * np.nan_to_num(values).clip(0, 1)).astype(np.uint8), longest)
 
 
 def _picture(
@@ -238,13 +145,8 @@ def _picture(
     if gray:
         low, high = node.ranges[channel]
         bright = np.rint(255 * np.nan_to_num((values - low) / ((high - low) or 1))).astype(np.uint8)
-        return _fitted(np.repeat(bright[..., None], 3, -1), longest)
-    return _fitted(_colours(values, most or max(map(abs, node.ranges[channel]))), longest)
-
-
-def _fitted(picture: np.ndarray, longest: int) -> np.ndarray:
-    factor = longest / max(picture.shape[:2])
-    return _enlarged(picture, *(max(1, round(n * factor)) for n in picture.shape[:2]))
+        return fitted(np.repeat(bright[..., None], 3, -1), longest)
+    return fitted(colours(values, most or max(map(abs, node.ranges[channel]))), longest)
 
 
 def _values(node: Node) -> Any:
@@ -277,7 +179,7 @@ def _kernels(node: Node) -> Any:
     grouped = len({tuple(row) for row in kernels.inputs.tolist()}) > 1
     columns = [f"{i} of group" if grouped else f"in {c}" for i, c in enumerate(kernels.inputs[0])]
     title = f"{_name(node)}: kernels, ±{most:.3g}" + (", gray: masked" if not kernels.mask.all() else "")
-    return _mosaic(cells, [f"out {o}" for o in range(len(cells))], columns, title)
+    return mosaic(cells, [f"out {o}" for o in range(len(cells))], columns, title)
 
 
 def _kernel_picture(kernel: np.ndarray, most: float) -> np.ndarray:
@@ -285,7 +187,7 @@ def _kernel_picture(kernel: np.ndarray, most: float) -> np.ndarray:
     flat = kernel.reshape(1, -1) if kernel.ndim == 1 else kernel
     frames = flat[None] if flat.ndim == 2 else flat
     size = max(2, min(14, 120 // max(frames.shape[1:])))
-    drawn = [_enlarged(_colours(f, most), f.shape[0] * size, f.shape[1] * size) for f in frames]
+    drawn = [enlarged(colours(f, most), f.shape[0] * size, f.shape[1] * size) for f in frames]
     gap = np.full((drawn[0].shape[0], 4, 3), 255, np.uint8)
     return np.hstack([part for d in drawn for part in (d, gap)][:-1])
 
@@ -307,7 +209,7 @@ def _sums(node: Node) -> Any:
             for o, row in zip(plan.outputs, rows[:4], strict=False)
             for label, kept in row
         ]
-        return _curves(flat, title, together=True)
+        return curves(flat, title, together=True)
     side = min(CELL, (PAGE - 100) // len(rows[0]) - GAP)
     cells: list[list[np.ndarray | None]] = []
     for row in rows:
@@ -315,14 +217,14 @@ def _sums(node: Node) -> Any:
         most = max(float(np.nanmax(np.abs(m), initial=0)) for m in middle)
         factor = side / max(middle[0].shape)
         size = [max(1, round(n * factor)) for n in middle[0].shape]
-        cells.append([_enlarged(_colours(m.astype(np.float64), most), *size) for m in middle])
+        cells.append([enlarged(colours(m.astype(np.float64), most), *size) for m in middle])
     grouped = len(set(plan.shown)) > 1
     columns = [
         label if not grouped or k >= len(rows[0]) - 2 else f"share {k}"
         for k, (label, _) in enumerate(rows[0])
     ]
     columns[-2:] = ["sum + bias", "layer"]
-    return _mosaic(cells, [f"out {o}" for o in plan.outputs], columns, title)
+    return mosaic(cells, [f"out {o}" for o in plan.outputs], columns, title)
 
 
 def _paths(findings: Findings, node: Node) -> Any:
@@ -342,7 +244,7 @@ def _side_by_side(
 ) -> Any:
     """Maps of several nodes in the first file's middle; pictures at one scale, a pixel as large in each."""
     if len(what[0][1].lengths) == 1:
-        return _curves(
+        return curves(
             [(f"{label} {c}", _values_of(n, 0, c)) for label, n, c in what], title, together=together
         )
     largest = max(max(n.lengths[-2:]) for _, n, _ in what)
@@ -351,4 +253,4 @@ def _side_by_side(
     for _, n, c in what:
         longest = max(4, round(CELL * max(n.lengths[-2:]) / largest))
         cells.append(_picture(n, 0, c, n.sheets[0].columns // 2, longest, most, findings.is_picture(n)))
-    return _mosaic([cells], [""], [f"{label}, channel {c}" for label, _, c in what], title)
+    return mosaic([cells], [""], [f"{label}, channel {c}" for label, _, c in what], title)

@@ -20,7 +20,7 @@ from mediaconv.nn.streaming.protocol import TotalStride
 from mediaconv.nn.streaming.state import State
 
 
-class Reach(AxisMap):
+class OpaqueMap(AxisMap):
     """Output j reads inputs from `floor(j * stride) - lookback` to `floor(j * stride) + lookahead`."""
 
     def __init__(self, owner: Opaque) -> None:
@@ -66,7 +66,7 @@ class Opaque(TotalStride, nn.Module):
             raise CaptureError(
                 [f"what it reads along axis {axis} is not known: it was given for axis {self.axis}"]
             )
-        return Reach(self)
+        return OpaqueMap(self)
 
     def output_channels(self, channels: int) -> int:
         return self.channels
