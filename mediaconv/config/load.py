@@ -188,6 +188,8 @@ def _other_kind(path: Path) -> str:
         return f"a media file, expected a YAML file: mediaconv init {name} writes one for it"
     if suffix in (".safetensors", ".pt", ".pth", ".onnx", ".pt2"):
         return f"a model's file, expected a YAML file: mediaconv init MEDIA --from {name} writes one"
+    if suffix == ".py":
+        return f"Python code, expected a YAML file: mediaconv run CONFIG --model {name}:FUNCTION"
     return ""
 
 

@@ -62,7 +62,7 @@ def choice_notes(container: Any, kind: str, chosen: Any, *, key: str = "read.str
         return []
     number = list(getattr(container.streams, kind)).index(chosen)
     every = described(list(getattr(container.streams, kind)))
-    return [f"{WORDS[kind]}: stream {number} of {every} was taken; choose by {key}"]
+    return [f"{WORDS[kind]}: there are streams {every}, of which {number} was taken; choose by {key}"]
 
 
 def described(streams: list[Any]) -> str:

@@ -88,6 +88,7 @@ def test_commands_that_look_at_a_stack_take_its_channels_from_the_model(
     traced = run_program("trace", "c.yaml", *model, cwd=folder)
     assert traced.returncode == 0, traced.stderr
     assert sum("conv1d" in line for line in traced.stdout.splitlines()) == 2, traced.stdout
+    assert "captured" in traced.stdout, traced.stdout
     received = run_program("receptive", "c.yaml", "--layers", *model, cwd=folder)
     assert received.returncode == 0, received.stderr
     assert "7, stride 1, look-ahead 3" in received.stdout, received.stdout

@@ -355,10 +355,13 @@ def test_a_text_that_holds_no_configuration(text: str, said: str) -> None:
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"a: 1\nb: \xff\xfe\x00")
+    code = tmp_path / "net.py"
+    code.write_text("def build():\n    pass\n")
     for path, said in [
         (tmp_path / "none.yaml", "none.yaml: no such file"),
         (tmp_path, f"{tmp_path}: got a folder, expected a YAML file"),
         (binary, "binary.yaml:2: got bytes that are not UTF-8"),
+        (code, f"got Python code, expected a YAML file: mediaconv run CONFIG --model {code}:FUNCTION"),
         (tmp_path / "\0", "cannot be read"),
         (tmp_path / ("x" * 500), "cannot be read"),
     ]:

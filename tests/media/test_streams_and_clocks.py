@@ -50,7 +50,8 @@ def hz(data: np.ndarray) -> int:
 def test_one_of_several_sounds(several: Path, wish: object, expected: int) -> None:
     data, notes = sound(several, stream=wish)
     assert hz(data) == expected
-    told = "sound: stream 0 of 0 (eng, pcm_s16le), 1 (fra, pcm_s16le), 2 (eng, pcm_s16le) was taken"
+    there = "0 (eng, pcm_s16le), 1 (fra, pcm_s16le), 2 (eng, pcm_s16le)"
+    told = f"sound: there are streams {there}, of which 0 was taken"
     assert [note.partition(";")[0] for note in notes] == ([told] if wish is None else [])
 
 

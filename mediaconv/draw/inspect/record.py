@@ -25,6 +25,7 @@ from mediaconv.draw.inspect.sums import Kept, Sums, plan_sums, take_apart
 from mediaconv.draw.panels.describe import describe
 from mediaconv.errors import UsageError
 from mediaconv.nn.layers.containers import MERGES
+from mediaconv.nn.streaming.protocol import layer_kind
 from mediaconv.nn.summary.sliding import slides
 
 
@@ -138,7 +139,7 @@ class Recorder(Visitor[Flow]):
         self._note(name, name, "normalize", x.node, tensors, x.port, normalizer)
 
     def _title(self, name: str, module: nn.Module) -> str:
-        return self._titles.get(name, type(module).__name__)
+        return self._titles.get(name, layer_kind(module))
 
     def _note(
         self,
@@ -265,4 +266,4 @@ def _detail(module: nn.Module) -> str:
     if slides(module):
         return " · ".join(describe(module))
     inside = module.extra_repr()
-    return f"{type(module).__name__}({inside})" if inside else type(module).__name__
+    return f"{layer_kind(module)}({inside})" if inside else layer_kind(module)

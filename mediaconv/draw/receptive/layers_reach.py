@@ -10,7 +10,7 @@ from torch import nn
 from mediaconv.draw.scene.scene import Scene, shortened, text_width
 from mediaconv.nn.composed_maps import Chain
 from mediaconv.nn.geometry import AxisMap
-from mediaconv.nn.streaming.protocol import axis_map
+from mediaconv.nn.streaming.protocol import axis_map, layer_kind
 
 _WIDTH, _ROW, _BAR, _TOP = 300.0, 44.0, 20.0, 40.0
 _TEXT = 12.0
@@ -86,7 +86,7 @@ def _label(layer: nn.Module) -> str:
     >>> _label(CausalConv1d(1, 1, 3, dilation=4))
     'Conv1d 3, dilation 4'
     """
-    name = type(layer).__name__.removeprefix("Causal")
+    name = layer_kind(layer).removeprefix("Causal")
     kernel = _numbers(getattr(layer, "kernel_size", None))
     words = [f"{name} {kernel}" if kernel else name]
     for key in ("stride", "dilation"):

@@ -65,6 +65,8 @@ class StreamingGraph(TotalStride, nn.Module):
     Shape: (N, C, ...) to (N, C', ...), the axes after the channels as the module has them.
     """
 
+    kind_in_words = "captured"
+
     def __init__(
         self,
         module: nn.Module,

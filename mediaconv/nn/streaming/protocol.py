@@ -183,6 +183,11 @@ def output_channels(module: nn.Module, channels: int) -> int:
     return module.output_channels(channels) if isinstance(module, Streamable) else channels
 
 
+def layer_kind(module: nn.Module) -> str:
+    """What a layer is in tables and messages: its class, or the words that its class has for itself."""
+    return getattr(type(module), "kind_in_words", type(module).__name__)
+
+
 def unknown_layer(module: nn.Module, path: str = "") -> TypeError:
     """The error for a layer that cannot stream; `path` is its place in the model."""
     where = f"{path}: " if path else ""

@@ -22,7 +22,14 @@ from mediaconv.errors import ComputeError
 from mediaconv.nn.composed_maps import Chain
 from mediaconv.nn.copying import copy_module
 from mediaconv.nn.geometry import AxisMap, Window
-from mediaconv.nn.streaming.protocol import axis_map, each_child, is_pointwise, leaves, output_channels
+from mediaconv.nn.streaming.protocol import (
+    axis_map,
+    each_child,
+    is_pointwise,
+    layer_kind,
+    leaves,
+    output_channels,
+)
 from mediaconv.nn.summary.channel_reads import reads_map
 from mediaconv.nn.summary.fitting_length import fitting_length
 from mediaconv.nn.summary.sliding import slides
@@ -242,7 +249,7 @@ def unfolded_bytes(stack: Iterable[nn.Module], channels: int, sizes: Sequence[in
 
 
 def _levels(stack: nn.Sequential, axis: int, output: int, reads: Sequence[set[int]]) -> tuple[Level, ...]:
-    names = ["input", *(f"{name} {type(layer).__name__}" for name, layer in each_child(stack))]
+    names = ["input", *(f"{name} {layer_kind(layer)}" for name, layer in each_child(stack))]
     maps = [axis_map(layer, axis) for layer in stack]
     levels = []
     for index, read in enumerate(reads):

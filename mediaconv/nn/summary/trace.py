@@ -16,7 +16,7 @@ import mediaconv.nn as mnn
 from mediaconv.errors import UsageError
 from mediaconv.nn.composed_maps import Chain
 from mediaconv.nn.geometry import AxisMap
-from mediaconv.nn.streaming.protocol import axis_map, leaves, output_channels, parts_of
+from mediaconv.nn.streaming.protocol import axis_map, layer_kind, leaves, output_channels, parts_of
 from mediaconv.nn.summary.channel_reads import has_phases, reads_map
 from mediaconv.nn.summary.cost import multiply_adds, queue_values, state_values
 from mediaconv.nn.summary.fitting_length import fitting_length
@@ -184,7 +184,7 @@ def _state(
 
 
 def _kind(module: nn.Module) -> str:
-    name = type(module).__name__
+    name = layer_kind(module)
     if isinstance(module, mnn.Branches) and not isinstance(module, mnn.Residual):
         return f"{name} ({module.merge})"
     if isinstance(module, nn.modules.conv._ConvNd):

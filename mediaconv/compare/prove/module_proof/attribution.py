@@ -12,7 +12,7 @@ from mediaconv.compare.prove.module_proof.lengths import ProbeShape, example
 from mediaconv.compare.prove.module_proof.structure import by_layers
 from mediaconv.compare.prove.module_proof.trial import first_ahead, formula_of, measured
 from mediaconv.errors import UsageError
-from mediaconv.nn.streaming.protocol import Streamable, each_child, leaves
+from mediaconv.nn.streaming.protocol import Streamable, each_child, layer_kind, leaves
 from mediaconv.nn.summary.receptive_field import exact_copy
 
 
@@ -148,4 +148,4 @@ def label_of(name: str, layer: nn.Module, labels: Mapping[str, str]) -> str:
     holders = [".".join(parts[:k]) for k in range(len(parts), 0, -1)]
     holder = next((path for path in holders if path in labels), "")
     label = labels[holder] + name[len(holder) :] if holder else name
-    return f"{label} ({type(layer).__name__})" if label else type(layer).__name__
+    return f"{label} ({layer_kind(layer)})" if label else layer_kind(layer)
