@@ -6,6 +6,7 @@ External data stays in the model's own folder. What operators compute is in `onn
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,7 @@ def load_onnx(path: Path, *, input: str | None = None, output: str | None = None
         source, target = reader.ends(input, output)
         nodes = reader.nodes(source, target)
         tensors = reader.tensors(nodes)
-        trained = {t.name for t in model.graph.initializer}
+        trained = {t.name for t in model.graph.initializer} | set(reader.inner)
         module = OnnxModule(nodes, tensors, trained, source, target).eval()
         module.input_shape = reader.shape(source)
         module.notes, module.input_type = reader.notes, reader.input_type
@@ -85,7 +86,9 @@ def external_files(path: Path) -> list[Path]:
     except Exception:  # reported where the model is read
         return []
     folder = path.resolve().parent
-    entries = [e for t in model.graph.initializer for e in t.external_data if e.key == "location"]
+    graphs = [model.graph, *(a.g for n in _with_inner(model.graph.node) for a in n.attribute)]
+    tensors = [t for graph in graphs for t in graph.initializer]
+    entries = [e for t in tensors for e in t.external_data if e.key == "location"]
     files = {folder / e.value for e in entries if e.value and not Path(e.value).is_absolute()}
     return sorted(f for f in files if f.is_file() and f.resolve().is_relative_to(folder))
 
@@ -102,6 +105,8 @@ class _Reader:
             )
         self.notes: list[str] = []
         self.input_type = "float"
+        self.inner: dict[str, Any] = {}
+        """Constants inside of nodes, by their names here."""
         self._to_single: set[torch.dtype] = set()
         self._spent = 0
         self._folder = path.resolve().parent
@@ -152,7 +157,8 @@ class _Reader:
 
     def nodes(self, input: str, output: str) -> list[Node]:
         """What the output needs, all operators known, of one input alone."""
-        from mediaconv.model_files.onnx_operators import OPERATORS, Node
+        from mediaconv.model_files.onnx_operators import OPERATORS
+        from mediaconv.model_files.onnx_operators.recurrences.recurrent import plain_lengths
 
         protos = {name: proto for proto in self.graph.node for name in proto.output if name}
         needed, todo = set(), [output]
@@ -160,11 +166,11 @@ class _Reader:
             proto = protos.get(todo.pop())
             if proto is not None and id(proto) not in needed:
                 needed.add(id(proto))
-                todo.extend(proto.input)
+                todo.extend(_reads(proto))
         chosen = [proto for proto in self.graph.node if id(proto) in needed]
-        self._check_others(input, {name for proto in chosen for name in proto.input})
+        self._check_others(input, {name for proto in chosen for name in _reads(proto)})
         unknown: dict[str, int] = {}
-        for proto in chosen:
+        for proto in _with_inner(chosen):
             kind = proto.op_type if proto.domain in ("", "ai.onnx") else f"{proto.domain}.{proto.op_type}"
             if kind not in OPERATORS and kind != "Constant":
                 unknown[kind] = unknown.get(kind, 0) + 1
@@ -173,13 +179,40 @@ class _Reader:
                 f"{kind} ({count} times)" if count > 1 else kind for kind, count in unknown.items()
             )
             raise UsageError(f"model: {self.path}: operators that are not read: {unread}")
-        return [
-            Node(
-                p.op_type, p.name, list(p.input), list(p.output),
-                {a.name: self._attribute(a) for a in p.attribute}, self.opset,
-            )
-            for p in chosen
-        ]  # fmt: skip
+        nodes = [self._node(proto, {}) for proto in chosen]
+        plain_lengths(nodes)
+        return nodes
+
+    def _node(self, proto: Any, names: dict[str, str]) -> Node:
+        """A node. names: of the graph around it, where it is inside of another, to those used here."""
+        from mediaconv.model_files.onnx_operators import Node
+
+        inputs = [names.get(name, name) for name in proto.input]
+        outputs = [names.get(name, name) for name in proto.output]
+        attributes = {a.name: self._attribute(a) for a in proto.attribute}
+        for key, value in attributes.items():
+            if hasattr(value, "node"):
+                attributes[key] = self._subgraph(value, f"{outputs[0]}/", names)
+                inputs += [name for name in attributes[key].captured if name not in inputs]
+        return Node(proto.op_type, proto.name, inputs, outputs, attributes, self.opset)
+
+    def _subgraph(self, graph: Any, prefix: str, names: dict[str, str]) -> Any:
+        """A graph inside of a node, its names unlike any others; its constants are kept with the rest."""
+        from mediaconv.model_files.onnx_operators.recurrences.subgraph import Subgraph
+
+        own = [*(v.name for v in graph.input), *(t.name for t in graph.initializer)]
+        own += [name for proto in graph.node for name in proto.output]
+        names = {**names, **{name: prefix + name for name in own if name}}
+        inner = [self._node(proto, names) for proto in graph.node]
+        nodes = [node for node in inner if node.kind != "Constant"]
+        self.inner |= {names[t.name]: t for t in graph.initializer}
+        self.inner |= {node.outputs[0]: node for node in inner if node.kind == "Constant"}
+        inputs = [names[v.name] for v in graph.input]
+        outputs = [names.get(v.name, v.name) for v in graph.output]
+        made = {*inputs, *(name for node in nodes for name in node.outputs)}
+        read = [name for node in nodes for name in node.inputs] + outputs
+        captured = [name for name in dict.fromkeys(read) if name and name not in made]
+        return Subgraph(inputs, outputs, nodes, captured)
 
     def _check_others(self, input: str, read: set[str]) -> None:
         """Refuse other inputs that the output needs, for nothing gives them."""
@@ -196,6 +229,8 @@ class _Reader:
 
         if proto.type == AttributeProto.TENSOR:
             return proto.t
+        if proto.type == AttributeProto.GRAPH:
+            return proto.g
         value = helper.get_attribute_value(proto)
         if isinstance(value, bytes):
             return value.decode(errors="replace")
@@ -209,15 +244,23 @@ class _Reader:
         tensors = {t.name: self._tensor(t) for t in self.graph.initializer if t.name in read}
         if self.graph.sparse_initializer:
             raise UsageError(f"model: {self.path}: sparse initializers are not read")
+        for name, inner in self.inner.items():
+            tensors[name] = self._constant(inner) if hasattr(inner, "kind") else self._tensor(inner)
         for node in list(nodes):
-            if node.kind == "Cast" and node.attributes.get("to") in self._single_types():
-                node.attributes["to"] = 1
+            self._retype(node)
             if node.kind == "Constant":
                 nodes.remove(node)
                 tensors[node.outputs[0]] = self._constant(node)
-            elif "value" in node.attributes:
-                node.attributes["value"] = self._tensor(node.attributes["value"]).numpy()
         return tensors
+
+    def _retype(self, node: Node) -> None:
+        """Let a node, and those inside of it, compute in the module's own type; constants in it are read."""
+        if node.kind == "Cast" and node.attributes.get("to") in self._single_types():
+            node.attributes["to"] = 1
+        if node.kind != "Constant" and "value" in node.attributes:
+            node.attributes["value"] = self._tensor(node.attributes["value"]).numpy()
+        for inner in getattr(node.get("body"), "nodes", ()):
+            self._retype(inner)
 
     def _single_types(self) -> set[int]:
         """ONNX's numbers of the types that are computed in the module's own."""
@@ -297,6 +340,26 @@ class _Reader:
         with file.open("rb") as opened:
             opened.seek(offset)
             return opened.read(length)
+
+
+def _with_inner(protos: Iterable[Any]) -> Iterator[Any]:
+    """Nodes and those of the graphs inside of them."""
+    for proto in protos:
+        yield proto
+        for attribute in proto.attribute:
+            yield from _with_inner([*attribute.g.node, *(n for g in attribute.graphs for n in g.node)])
+
+
+def _reads(proto: Any) -> list[str]:
+    """Names that a node reads, also within the graphs inside of it."""
+    names = list(proto.input)
+    for attribute in proto.attribute:
+        graph = attribute.g
+        own = {v.name for v in graph.input} | {t.name for t in graph.initializer}
+        own |= {name for inner in graph.node for name in inner.output}
+        read = [name for inner in graph.node for name in _reads(inner)] + [v.name for v in graph.output]
+        names += [name for name in read if name not in own]
+    return names
 
 
 def _as_torch(array: np.ndarray, name: str) -> Tensor:

@@ -7,14 +7,15 @@ are computed beside the tensors: torch.export sees the layers and nothing of the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mediaconv.model_files.onnx_operators.node import OPERATORS, Node, as_array, as_tensor
+from mediaconv.model_files.onnx_operators.evaluation import evaluate
+from mediaconv.model_files.onnx_operators.node import OPERATORS, Node, as_tensor
 
 _SMALL = 4096
 """Constants of so many numbers are kept as arrays too, for shapes, axes and sizes."""
@@ -55,12 +56,12 @@ class OnnxModule(nn.Module):
         for node in nodes:
             prepare = OPERATORS[node.kind].prepare if node.kind in OPERATORS else None
             if prepare is not None:
-                made = prepare(node, {k: v for k, v in known.items() if isinstance(v, Tensor)})
+                made = prepare(node, {k: v for k, v in known.items() if isinstance(v, Tensor | list)})
                 known |= made
                 trained |= set(made)
             if all(not name or name in known for name in node.inputs):
                 with torch.no_grad():
-                    values = self._compute(node, constant)
+                    values = evaluate(node, constant)
                 known |= dict(zip(node.outputs, values, strict=False))
             else:
                 kept.append(node)
@@ -99,46 +100,13 @@ class OnnxModule(nn.Module):
         last = {name: i for i, node in enumerate(self._nodes) for name in node.inputs}
         for i, node in enumerate(self._nodes):
             node.float_type = x.dtype if x.is_floating_point() else torch.float32
-            env |= dict(zip(node.outputs, self._compute(node, find, x.device), strict=False))
+            env |= dict(zip(node.outputs, evaluate(node, find, x.device), strict=False))
             for name in node.inputs:
                 if last.get(name) == i and name != self.output:
                     env.pop(name, None)
         result = find(self.output)
         result = result[0] if isinstance(result, tuple) else result
         return as_tensor(result, x.device, x.dtype)
-
-    def _compute(
-        self, node: Node, find: Callable[[str], Any], device: torch.device | None = None
-    ) -> Iterable[Any]:
-        """What a node gives. `find` gives a value, or a pair of a constant's tensor and its numbers."""
-        operator = OPERATORS[node.kind]
-        values = [find(name) if name else None for name in node.inputs]
-        arrays = [v[1] if isinstance(v, tuple) else v for v in values]
-        pairs = list(zip(values, arrays, strict=True))
-        if operator.on_shapes and all(v is None or isinstance(a, np.ndarray) for v, a in pairs):
-            values = arrays
-        else:
-            values = [
-                self._wanted(node, value, array, i in operator.host or _takes_array(node, i), device)
-                for i, (value, array) in enumerate(pairs)
-            ]
-        result = operator.function(node, *values)
-        results = result if isinstance(result, tuple | list) else (result,)
-        return [v if isinstance(v, Tensor | list) else as_array(v) for v in results]
-
-    def _wanted(self, node: Node, value: Any, array: Any, host: bool, device: torch.device | None) -> Any:
-        if value is None or isinstance(value, list):
-            return value
-        if host and isinstance(array, np.ndarray):
-            return array
-        if host and node.kind != "Gather":
-            raise node.refuse("a size, an axis or a bound is computed from the numbers of the input")
-        tensor = value[0] if isinstance(value, tuple) else value
-        return as_tensor(tensor, device or torch.device("cpu"), node.float_type)
-
-
-def _takes_array(node: Node, position: int) -> bool:
-    return node.kind == "Gather" and position == 1
 
 
 def _both(value: Any) -> Any:

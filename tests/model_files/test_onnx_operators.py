@@ -26,9 +26,11 @@ def node(kind, x, *constants, outputs=1, **attributes):
 
 
 X3, X4, X5 = f(2, 4, 12), f(2, 4, 8, 6), f(1, 4, 5, 6, 4)
+X7 = np.random.default_rng(2).standard_normal((7, 2, 4)).astype(np.float32)
 POSITIVE = np.abs(X4) + 0.5
 UNIT = np.tanh(X4) * 0.9
 W, R, B = (f(2, 12, 4) * 0.4, f(2, 12, 3) * 0.4, f(2, 24) * 0.4)
+P = np.random.default_rng(1).standard_normal((2, 9)).astype(np.float32)
 CASES = {
     "conv1d": node("Conv", X3, f(6, 4, 3), f(6), pads=[1, 1]),
     "conv-asymmetric": node("Conv", X3, f(6, 4, 3), pads=[2, 0], dilations=[2]),
@@ -150,6 +152,31 @@ CASES = {
         "LSTM", f(7, 2, 4), W[:1], R[:1], B[:1], None, f(1, 2, 3), f(1, 2, 3), hidden_size=3, outputs=3
     ),
     "gru": node("GRU", f(7, 2, 4), W[:1, :9], R[:1, :9], B[:1, :18], hidden_size=3, linear_before_reset=1),
+    "gru-before": node("GRU", X7, W[:1, :9], R[:1, :9], B[:1, :18], None, f(1, 2, 3), hidden_size=3,
+                       outputs=2),
+    "gru-before-both": node("GRU", X7, W[:, :9], R[:, :9], hidden_size=3, outputs=2,
+                            direction="bidirectional"),
+    "gru-others": node("GRU", X7, W[:1, :9], R[:1, :9], B[:1, :18], hidden_size=3, linear_before_reset=1,
+                       activations=["HardSigmoid", "ScaledTanh"], activation_alpha=[0.3, 1.5], clip=0.8,
+                       activation_beta=[0.4, 0.7], direction="reverse"),
+    "gru-affine": node("GRU", X7, W[:1, :9], R[:1, :9], hidden_size=3, activations=["Sigmoid", "Affine"],
+                       activation_alpha=[0.5], activation_beta=[0.1]),
+    "rnn": node("RNN", X7, W[:1, :3], R[:1, :3], B[:1, :6], None, f(1, 2, 3), hidden_size=3, outputs=2),
+    "rnn-relu": node("RNN", f(7, 2, 4), W[:, :3], R[:, :3], hidden_size=3, direction="bidirectional",
+                     activations=["Relu", "Relu"]),
+    "rnn-mixed": node("RNN", X7, W[:, :3], R[:, :3], B[:, :6], hidden_size=3, direction="bidirectional",
+                      activations=["LeakyRelu", "Softsign"], activation_alpha=[0.2], outputs=2),
+    "rnn-elu": node("RNN", f(7, 2, 4), W[:1, :3], R[:1, :3], hidden_size=3, activations=["Elu"], clip=2.0),
+    "rnn-lengths": node("RNN", X7, W[:1, :3], R[:1, :3], None, np.array([7, 7], np.int32), hidden_size=3),
+    "lstm-peepholes": node("LSTM", f(7, 2, 4), W[:1], R[:1], B[:1], None, f(1, 2, 3), f(1, 2, 3), P[:1],
+                           hidden_size=3, outputs=3),
+    "lstm-coupled": node("LSTM", X7, W, R, B, hidden_size=3, input_forget=1, direction="bidirectional"),
+    "lstm-clipped": node("LSTM", f(7, 2, 4), W, R, B, None, None, None, P, hidden_size=3, clip=0.5,
+                         direction="bidirectional", outputs=3),
+    "lstm-others": node("LSTM", f(7, 2, 4), W[:1], R[:1], B[:1], hidden_size=3, outputs=3,
+                        activations=["HardSigmoid", "Softplus", "ThresholdedRelu"],
+                        activation_alpha=[0.3, 0.1], activation_beta=[0.4]),
+    "reversed": node("ReverseSequence", X3, i64(2, 2, 2, 2), batch_axis=1, time_axis=0),
 }  # fmt: skip
 CASES |= {
     kind.lower(): node(kind, X3)
@@ -287,7 +314,10 @@ def test_an_operator_computes_what_onnxruntime_does(tmp_path, case, opset):
     ("case", "words"),
     [
         (node("NonZero", X3), "operators that are not read: NonZero"),
-        (node("GRU", f(7, 2, 4), W[:1, :9], R[:1, :9], hidden_size=3), "linear_before_reset"),
+        (node("GRU", f(7, 2, 4), W[:1, :9], R[:1, :9], None, np.array([7, 5], np.int32), hidden_size=3),
+         r"sequence_lens: got \[7, 5\] for 7 steps"),
+        (node("RNN", X7, W[:1, :3], R[:1, :3], hidden_size=3, activations=["Erf"]), "got erf"),
+        (node("RNN", f(7, 2, 4), W[:1, :3], R[:1, :3], hidden_size=3, activations=["Affine"]), "state them"),
         (node("Resize", X4, None, np.array([1, 1, 1.5, 1], np.float32), mode="nearest",
               coordinate_transformation_mode="align_corners"), "depend on the length"),
         (node("Resize", X4, None, None, i64(2, 4, 11, 6), mode="nearest"), "no whole multiple"),

@@ -4,12 +4,12 @@ from mediaconv.model_files.onnx_operators import (  # noqa: F401 - each fills OP
     elementwise,
     norms,
     rearrange,
-    recurrent,
     reductions,
     resize,
     shapes,
     windows,
 )
 from mediaconv.model_files.onnx_operators.node import OPERATORS, Node
+from mediaconv.model_files.onnx_operators.recurrences import loops, recurrent, sequences  # noqa: F401
 
 __all__ = ["OPERATORS", "Node"]

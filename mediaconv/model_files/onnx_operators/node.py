@@ -52,25 +52,30 @@ class Operator:
     """How a kind of node is computed.
 
     host: numbers of the inputs that are wanted as numpy arrays. on_shapes: whether it computes with
-    arrays too.
+    arrays too. as_found: it takes values as they are, constants as pairs of a tensor and its numbers.
     """
 
     function: Callable[..., Any]
     host: Sequence[int] = ()
     on_shapes: bool = False
-    prepare: Callable[[Node, dict[str, Tensor]], dict[str, Tensor]] | None = field(default=None)
+    as_found: bool = False
+    prepare: Callable[[Node, dict[str, Any]], dict[str, Tensor]] | None = field(default=None)
 
 
 OPERATORS: dict[str, Operator] = {}
 
 
 def operator(
-    *kinds: str, host: Sequence[int] = (), on_shapes: bool = False, prepare: Any = None
+    *kinds: str,
+    host: Sequence[int] = (),
+    on_shapes: bool = False,
+    as_found: bool = False,
+    prepare: Any = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function (node, *values) as the computation of these kinds."""
 
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
-        OPERATORS.update(dict.fromkeys(kinds, Operator(function, tuple(host), on_shapes, prepare)))
+        OPERATORS.update(dict.fromkeys(kinds, Operator(function, tuple(host), on_shapes, as_found, prepare)))
         return function
 
     return add

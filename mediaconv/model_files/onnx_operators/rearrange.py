@@ -117,29 +117,3 @@ def space_to_depth(node: Node, x: Tensor) -> Tensor:
 def triangle(node: Node, x: Tensor, diagonal: Any = None) -> Tensor:
     k = 0 if diagonal is None else int(diagonal.item())
     return torch.triu(x, k) if node.get("upper", 1) else torch.tril(x, k)
-
-
-@operator("SplitToSequence", host=(1,))
-def split_to_sequence(node: Node, x: Tensor, sizes: Any = None) -> list[Any]:
-    axis = node.get("axis", 0)
-    if sizes is None:
-        parts = x.split(1, axis)
-        return [list(parts)] if node.get("keepdims", 1) else [[p.squeeze(axis) for p in parts]]
-    lengths = int(sizes) if sizes.ndim == 0 else ints(sizes)
-    return [list(x.split(lengths, axis))]
-
-
-@operator("SequenceAt", host=(1,))
-def sequence_at(node: Node, sequence: list[Tensor], position: Any) -> Tensor:
-    return sequence[int(position)]
-
-
-@operator("SequenceConstruct")
-def sequence_construct(node: Node, *values: Tensor) -> list[list[Tensor]]:
-    return [list(values)]
-
-
-@operator("ConcatFromSequence")
-def concat_from_sequence(node: Node, sequence: list[Tensor]) -> Tensor:
-    axis = node.attributes["axis"]
-    return torch.stack(sequence, axis) if node.get("new_axis", 0) else torch.cat(sequence, axis)

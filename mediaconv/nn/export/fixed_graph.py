@@ -21,7 +21,13 @@ from mediaconv.nn.export.fixed_nodes import (
     FixedNode,
     FixedSliding,
 )
-from mediaconv.nn.export.fixed_past import FixedAttention, FixedCounted, FixedRecurrent, FixedRunningSum
+from mediaconv.nn.export.fixed_past import (
+    FixedAttention,
+    FixedCounted,
+    FixedRecurrent,
+    FixedRunningSum,
+    FixedStepwise,
+)
 from mediaconv.nn.export.fixed_plan import Constants, NoStepError, Plan, Timed
 from mediaconv.nn.graph.analysis import Program
 from mediaconv.nn.graph.graph import StreamingGraph
@@ -30,6 +36,7 @@ from mediaconv.nn.graph.rules.time_rules import Recurrent, RunningSum
 from mediaconv.nn.graph.steps.end_steps import Head, Held, Joined, Tail
 from mediaconv.nn.graph.steps.graph_step import Late, Local
 from mediaconv.nn.graph.steps.meeting_steps import Align, Counted
+from mediaconv.nn.graph.steps.stepwise_step import Stepwise
 from mediaconv.nn.graph.steps.window_steps import Layered, Sliding
 
 NODES: dict[type, type[FixedNode]] = {
@@ -45,6 +52,7 @@ NODES: dict[type, type[FixedNode]] = {
     Attention: FixedAttention,
     RunningSum: FixedRunningSum,
     Recurrent: FixedRecurrent,
+    Stepwise: FixedStepwise,
 }
 """What holds the whole input (`Held`) has none."""
 Fix = Callable[..., FixedLayer]

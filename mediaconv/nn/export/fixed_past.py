@@ -76,6 +76,47 @@ class FixedRecurrent(FixedNode):
         return after + [torch.where(rests, start, end) for start, end in zip(now, ends, strict=True)]
 
 
+class FixedStepwise(FixedNode):
+    """A recurrence of any making, as `FixedRecurrent`. Its inputs come together."""
+
+    def declare(self, plan: Plan) -> dict[str, Tensor]:
+        step = self.step
+        timed = [plan.times[slot] for slot in step.xs]
+        level = timed[0].level
+        if level is None or any(t.level is None or t.level.first != level.first for t in timed):
+            raise NoStepError("its inputs come apart")
+        late = [slot in plan.times for slot in step.starts]
+        ready = plan.ready((*step.starts, *step.uses))
+        self.rests = max(-(level.first // level.count), ready)
+        self.count, self.delay = level.count, level.first + self.rests * level.count
+        xs = [plan.values[slot] for slot in step.xs]
+        ys, _ = step.compute(plan.values, xs, [plan.values[slot] for slot in step.starts])
+        for slot, y in zip(step.outs, ys, strict=True):
+            plan.stream(slot, y, Level(-self.rests * level.count, level.count, level.length))
+        state = {f"waiting{i}": zeros(x, self.delay, 0) for i, x in enumerate(xs) if self.delay}
+        self.from_zeros = late
+        for i, slot in enumerate(step.starts):
+            start = plan.values[slot]
+            state[f"h{i}"] = torch.zeros_like(start) if late[i] else start.detach().clone()
+        return state
+
+    def forward(self, e: list[Any], state: Iterator[Tensor], clock: Clock) -> list[Tensor]:
+        step, xs, after = self.step, [], []
+        for slot in step.xs:
+            queue = torch.cat([next(state), e[slot]]) if self.delay else e[slot]
+            xs.append(queue.narrow(0, 0, self.count))
+            after += [queue.narrow(0, self.count, self.delay)] if self.delay else []
+        now = [next(state) for _ in step.starts]
+        begins, rests = clock.steps <= self.rests, clock.steps < self.rests
+        for i, slot in enumerate(step.starts):
+            if self.from_zeros[i]:
+                now[i] = torch.where(begins, e[slot], now[i])
+        ys, ends = step.compute(e, xs, now)
+        for slot, y in zip(step.outs, ys, strict=True):
+            e[slot] = y
+        return after + [torch.where(rests, start, end) for start, end in zip(now, ends, strict=True)]
+
+
 class FixedCounted(FixedNode):
     """Values that follow from the numbers of positions; those outside the signal get that of position 0."""
 

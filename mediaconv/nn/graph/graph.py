@@ -30,6 +30,7 @@ from mediaconv.nn.graph.rules import (
     scatter_rules,
     score_rules,
     selection_rules,
+    stepwise_rules,
     time_rules,
     window_rules,
 )
@@ -53,6 +54,7 @@ RULE_MODULES = (
     selection_rules,
     attention_rules,
     score_rules,
+    stepwise_rules,
 )
 
 
