@@ -60,8 +60,8 @@ def write_whole_call(
     worst = max(_difference(made, module, x, finish, target.path) for x in checked)
     if math.isinf(worst):
         raise UsageError(
-            f"{target.path}: not written: what was exported gives outputs of other sizes than the stack at other "
-            "lengths than it was exported with, as where a loop is unrolled: export the step, without --whole"
+            f"{target.path}: not written: what was exported gives outputs of other sizes than the stack at "
+            "other lengths than its own, as where a loop is unrolled: export the step, without --whole"
         )
     facts: dict[str, Any] = {
         "kind": "whole",
