@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 OPSETS = (11, 26)
 MAX_BYTES = 8 * 2**30
 _MAX_PROTOBUF = 2**31 - 1
+_QUANTIZED = (
+    "; those of com.microsoft are onnxruntime's own: save the model before it is optimized, and quantize it "
+    "with quant_format=QuantFormat.QDQ"
+)
 
 
 def load_onnx(path: Path, *, input: str | None = None, output: str | None = None) -> OnnxModule:
@@ -42,6 +46,7 @@ def load_onnx(path: Path, *, input: str | None = None, output: str | None = None
         ) from None
     from mediaconv.model_files.onnx_module import OnnxModule
     from mediaconv.model_files.onnx_operators.node import UnsupportedError
+    from mediaconv.model_files.whole_numbers import exact_sums
 
     size = check_regular(path, "model")
     if size > _MAX_PROTOBUF:
@@ -61,6 +66,7 @@ def load_onnx(path: Path, *, input: str | None = None, output: str | None = None
         source, target = reader.ends(input, output)
         nodes = reader.nodes(source, target)
         tensors = reader.tensors(nodes)
+        nodes = exact_sums(nodes, tensors)
         trained = {t.name for t in model.graph.initializer} | set(reader.inner)
         module = OnnxModule(nodes, tensors, trained, source, target).eval()
         module.input_shape = reader.shape(source)
@@ -178,7 +184,8 @@ class _Reader:
             unread = ", ".join(
                 f"{kind} ({count} times)" if count > 1 else kind for kind, count in unknown.items()
             )
-            raise UsageError(f"model: {self.path}: operators that are not read: {unread}")
+            way = _QUANTIZED if any(kind.startswith("com.microsoft.") for kind in unknown) else ""
+            raise UsageError(f"model: {self.path}: operators that are not read: {unread}{way}")
         nodes = [self._node(proto, {}) for proto in chosen]
         plain_lengths(nodes)
         return nodes
@@ -292,7 +299,7 @@ class _Reader:
 
         dims = list(proto.dims)
         name = TensorProto.DataType.Name(proto.data_type)
-        known = "FLOAT FLOAT16 DOUBLE BFLOAT16 INT8 INT16 INT32 INT64 UINT8 BOOL"
+        known = "FLOAT FLOAT16 DOUBLE BFLOAT16 INT8 INT16 INT32 INT64 UINT8 UINT16 BOOL"
         if name not in known.split():
             raise UsageError(f"model: {self.path}: {proto.name}: type {name}, expected one of {known}")
         width = 2 if name == "BFLOAT16" else helper.tensor_dtype_to_np_dtype(proto.data_type).itemsize

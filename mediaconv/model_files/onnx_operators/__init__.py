@@ -3,6 +3,7 @@
 from mediaconv.model_files.onnx_operators import (  # noqa: F401 - each fills OPERATORS
     elementwise,
     norms,
+    quantized,
     rearrange,
     reductions,
     resize,

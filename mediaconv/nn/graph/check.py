@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 
 import torch
@@ -60,7 +61,13 @@ def agrees(module: nn.Module, example: Tensor, axis: int, size: int, *, needed: 
             streamed = run_chunks(module, chunks, axis)
         except ValueError as error:
             raise DiffersError([f"the capture fails for {size} steps: {error}"]) from error
-        compare(streamed, whole, f"{size} steps", getattr(module, "coarsest", whole.dtype))
+        try:
+            compare(streamed, whole, f"{size} steps", getattr(module, "coarsest", whole.dtype))
+        except DiffersError:
+            # a value at the edge of a step goes to either side by the last bit: seldom so in float64
+            if x.dtype == torch.float64 or not getattr(module, "rounds", False):
+                raise
+            return agrees(copy.deepcopy(module).double(), example.double(), axis, size, needed=needed)
     return True
 
 

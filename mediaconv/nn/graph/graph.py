@@ -41,6 +41,8 @@ from mediaconv.nn.streaming.state import State
 
 _REMADE = ("_constants", "_parameters_of")
 """What follows from the module's parameters, and is made again for a copy."""
+_aten = torch.ops.aten
+_STEPS = (_aten.round, _aten.floor, _aten.ceil, _aten.trunc, _aten.sign, _aten.argmin, _aten.argmax)
 RULE_MODULES = (
     local_rules,
     product_rules,
@@ -146,6 +148,12 @@ class StreamingGraph(TotalStride, nn.Module):
         values = [n.meta.get("val") for n in captured.graph.nodes]
         floats = {v.dtype for v in values if isinstance(v, Tensor) and v.is_floating_point()}
         return max(floats or {captured.dtype}, key=lambda dtype: torch.finfo(dtype).eps)
+
+    @property
+    def rounds(self) -> bool:
+        """Whether it has steps of values: sums in another order may fall on another side of one."""
+        captured = next(iter(self._captured.values()))
+        return any(getattr(n.target, "overloadpacket", None) in _STEPS for n in captured.graph.nodes)
 
     def check_length(self, length: int) -> None:
         """Raise ValueError for a length along the captured axis at which the module goes another way."""
