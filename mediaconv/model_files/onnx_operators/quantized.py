@@ -132,7 +132,7 @@ def matmul_integer(node: Node, a: Tensor, b: Tensor, a_zero: Any = None, b_zero:
 def _refused(node: Node, tensors: dict[str, Any]) -> dict[str, Tensor]:
     raise node.refuse(
         "its scale is that of the largest and the smallest value of the whole input, which no chunk knows: "
-        "quantize the model with fixed scales (onnxruntime.quantization.quantize_static), or export it in floats"
+        "quantize it with fixed scales (onnxruntime.quantization.quantize_static), or export it in floats"
     )
 
 
