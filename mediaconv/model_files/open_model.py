@@ -71,7 +71,7 @@ def open_model(
     import torch
 
     from mediaconv.model_files.pt2_file import WAY_OUT, load_pt2
-    from mediaconv.nn.graph.exported_program import module_of
+    from mediaconv.nn.graph.exported_program import module_of, to_single
 
     if suffix != ".pt2":
         raise UsageError(
@@ -88,7 +88,7 @@ def open_model(
         size if isinstance(size, int) else None for size in value.shape
     )
     if value.dtype != torch.float32:
-        module.float()
+        to_single(module, value.dtype)
         module.notes = [OTHER_PRECISION]  # type: ignore[assignment]
     return module
 

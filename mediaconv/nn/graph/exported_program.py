@@ -34,3 +34,19 @@ def _keep_recurrences(module: fx.GraphModule) -> int:
         node.args = (kind, x, states, list(weights), biases, layers, bidirectional, batch_first)
     module.recompile()
     return len(nodes)
+
+
+def to_single(module: fx.GraphModule, dtype: torch.dtype) -> None:
+    """Let a program's module compute in float32 instead of the type that it was exported in, in place.
+
+    Its graph names that type wherever the model took the type of its input.
+    """
+    module.float()
+    for part in module.modules():
+        if not isinstance(part, fx.GraphModule):
+            continue
+        for node in part.graph.nodes:
+            node.args, node.kwargs = fx.node.map_aggregate(
+                (node.args, node.kwargs), lambda a: torch.float32 if a is dtype else a
+            )
+        part.recompile()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -97,6 +97,10 @@ class StreamingGraph(TotalStride, nn.Module):
         self._ways: Ways | None = None
         self._axis = axis
         self._example = example.detach()
+        tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+        self._own_types = {
+            name for name, t in tensors.items() if t.is_floating_point() and t.dtype != example.dtype
+        }
         self.notes = list(self.program(axis, self._shape, example.dtype).notes)
         hooked = [
             name or "the module" for name, m in module.named_modules() if any(map(_is_users, _hooks(m)))
@@ -113,6 +117,18 @@ class StreamingGraph(TotalStride, nn.Module):
                 value if shared else {} if name in _REMADE else copy.deepcopy(value, memo)
             )
         return duplicate
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> StreamingGraph:
+        """As torch's; what the module holds in a type of its own stays so, for it casts to it by itself."""
+        tensors = {**dict(self.named_parameters()), **dict(self.named_buffers())}
+        own = {id(tensors[name]) for name in self._own_types if name in tensors}
+
+        def applied(t: Tensor) -> Tensor:
+            y = fn(t)
+            return y.to(t.dtype) if id(t) in own else y
+
+        super()._apply(applied, recurse)
+        return self
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_captured": {}, "_programs": {}, **{name: {} for name in _REMADE}}
