@@ -6,6 +6,8 @@ their own become known by being registered, never by guessing.
 
 from __future__ import annotations
 
+import inspect
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,6 +25,7 @@ from mediaconv.nn.streaming.protocol import (
     each_child,
     is_pointwise,
     output_channels,
+    parts_of,
     unknown_layer,
 )
 from mediaconv.nn.streaming.state import State
@@ -64,9 +67,25 @@ def to_streaming(
         if example is None:
             raise
         return _captured(module, example, axis, output, causal)
-    if converted is not module:
+    if converted is not module or unchecked(converted):
         check_conversion(module, converted, example)
+        _CHECKED.update(_declared(converted))
     return converted
+
+
+_DECLARED: set[type[nn.Module]] = set()
+"""Classes that were registered as pointwise: what a user declares is checked."""
+_CHECKED: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+"""Modules of such classes that passed a check."""
+
+
+def _declared(module: nn.Module) -> list[nn.Module]:
+    return [part for part in module.modules() if type(part) in _DECLARED]
+
+
+def unchecked(module: nn.Module) -> bool:
+    """Whether a module has a part that was declared to be pointwise and passed no check yet."""
+    return bool(_DECLARED) and any(part not in _CHECKED for part in _declared(module))
 
 
 def _captured(module: Any, *arguments: Any) -> nn.Module:
@@ -81,6 +100,7 @@ def register_converter(kind: type[nn.Module], converter: Converter) -> None:
     converter: called with the module and its path; gives a streaming module over the same parameters, whose
         keys are the same. It may call `to_streaming` on parts.
     """
+    _check_kind(kind)
     CONVERTERS[kind] = converter
 
 
@@ -95,8 +115,8 @@ def register_residual(
     For torchvision's BasicBlock: `layers=("conv1", "bn1", "relu", "conv2", "bn2"), shortcut="downsample",
     after=("relu",)`.
     """
-    if not layers:
-        raise ValueError("layers: got none, expected the names of the block's layers in order")
+    _check_kind(kind)
+    _check_names(layers)
 
     def converter(block: nn.Module, path: str) -> nn.Module:
         return RegisteredResidual(block, path, layers, shortcut, after)
@@ -109,14 +129,28 @@ def register_chain(kind: type[nn.Module], *, layers: Sequence[str]) -> None:
 
     layers: names of the block's attributes, in the order in which its forward calls them.
     """
-    if not layers:
-        raise ValueError("layers: got none, expected the names of the block's layers in order")
+    _check_kind(kind)
+    _check_names(layers)
     CONVERTERS[kind] = lambda block, path: RegisteredResidual(block, path, layers, None, (), adds=False)
 
 
 def register_pointwise(kind: type[nn.Module]) -> None:
     """Declare a class of module whose output at a position reads the input at that position alone."""
+    _check_kind(kind)
     POINTWISE[kind] = None
+    _DECLARED.add(kind)
+
+
+def _check_kind(kind: type[nn.Module]) -> None:
+    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+        raise TypeError(f"got {kind!r}, expected a class of torch.nn.Module")
+
+
+def _check_names(layers: Sequence[str]) -> None:
+    if isinstance(layers, str):
+        raise TypeError(f"layers: got {layers!r}, expected several names, as ({layers!r},)")
+    if not layers:
+        raise ValueError("layers: got none, expected the names of the block's layers in order")
 
 
 class RegisteredResidual(TotalStride, nn.Module):
@@ -136,6 +170,11 @@ class RegisteredResidual(TotalStride, nn.Module):
         self.training = block.training
         used = [*layers, *([shortcut] if shortcut else []), *after]
         for name in dict.fromkeys(used):
+            if not hasattr(block, name):
+                children = ", ".join(n for n, _ in each_child(block))
+                raise ValueError(
+                    f"it has no {name!r}, which its registration names; its layers are {children}"
+                )
             child = getattr(block, name)
             self.add_module(name, None if child is None else convert(child, _join(path, name)))
         unused = sorted(name for name, _ in each_child(block) if name not in used)
@@ -181,19 +220,22 @@ def convert(module: nn.Module, path: str = "") -> nn.Module:
     path: its place in the model, for messages.
     """
     converter = CONVERTERS.get(type(module))
-    if converter is None:
-        if isinstance(module, Streamable) or is_pointwise(module):
-            return module
+    as_it_is = isinstance(module, Streamable) or is_pointwise(module)
+    if converter is None and not as_it_is:
         raise unknown_layer(module, path)
-    if _is_changed(module):
-        raise TypeError(
-            f"{path or 'model'}: {type(module).__name__} has hooks or parametrizations, which conversion "
-            "would lose: remove them first"
-        )
+    if converter is None:
+        check_unchanged(module, path)
+        return module
+    _check_own(module, path)
     try:
         converted = converter(module, path)
     except ValueError as problem:
         raise TypeError(f"{path or 'model'}: {type(module).__name__} cannot stream: {problem}") from None
+    if not isinstance(converted, nn.Module):
+        raise TypeError(
+            f"{path or 'model'}: the converter of {type(module).__name__} gave a {type(converted).__name__}, "
+            "expected a module that streams"
+        )
     converted.training = module.training  # of this module alone: its children have their own
     ours, theirs = set(converted.state_dict()), set(module.state_dict())
     if ours != theirs:
@@ -204,8 +246,31 @@ def convert(module: nn.Module, path: str = "") -> nn.Module:
     return converted
 
 
-def _is_changed(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks) or hasattr(module, "parametrizations")
+def check_unchanged(module: nn.Module, path: str = "") -> None:
+    """Raise TypeError for hooks, or a method that was replaced, on a module that streams or a part of it.
+
+    A stream calls the steps of such modules, which know of neither.
+    """
+    _check_own(module, path, streams=True)
+    for name, part in parts_of(module):
+        check_unchanged(part, _join(path, name))
+
+
+def _check_own(module: nn.Module, path: str, *, streams: bool = False) -> None:
+    kind = type(module)
+    changes = ""
+    if module._forward_hooks or module._forward_pre_hooks:
+        changes = "hooks"
+    elif hasattr(module, "parametrizations") and not streams:  # its step reads the weight that they make
+        changes = "parametrizations"
+    for name, value in vars(module).items():
+        if callable(value) and inspect.isfunction(getattr(kind, name, None)):
+            changes = f"a {name} of its own"
+    if changes:
+        raise TypeError(
+            f"{path or 'model'}: {kind.__name__} has {changes}, which its stream would lose: remove that "
+            "first, or pass example=, an input (N, C, ...): the module is then captured as it is"
+        )
 
 
 def _sequential(module: nn.Sequential, path: str) -> nn.Module:

@@ -130,8 +130,6 @@ def test_a_conversion_that_is_wrong_in_chunks_is_refused() -> None:
 def test_the_check_leaves_everything_as_it_was() -> None:
     model = tn.Sequential(conv(), tn.BatchNorm1d(2), tn.Dropout(), tn.Sequential(tn.ReLU()))
     model[3].eval()
-    called: list[str] = []
-    model[2].register_forward_hook(lambda *_: called.append("hook"))
     buffers = {k: v.clone() for k, v in model.state_dict().items()}
     torch.manual_seed(5)
     numbers = torch.get_rng_state()
@@ -140,9 +138,6 @@ def test_the_check_leaves_everything_as_it_was() -> None:
     assert [m.training for m in model.modules()] == [True, True, True, True, False, False]
     assert [m.training for m in twin.modules()] == [True, True, True, True, False, False]
     assert all(torch.equal(v, buffers[k]) for k, v in model.state_dict().items())
-    assert called == []
-    model(torch.randn(1, 2, 5))
-    assert called == ["hook"]
 
 
 def test_an_input_for_the_check_may_be_given() -> None:

@@ -18,6 +18,7 @@ from torch import Tensor, fx, nn
 from torch._export.utils import _get_decomp_for_cia
 from torch.export import Dim, ExportedProgram, export
 
+from mediaconv.nn.graph.export_failure import reason
 from mediaconv.nn.graph.obstacles import obstacles_removed
 from mediaconv.nn.graph.refusal import CaptureError
 from mediaconv.nn.graph.symbols import AxisSize, expression
@@ -68,6 +69,8 @@ def select(result: Any, output: str | int | None) -> Tensor:
         if isinstance(result, Tensor):
             return result
         raise CaptureError([f"output {output!r}: the module's result has no such tensor"])
+    if not hasattr(result, "__len__") and not hasattr(result, "values"):
+        raise CaptureError([f"the module gives a {type(result).__name__}, expected a tensor"])
     values = list(result.values()) if hasattr(result, "values") else list(result)
     tensors = [v for v in values if isinstance(v, Tensor)]
     if len(tensors) == 1:
@@ -105,16 +108,16 @@ def capture(
         except CaptureError:
             raise
         except Exception as error:
-            reasons.append(_first_lines(error))
+            reasons = [reason(error, wrapped)]  # of the last attempt: its sizes are the example's own
             continue
         captured = _captured(program, x.dtype)
         if captured.sizes[stream].symbol is not None:
             return captured
         reasons.append(
-            f"its export holds for {example.shape[stream]} steps along the stream axis alone: a size is "
-            "written into the module"
+            f"torch.export: its export holds for {example.shape[stream]} steps along the stream axis alone: "
+            "a size is written into the module, a loop runs over its steps, or the example is too short"
         )
-    raise CaptureError([f"torch.export: {reason}" for reason in dict.fromkeys(reasons)])
+    raise CaptureError(list(dict.fromkeys(reasons)))
 
 
 def _export(
@@ -158,6 +161,10 @@ def _captured(program: ExportedProgram, dtype: torch.dtype) -> Captured:
     if signature.buffers_to_mutate:
         names = ", ".join(n.removeprefix("module.") for n in signature.buffers_to_mutate.values())
         raise CaptureError([f"the module writes into its own buffers ({names}): call .eval() first"])
+    if signature.user_inputs_to_mutate:
+        raise CaptureError(
+            ["the module writes into its own input (an operation in place): let it begin with x = x.clone()"]
+        )
     nodes = {n.name: n for n in program.graph.nodes if n.op == "placeholder"}
     targets: dict[fx.Node, str] = {}
     constants: dict[fx.Node, Tensor] = {}
@@ -204,8 +211,3 @@ def quiet() -> Iterator[None]:
                 yield
     finally:
         logger.setLevel(level)
-
-
-def _first_lines(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:3])[:400] or type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -30,11 +31,25 @@ def streaming_graph(
     example: an input (N, C, ...); an exported program brings its own. The other arguments are those of
     `to_streaming`. Raises CaptureError (a TypeError) with every reason why it cannot stream.
     """
+    if example is not None and not isinstance(example, Tensor):
+        raise CaptureError(
+            [f"example: got a {type(example).__name__}, expected a tensor (N, C, ...)"], type(module).__name__
+        )
     if isinstance(module, ExportedProgram):
         if example is None:
             example = _own_example(module)
         module = module_of(module)
+    if not isinstance(module, nn.Module):
+        name = getattr(module, "__name__", type(module).__name__)
+        raise CaptureError(
+            [
+                "expected a torch.nn.Module or a torch.export.ExportedProgram (a function: call it in a "
+                "module's forward; a file: use model: in a configuration)"
+            ],
+            name,
+        )
     name = type(module).__name__
+    _refuse_unseen(module, example, name)
     if example is None:
         raise CaptureError(["an example input is needed: pass example=, a tensor (N, C, ...)"], name)
     if not 0 <= axis < example.ndim - 2:
@@ -42,6 +57,22 @@ def streaming_graph(
             [f"example of shape {tuple(example.shape)}: expected (N, C, ...) with an axis {axis} after C"],
             name,
         )
+    if not example.numel():
+        raise CaptureError([f"example of shape {tuple(example.shape)}: expected one with values"], name)
+    with torch.compiler.set_stance("force_eager"):  # compiled parts would be compiled at every length
+        return _first_that_holds(module, example, axis, output, causal, into_past)
+
+
+def _first_that_holds(
+    module: nn.Module,
+    example: Tensor,
+    axis: int,
+    output: str | int | None,
+    causal: bool,
+    into_past: bool,
+) -> StreamingGraph:
+    """A capture that holds at all lengths, else one that holds at some. Raises CaptureError for none."""
+    name = type(module).__name__
     refused: CaptureError | None = None
     narrow: StreamingGraph | None = None
     for longer in (0, 1):
@@ -50,8 +81,17 @@ def streaming_graph(
         x = torch.cat([example, *[last] * longer], axis + 2)
         try:
             graph = StreamingGraph(module, x, axis, output=output, causal=causal, into_past=into_past)
-            broken = _checked(graph, x, axis)
+            try:
+                broken = _checked(graph, x, axis)
+            except DiffersError:
+                exact = None if into_past else _exact(module, x, axis, output)
+                if exact is None:
+                    raise
+                broken = _checked(graph, x, axis, exact)
+                graph.notes.append(f"its own rounding is large in {_type(x)}: chunks may round otherwise")
         except CaptureError as error:
+            if isinstance(error, DiffersError) and not into_past and _changes(graph, x):
+                raise CaptureError([_CHANGES], name) from None
             refused = refused or error
             if not isinstance(error, DiffersError):
                 break
@@ -65,7 +105,63 @@ def streaming_graph(
     raise CaptureError(refused.reasons, name)
 
 
-def _checked(graph: StreamingGraph, x: Tensor, axis: int) -> frozenset[int]:
+_CHANGES = (
+    "called again on the same input the module gives other values: it keeps something from call to call (a "
+    "cache, a counter, a noise), which belongs to a stream's state: take that out, or reset it in forward"
+)
+
+
+def _refuse_unseen(module: nn.Module, example: Tensor | None, name: str) -> None:
+    """Raise CaptureError for a module that hides its code, or that has no values to compare."""
+    scripted = [path for path, part in module.named_modules() if isinstance(part, torch.jit.ScriptModule)]
+    if scripted:
+        where = f" ({', '.join(scripted)})" if scripted[0] else ""
+        raise CaptureError(
+            [
+                f"it is TorchScript{where}, which cannot be captured: give the module that it was made of, "
+                "or export that by torch.export.save or torch.onnx.export"
+            ],
+            name,
+        )
+    devices = {str(t.device) for t in (*module.parameters(), *module.buffers())}
+    if "meta" in devices:
+        raise CaptureError(
+            ["its parameters are on the meta device, without values: load its weights first"], name
+        )
+    if example is not None and devices and str(example.device) not in devices:
+        raise CaptureError(
+            [
+                f"the example is on {example.device}, the module on {', '.join(sorted(devices))}: move one "
+                "to the other's device"
+            ],
+            name,
+        )
+
+
+def _changes(graph: StreamingGraph, x: Tensor) -> bool:
+    """Whether the module itself gives other values when it is called again on one input."""
+    with torch.no_grad():
+        first, second = graph(x.clone()), graph(x.clone())
+    return first.shape != second.shape or not bool(torch.eq(first, second).logical_or(first.isnan()).all())
+
+
+def _exact(module: nn.Module, x: Tensor, axis: int, output: str | int | None) -> StreamingGraph | None:
+    """The module's capture in float64, where it holds: a difference is then the rounding of `x`'s type."""
+    if not x.is_floating_point() or x.dtype == torch.float64:
+        return None
+    try:
+        exact = StreamingGraph(copy.deepcopy(module).double(), x.double(), axis, output=output)
+        _checked(exact, x.double(), axis)
+    except Exception:  # of any kind: the module may not run in float64, or not be copied
+        return None
+    return exact
+
+
+def _type(x: Tensor) -> str:
+    return str(x.dtype).removeprefix("torch.")
+
+
+def _checked(graph: StreamingGraph, x: Tensor, axis: int, exact: nn.Module | None = None) -> frozenset[int]:
     """Compare a capture with its module, and find the conditions on lengths that it depends on."""
     conditions, dim = graph.conditions(), axis + 2
 
@@ -74,19 +170,21 @@ def _checked(graph: StreamingGraph, x: Tensor, axis: int) -> frozenset[int]:
 
     def agrees_at(length: int) -> bool:
         try:
-            return agrees(graph, x, axis, length)
+            return agrees(graph, x, axis, length, exact=exact)
         except CaptureError:
             return False
 
-    check(graph, x, axis, holds)
-    _check_lengths(graph, x, axis, holds)
+    check(graph, x, axis, holds, exact)
+    _check_lengths(graph, x, axis, holds, exact)
     ways = tried_ways(conditions, x.shape, agrees_at)
     broken = frozenset(i for i in ways.bad if not conditions.about_ends(i, x.shape))
     graph.keep_conditions(ways, broken)
     return broken
 
 
-def _check_lengths(graph: StreamingGraph, x: Tensor, axis: int, holds: Callable[[int], bool]) -> None:
+def _check_lengths(
+    graph: StreamingGraph, x: Tensor, axis: int, holds: Callable[[int], bool], exact: nn.Module | None
+) -> None:
     """Run the lengths at which the graph's formula for the output's length is not the export's."""
     length, along = x.shape[axis + 2], graph.axis_map(axis)
     for n in (*range(1, 65), *range(length, length + 65)):
@@ -97,7 +195,7 @@ def _check_lengths(graph: StreamingGraph, x: Tensor, axis: int, holds: Callable[
         except ValueError:
             same = False
         if not same:
-            agrees(graph, x, axis, n)
+            agrees(graph, x, axis, n, exact=exact)
             return
 
 

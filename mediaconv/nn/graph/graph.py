@@ -70,6 +70,7 @@ class StreamingGraph(TotalStride, nn.Module):
     """
 
     kind_in_words = "captured"
+    captures = True
 
     def __init__(
         self,
@@ -101,6 +102,7 @@ class StreamingGraph(TotalStride, nn.Module):
         self._own_types = {
             name for name, t in tensors.items() if t.is_floating_point() and t.dtype != example.dtype
         }
+        self._captured_with = self._parameter_type()
         self.notes = list(self.program(axis, self._shape, example.dtype).notes)
         hooked = [
             name or "the module" for name, m in module.named_modules() if any(map(_is_users, _hooks(m)))
@@ -135,6 +137,10 @@ class StreamingGraph(TotalStride, nn.Module):
 
     def parts(self) -> Any:
         return iter(())
+
+    def _parameter_type(self) -> torch.dtype | None:
+        """Of the first parameter of real numbers, by which it is known that a model was moved to another."""
+        return next((p.dtype for p in self.parameters() if p.is_floating_point()), None)
 
     def forward(self, x: Tensor) -> Tensor:
         """The module's own output."""
@@ -282,8 +288,10 @@ class StreamingGraph(TotalStride, nn.Module):
                 raise ValueError(
                     f"{name}: {type(layer).__name__} in training mode cannot stream: call .eval() first"
                 )
-        dtype = next((p.dtype for p in self.parameters() if p.is_floating_point()), self._example.dtype)
-        program = self.program(axis, self._shape, dtype)
+        self._constants.clear()  # what was written through `.data` since, nothing else tells of
+        now = self._parameter_type()
+        moved = now is not None and now != self._captured_with
+        program = self.program(axis, self._shape, now if now and moved else self._example.dtype)
         return State((s for s in (step.fresh() for step in program.steps) if s is not None), received=0)
 
     def step(self, x: Tensor, state: State, *, axis: int, last: bool) -> Tensor:

@@ -137,7 +137,13 @@ def opaque(
     example: an input (N, C, ...), longer than what an output reads; other axes stay at its sizes.
     Raises CaptureError where the chunks do not give what the module gives on the whole.
     """
+    for name, steps in (("lookback", lookback), ("lookahead", lookahead)):
+        if steps is not None and steps < 0:
+            raise ValueError(f"{name}: got {steps}, expected input steps >= 0")
+    if stride is not None and stride <= 0:
+        raise ValueError(f"stride: got {stride}, expected input steps > 0")
     with torch.no_grad():
+        _check_steady(module, example)
         if stride is None:
             stride = _measured_stride(module, example, axis)
         stride = Fraction(stride)
@@ -148,6 +154,20 @@ def opaque(
         made = Opaque(module, example, axis, lookback, lookahead, stride)
         check(made, example, axis)
     return made
+
+
+def _check_steady(module: nn.Module, example: Tensor) -> None:
+    """Raise CaptureError unless the module gives one tensor, the same in every call."""
+    first, second = module(example), module(example)
+    if not isinstance(first, Tensor):
+        raise CaptureError([f"it gives a {type(first).__name__}, expected a tensor (N, C, ...)"])
+    if not torch.equal(first.nan_to_num(), second.nan_to_num()):
+        raise CaptureError(
+            [
+                "called again on the same input it gives other values: call .eval() first, where it is "
+                "random in training mode"
+            ]
+        )
 
 
 def _measured_stride(module: nn.Module, example: Tensor, axis: int) -> Fraction:

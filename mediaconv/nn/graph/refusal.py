@@ -51,6 +51,12 @@ class Origin:
 
     def message(self, reason: str) -> str:
         """One line for the user."""
-        where = f" in {self.path}" if self.path else ""
-        source = f" at {self.line}" if self.line else ""
-        return f"{self.operation}{where}{source}: {reason}"
+        return located(reason, self.path, self.line, self.operation)
+
+
+def located(reason: str, path: str, line: str, operation: str = "") -> str:
+    """A reason after the place that it is for."""
+    where = f"in {path}" if path else ""
+    source = f"at {line}" if line else ""
+    place = " ".join(word for word in (operation, where, source) if word)
+    return f"{place}: {reason}" if place else reason

@@ -7,6 +7,7 @@ module. A layer whose output at a position reads the input at that position alon
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
@@ -220,3 +221,17 @@ def leaves(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]
 def parts_of(module: nn.Module) -> list[tuple[str, nn.Module]]:
     """Name and module of each layer that one which streams is made of."""
     return list(module.parts()) if isinstance(module, Streamable) else []
+
+
+def fingerprint(module: nn.Module) -> int:
+    """A number that tells modules apart by their layers, what those print of themselves, and their sizes.
+
+    Values of parameters are no matter, nor where they lie. What a captured module prints is its example.
+    """
+    words = []
+    for name, part in module.named_modules():
+        own = part._parameters.items()
+        sizes = [(key, tuple(p.shape)) for key, p in own if p is not None]
+        said = "" if getattr(part, "captures", False) else part.extra_repr()
+        words.append(f"{name} {type(part).__name__} {said} {sizes}")
+    return zlib.crc32("\n".join(words).encode())

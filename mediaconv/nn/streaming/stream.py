@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.nn.backends.memory_layout import is_packed
-from mediaconv.nn.convert import to_streaming
+from mediaconv.nn.convert import check_unchanged, to_streaming, unchecked
 from mediaconv.nn.geometry import whole_number
 from mediaconv.nn.streaming.items import fresh_group, item_indices, restart_items, step_groups
-from mediaconv.nn.streaming.protocol import count_axes, output_channels, step
+from mediaconv.nn.streaming.protocol import count_axes, fingerprint, output_channels, step
 from mediaconv.nn.streaming.state import State
 from mediaconv.nn.summary.dependence import check_eval, geometry, streams
 
@@ -32,14 +32,14 @@ class Stream:
     """
 
     def __init__(self, module: nn.Module, axis: int, example: Tensor | None = None) -> None:
-        known = isinstance(module, nn.Module) and streams(module)
-        self.module = module if known else to_streaming(module, example=example, axis=axis)
+        self.module = module if _as_it_is(module) else to_streaming(module, example=example, axis=axis)
         self.map = geometry(self.module, axis)
         self._axes = count_axes(self.module)
         check_eval(self.module)
         self.axis = axis
         weights = (m.weight for m in self.module.modules() if isinstance(m, nn.Conv1d))
         self._products = max((weight.numel() for weight in weights), default=0)
+        self._fingerprint = fingerprint(self.module)
         self._held: State | None = self._fresh()
 
     @property
@@ -164,10 +164,15 @@ class Stream:
         unknown = sorted(set(state_dict) - used)
         if unknown:
             raise ValueError(f"state_dict: {unknown[0]!r} is not known: it belongs to another module or axis")
+        if fresh.counts["module"] != self._fingerprint:
+            raise ValueError(
+                "state_dict: it belongs to another module: layers or their sizes differ from this one's"
+            )
         self._held = fresh
 
     def _fresh(self) -> State:
-        return State([fresh_group(self.module, self.axis)], received=0, emitted=0, flushed=0, groups=1)
+        group = fresh_group(self.module, self.axis)
+        return State([group], received=0, emitted=0, flushed=0, groups=1, module=self._fingerprint)
 
     def _step(self, x: Tensor, *, last: bool) -> Tensor:
         threads = self._threads_to_leave(x) if not last else 1
@@ -203,6 +208,8 @@ class Stream:
 
     def _check(self, x: Tensor) -> None:
         dim = self.axis + 2
+        if not isinstance(x, Tensor):
+            raise TypeError(f"a chunk is a tensor (N, C, ...): got a {type(x).__name__}")
         if x.ndim <= dim or (self._axes and x.ndim != self._axes + 2):
             axes = self._axes or f"more than {self.axis}"
             raise ValueError(
@@ -219,6 +226,17 @@ class Stream:
                 f"a chunk of shape {tuple(came)}, {x.dtype} on {x.device} does not continue a stream of "
                 f"{tuple(ours)}, {like.dtype} on {like.device}"
             )
+
+
+def _as_it_is(module: nn.Module) -> bool:
+    """Whether a module streams by its own steps, and nothing was put on it that they do not see."""
+    if not (isinstance(module, nn.Module) and streams(module)) or unchecked(module):
+        return False
+    try:
+        check_unchanged(module)
+    except TypeError:
+        return False
+    return True
 
 
 def stream(module: nn.Module, *, axis: int = 0, example: Tensor | None = None) -> Stream:

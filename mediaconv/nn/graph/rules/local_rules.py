@@ -194,8 +194,10 @@ def transform(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
 @rule(aten.view_as_real, aten.view_as_complex)
 def complex_pairs(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
     x = an.value(a["self"])
-    dims = (*x.dims, (2,)) if node.target is aten.view_as_real.default else x.dims[:-1]
-    return an.local(node, dims, {a["self"]: x})
+    if node.target is aten.view_as_real.default:
+        return an.local(node, (*x.dims, (2,)), {a["self"]: x})
+    code = f"torch.view_as_complex(e[{x.slot}].contiguous())"  # a chunk may lie otherwise than the whole
+    return an.local(node, x.dims[:-1], {a["self"]: x}, code)
 
 
 @rule(aten.glu)

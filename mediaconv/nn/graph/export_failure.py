@@ -1,0 +1,81 @@
+"""Why `torch.export` failed, in a user's words: what stood in the way, its module and source line."""
+
+from __future__ import annotations
+
+import linecache
+import re
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from torch import nn
+
+from mediaconv.nn.graph.refusal import located
+
+MOST = 400
+"""Characters of torch's own words."""
+_OWN = (str(Path(torch.__file__).parent), str(Path(__file__).parents[2]))
+"""Folders whose lines a user did not write: torch's and this package's."""
+_WORDS = (
+    (
+        r"data-dependent|unhinted",
+        "its way, or a number in it, depends on the values of a tensor (if, while, float(), int(), .item()): "
+        "compute both ways and choose with torch.where, or keep the number a tensor",
+    ),
+    (
+        r"missing (?P<what>\d+ required .*)",
+        "it takes more than one input ({what}): wrap it in a module whose forward takes the stream alone",
+    ),
+    (
+        r"\.numpy\(\) is not supported|Cannot call numpy|can't call numpy|np\.ndarray",
+        "it leaves torch for numpy: write it with torch's operations, or use opaque(module, lookback, "
+        "lookahead, stride) where its reach is known",
+    ),
+    (
+        r"uninitialized parameter|UninitializedParameter",
+        "a lazy layer has no parameters yet: call the module once on an input first",
+    ),
+    (
+        r"does not have a field with name '__obj_flatten__'",
+        "it has packed, quantized weights: torch.export takes none; capture the model before it is quantized",
+    ),
+    (
+        r"missing the required \"forward\" function|_forward_unimplemented|NotImplementedError.*forward",
+        "it has no forward: give a module that can be called",
+    ),
+)
+
+
+def reason(error: Exception, module: nn.Module) -> str:
+    """One sentence: torch's message, or what it means, with the module and the line where it was raised."""
+    said = _said(error)
+    for pattern, words in _WORDS:
+        match = re.search(pattern, f"{type(error).__name__}: {error}")
+        if match:
+            said = words.format(**match.groupdict())
+            break
+    else:
+        said = f"torch.export: {said}"
+    path, line = _place(error.__traceback__, module)
+    return located(said, path, line) if line else said
+
+
+def _said(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:3])[:MOST] or type(error).__name__
+
+
+def _place(traceback: TracebackType | None, module: nn.Module) -> tuple[str, str]:
+    """The innermost module that was running, and the last line that is the user's; "" where there is none."""
+    names = {id(part): name for name, part in module.named_modules()}
+    path = line = ""
+    while traceback is not None:
+        code, owner = traceback.tb_frame.f_code, traceback.tb_frame.f_locals.get("self")
+        if isinstance(owner, nn.Module) and id(owner) in names and owner is not module:
+            name, kind = re.sub(r"^module\.?", "", names[id(owner)]), type(owner).__name__
+            path = f"{name} ({kind})" if name else kind
+        if path and not code.co_filename.startswith(_OWN) and not code.co_filename.startswith("<"):
+            text = linecache.getline(code.co_filename, traceback.tb_lineno).strip()
+            line = f"{code.co_filename}:{traceback.tb_lineno}: {text}"
+        traceback = traceback.tb_next
+    return path, line
