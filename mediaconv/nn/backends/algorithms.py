@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from mediaconv.nn.backends.counted_products import register_when_counted
 from mediaconv.nn.backends.large_pages import empty
-from mediaconv.nn.backends.memory_layout import memory_format
+from mediaconv.nn.backends.memory_layout import join, memory_format
 
 FRAME = 32 * 32
 """Pixels below which a frame is too small for banding and folding to pay."""
@@ -48,12 +48,21 @@ def convolve(
     groups: int,
     *,
     packs: bool = False,
+    before: Tensor | None = None,
 ) -> Tensor:
     """Convolution with torch's arguments, in one, two or three dimensions.
 
     packs: sound may come out packed (mediaconv.nn.backends.memory_layout), as it then is for the next layer.
+    before: frames that come before those of `x`, not joined with them; `padding` has none in time then.
     """
     products = math.prod(weight.shape[1:])
+    if before is not None:
+        fits = before.shape[2] and is_ours(x, weight, groups) and not is_recorded(x, before, weight, bias)
+        if fits and _banding_pays(x, products):
+            return banded_conv3d(x, weight, bias, stride, padding, dilation, groups, before)
+        if fits and _folding_pays(x):
+            return folded_conv3d(x, weight, bias, stride, padding, dilation, groups, before)
+        x = join((before, x), 2) if before.shape[2] else x
     packs = packs and x.ndim == 3 and x.numel() > SLOW_BELOW and products <= FEW_PRODUCTS
     choice = packs or products > MANY_PRODUCTS or x.ndim == 5 or dilation[0] > 1
     if choice and is_ours(x, weight, groups):
@@ -154,34 +163,43 @@ def folded_conv3d(
     padding: Sequence[int],
     dilation: Sequence[int],
     groups: int,
+    before: Tensor | None = None,
 ) -> Tensor:
     """conv3d without padding in time, as one conv2d for each output frame over its input frames as channels.
 
-    Quicker than torch's own conv3d of few channels or short input. The output has the input's memory format.
+    before: frames that come before those of `x`. Quicker than torch's own conv3d of few channels or short
+    input. The output has the input's memory format.
     """
     n, c, t, h, w = x.shape
-    depth = weight.shape[2]
-    reach = (depth - 1) * dilation[0] + 1
+    depth, step = weight.shape[2], dilation[0]
+    reach = (depth - 1) * step + 1
     flat = weight.flatten(1, 2).contiguous(memory_format=torch.channels_last)
     arguments = (flat, bias, stride[1:], padding[1:], dilation[1:], groups)
-    windows = [x[:, :, s : s + reach : dilation[0]] for s in range(0, t - reach + 1, stride[0])]
+    earlier = 0 if before is None else before.shape[2]
+    starts = range(0, earlier + t - reach + 1, stride[0])
     if is_recorded(x, weight, bias):
+        windows = (x[:, :, s : s + reach : step] for s in starts)
         packed = (v.reshape(n, -1, h, w).contiguous(memory_format=torch.channels_last) for v in windows)
         return torch.stack([F.conv2d(v, *arguments) for v in packed], 2)
     # one buffer for all windows and one place for all frames: fresh memory costs as much as the sums
     buffer = torch.empty((n, c * depth, h, w), dtype=x.dtype, memory_format=torch.channels_last)
     frames = buffer.unflatten(1, (c, depth))
 
-    def frame(window: Tensor) -> Tensor:
-        frames.copy_(window)
+    def frame(start: int) -> Tensor:
+        held = len(range(start, min(earlier, start + reach), step))
+        if before is not None and held:
+            frames[:, :, :held] = before[:, :, start : start + reach : step]
+        if held < depth:
+            later = start + held * step - earlier
+            frames[:, :, held:] = x[:, :, later : later + (depth - held - 1) * step + 1 : step]
         return F.conv2d(buffer, *arguments)
 
-    first = frame(windows[0])
-    shape = (n, first.shape[1], len(windows), *first.shape[2:])
+    first = frame(0)
+    shape = (n, first.shape[1], len(starts), *first.shape[2:])
     y = empty(shape, first.dtype, memory_format(x))
     y[:, :, 0] = first
-    for j, window in enumerate(windows[1:], 1):
-        y[:, :, j] = frame(window)
+    for j, start in enumerate(starts[1:], 1):
+        y[:, :, j] = frame(start)
     return y
 
 
@@ -193,40 +211,52 @@ def banded_conv3d(
     padding: Sequence[int],
     dilation: Sequence[int],
     groups: int,
+    before: Tensor | None = None,
 ) -> Tensor:
     """conv3d by oneDNN's quicker half, channels last, in bands of rows.
 
     A band and its result fit in the cache, so that changes of layout cost little, and the whole result lies
-    in large pages: less time than torch's conv3d takes. Film that is channels last is computed at once, with
-    the same bits. The output has the input's memory format.
+    in large pages or in memory used before: less time than torch's conv3d takes. before: frames that come
+    before those of `x`; they are joined band by band. Film that is channels last and has none before it is
+    computed at once, with the same bits. The output has the input's memory format.
     """
-    n, c, t, _, w = x.shape
+    n, c, t, h, w = x.shape
+    parts = [part for part in (before, x) if part is not None]
+    t = sum(part.shape[2] for part in parts)
     frames, rows, columns = (
         (size + 2 * p - (k - 1) * d - 1) // s + 1
-        for size, p, k, d, s in zip(x.shape[2:], padding, weight.shape[2:], dilation, stride, strict=True)
+        for size, p, k, d, s in zip((t, h, w), padding, weight.shape[2:], dilation, stride, strict=True)
     )
     weight = weight.contiguous(memory_format=torch.channels_last_3d)
-    if memory_format(x) == torch.channels_last_3d:  # its layout stays, so bands would save nothing
+    layout = memory_format(x)
+    if layout == torch.channels_last_3d and before is None:  # its layout stays: bands would save nothing
         return torch.mkldnn_convolution(x, weight, bias, padding, stride, dilation, groups)
-    y = empty((n, weight.shape[0], frames, rows, columns), x.dtype, memory_format(x))
+    y = empty((n, weight.shape[0], frames, rows, columns), x.dtype, layout)
     row_bytes = n * (c * t * w * stride[1] + weight.shape[0] * frames * columns) * x.element_size()
     band = max(LEAST_ROWS, BAND_BYTES // row_bytes)
     arguments = (weight, bias, (padding[0], 0, padding[2]), stride, dilation, groups)
+    buffer = x.new_empty(0)
     for first in range(0, rows, band):
         after = min(rows, first + band)
         top = first * stride[1] - padding[1]
         bottom = (after - 1) * stride[1] - padding[1] + (weight.shape[3] - 1) * dilation[1] + 1
-        y[:, :, :, first:after] = torch.mkldnn_convolution(_rows(x, top, bottom), *arguments)
+        if buffer.shape[3:4] != (bottom - top,):
+            shape = (n, c, t, bottom - top, w)
+            buffer = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last_3d)
+        _copy_rows(buffer, parts, top, bottom)
+        y[:, :, :, first:after] = torch.mkldnn_convolution(buffer, *arguments)
     return y
 
 
-def _rows(x: Tensor, top: int, bottom: int) -> Tensor:
-    """Rows of film, channels last; zeros for those that lie outside."""
-    first, after = max(0, top), min(x.shape[3], bottom)
-    if (first, after) == (top, bottom):
-        return x[:, :, :, top:bottom].contiguous(memory_format=torch.channels_last_3d)
-    n, c, t, _, w = x.shape
-    rows = x.new_zeros(n, c, t, bottom - top, w).contiguous(memory_format=torch.channels_last_3d)
-    if first < after:
-        rows[:, :, :, first - top : after - top] = x[:, :, :, first:after]
-    return rows
+def _copy_rows(rows: Tensor, parts: Sequence[Tensor], top: int, bottom: int) -> None:
+    """Rows of film, its parts one after the other in time; zeros for those that lie outside."""
+    height = parts[0].shape[3]
+    first, after = min(max(0, top), height), max(0, min(height, bottom))
+    rows[:, :, :, : max(0, first - top)] = 0
+    rows[:, :, :, max(0, after - top) :] = 0
+    time = 0
+    for part in parts:
+        later = time + part.shape[2]
+        if first < after:
+            rows[:, :, time:later, first - top : after - top] = part[:, :, :, first:after]
+        time = later

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mediaconv.nn.backends.reused_memory import current
+
 LARGE_BYTES = 2**22
 """Size from which NumPy asks for large pages; what is smaller, malloc mostly has at hand."""
 SHORT_BYTES = 2**18
@@ -21,14 +23,15 @@ SHORT_BYTES = 2**18
 
 
 def empty(shape: Sequence[int], dtype: torch.dtype, memory_format: torch.memory_format) -> Tensor:
-    """torch.empty on the CPU.
+    """torch.empty on the CPU; of a stream's reused memory, while that is in use.
 
     memory_format: contiguous, or channels last for the shape's number of axes.
     """
     size = math.prod(shape) * dtype.itemsize
     if size < LARGE_BYTES or torch.compiler.is_compiling():
         return torch.empty(tuple(shape), dtype=dtype, device="cpu", memory_format=memory_format)
-    flat = torch.from_numpy(np.empty(size, np.uint8)).view(dtype)
+    reused = current()
+    flat = torch.from_numpy(np.empty(size, np.uint8) if reused is None else reused.take(size)).view(dtype)
     if memory_format == torch.contiguous_format:
         return flat.view(*shape)
     n, c, *lengths = shape

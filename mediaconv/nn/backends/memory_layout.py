@@ -25,9 +25,12 @@ def is_packed(x: Tensor) -> bool:
     return x.ndim == 3 and x.stride(1) == 1 and x.stride(2) > 1
 
 
-def join(parts: tuple[Tensor, ...], dim: int) -> Tensor:
-    """torch.cat along any axis, packed along sound's where the last part is: torch keeps that in 2D, 3D."""
-    last = parts[-1]
+def join(parts: tuple[Tensor, ...], dim: int, like: Tensor | None = None) -> Tensor:
+    """torch.cat along any axis, packed along sound's where the last part is: torch keeps that in 2D, 3D.
+
+    like: a tensor whose layout the result has, instead of the last part.
+    """
+    last = parts[-1] if like is None else like
     if last.is_contiguous() and last.nbytes < SHORT_BYTES:
         return torch.cat(parts, dim)
     if is_packed(last) and dim == 2:

@@ -109,8 +109,11 @@ class _Conv(Windowed, ConvParameters):
             state_dict = {**state_dict, key: incoming.masked_fill(~self._mask.to(incoming.device), 0)}
         super()._load_from_state_dict(state_dict, prefix, *args)  # type: ignore[misc]
 
+    def takes_before(self, axis: int) -> bool:
+        return self.dims == 3 and axis == 0
+
     def apply_windows(self, x: Tensor, span: Span | None) -> Tensor:
-        skip = None if span is None else span.axis
+        skip, before = (None, None) if span is None else (span.axis, span.before)
         padding = [0] * self.dims
         if skip is None or self.dims > 1:
             others = [(axis, w) for axis, w in enumerate(self.windows) if axis != skip]
@@ -119,8 +122,9 @@ class _Conv(Windowed, ConvParameters):
                     padding[axis] = w.left
             else:
                 x = pad(x, self.windows, self.padding_mode, skip=skip)
+                before = before if before is None else pad(before, self.windows, self.padding_mode, skip=skip)
         arguments = (self.bias, self.stride, padding, self.dilation, self.groups)
-        return convolve(x, self._used_weight(), *arguments, packs=span is not None)
+        return convolve(x, self._used_weight(), *arguments, packs=span is not None, before=before)
 
     def needs_whole(self, axis: int) -> bool:
         window = self.windows[axis]

@@ -120,7 +120,7 @@ class _AvgPool(_Pool):
 
     def _counts(self, span: Span, count: int, like: Tensor) -> Tensor | int:
         """Inputs that each window counts along one axis: the kernel where no window reaches past an end."""
-        axis, first, length = span
+        axis, first, length, _ = span
         window = self.windows[axis]
         low = -window.left if self.count_include_pad else 0
         high = None if length is None else length + (window.right if self.count_include_pad else 0)

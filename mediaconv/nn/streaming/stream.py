@@ -12,7 +12,9 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
+from mediaconv.nn.backends.large_pages import SHORT_BYTES
 from mediaconv.nn.backends.memory_layout import is_packed
+from mediaconv.nn.backends.reused_memory import ReusedMemory
 from mediaconv.nn.convert import check_unchanged, to_streaming, unchecked
 from mediaconv.nn.geometry import whole_number
 from mediaconv.nn.streaming.items import fresh_group, item_indices, restart_items, step_groups
@@ -40,6 +42,7 @@ class Stream:
         weights = (m.weight for m in self.module.modules() if isinstance(m, nn.Conv1d))
         self._products = max((weight.numel() for weight in weights), default=0)
         self._fingerprint = fingerprint(self.module)
+        self._memory = ReusedMemory()
         self._held: State | None = self._fresh()
 
     @property
@@ -177,7 +180,10 @@ class Stream:
     def _step(self, x: Tensor, *, last: bool) -> Tensor:
         threads = self._threads_to_leave(x) if not last else 1
         if threads == 1:
-            return self._advanced(x, last=last)
+            if x.nbytes < SHORT_BYTES or not x.is_cpu or torch.compiler.is_compiling():
+                return self._advanced(x, last=last)
+            with self._memory:
+                return self._advanced(x, last=last)
         torch.set_num_threads(1)
         try:
             return self._advanced(x, last=last)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mediaconv.nn.backends.large_pages import SHORT_BYTES
+from mediaconv.nn.backends.large_pages import LARGE_BYTES, SHORT_BYTES
 from mediaconv.nn.backends.memory_layout import join, memory_format
 from mediaconv.nn.composed_maps import Whole
 from mediaconv.nn.geometry import AxisMap, Window
@@ -25,11 +25,13 @@ class Span(NamedTuple):
     """Where along the stream axis some windows lie.
 
     axis: the stream axis. first: index of the first window. length: inputs in all, None while not known.
+    before: inputs that come before `x` and are not joined with it, for a layer that `takes_before`.
     """
 
     axis: int
     first: int
     length: int | None
+    before: Tensor | None = None
 
 
 class Windowed(Streamable):
@@ -38,6 +40,10 @@ class Windowed(Streamable):
     windows: tuple[Window, ...]
     padding_mode: Any = "zeros"
     fill: float = 0.0
+
+    def takes_before(self, axis: int) -> bool:
+        """Whether `apply_windows` joins a long chunk itself with what comes before it along an axis."""
+        return False
 
     def apply_windows(self, x: Tensor, span: Span | None) -> Tensor:
         """Outputs of all whole windows of `x`.
@@ -71,14 +77,18 @@ class Windowed(Streamable):
             return self.empty_output(x, axis) if y is None else y
         windows, window, counts = self.windows, self.windows[axis], state.counts
 
-        def apply(held: Tensor) -> Tensor:
-            span = Span(axis, counts["emitted"], counts["received"] if last else None)
+        def apply(held: Tensor, before: Tensor | None = None) -> Tensor:
+            span = Span(axis, counts["emitted"], counts["received"] if last else None, before)
             if len(windows) > 1 and vanishes(windows, held, axis):
-                count = (held.shape[axis + 2] - window.extent) // window.stride + 1
+                length = held.shape[axis + 2] + (0 if before is None else before.shape[axis + 2])
+                count = (length - window.extent) // window.stride + 1
                 return self.empty_output(held, axis, self.outputs_of(span, count))
             return self.apply_windows(held, span)
 
         mode, fill = self.padding_mode, self.fill
+        if not last and self.takes_before(axis) and mode == "zeros" and x.nbytes >= LARGE_BYTES:
+            y = step_long(x, state, window, apply, axis=axis, padding_value=fill)
+            return self.empty_output(x, axis) if y is None else y
         y = step_window(x, state, window, apply, axis=axis, last=last, padding_mode=mode, padding_value=fill)
         return self.empty_output(x, axis) if y is None else y
 
@@ -137,6 +147,53 @@ def step_window(
     state.tensors["buffer"] = tail if held is not x and held.nbytes < SHORT_BYTES else tail.clone()
     counts["start"] = start - cut
     return y
+
+
+def step_long(
+    x: Tensor,
+    state: State,
+    window: Window,
+    apply: Callable[[Tensor, Tensor | None], Tensor],
+    *,
+    axis: int,
+    padding_value: float = 0.0,
+) -> Tensor | None:
+    """`step_window` for a long chunk in mid-stream that is padded by a constant.
+
+    apply(x, before): takes a chunk and what comes before it apart. To join them is to copy the chunk, which
+    takes as long as a convolution of few channels.
+    """
+    dim, stride, extent = axis + 2, window.stride, window.extent
+    counts = state.counts
+    before = state.tensors.get("buffer")
+    before = x.narrow(dim, 0, 0) if before is None else before
+    if not counts["started"]:
+        before = _pad_start(before, window, dim, "zeros", padding_value)
+        counts["start"], counts["started"] = max(0, -window.left), 1
+    counts["received"] += x.shape[dim]
+    start, held = counts["start"], before.shape[dim]
+    room = held + x.shape[dim] + min(0, window.right) - start - extent
+    count = room // stride + 1 if room >= 0 else 0
+    y = None
+    if count > 0:
+        end = start + (count - 1) * stride + extent
+        earlier, later = _part(before, x, dim, start, end)
+        y = apply(later, earlier) if later.shape[dim] else apply(earlier, None)
+        counts["emitted"] += count
+        start += count * stride
+    cut = min(start, held + x.shape[dim])
+    earlier, later = _part(before, x, dim, cut, held + x.shape[dim])
+    state.tensors["buffer"] = join((earlier, later), dim, x)
+    counts["start"] = start - cut
+    return y
+
+
+def _part(before: Tensor, x: Tensor, dim: int, start: int, end: int) -> tuple[Tensor, Tensor]:
+    """What lies from `start` to `end` of two tensors as if they were joined: of each its part."""
+    held = before.shape[dim]
+    first, last = min(start, held), min(end, held)
+    start, end = max(0, start - held), max(0, end - held)
+    return before.narrow(dim, first, last - first), x.narrow(dim, start, end - start)
 
 
 def window_state() -> State:
