@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 
@@ -24,6 +24,8 @@ from mediaconv.nn.streaming.protocol import axis_map, output_channels
 from mediaconv.pipeline import OutputInfo, Pipeline, Sink, Source, SourceInfo
 
 FLOATS = SampleFormat(32, floating=True)
+COUNTED_STEPS = 256
+"""Steps read at a time where an input is read for its length alone."""
 KEPT_SHAPES = 1000
 """Shapes of inputs whose chunk sizes and outputs are remembered."""
 
@@ -85,6 +87,17 @@ class Computation:
     def notes(self) -> list[str]:
         """What a user should know of the module: that a captured one holds something to the end."""
         return list(dict.fromkeys(note for m in self.module.modules() for note in getattr(m, "notes", ())))
+
+    @property
+    def follows_sizes(self) -> bool:
+        """Whether a captured model is part of it, which may be another one for inputs of other sizes."""
+        return any(hasattr(part, "follows_length") for part in self.module.modules())
+
+    @property
+    def needs_length(self) -> bool:
+        """Whether a captured model must know the length of its input, and does not."""
+        parts = self.module.modules()
+        return any(getattr(part, "needs_length", False) for part in parts)
 
     @property
     def needs_range(self) -> bool:
@@ -220,29 +233,43 @@ class Computations:
         self._config = config
         self._pipeline = pipeline
         self._module = module
-        self._made: dict[tuple[int, Fraction | None], Computation] = {}
+        self._made: dict[tuple[int, Fraction | None], tuple[tuple[int | None, ...], Computation]] = {}
 
     def for_source(self, info: SourceInfo) -> Computation:
-        """The one for an input, made at most once per channel count and rate. Raises UsageError."""
+        """The one for an input, made once per channel count and rate; where it has a captured model, which
+        may be another at other sizes, once for inputs alike that follow each other. Raises UsageError.
+        """
         rate_counts = len(self._pipeline.axes) == 1  # filters in Hz and resampling
         key = (info.channels, info.rate if rate_counts else None)
-        if key not in self._made:
+        shape, made = self._made.get(key, (None, None))
+        if made is None or (made.follows_sizes and shape != info.shape):
             module = None if self._module is None else self._module(info)
-            self._made[key] = computation_of(self._config, self._pipeline, info, module=module)
-        return self._made[key]
+            made = computation_of(self._config, self._pipeline, info, module=module)
+            self._made[key] = (info.shape, made)
+        return made
 
     def prepare(self, info: SourceInfo, reopen: Callable[[], Source]) -> tuple[Computation, OutputInfo]:
         """The computation for an input, ready to run, and what it will give.
 
-        reopen: opens the input once more, for a normalizer that needs a first pass. Raises MediaError.
+        reopen: opens the input once more, for a normalizer that needs a first pass, or a model that must know
+        the length of an input which does not tell it. Raises MediaError.
         """
         with stage(ComputeError):
             computation = self.for_source(info)
+            if info.shape[0] is None and computation.needs_length:
+                with reopen() as source:
+                    info = replace(info, shape=(_count(source), *info.shape[1:]))
+                computation = self.for_source(info)
             output = computation.output_info(info)
             if computation.needs_range:
                 with reopen() as source:
                     computation.learn_range(source)
         return computation, output
+
+
+def _count(source: Source) -> int:
+    """Steps of a source that tells them at its end alone."""
+    return sum(len(chunk.data) for chunk in source.chunks(COUNTED_STEPS))
 
 
 def computation_of(

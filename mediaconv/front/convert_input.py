@@ -319,7 +319,10 @@ def _usage_errors() -> Iterator[None]:
 
 
 def _read_once() -> Source:
-    raise UsageError("normalize: minmax reads its input twice, an iterator can be read once; give an array")
+    raise UsageError(
+        "normalize: minmax reads its input twice, and so does a model whose padding in front follows from "
+        "the input's length; an iterator can be read once: give an array"
+    )
 
 
 def _refuse_reading(read: Mapping[str, Any] | None) -> None:

@@ -126,15 +126,16 @@ class Model(LayerSpec):
             repr(context.file),
         )  # fmt: skip
         captured = captured_once(key, lambda: self._captured(context))
+        if context.signal.total is not None:
+            from mediaconv.nn import for_length
+
+            captured = for_length(captured, context.signal.total)
         latency = getattr(captured, "latency", 0)
         if context.file.causal and latency:
             raise ValueError(
                 f"{self.file} reads {latency} steps ahead, which causal {context.file.causal.mode} forbids; "
                 "set causal: false, or causal: true on the layer for its causal twin"
             )
-        check_length = getattr(captured, "check_length", None)
-        if check_length is not None and context.signal.total is not None:
-            check_length(context.signal.total)
         captured.trained = True  # type: ignore[assignment]
         return captured
 

@@ -8,6 +8,7 @@ from torch import nn
 
 import mediaconv.nn as mnn
 from mediaconv.config import RunConfig
+from mediaconv.errors import UsageError
 from mediaconv.model.build import build_stack
 from mediaconv.nn.streaming.protocol import axis_map
 from mediaconv.pipeline import Pipeline, SourceInfo
@@ -49,5 +50,10 @@ def bind(
         shape = tuple(None if n is None else m.output_length(n) for m, n in zip(maps, shape, strict=True))
     if module is None:
         module = build_stack(config, pipeline, channels=info.channels, rate_hz=rate, shape=shape)
+    elif shape[0] is not None:
+        try:
+            module = mnn.for_length(module, shape[0])
+        except ValueError as error:
+            raise UsageError(f"model: {error}") from error
     stack = module if isinstance(module, mnn.Sequential) else mnn.Sequential(module)
     return Bound(stack, prelude, rate)

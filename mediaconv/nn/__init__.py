@@ -9,6 +9,7 @@ import importlib
 import typing
 
 from mediaconv.nn.convert import (
+    for_length,
     register_chain,
     register_converter,
     register_pointwise,
@@ -140,6 +141,7 @@ __all__ = [
     "Upsample3d",
     "UpsampleNearest",
     "export_step",
+    "for_length",
     "geometry",
     "noncausal_layers",
     "opaque",

@@ -38,6 +38,7 @@ def to_streaming(
     axis: int = 0,
     output: str | int | None = None,
     causal: bool = False,
+    length: int | None = None,
 ) -> nn.Module:
     """A torch model as one that streams: it shares the parameters and has the same `state_dict` keys.
 
@@ -48,6 +49,9 @@ def to_streaming(
         to the end, with a line in the result's `notes`.
     output: which tensor of a captured model's result, by name or number, where it has several.
     causal: refuse a captured model in which anything needs the whole input.
+    length: steps that the whole input will have along `axis`. A captured model whose padding in front follows
+        from the length (TensorFlow's SAME under a stride) needs it, or one of the same remainder: the result
+        is for such lengths then, and `for_length` gives it for others.
 
     Knows Sequential, ConvNd, ConvTransposeNd, batch, group and instance norms, pooling, padding, Upsample by
     whole factors, pixel and channel shuffle, pointwise activations, dropout, this package's own layers, and
@@ -59,6 +63,13 @@ def to_streaming(
     >>> to_streaming(model).latency
     2
     """
+    made = _made(module, example, axis, output, causal)
+    return made if length is None else for_length(made, length)
+
+
+def _made(
+    module: Any, example: Tensor | None, axis: int, output: str | int | None, causal: bool
+) -> nn.Module:
     if not isinstance(module, nn.Module):
         return _captured(module, example, axis, output, causal)
     try:
@@ -86,6 +97,19 @@ def _declared(module: nn.Module) -> list[nn.Module]:
 def unchecked(module: nn.Module) -> bool:
     """Whether a module has a part that was declared to be pointwise and passed no check yet."""
     return bool(_DECLARED) and any(part not in _CHECKED for part in _declared(module))
+
+
+def for_length(module: nn.Module, length: int) -> nn.Module:
+    """A streaming module for inputs of so many steps: a captured model whose padding in front, or whose way,
+    follows from the length as it is for this one. Others are the same at every length. Weights are shared.
+
+    Raises ValueError where the model was not captured for such lengths and cannot be.
+    """
+    if not hasattr(module, "at_phase"):
+        return module
+    from mediaconv.nn.graph import entry
+
+    return entry.for_length(module, length)  # type: ignore[arg-type]
 
 
 def _captured(module: Any, *arguments: Any) -> nn.Module:

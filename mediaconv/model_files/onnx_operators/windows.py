@@ -32,20 +32,29 @@ def _lists(node: Node, dims: int, kernel: list[int]) -> tuple[list[int], list[in
 
 
 def _pads(node: Node, x: Tensor, stride: list[int], extent: list[int]) -> tuple[list[Any], list[Any]]:
-    """Padding before and after, per axis; that of SAME_UPPER depends on the length under a stride."""
+    """Padding before and after, per axis; that of SAME depends on the length under a stride."""
     dims, auto = len(stride), node.get("auto_pad", "NOTSET")
     if auto in ("NOTSET", ""):
         pads = list(node.get("pads") or [0] * 2 * dims)
         return pads[:dims], pads[dims:]
     if auto == "VALID":
         return [0] * dims, [0] * dims
-    before, after = [], []
-    for size, s, e in zip(x.shape[2:], stride, extent, strict=True):
-        total = e - 1 if s == 1 else torch.sym_max(((size + s - 1) // s - 1) * s + e - size, 0)
-        small = total // 2
-        before.append(small if auto == "SAME_UPPER" else total - small)
-        after.append(total - small if auto == "SAME_UPPER" else small)
-    return before, after
+    upper = auto == "SAME_UPPER"
+    pairs = [_same(n, s, e, upper=upper) for n, s, e in zip(x.shape[2:], stride, extent, strict=True)]
+    return [left for left, _ in pairs], [right for _, right in pairs]
+
+
+def _same(size: Any, stride: int, extent: int, *, upper: bool) -> tuple[Any, Any]:
+    """Padding before and after for an output of `ceil(size / stride)`; after, less than nothing cuts what no
+    window reads, so that sizes stay plain quotients of the input's.
+    """
+    if stride == 1 or extent == 1:
+        total: Any = extent - 1 if stride == 1 else 0
+    else:
+        total = ((size + stride - 1) // stride - 1) * stride + extent - size
+    padded = total if extent >= stride else torch.sym_max(total, 0)
+    left = padded // 2 if upper else (padded + 1) // 2
+    return left, total - left
 
 
 def _pad_list(before: list[Any], after: list[Any]) -> list[Any]:

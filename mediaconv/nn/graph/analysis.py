@@ -34,7 +34,7 @@ class Program:
     """Steps along one axis for one size of the others. parameters: slot to the placeholder's node.
 
     masks: buffers that masks of attention were read from, and their versions then. values: of the graph's
-    nodes, for tables.
+    nodes, for tables. phases: sizes that follow from the input's length, and what they are where it holds.
     """
 
     steps: list[Step]
@@ -51,6 +51,7 @@ class Program:
     notes: list[str] = field(default_factory=list)
     masks: dict[fx.Node, int] = field(default_factory=dict)
     values: dict[fx.Node, Any] = field(default_factory=dict)
+    phases: dict[Any, int] = field(default_factory=dict)
     _maps: dict[int, GraphMap] = field(default_factory=dict)
 
     def map_of(self, node: MapNode) -> GraphMap:
@@ -455,6 +456,7 @@ class Analysis(GraphSource):
             list(dict.fromkeys(self.notes)),
             self.masks,
             self.values,
+            self.phases,
         )
 
 

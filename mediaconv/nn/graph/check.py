@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +38,7 @@ def check(
     """
     length = example.shape[axis + 2]
     passed = 0
-    near = [n for n in range(length + 1, length + _NEAR) if taken(n)][:2]
+    near = islice((n for n in range(length + 1, length + _NEAR) if taken(n)), 2)
     for size in (length, length + 1, length - 1, 2 * length + 3, 2 * length, *near, 3 * length):
         if passed < 3 and size > 0 and taken(size):
             passed += agrees(module, example, axis, size, needed=size == length, exact=exact)

@@ -1,14 +1,16 @@
 """The lengths at which a module goes the way that was captured: the conditions that its export relied on.
 
+What is padded or cut in front may follow from the length: there each of its phases is a capture of its own.
 `if x.shape[2] % 2: x = pad(x)` is captured as the example takes it. Each way that conditions tell apart is
 tried at a length or two; those that differ from the module are refused at the end of a stream, by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import sympy
 
 from mediaconv.nn.graph.symbols import AxisSize, depends, evaluate, source
@@ -17,19 +19,53 @@ MOST_WAYS = 24
 """Ways that are tried; of those past it, lengths are refused."""
 LONG, MOST_PERIOD, MOST_RESTS = 1024, 128, 4
 """Lengths are described from this one on, by a period and so many rests at most."""
+MOST_PHASES = 2048
+"""The longest period in which padding that follows from the length may repeat."""
 
 
 class Conditions:
-    """Conditions on the sizes of an input along `dim`, by number. sizes: of all its dimensions."""
+    """Conditions on the sizes of an input along `dim`, by number. sizes: of all its dimensions.
 
-    def __init__(self, expressions: Iterable[object], sizes: Sequence[AxisSize], dim: int) -> None:
-        self.sizes, self.dim = sizes, dim
+    phases: sizes that must be these numbers; `phase_numbers` are those of their conditions.
+    """
+
+    def __init__(
+        self,
+        expressions: Iterable[object],
+        sizes: Sequence[AxisSize],
+        dim: int,
+        phases: Mapping[sympy.Expr, int] | None = None,
+    ) -> None:
+        self.sizes, self.dim, self.phases = sizes, dim, dict(phases or {})
         known = {s.symbol for s in sizes if s.symbol is not None}
-        self.all = [
+        self.all: list[sympy.Basic] = [
             e
             for e in dict.fromkeys(expressions)
             if isinstance(e, sympy.Basic) and e.free_symbols and e.free_symbols <= known
         ]
+        count = len(self.all)
+        self.all += [sympy.Eq(e, n, evaluate=False) for e, n in self.phases.items()]
+        self.phase_numbers = frozenset(range(count, len(self.all)))
+        symbol = sizes[dim].symbol
+        self._along = [] if symbol is None else [i for i, e in enumerate(self.all) if depends(e, symbol)]
+
+    def period(self, shape: Sequence[int]) -> int | None:
+        """After how many steps all that depends on the length repeats, None where it does not."""
+        dim = self.dim
+        if self.sizes[dim].symbol is None:
+            return None
+        first = max(shape[dim], LONG)
+        rows = []
+        parts = [self.all[i] for i in self._along if i not in self.phase_numbers]
+        for n in range(first, first + 2 * MOST_PHASES):
+            values = self._values([n if d == dim else s for d, s in enumerate(shape)])
+            sizes = [int(evaluate(e, values)) for e in self.phases]
+            rows.append([*sizes, *(self._holds(e, values) for e in parts)])
+        table = np.array(rows, dtype=np.int64)
+        for period in range(1, MOST_PHASES + 1):
+            if np.array_equal(table[:-period], table[period:]):
+                return period
+        return None
 
     def _holds(self, expr: sympy.Basic, values: dict[str, int]) -> bool:
         try:
@@ -48,12 +84,8 @@ class Conditions:
 
     def broken(self, shape: Sequence[int]) -> frozenset[int]:
         """Numbers of the conditions on the stream axis that an input's shape does not meet."""
-        symbol, values = self.sizes[self.dim].symbol, self._values(shape)
-        if symbol is None:
-            return frozenset()
-        return frozenset(
-            i for i, e in enumerate(self.all) if depends(e, symbol) and not self._holds(e, values)
-        )
+        values = self._values(shape)
+        return frozenset(i for i in self._along if not self._holds(self.all[i], values))
 
     def others_hold(self, shape: Sequence[int]) -> bool:
         """Whether the conditions on the other axes' sizes alone are met."""
@@ -76,6 +108,8 @@ class Conditions:
         for period in range(2, MOST_PERIOD + 1):
             if met[:-period] == met[period:]:
                 rests = sorted((first + i) % period for i in range(period) if met[i])
+                if len(rests) > MOST_RESTS and set(numbers) & self.phase_numbers:
+                    rests = [shape[self.dim] % period]
                 if 0 < len(rests) <= MOST_RESTS:
                     return " or ".join(f"{period} n + {rest}" if rest else f"{period} n" for rest in rests)
                 break
@@ -106,9 +140,10 @@ def tried_ways(conditions: Conditions, shape: Sequence[int], agrees: Callable[[i
     """
     length = shape[conditions.dim]
     ways: dict[frozenset[int], list[int]] = {}
+    phases = conditions.phase_numbers  # at another phase another capture holds
     for n in sorted({*range(1, 65), *range(length, length + 65), 3 * length, 8 * length, 8 * length + 1}):
         broken = conditions.broken([n if d == conditions.dim else s for d, s in enumerate(shape)])
-        if broken:
+        if broken and not broken & phases:
             ways.setdefault(broken, []).append(n)
     good: set[frozenset[int]] = set()
     failed: list[frozenset[int]] = []
@@ -120,4 +155,4 @@ def tried_ways(conditions: Conditions, shape: Sequence[int], agrees: Callable[[i
             failed.append(broken)
     harmless = frozenset().union(*good)  # broken in a way that agreed: another condition made these ways fail
     bad = [broken - harmless or broken for broken in failed]
-    return Ways(frozenset(good), frozenset().union(*bad))
+    return Ways(frozenset(good), frozenset().union(phases, *bad))

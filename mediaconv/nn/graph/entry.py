@@ -13,7 +13,7 @@ from torch.export import ExportedProgram
 from mediaconv.nn.graph.check import DiffersError, agrees, check
 from mediaconv.nn.graph.conditions import tried_ways
 from mediaconv.nn.graph.exported_program import module_of
-from mediaconv.nn.graph.graph import StreamingGraph
+from mediaconv.nn.graph.graph import Phase, StreamingGraph
 from mediaconv.nn.graph.refusal import CaptureError
 
 
@@ -81,14 +81,7 @@ def _first_that_holds(
         x = torch.cat([example, *[last] * longer], axis + 2)
         try:
             graph = StreamingGraph(module, x, axis, output=output, causal=causal, into_past=into_past)
-            try:
-                broken = _checked(graph, x, axis)
-            except DiffersError:
-                exact = None if into_past else _exact(module, x, axis, output)
-                if exact is None:
-                    raise
-                broken = _checked(graph, x, axis, exact)
-                graph.notes.append(f"its own rounding is large in {_type(x)}: chunks may round otherwise")
+            broken = _checked_as_it_rounds(graph)
         except CaptureError as error:
             if isinstance(error, DiffersError) and not into_past and _changes(graph, x):
                 raise CaptureError([_CHANGES], name) from None
@@ -96,13 +89,48 @@ def _first_that_holds(
             if not isinstance(error, DiffersError):
                 break
             continue
-        if not broken:
+        if broken <= graph.conditions().phase_numbers:
             return graph
         narrow = narrow or graph
     if narrow is not None:
         return narrow
     assert refused is not None
     raise CaptureError(refused.reasons, name)
+
+
+def for_length(graph: StreamingGraph, length: int) -> StreamingGraph:
+    """A capture for inputs of a length along its axis: where what is padded in front follows from the length,
+    or the module goes another way, another one than the graph itself may be needed. It is checked as any.
+
+    Raises ValueError where none was found, with the lengths that the graph is for.
+    """
+    if graph.takes(length):
+        return graph.at_phase(None, length)
+    phases = graph.__dict__["_phases"]
+    for n in graph.similar_lengths(length):
+        if n not in phases:
+            phases[n] = _phase_at(graph, n)
+        if phases[n] is not None:
+            found = graph.at_phase(phases[n], length)
+            if found.takes(length):
+                return found
+    graph.check_length(length)
+    raise ValueError(f"length {length}: the model could not be captured for it")
+
+
+def _phase_at(graph: StreamingGraph, length: int) -> Phase | None:
+    """What belongs to a graph for an example of a length; None where it does not stream there."""
+    for made in (graph.with_example, graph.captured_at):
+        try:
+            other = made(length)
+            if not other.takes(length):
+                continue
+            with torch.compiler.set_stance("force_eager"):
+                _checked_as_it_rounds(other)
+        except (CaptureError, ValueError, RuntimeError):
+            continue
+        return other.phase()
+    return None
 
 
 _CHANGES = (
@@ -161,6 +189,19 @@ def _type(x: Tensor) -> str:
     return str(x.dtype).removeprefix("torch.")
 
 
+def _checked_as_it_rounds(graph: StreamingGraph) -> frozenset[int]:
+    """`_checked`, against the module in float64 where it rounds more than a capture may differ."""
+    x, axis = graph._example, graph._axis
+    try:
+        return _checked(graph, x, axis)
+    except DiffersError:
+        exact = None if graph._into_past else _exact(graph.__dict__["_module"], x, axis, graph._output)
+        if exact is None:
+            raise
+        graph.notes.append(f"its own rounding is large in {_type(x)}: chunks may round otherwise")
+        return _checked(graph, x, axis, exact)
+
+
 def _checked(graph: StreamingGraph, x: Tensor, axis: int, exact: nn.Module | None = None) -> frozenset[int]:
     """Compare a capture with its module, and find the conditions on lengths that it depends on."""
     conditions, dim = graph.conditions(), axis + 2
@@ -186,12 +227,12 @@ def _check_lengths(
     graph: StreamingGraph, x: Tensor, axis: int, holds: Callable[[int], bool], exact: nn.Module | None
 ) -> None:
     """Run the lengths at which the graph's formula for the output's length is not the export's."""
-    length, along = x.shape[axis + 2], graph.axis_map(axis)
+    length = x.shape[axis + 2]
     for n in (*range(1, 65), *range(length, length + 65)):
         if not holds(n):
             continue
         try:
-            same = along.output_length(n) == graph.exported_length(n)
+            same = graph.analysed_length(n) == graph.exported_length(n)
         except ValueError:
             same = False
         if not same:

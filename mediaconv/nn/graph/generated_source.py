@@ -31,6 +31,8 @@ class GraphSource:
 
     In generated source `e` are the slots, N the batch size, T the input's length and D the device; `names`
     has what else it names. binding: symbols of sizes to their values at the probed input.
+    phases: sizes that follow from the input's length, as padding in front does, and what they are for it: the
+    analysis holds for lengths at which they are the same.
     """
 
     def __init__(self, captured: Captured, shape: Sequence[int], axis: int) -> None:
@@ -53,6 +55,7 @@ class GraphSource:
             self.batch = int(sizes[0].size)  # type: ignore[arg-type]
         else:
             self.batch = _BATCH_PROBE
+        self.phases: dict[Any, int] = {}
         # "inf" and "nan" are how Python writes such numbers
         self.names: dict[str, Any] = {"torch": torch, "math": math, "inf": math.inf, "nan": math.nan}
 
@@ -111,6 +114,16 @@ class GraphSource:
             raise RefusalError("it pads or cuts by an amount that grows with the input's length")
         return min(amounts), max(amounts), function
 
+    def phase(self, value: Any) -> int:
+        """A size that repeats with the input's length, as it is at the probed one; noted in `phases`.
+
+        Refuses one that grows.
+        """
+        self.amount(value)
+        now = self.size(value)
+        self.phases[self._of_length(expression(value))] = now
+        return now
+
     # --- source --------------------------------------------------------------------------------------------
 
     def positions_code(self, v: Value) -> str:
@@ -144,15 +157,9 @@ class GraphSource:
 
     def size_code(self, value: Any) -> str:
         """Source of a size, with N the batch and T the input's length."""
-        expr: Size = expression(value)
+        expr = self._of_length(expression(value))
         if not isinstance(expr, sympy.Basic):
             return repr(expr)
-        fixed = {
-            s: sympy.Integer(self.binding[str(s)])
-            for s in expr.free_symbols
-            if s not in (self.symbol, self.batch_symbol)
-        }
-        expr = expr.xreplace(fixed) if fixed else expr
         text = f"({source(expr)})"
         for symbol, name, size in (
             (self.batch_symbol, "N", self.captured.sizes[0]),
@@ -161,6 +168,17 @@ class GraphSource:
             if symbol is not None and depends(expr, symbol):
                 text = text.replace(str(symbol), f"(({name} - {size.offset})//{size.factor})")
         return text
+
+    def _of_length(self, expr: Size) -> Size:
+        """An expression with the other axes' sizes as they are."""
+        if not isinstance(expr, sympy.Basic):
+            return expr
+        fixed = {
+            s: sympy.Integer(self.binding[str(s)])
+            for s in expr.free_symbols
+            if s not in (self.symbol, self.batch_symbol)
+        }
+        return expr.xreplace(fixed) if fixed else expr
 
     def name(self, thing: Any) -> str:
         """A name in generated source for an object."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -16,7 +17,7 @@ from mediaconv.nn.graph.analysis import Analysis, Program, rule_of
 from mediaconv.nn.graph.axis_factors import shape_of
 from mediaconv.nn.graph.capture import Captured, capture, select
 from mediaconv.nn.graph.conditions import Conditions, Ways
-from mediaconv.nn.graph.maps import Sized
+from mediaconv.nn.graph.maps import Phased, Sized
 from mediaconv.nn.graph.parameters import Parameters
 from mediaconv.nn.graph.refusal import CaptureError
 from mediaconv.nn.graph.rules import (
@@ -43,6 +44,8 @@ _REMADE = ("_constants", "_parameters_of")
 """What follows from the module's parameters, and is made again for a copy."""
 _aten = torch.ops.aten
 _STEPS = (_aten.round, _aten.floor, _aten.ceil, _aten.trunc, _aten.sign, _aten.argmin, _aten.argmax)
+_OF_PHASE = ("_captured", "_programs", "_example", "_shape", "_ways")
+"""What belongs to the lengths that a graph is for."""
 RULE_MODULES = (
     local_rules,
     product_rules,
@@ -58,6 +61,13 @@ RULE_MODULES = (
     score_rules,
     stepwise_rules,
 )
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What of a graph belongs to the lengths that it is for."""
+
+    values: tuple[Any, ...]
 
 
 class StreamingGraph(TotalStride, nn.Module):
@@ -96,6 +106,9 @@ class StreamingGraph(TotalStride, nn.Module):
         self._constants: dict[Any, Any] = {}
         self._parameters_of: dict[int, Parameters] = {}
         self._ways: Ways | None = None
+        self._phases: dict[int, Phase | None] = {}
+        self.__dict__["_told"] = None
+        self._length_note = ""
         self._axis = axis
         self._example = example.detach()
         tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
@@ -114,7 +127,7 @@ class StreamingGraph(TotalStride, nn.Module):
         duplicate = type(self).__new__(type(self))
         memo[id(self)] = duplicate
         for name, value in self.__dict__.items():
-            shared = name in ("_captured", "_programs", "_example", "notes")
+            shared = name in ("_captured", "_programs", "_example", "_phases", "notes")
             duplicate.__dict__[name] = (
                 value if shared else {} if name in _REMADE else copy.deepcopy(value, memo)
             )
@@ -133,7 +146,8 @@ class StreamingGraph(TotalStride, nn.Module):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_captured": {}, "_programs": {}, **{name: {} for name in _REMADE}}
+        empty: dict[str, Any] = {name: {} for name in ("_captured", "_programs", "_phases", *_REMADE)}
+        return {**self.__dict__, **empty}
 
     def parts(self) -> Any:
         return iter(())
@@ -148,20 +162,98 @@ class StreamingGraph(TotalStride, nn.Module):
         if module.training != self.training:
             module.training = self.training
         if self._into_past:
-            return self.step(x, self.init_state(self._axis), axis=self._axis, last=True)
+            graph = self.like_length(x.shape[self._axis + 2])
+            return graph.step(x, graph.init_state(self._axis), axis=self._axis, last=True)
         return select(module(x), self._output)
 
     def conditions(self) -> Conditions:
         """Those under which the capture holds, for the example's type."""
-        captured = next(iter(self._captured.values()))
-        return Conditions(captured.conditions, captured.sizes, self._axis + 2)
+        dtype, captured = next(iter(self._captured.items()))
+        phases = self.program(self._axis, self._shape, dtype).phases
+        return Conditions(captured.conditions, captured.sizes, self._axis + 2, phases)
+
+    # --- lengths -------------------------------------------------------------------------------------------
+
+    @property
+    def follows_length(self) -> bool:
+        """Whether what is padded or cut in front follows from the input's length, which must be known then:
+        `for_length`.
+        """
+        return bool(self.conditions().phases)
+
+    @property
+    def needs_length(self) -> bool:
+        """Whether it must know the input's length, and was not told: `at_phase`."""
+        return self.__dict__["_told"] is None and self.follows_length
+
+    def takes(self, length: int) -> bool:
+        """Whether the capture holds for a length along the captured axis."""
+        shape = _with(self._shape, self._axis + 2, length)
+        broken = self.conditions().broken(shape)
+        return not broken if self._ways is None else self._ways.take(broken)
+
+    def similar_lengths(self, length: int) -> list[int]:
+        """Lengths near the example's at which all that depends on the length is as it is at this one."""
+        own = self._shape[self._axis + 2]
+        if "_period" not in self.__dict__:
+            self.__dict__["_period"] = self.conditions().period(self._shape)
+        period = self.__dict__["_period"]
+        near = [] if period is None else [own + (length - own) % period]
+        return [*near, length] if length <= 4 * own else near
+
+    def with_example(self, length: int) -> StreamingGraph:
+        """The same capture analysed for another length of its example."""
+        shape = _with(self._shape, self._axis + 2, length)
+        x = torch.randn(shape, generator=torch.Generator().manual_seed(length)).to(self._example)
+        return self._made_of(Phase((self._captured, {}, x, tuple(shape), None)))
+
+    def captured_at(self, length: int) -> StreamingGraph:
+        """The module captured anew, with an example of another length."""
+        x = self.with_example(length)._example
+        module, output = self.__dict__["_module"], self._output
+        return type(self)(
+            module, x, self._axis, output=output, causal=self._causal, into_past=self._into_past
+        )
+
+    def like_length(self, length: int) -> StreamingGraph:
+        """The graph for inputs of a length, unchecked; itself where none is."""
+        if self.takes(length):
+            return self
+        graphs = (self.with_example(n) for n in self.similar_lengths(length))
+        return next((graph for graph in graphs if graph.takes(length)), self)
+
+    def phase(self) -> Phase:
+        """What belongs to the lengths that this graph is for, to be kept for copies of it."""
+        return Phase(tuple(self.__dict__[name] for name in _OF_PHASE))
+
+    def at_phase(self, phase: Phase | None, length: int) -> StreamingGraph:
+        """This graph for inputs of a length, at another phase or its own."""
+        graph = self._made_of(phase or self.phase())
+        graph.__dict__["_told"] = length
+        graph.notes = [note for note in graph.notes if note != self._length_note]
+        return graph
+
+    def _made_of(self, phase: Phase) -> StreamingGraph:
+        graph = type(self).__new__(type(self))
+        graph.__dict__.update(self.__dict__)
+        graph.__dict__.update({name: {} for name in _REMADE})
+        graph.notes = list(self.notes)
+        graph.__dict__.update(zip(_OF_PHASE, phase.values, strict=True))
+        return graph
 
     def keep_conditions(self, ways: Ways, broken: frozenset[int]) -> None:
         """Take only lengths at which the capture was found to hold. broken: conditions to be told of."""
         self._ways = ways
-        if broken:
-            words = self.conditions().describe(broken, self._shape)
-            self.notes.append(f"lengths {words} alone: at others the module goes another way")
+        phases = self.conditions().phase_numbers
+        words = self.conditions().describe(broken, self._shape) if broken else ""
+        if broken & phases:
+            self._length_note = (
+                f"lengths {words}: what it pads or cuts in front follows from the input's length, which must "
+                "be known when it begins"
+            )
+        elif broken:
+            self._length_note = f"lengths {words} alone: at others the module goes another way"
+        self.notes += [self._length_note] if broken else []
 
     @property
     def coarsest(self) -> torch.dtype:
@@ -182,10 +274,16 @@ class StreamingGraph(TotalStride, nn.Module):
         if self._ways is None:
             return
         conditions = self.conditions()
-        shape = [length if d == self._axis + 2 else n for d, n in enumerate(self._shape)]
+        shape = _with(self._shape, self._axis + 2, length)
         broken = conditions.broken(shape)
         if not self._ways.take(broken):
             words = conditions.describe(broken, shape)
+            if broken & conditions.phase_numbers:
+                raise ValueError(
+                    f"length {length}: what this model pads or cuts in front follows from the input's "
+                    f"length, and this capture is for lengths {words}: give length={length} to stream or "
+                    "to_streaming"
+                )
             raise ValueError(
                 f"length {length}: this capture holds for lengths {words} alone; "
                 "at others the module goes another way"
@@ -195,16 +293,21 @@ class StreamingGraph(TotalStride, nn.Module):
 
     def axis_map(self, axis: int) -> AxisMap:
         dtype = next(iter(self._captured))
-        if axis == self._axis:
-            return self.program(axis, self._shape, dtype).map
         try:
-            return self.program(axis, self._shape, dtype).map
+            program = self.program(axis, self._shape, dtype)
         except CaptureError:
+            if axis == self._axis:
+                raise
             return self._sized(axis, dtype)
+        return Phased(program.map, self._sized(axis, dtype)) if program.phases else program.map
 
     def exported_length(self, length: int) -> int:
         """The output's length along the captured axis as the export states it."""
         return self._sized(self._axis, next(iter(self._captured))).output_length(length)
+
+    def analysed_length(self, length: int) -> int:
+        """The same as the analysis has it."""
+        return self.program(self._axis, self._shape, next(iter(self._captured))).map.output_length(length)
 
     def _sized(self, axis: int, dtype: torch.dtype) -> AxisMap:
         """The map of an axis of which the output's length alone is known."""
@@ -304,6 +407,13 @@ class StreamingGraph(TotalStride, nn.Module):
         state.counts["received"] += count
         if last and axis == self._axis:
             self.check_length(state.counts["received"])
+        elif last and program.phases:
+            whole = _with(x.shape, dim, state.counts["received"])
+            if Conditions((), self._captured[x.dtype].sizes, dim, program.phases).broken(whole):
+                raise ValueError(
+                    f"length {whole[dim]}: what this model pads or cuts in front follows from it: capture "
+                    f"the model along this axis (axis={axis}) and give length="
+                )
         e = self._values(program, batch, x)
         e[program.x] = x if count else None
         r = Run(e, batch, last, state.counts["received"] if last else None, x.device, x.dtype)
@@ -344,6 +454,10 @@ class StreamingGraph(TotalStride, nn.Module):
 
     def extra_repr(self) -> str:
         return f"{type(self.__dict__['_module']).__name__}, captured for (N, C, ...) of {self._shape}"
+
+
+def _with(shape: Sequence[int], dim: int, length: int) -> list[int]:
+    return [length if d == dim else n for d, n in enumerate(shape)]
 
 
 def _hooks(module: nn.Module) -> Iterator[Any]:

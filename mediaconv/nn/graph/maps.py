@@ -110,6 +110,17 @@ class GraphMap(AxisMap):
         return any(node.past for node in self.order)
 
 
+class Phased(GraphMap):
+    """A map that holds for some lengths alone; how long outputs are is known for all. sized: tells it."""
+
+    def __init__(self, reads: GraphMap, sized: AxisMap) -> None:
+        super().__init__(reads.output)
+        self._sized = sized
+
+    def output_length(self, length: int) -> int:
+        return self._sized.output_length(length)
+
+
 class Sized(AxisMap):
     """The map of an axis of which only the output's length is known. length: from the input's."""
 

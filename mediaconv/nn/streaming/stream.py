@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mediaconv.nn.backends.large_pages import SHORT_BYTES
 from mediaconv.nn.backends.memory_layout import is_packed
 from mediaconv.nn.backends.reused_memory import ReusedMemory
-from mediaconv.nn.convert import check_unchanged, to_streaming, unchecked
+from mediaconv.nn.convert import check_unchanged, for_length, to_streaming, unchecked
 from mediaconv.nn.geometry import whole_number
 from mediaconv.nn.streaming.items import fresh_group, item_indices, restart_items, step_groups
 from mediaconv.nn.streaming.protocol import count_axes, fingerprint, output_channels, step
@@ -33,8 +33,12 @@ class Stream:
     stream axis; `flush` ends the input and returns the rest. Joined they equal the module on the whole.
     """
 
-    def __init__(self, module: nn.Module, axis: int, example: Tensor | None = None) -> None:
-        self.module = module if _as_it_is(module) else to_streaming(module, example=example, axis=axis)
+    def __init__(
+        self, module: nn.Module, axis: int, example: Tensor | None = None, length: int | None = None
+    ) -> None:
+        module = module if _as_it_is(module) else to_streaming(module, example=example, axis=axis)
+        self.module = module if length is None else for_length(module, length)
+        _check_length_known(self.module)
         self.map = geometry(self.module, axis)
         self._axes = count_axes(self.module)
         check_eval(self.module)
@@ -245,14 +249,27 @@ def _as_it_is(module: nn.Module) -> bool:
     return True
 
 
-def stream(module: nn.Module, *, axis: int = 0, example: Tensor | None = None) -> Stream:
+def _check_length_known(module: nn.Module) -> None:
+    """Raise ValueError for a captured model that must know how long its input will be, and does not."""
+    for part in module.modules():
+        if getattr(part, "needs_length", False):
+            raise ValueError(
+                "what this model pads or cuts in front follows from the input's length: give length=, the "
+                "steps of the whole input, to stream or to_streaming"
+            )
+
+
+def stream(
+    module: nn.Module, *, axis: int = 0, example: Tensor | None = None, length: int | None = None
+) -> Stream:
     """Run a module over its input in chunks of any size, with the result of one call on the whole.
 
     module: a layer of this package or one of torch's that `to_streaming` knows, or a stack of them; in
         eval mode where it has dropout or batch norms.
     axis: which axis after the channels the chunks come along; 0 is samples, frames or rows.
     example: an input, (N, C, ...), with which a module of anything else is captured (see `to_streaming`).
+    length: steps that the whole input will have, where a captured model must know it (see `to_streaming`).
     Raises TypeError naming a layer that cannot stream, ValueError one that is in training mode, or for an
     axis that is not there.
     """
-    return Stream(module, axis, example)
+    return Stream(module, axis, example, length)

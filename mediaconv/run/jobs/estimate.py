@@ -116,6 +116,10 @@ def _try(
     return spent, sum(file.bytes for file in result.outputs) / beginnings.sources[-1].fraction
 
 
+PHASE, LONG_PHASE, LONG = 64, 960, 100_000
+"""Of an input so many steps, or of one longer than that, a multiple is left out of a trial."""
+
+
 class _Beginnings:
     """A pipeline whose sources end early. sources: one for each pass over the input."""
 
@@ -151,10 +155,20 @@ class _Beginning(Source):
     def chunks(self, size: int) -> Iterator[Chunk]:
         for chunk in self._source.chunks(size):
             if self._steps and time.monotonic() - self.began >= self._seconds:
-                self._cut = True
-                return
+                rest = self._to_phase()
+                if rest <= len(chunk.data):
+                    self._cut = True
+                    if rest:
+                        self._steps += rest
+                        yield Chunk(chunk.data[:rest], None if chunk.times is None else chunk.times[:rest])
+                    return
             self._steps += len(chunk.data)
             yield chunk
+
+    def _to_phase(self) -> int:
+        """Steps to a length that divides as the whole does: padding of models may follow from it."""
+        total = self.info.shape[0]
+        return (total - self._steps) % (LONG_PHASE if total > LONG else PHASE) if total else 0
 
     def close(self) -> None:
         self._source.close()

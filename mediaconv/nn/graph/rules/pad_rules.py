@@ -23,12 +23,13 @@ aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class Padded:
-    """A stream that a step pads: the slot that it reads, how much, the mode, the right padding by length.
+    """A stream that a step pads: as it was, how much, the mode, the right padding by length.
 
-    A convolution of it pads in its own step instead, which saves a copy of the stream.
+    A convolution of it pads in its own step instead, which saves a copy of the stream; in a causal twin it is
+    moved with this padding.
     """
 
-    slot: int
+    value: Value
     window: Window
     mode: str
     right: Any
@@ -44,6 +45,14 @@ class Padded:
         """Both as one window, and the step's other settings."""
         left, right = self.window.left + window.left, self.window.right + window.right
         return replace(window, left=left, right=right), {"mode": self.mode, "right": self.right}
+
+
+def number(an: Analysis, amount: Any) -> int:
+    """What is padded in front; where it follows from the input's length, the capture is for its phase."""
+    if not isinstance(amount, fx.Node):
+        return int(amount)
+    value = amount.meta["val"]
+    return an.phase(value) if an.streams(value) else an.size(value)
 
 
 PAD_MODES = {"constant": "zeros", "replicate": "replicate", "reflect": "reflect"}
@@ -76,17 +85,19 @@ def pad(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
         return x
     x = an.sole(x)
     needs_stream(an, x)
-    if an.streams(left.meta["val"] if isinstance(left, fx.Node) else 0):
-        raise RefusalError("its left padding depends on the input's length")
-    before = an.size(left.meta["val"]) if isinstance(left, fx.Node) else left
+    before = number(an, left)
     function, after = None, right
     if isinstance(right, fx.Node):
         after = an.size(right.meta["val"])
         if an.streams(right.meta["val"]):
-            _, after, function = an.amount(right.meta["val"])
+            if an.into_past:  # moved to the start, where it is for one phase of the length
+                after = an.phase(right.meta["val"])
+            else:
+                least, most, function = an.amount(right.meta["val"])
+                after = most if least >= 0 else least  # what may be cut is waited for
     copies = mode != "constant"
-    window = Window(1, left=before, right=after)
-    if an.into_past and function is None and after > 0:
+    stated = window = Window(1, left=before, right=after)
+    if an.into_past and after > 0:
         window = Window(1, left=before + after, right=0)
     if an.into_past and mode == "reflect" and window.left > 0:
         raise RefusalError("reflection at the start reads what comes later")
@@ -95,8 +106,8 @@ def pad(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
         out, x.slot, x.dims, x.dtype, window, _copy if copies else _same, PAD_MODES[mode], value, function
     )
     an.steps.append(step_)
-    if not an.into_past and step_.fill == 0:
-        an.padded[out] = Padded(x.slot, window, PAD_MODES[mode], function)
+    if step_.fill == 0:
+        an.padded[out] = Padded(x, stated, PAD_MODES[mode], function)
     length = None
     if function is not None:
         length = lambda total, each: each[0] - after + int(function((), 1, total, None))  # noqa: E731

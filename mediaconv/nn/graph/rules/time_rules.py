@@ -53,10 +53,26 @@ def offset(an: Analysis, bound: Any, length: Any, default: int) -> tuple[str, An
     if getattr(rest, "is_Integer", isinstance(rest, int)):
         return ("end", int(rest)) if int(rest) >= 0 else ("end", 0)
     if default == 1:
-        rest = sympy.Max(0, rest)  # an end past the last position cuts nothing
-        least, most, function = an.amount(rest)
-        return ("end", most) if least == most else ("moving", (most, function))
-    raise RefusalError("it cuts at a place that moves with the input's length")
+        cut = sympy.Max(0, rest)  # an end past the last position cuts nothing
+        try:
+            least, most, function = an.amount(cut)
+        except RefusalError:
+            return _at_phase(an, expression(bound), cut)
+        return ("end", most) if least == most else ("moving", (most, function, cut))
+    return _at_phase(an, expression(bound), rest)
+
+
+def _at_phase(an: Analysis, bound: Any, rest: Any) -> tuple[str, Any]:
+    """A bound that repeats with the input's length, counted from the start or the end."""
+    try:
+        at = an.phase(bound)
+        return ("start", at) if at >= 0 else ("end", -at)
+    except RefusalError:
+        pass
+    try:
+        return "end", max(0, an.phase(rest))
+    except RefusalError:
+        raise RefusalError("it cuts at a place that moves with the input's length") from None
 
 
 def piece(an: Analysis, x: Value, low: tuple[str, Any], high: tuple[str, Any], step: int) -> Value:
@@ -65,10 +81,10 @@ def piece(an: Analysis, x: Value, low: tuple[str, Any], high: tuple[str, Any], s
     needs_stream(an, x)
     out = an.slot()
     assert x.node is not None
+    if high[0] == "moving" and (low[0] != "start" or step != 1):
+        high = ("end", an.phase(high[1][2]))
     if high[0] == "moving":
-        most, function = high[1]
-        if low[0] != "start" or step != 1:
-            raise RefusalError("it cuts between places of which one moves with the input's length")
+        most, function, _ = high[1]
         window = Window(1, left=-low[1], right=-most)
         code = an.function(f"-({function.code})")
         cut = Sliding(out, x.slot, x.dims, x.dtype, window, an.function("h", "h, e"), right=code)
@@ -175,9 +191,16 @@ def cat_stream(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
 def joined(an: Analysis, node: fx.Node, values: list[Value], lengths: list[Any]) -> Value:
     """Values one after the other along the stream, one of them a stream. lengths: theirs along it."""
     streams = [i for i, v in enumerate(values) if v.kind == STREAMED]
-    if len(streams) != 1 or any(v.dim is not None for v in values[: streams[0]]):
+    if len(streams) != 1:
         raise RefusalError("it puts one stream after another's end")
     at = streams[0]
+    for i, v in enumerate(values[:at]):
+        if v.dim is not None:  # a constant of a length that follows from the stream's, as padding in front
+            count = an.phase(lengths[i])
+            sizes = ", ".join(str(count) if d == v.dim else "-1" for d in range(len(v.dims)))
+            dims = _without(v, count)
+            values[i] = an.local(node, dims, {node: replace(v, dims=dims)}, f"e[{v.slot}].expand({sizes})")
+            lengths[i] = count
     x = an.sole(values[at])
     dim: int = x.dim  # type: ignore[assignment]
     moving: list[tuple[int, Any]] = []

@@ -76,12 +76,16 @@ def convolution(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
         elif isinstance(a["padding"], str):
             pads.append((0, 0))
         else:
-            pads.append((per_axis(a["padding"], n)[i],) * 2)
+            pads.append(_given(an, per_axis(a["padding"], n)[i]))
     axis = x.dim - 2  # type: ignore[operator]
-    window = moved_window(an, node, Window(kernel[axis], stride[axis], dilation[axis], *pads[axis]))
-    if kernel[axis] == stride[axis] == 1 and pads[axis] == (0, 0):
-        return an.local(node, window_dims(an, node, x), {a["input"]: x})
+    window = Window(kernel[axis], stride[axis], dilation[axis], *pads[axis])
     padded = an.padded.get(x.slot)
+    if an.into_past:
+        if padded is not None and padded.mode == "zeros" and padded.joins(window):
+            window, x = padded.joined(window)[0], padded.value
+        window, padded = moved_window(an, node, window), None
+    if kernel[axis] == stride[axis] == 1 and window.left == window.right == 0:
+        return an.local(node, window_dims(an, node, x), {a["input"]: x})
     step_window, more = window, {}
     if padded is not None and padded.joins(window):
         step_window, more = padded.joined(window)
@@ -103,8 +107,16 @@ def convolution(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     if padded is None or step_window is window:
         return slide(an, node, x, window, apply)
     out = an.slot()
-    an.steps.append(Sliding(out, padded.slot, x.dims, x.dtype, step_window, apply, **more))
+    an.steps.append(Sliding(out, padded.value.slot, x.dims, x.dtype, step_window, apply, **more))
     return Value(out, STREAMED, window_dims(an, node, x), node.meta["val"].dtype, an.after(x, window))
+
+
+def _given(an: Analysis, amount: Any) -> tuple[int, int]:
+    """Padding on both sides, which may follow from sizes of the input."""
+    if isinstance(amount, fx.Node):
+        value = amount.meta["val"]
+        amount = an.phase(value) if an.streams(value) else an.size(value)
+    return amount, amount
 
 
 def _packed(an: Analysis, weight: Value, kind: type[PackedWeight]) -> int:
