@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mediaconv.nn.export.fixed import DIM, Clock, FixedLayer, Level
+from mediaconv.nn.export.fixed_attention import FixedAttention, FixedWrittenAttention
 from mediaconv.nn.export.fixed_ends import FixedHead, FixedJoined, FixedTail
 from mediaconv.nn.export.fixed_nodes import (
     FixedAlign,
@@ -22,7 +23,6 @@ from mediaconv.nn.export.fixed_nodes import (
     FixedSliding,
 )
 from mediaconv.nn.export.fixed_past import (
-    FixedAttention,
     FixedCounted,
     FixedRecurrent,
     FixedRunningSum,
@@ -32,6 +32,7 @@ from mediaconv.nn.export.fixed_plan import Constants, NoStepError, Plan, Timed
 from mediaconv.nn.graph.analysis import Program
 from mediaconv.nn.graph.graph import StreamingGraph
 from mediaconv.nn.graph.rules.attention_rules import Attention
+from mediaconv.nn.graph.rules.score_rules import WrittenAttention
 from mediaconv.nn.graph.rules.time_rules import Recurrent, RunningSum
 from mediaconv.nn.graph.steps.end_steps import Head, Held, Joined, Tail
 from mediaconv.nn.graph.steps.graph_step import Late, Local
@@ -50,6 +51,7 @@ NODES: dict[type, type[FixedNode]] = {
     Tail: FixedTail,
     Joined: FixedJoined,
     Attention: FixedAttention,
+    WrittenAttention: FixedWrittenAttention,
     RunningSum: FixedRunningSum,
     Recurrent: FixedRecurrent,
     Stepwise: FixedStepwise,

@@ -1,4 +1,4 @@
-"""A captured graph's sums, recurrences, positions and attention in fixed shape."""
+"""A captured graph's sums, recurrences and positions in fixed shape."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from mediaconv.nn.export.fixed import Clock, Level, zeros
 from mediaconv.nn.export.fixed_nodes import FixedNode
 from mediaconv.nn.export.fixed_plan import NoStepError, Plan
 from mediaconv.nn.graph.obstacles import run_recurrent
-from mediaconv.nn.graph.rules.attention_rules import mask_bias
 
 
 class FixedRunningSum(FixedNode):
@@ -145,56 +144,3 @@ class FixedCounted(FixedNode):
         inside = (positions >= 0) & (positions < self.level.length(clock.length))
         self._fill(e, torch.where(inside, positions, 0))
         return []
-
-
-class FixedAttention(FixedNode):
-    """Attention in a window: keys and values for later queries are kept, and queries that look ahead."""
-
-    bias: Tensor
-
-    def declare(self, plan: Plan) -> dict[str, Tensor]:
-        step, mask = self.step, self.step.mask
-        if mask.lookback is None:
-            raise NoStepError("it keeps the keys and values of all the past, for which no state has room")
-        if mask.phases > 1:
-            raise NoStepError("its mask of attention is another from position to position")
-        q, k, v = (plan.values[slot] for slot, _, _ in step.ins)
-        level = plan.level(*step.ins[0][:2])
-        self.count, self.first, self.length = level.count, level.first - mask.lookahead, level.length
-        self.kept = mask.lookback + mask.lookahead
-        bias = mask_bias(mask, mask.lookback, mask.lookback + self.count, 0, self.kept + self.count, q)
-        self.register_buffer("bias", bias)
-        y = q.new_zeros(*q.shape[:-1], v.shape[-1])
-        plan.stream(step.out, y, Level(self.first, self.count, level.length))
-        state = {"q": zeros(q, mask.lookahead, q.ndim - 2)} if mask.lookahead else {}
-        if self.kept:
-            state |= {"k": zeros(k, self.kept, k.ndim - 2), "v": zeros(v, self.kept, v.ndim - 2)}
-        return state
-
-    def forward(self, e: list[Any], state: Iterator[Tensor], clock: Clock) -> list[Tensor]:
-        step, mask, after = self.step, self.step.mask, []
-        q, k, v = (e[slot] for slot, _, _ in step.ins)
-        if mask.lookahead:
-            queue = torch.cat([next(state), q], -2)
-            q, waiting = queue.split([self.count, mask.lookahead], -2)
-            after.append(waiting)
-        if self.kept:
-            k, v = torch.cat([next(state), k], -2), torch.cat([next(state), v], -2)
-            after += [t.narrow(t.ndim - 2, self.count, self.kept) for t in (k, v)]
-        position = torch.arange(self.kept + self.count, device=q.device) - mask.lookback
-        position = position + clock.steps * self.count + self.first
-        inside = (position >= 0) & (position < self.length(clock.length))
-        e[step.out] = self._attend(q, k, v, inside)
-        return after
-
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, inside: Tensor) -> Tensor:
-        k, v = (torch.where(inside[:, None], t, torch.zeros_like(t)) for t in (k, v))
-        if self.step.grouped:
-            times = q.shape[-3] // k.shape[-3]
-            k, v = k.repeat_interleave(times, -3), v.repeat_interleave(times, -3)
-        scale = q.shape[-1] ** -0.5 if self.step.scale is None else self.step.scale
-        # a query outside of the signal reads all, so that its outputs, which nobody sees, are numbers
-        outside = ~inside.narrow(0, self.step.mask.lookback, self.count)
-        opened = inside[None] | outside[:, None]
-        bias = torch.where(opened, self.bias, torch.full_like(self.bias, -torch.inf))
-        return torch.softmax(q @ k.transpose(-2, -1) * scale + bias, -1) @ v

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.numpy import load_file
+from torch import Tensor
 from torch.nn import functional as F
 
 from mediaconv import nn
@@ -182,3 +185,55 @@ def test_a_learned_first_state_lies_beside_the_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"step\.state\.safetensors is in the way"):
         written(graph, tmp_path)
     assert (tmp_path / "step.state.safetensors").read_bytes() == b"precious"
+
+
+def written_out(
+    opened: Callable[[Tensor], Tensor], weigh: Callable[[Tensor, Tensor], Tensor]
+) -> Callable[[Net, Tensor], Any]:
+    """Attention of two heads out of products. opened: of distances; weigh: weights of scores and a mask."""
+
+    def forward(m: Net, x: Tensor) -> Tensor:
+        n, c, t = x.shape
+        q, k, v = (y.unflatten(1, (2, c // 2)).transpose(2, 3) for y in (x, m.a(x), m.b(x)))
+        i = torch.arange(t)
+        weights = weigh(q @ k.transpose(-1, -2) * 0.5, opened(i[:, None] - i[None]))
+        return x + (weights @ v).transpose(2, 3).reshape(n, c, t)
+
+    return forward
+
+
+def by_softmax(scores: Tensor, opened: Tensor) -> Tensor:
+    return scores.masked_fill(~opened, -torch.inf).softmax(-1)
+
+
+def by_sums(scores: Tensor, opened: Tensor) -> Tensor:
+    weights = torch.exp(scores) * opened
+    return weights / weights.sum(-1, keepdim=True)
+
+
+WRITTEN = {
+    "window": written_out(lambda d: (d >= 0) & (d < 6), by_softmax),
+    "both ways": written_out(lambda d: d.abs() < 4, by_softmax),
+    "ahead alone": written_out(lambda d: (d <= 0) & (d > -3), by_softmax),
+    "own sums": written_out(lambda d: (d >= -1) & (d < 5), by_sums),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_attention_out_of_products_as_a_step_is_the_model(name: str) -> None:
+    graph = captured(WRITTEN[name])
+    for length, chunk in ((24, 4), (31, 8), (5, 2), (40, 12)):
+        assert_step_is_the_call(graph, (2, 4, 24), length, chunk)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["both ways", "own sums"])
+def test_attention_out_of_products_runs_in_onnxruntime(name: str, tmp_path: Path) -> None:
+    facts = written(captured(WRITTEN[name]).float(), tmp_path)
+    assert facts["checked"]["largest_difference"] <= 1e-5
+
+
+def test_attention_out_of_products_over_all_the_past_has_no_step() -> None:
+    graph = captured(written_out(lambda d: d >= 0, by_softmax))
+    with pytest.raises(ValueError, match=r"no step to export: .*all the past"):
+        export_step(graph, torch.zeros(2, 4, 8, dtype=torch.float64))
