@@ -12,25 +12,53 @@ from mediaconv.nn.export.fixed import Clock, Level, zeros
 from mediaconv.nn.export.fixed_nodes import FixedNode
 from mediaconv.nn.export.fixed_plan import NoStepError, Plan
 from mediaconv.nn.graph.obstacles import run_recurrent
+from mediaconv.nn.graph.steps.recurrent_steps import TOTALS, running_extreme
 
 
-class FixedRunningSum(FixedNode):
-    """A cumulative sum, to which nothing before the signal is added."""
+class FixedRunningTotal(FixedNode):
+    """A cumulative sum or its like, with which nothing before the signal is joined."""
 
     def declare(self, plan: Plan) -> dict[str, Tensor]:
         step, x = self.step, plan.values[self.step.x]
         self.level, self.dim = plan.level(step.x, step.dims), step.along.dim
-        y = x.cumsum(self.dim, dtype=step.dtype_out)
+        self.within, self.join, self.nothing = TOTALS[step.kind]
+        y = self.within(x.to(step.dtype_out), self.dim)
         plan.stream(step.out, y, self.level)
-        return {"total": torch.zeros_like(y.narrow(self.dim, 0, 1))}
+        return {"total": torch.full_like(y.narrow(self.dim, 0, 1), self.nothing)}
 
     def forward(self, e: list[Any], state: Iterator[Tensor], clock: Clock) -> list[Tensor]:
-        x, dim, count = e[self.step.x], self.dim, self.level.count
+        dim, count = self.dim, self.level.count
+        x = e[self.step.x].to(self.step.dtype_out)
         position = torch.arange(count, device=x.device) + clock.steps * count + self.level.first
         inside = (position >= 0).reshape(-1, *[1] * (x.ndim - dim - 1))
-        y = torch.where(inside, x, torch.zeros_like(x)).cumsum(dim, dtype=self.step.dtype_out) + next(state)
-        e[self.step.out] = y
+        within = self.within(torch.where(inside, x, torch.full_like(x, self.nothing)), dim)
+        y = e[self.step.out] = self.join(within, next(state))
         return [y.narrow(dim, count - 1, 1)]
+
+
+class FixedRunningExtreme(FixedNode):
+    """The largest or least so far; what lies before the signal is neither."""
+
+    def declare(self, plan: Plan) -> dict[str, Tensor]:
+        step, x = self.step, plan.values[self.step.x]
+        self.level, self.dim = plan.level(step.x, step.dims), step.along.dim
+        least, most = -torch.inf, torch.inf
+        if not x.is_floating_point():
+            least, most = torch.iinfo(x.dtype).min, torch.iinfo(x.dtype).max
+        self.nothing = least if step.kind == "cummax" else most
+        first = x.narrow(self.dim, 0, 1)
+        for slot, value in ((step.out, x), (step.at, x.long())):
+            plan.stream(slot, torch.empty_like(value), self.level)
+        return {"best": torch.full_like(first, self.nothing), "where": torch.zeros_like(first.long())}
+
+    def forward(self, e: list[Any], state: Iterator[Tensor], clock: Clock) -> list[Tensor]:
+        step, x, dim, count = self.step, e[self.step.x], self.dim, self.level.count
+        begun = clock.steps * count + self.level.first
+        inside = (torch.arange(count, device=x.device) + begun >= 0).reshape(-1, *[1] * (x.ndim - dim - 1))
+        x = torch.where(inside, x, torch.full_like(x, self.nothing))
+        y, at = running_extreme(step.kind, x, dim, begun, next(state), next(state))
+        e[step.out], e[step.at] = y, at
+        return [y.narrow(dim, count - 1, 1), at.narrow(dim, count - 1, 1)]
 
 
 class FixedRecurrent(FixedNode):

@@ -7,7 +7,7 @@ from the dimensions' factors; what no rule knows is refused, and all refusals ar
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -118,6 +118,7 @@ class Analysis(GraphSource):
         self.padded: dict[int, Any] = {}
         self.ahead: list[str] = []
         self.steps: list[Step] = []
+        self.heads: dict[int, tuple[MapNode, int]] = {}
         self.constants: list[Late] = []
         self.parameters: dict[int, fx.Node] = {}
         self.slots = 0
@@ -315,6 +316,7 @@ class Analysis(GraphSource):
             tuple({id(v.node): (v.node, IDENTITY) for v in streams}.values()),  # type: ignore[arg-type]
             whole=any(v.at_end for v in late),
             past=any(not v.at_end for v in late),
+            heads=self.heads_of(v.slot for v in late),
         )
         outs = {key: self.slot() for key in unique}
         self.steps.append(
@@ -326,6 +328,21 @@ class Analysis(GraphSource):
             )
         )
         return [replace(v, slot=outs[v.slot, v.dims], node=node) if v.kind == STREAMED else v for v in values]
+
+    def heads_of(self, slots: Iterable[int]) -> tuple[tuple[MapNode, int], ...]:
+        """The first positions of streams that late values were made of: of which, and how many."""
+        made = {step.out: step for step in self.steps if isinstance(step, Late)}
+        wanted, seen = list(slots), set()
+        found: dict[int, tuple[MapNode, int]] = {}
+        while wanted:
+            slot = wanted.pop()
+            if slot in self.heads:
+                node, count = self.heads[slot]
+                found[id(node)] = (node, max(count, found.get(id(node), (node, 0))[1]))
+            elif slot in made and slot not in seen:
+                wanted += made[slot].reads()
+            seen.add(slot)
+        return tuple(found.values())
 
     def from_positions(
         self, code: str, dims: Dims, dtype: torch.dtype, size: Size, *, into: int | None = None

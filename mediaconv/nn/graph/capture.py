@@ -23,6 +23,14 @@ from mediaconv.nn.graph.obstacles import obstacles_removed
 from mediaconv.nn.graph.refusal import CaptureError
 from mediaconv.nn.graph.symbols import AxisSize, expression
 
+_FIXED = (
+    "torch.export: its export holds for {} steps along the stream axis alone: a size is written into the "
+    "module, the example is too short, or a Python loop runs over the steps. Such a loop streams as "
+    "torch.nn.GRU or LSTM, as cumsum or the like, or as a layer with a step of its own by "
+    "register_converter; where it forgets after so many steps, opaque(module, lookback, lookahead) runs it "
+    "in overlapping windows"
+)
+
 
 @dataclass
 class Captured:
@@ -113,10 +121,7 @@ def capture(
         captured = _captured(program, x.dtype)
         if captured.sizes[stream].symbol is not None:
             return captured
-        reasons.append(
-            f"torch.export: its export holds for {example.shape[stream]} steps along the stream axis alone: "
-            "a size is written into the module, a loop runs over its steps, or the example is too short"
-        )
+        reasons.append(_FIXED.format(example.shape[stream]))
     raise CaptureError(list(dict.fromkeys(reasons)))
 
 

@@ -8,21 +8,26 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 
 from mediaconv.nn.composed_maps import IDENTITY
 from mediaconv.nn.geometry import AxisMap
 
+MOST_STARTS = 64
+"""Outputs at the beginning of which each is looked at, for what mirrored padding and first positions are."""
+
 
 class MapNode:
     """A value along the stream: what it reads of other values.
 
     sources: the values read and how. past: it also reads everything before; whole: everything.
+    heads: values of which every position reads the first ones, and how many.
     length: its length from the graph's input length and the sources' lengths; by default the first map's.
     """
 
-    __slots__ = ("length", "past", "sources", "stride", "whole")
+    __slots__ = ("heads", "length", "past", "sources", "stride", "whole")
 
     def __init__(
         self,
@@ -30,12 +35,13 @@ class MapNode:
         *,
         past: bool = False,
         whole: bool = False,
+        heads: tuple[tuple[MapNode, int], ...] = (),
         length: Callable[[int, list[int]], int] | None = None,
     ) -> None:
         strides = {source.stride * m.total_stride for source, m in sources} or {Fraction(1)}
         if len(strides) > 1:
             raise ValueError(f"paths with strides {', '.join(map(str, sorted(strides)))} meet here")
-        self.sources, self.past, self.whole, self.length = sources, past, whole, length
+        self.sources, self.past, self.whole, self.heads, self.length = sources, past, whole, heads, length
         self.stride: Fraction = strides.pop()
 
 
@@ -54,7 +60,7 @@ class GraphMap(AxisMap):
             elif id(node) not in seen:
                 seen.add(id(node))
                 stack.append((node, True))
-                stack += ((source, False) for source, _ in node.sources)
+                stack += ((source, False) for source, _ in (*node.sources, *node.heads))
 
     @property
     def total_stride(self) -> Fraction:
@@ -88,6 +94,12 @@ class GraphMap(AxisMap):
         return lengths[id(self.output)]
 
     def reads(self, outputs: np.ndarray) -> np.ndarray:
+        return self._followed(outputs, first=False)
+
+    def first_reads(self, outputs: np.ndarray) -> np.ndarray:
+        return self._followed(outputs, first=True)
+
+    def _followed(self, outputs: np.ndarray, *, first: bool) -> np.ndarray:
         wanted: dict[int, list[np.ndarray]] = {id(self.output): [outputs]}
         positions = np.array([], dtype=np.int64)
         for node in reversed(self.order):
@@ -97,9 +109,33 @@ class GraphMap(AxisMap):
             union = sets[0] if len(sets) == 1 else np.unique(np.concatenate(sets))
             if not node.sources and node.length is None:
                 positions = np.union1d(positions, union)
+            if not len(union):
+                continue
             for source, m in node.sources:
-                wanted.setdefault(id(source), []).append(union if m is IDENTITY else m.reads(union))
+                read = union if m is IDENTITY else m.first_reads(union) if first else m.reads(union)
+                wanted.setdefault(id(source), []).append(read)
+            if first:
+                for source, count in node.heads:
+                    wanted.setdefault(id(source), []).append(np.arange(count))
         return positions
+
+    @property
+    def reflects(self) -> bool:
+        return any(node.heads or any(m.reflects for _, m in node.sources) for node in self.order)
+
+    @cached_property
+    def _ahead(self) -> int:
+        first = self.first_reads(np.arange(1))
+        reach = int(first[-1]) + 1 if len(first) else 0
+        reach = max(reach, int(self.window_lookback))
+        ahead = 0
+        for j in range(min(MOST_STARTS, math.ceil(reach / self.total_stride))):
+            read = self.first_reads(np.array([j]))
+            ahead = max(ahead, int(read[-1]) - math.floor(j * self.total_stride)) if len(read) else ahead
+        return ahead
+
+    def _ahead_at_start(self) -> int:
+        return self._ahead
 
     @property
     def whole(self) -> bool:

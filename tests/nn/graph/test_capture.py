@@ -133,6 +133,13 @@ PAST: dict[str, Callable[[Net, Tensor], Any]] = {
     "rotated by position": rotated,
     "table of positions": lambda m, x: m.down(x) + m.table[2 : 2 + m.down(x).shape[2]].T,
     "running mean": lambda m, x: x.cumsum(2) / torch.ones(x.shape[2], dtype=x.dtype).cumsum(0),
+    "running mean of a column": lambda m, x: (
+        x[..., None].cumsum(2) / torch.arange(1, x.shape[2] + 1).to(x)[:, None]
+    ).squeeze(3),
+    "cumprod": lambda m, x: m.a(x).cumprod(2),
+    "logcumsumexp": lambda m, x: m.a(x).logcumsumexp(2),
+    "cummax": lambda m, x: torch.cat([*m.a(x).cummax(2)], 1),
+    "cummin of equals": lambda m, x: torch.cat([*(x * 2).round().cummin(2)], 1),
     "first subtracted": lambda m, x: m.a(x - x[:, :, :1]),
 }
 WHOLE: dict[str, Callable[[Net, Tensor], Any]] = {
@@ -183,6 +190,21 @@ def test_what_reads_all_the_past_streams_at_once(name: str) -> None:
     graph = captured(PAST[name])
     assert graph.lookback == graph.receptive_field == torch.inf
     assert graph.latency <= 1
+    verify_contract(graph, (2, 4, 24), PLAN, measure="no")
+
+
+@pytest.mark.parametrize(
+    ("forward", "latency"),
+    [
+        (lambda m, x: F.conv1d(F.pad(x, (4, 0), mode="reflect"), m.b.weight), 4),
+        (lambda m, x: m.a(x) - x[:, :, 3:5].mean(2, True), 4),
+        (lambda m, x: torch.cat([x[:, :, :3].flip(2), x[:, :, 3:]], 2), 2),
+    ],
+    ids=["reflect", "first apart", "flipped"],
+)
+def test_what_the_beginning_alone_reads_ahead_is_told(forward: Any, latency: int) -> None:
+    graph = captured(forward)
+    assert graph.latency == latency
     verify_contract(graph, (2, 4, 24), PLAN, measure="no")
 
 

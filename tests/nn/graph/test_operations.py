@@ -71,7 +71,6 @@ HELD: dict[str, Operation] = {
     "median": lambda x: x.median(2, True)[0] + x,
     "max": lambda x: x + x.max(2, True)[0] + x.max(2, True)[1],
     "aminmax": lambda x: x.aminmax(dim=2, keepdim=True)[0] + x,
-    "cummax": lambda x: x.cummax(2)[0],
     "count_nonzero": lambda x: (x > 0).count_nonzero(2)[..., None] + x,
     "var_mean": lambda x: torch.var_mean(x, 2, keepdim=True)[1] + x,
 }

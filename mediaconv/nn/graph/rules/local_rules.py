@@ -152,6 +152,9 @@ def worked(an: Analysis, node: fx.Node, x_node: fx.Node, axes: Sequence[int], di
     return an.local(node, dims, {x_node: x})
 
 
+_TOTALS = (aten.cumsum.default, aten.cumprod.default, aten.logcumsumexp.default)
+
+
 def _tensors_only(node: fx.Node) -> bool:
     return isinstance(node.meta["val"], Tensor)
 
@@ -162,8 +165,8 @@ def _tensors_only(node: fx.Node) -> bool:
 )  # fmt: skip
 def along_one(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
     x = an.value(a["self"])
-    if node.target is aten.cumsum.default and a["dim"] % len(x.dims) == x.dim:
-        return RULES["running sum"](an, node, a)
+    if node.target in _TOTALS and a["dim"] % len(x.dims) == x.dim:
+        return RULES["running total"](an, node, a)
     return worked(an, node, a["self"], [a["dim"]], x.dims)
 
 

@@ -96,9 +96,9 @@ def pad(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
                 least, most, function = an.amount(right.meta["val"])
                 after = most if least >= 0 else least  # what may be cut is waited for
     copies = mode != "constant"
-    stated = window = Window(1, left=before, right=after)
+    stated = window = Window(1, left=before, right=after, mirrored=mode == "reflect")
     if an.into_past and after > 0:
-        window = Window(1, left=before + after, right=0)
+        window = replace(window, left=before + after, right=0)
     if an.into_past and mode == "reflect" and window.left > 0:
         raise RefusalError("reflection at the start reads what comes later")
     out = an.slot()

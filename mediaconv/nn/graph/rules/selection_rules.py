@@ -45,6 +45,8 @@ def several(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
         )
     else:
         dims = tuple(d for i, d in enumerate(x.dims) if i not in axes)
+    if x.dim in axes and node.target in (aten.cummax.default, aten.cummin.default):
+        return RULES["running extreme"](an, node, a)
     if x.dim in axes:
         return _of_whole(an, node, a["self"], dims)
     return _each(an, node, dims, an.local(node, dims, {a["self"]: x}))

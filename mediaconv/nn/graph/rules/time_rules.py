@@ -1,31 +1,24 @@
-"""Slices and joins along the stream, running sums and recurrences: what knows where it begins and ends."""
+"""Slices and joins along the stream: what knows where it begins and ends."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import sympy
 import torch
-from torch import Tensor, fx
+from torch import fx
 
-from mediaconv.nn.backends.packed_recurrence import PackedLSTM
-from mediaconv.nn.composed_maps import IDENTITY
 from mediaconv.nn.geometry import Window
-from mediaconv.nn.graph.analysis import Analysis, rule
-from mediaconv.nn.graph.axis_factors import BATCH, STREAM, size_factors
-from mediaconv.nn.graph.graph_values import CONSTANT, LATE, STREAMED, Value
-from mediaconv.nn.graph.maps import MapNode
-from mediaconv.nn.graph.obstacles import run_recurrent
+from mediaconv.nn.graph.analysis import Analysis
+from mediaconv.nn.graph.axis_factors import size_factors
+from mediaconv.nn.graph.graph_values import LATE, STREAMED, Value
 from mediaconv.nn.graph.refusal import RefusalError
-from mediaconv.nn.graph.rules.local_rules import held
 from mediaconv.nn.graph.rules.window_rules import needs_stream
 from mediaconv.nn.graph.steps.end_steps import Head, Joined, Tail
-from mediaconv.nn.graph.steps.graph_step import Buffered, Late, Run
+from mediaconv.nn.graph.steps.graph_step import Late
 from mediaconv.nn.graph.steps.window_steps import Sliding
 from mediaconv.nn.graph.symbols import expression
-from mediaconv.nn.streaming.state import State
 
 aten = torch.ops.aten
 
@@ -99,6 +92,7 @@ def piece(an: Analysis, x: Value, low: tuple[str, Any], high: tuple[str, Any], s
             raise RefusalError("it takes every few of the first positions")
         count = max(0, high[1] - low[1])
         an.steps.append(Head(out, x.slot, x.dims, x.dtype, low[1], max(low[1], high[1])))
+        an.heads[out] = (x.node, high[1])
         return Value(out, LATE, _without(x, count), x.dtype)
     if low[0] == "end":
         if high[0] != "end" or step != 1:
@@ -130,6 +124,8 @@ def slice_stream(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
         raise RefusalError("its step is not a number")
     low = offset(an, a.get("start"), length, 0)
     high = offset(an, a.get("end"), length, 1)
+    if (low, high, step) == (("start", 0), ("end", 0), 1):  # as `n[:, None]` has it
+        return x
     return piece(an, x, low, high, step)
 
 
@@ -229,134 +225,6 @@ def joined(an: Analysis, node: fx.Node, values: list[Value], lengths: list[Any])
         return each[0] + sum(int(function((), 1, total, None)) - most for most, function in moving)
 
     window = Window(1, left=before, right=after)
-    joined = an.after(x, window, whole=waits, length=total_length if moving else None)
+    first = an.heads_of(v.slot for v in heads)
+    joined = an.after(x, window, whole=waits, heads=first, length=total_length if moving else None)
     return Value(out, STREAMED, x.dims, node.meta["val"].dtype, joined)
-
-
-@dataclass
-class RunningSum(Buffered):
-    """A cumulative sum: what came so far is added to each chunk's."""
-
-    dtype_out: torch.dtype | None
-
-    def fresh(self) -> State:
-        return State()
-
-    def run(self, r: Run, state: Any) -> None:
-        x = r.e[self.x]
-        if x is None:
-            return
-        dim = self.along.dim
-        y = x.cumsum(dim, dtype=self.dtype_out)
-        total = self.load(state, "total")
-        if total is not None:
-            y = y + total
-        r.e[self.out] = y
-        self.save(state, "total", y.narrow(dim, y.shape[dim] - 1, 1).clone(), r)
-
-
-@rule("running sum")
-def running_sum(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
-    x = an.value(a["self"])
-    dtype = node.meta["val"].dtype
-    if x.kind == CONSTANT and x.dims[x.dim] == (STREAM,):  # type: ignore[index]
-        shape = ", ".join("-1" if d == x.dim else "1" for d in range(len(x.dims)))
-        code = f"(e[{x.slot}]*(e[{an.positions}]+1).reshape({shape})).to({an.name(dtype)})"
-        return an.from_positions(code, x.dims, dtype, expression(node.meta["val"].shape[x.dim]))
-    x = an.sole(x)
-    needs_stream(an, x)
-    out = an.slot()
-    an.steps.append(RunningSum(out, x.slot, x.dims, x.dtype, a.get("dtype")))
-    return Value(out, STREAMED, x.dims, node.meta["val"].dtype, an.after(x, IDENTITY, past=True))
-
-
-@dataclass
-class Recurrent(Buffered):
-    """An LSTM, GRU or RNN forward in time. starts: slots of the first state; ends: slots for the last.
-
-    packed: the slot of an LSTM's weights in oneDNN's order.
-    """
-
-    kind: str
-    starts: tuple[int, ...]
-    ends: tuple[int, ...]
-    uses: tuple[int, ...]
-    options: tuple[bool, int, bool, bool]
-    packed: int | None
-
-    def reads(self) -> Iterable[int]:
-        return self.x, *self.starts, *self.uses, *(() if self.packed is None else (self.packed,))
-
-    def writes(self) -> Iterable[int]:
-        return self.out, *self.ends
-
-    def fresh(self) -> State:
-        return State()
-
-    def run(self, r: Run, state: Any) -> None:
-        x = r.e[self.x]
-        names = [f"h{i}" for i in range(len(self.starts))]
-        kept = [state.tensors.get(name) for name in names]
-        now = [r.e[s] if k is None else k.movedim(0, 1) for s, k in zip(self.starts, kept, strict=True)]
-        if x is not None:
-            y, *now = self._outputs(x, [s.contiguous() for s in now], r)
-            r.e[self.out] = y
-            for name, s in zip(names, now, strict=True):
-                state.tensors[name] = s.movedim(1, 0)
-        if r.last:
-            for slot, s in zip(self.ends, now, strict=True):
-                r.e[slot] = s
-
-    def _outputs(self, x: Tensor, state: list[Tensor], r: Run) -> list[Tensor]:
-        weights = [r.e[w] for w in self.uses]
-        packed: PackedLSTM | None = None if self.packed is None else r.e[self.packed]
-        if packed is not None and packed.takes(x, state, weights):
-            return packed.run(x, state, batch_first=self.options[3])
-        return run_recurrent(self.kind, x, state, weights, *self.options)
-
-
-@rule(torch.ops.mediaconv.recurrent)
-def recurrent(an: Analysis, node: fx.Node, a: dict[str, Any]) -> list[Value]:
-    x = an.value(a["x"])
-    batch_at = 0 if a["batch_first"] else 1
-    if len(x.dims) != 3:
-        raise RefusalError("a recurrence whose input has no batch")
-    width = an.sized_dims(node.meta["val"][0].shape[-1:])
-    if x.dim == batch_at:
-        y = an.local(node, x.dims, {a["x"]: x})
-        first = an.local(node, (*x.dims[:2], *width), {node: y}, f"e[{y.slot}][0]")
-        return [first]
-    if x.dim != 1 - batch_at:
-        raise RefusalError("a recurrence over another axis, with the stream as its features")
-    if x.dims[batch_at] != (BATCH,):
-        raise RefusalError("a recurrence whose batch has other axes folded into it")
-    if x.dims[x.dim] != (STREAM,):
-        x = an.sole(x)
-    options = (a["biases"], a["layers"], a["bidirectional"], a["batch_first"])
-    if a["bidirectional"]:
-        x = held(an, x)
-    starts = [an.value(s) for s in a["state"]]
-    if any(s.at_end for s in starts):
-        raise RefusalError("a recurrence that starts from a value of the input's end")
-    out = an.slot()
-    ends = [an.slot() for _ in starts]
-    values = [an.value(w) for w in a["weights"]]
-    weights = tuple(v.slot for v in values)
-    packed = None
-    if a["kind"] == "lstm" and not a["bidirectional"] and all(v.kind == CONSTANT for v in values):
-        packed = an.slot()
-        listed = ", ".join(f"e[{w}]" for w in weights)
-        code = f"{an.name(PackedLSTM)}([{listed}], {a['biases']})"
-        an.constants.append(Late(packed, an.function(code), (), False))
-    firsts = tuple(s.slot for s in starts)
-    an.steps.append(
-        Recurrent(out, x.slot, x.dims, x.dtype, a["kind"], firsts, tuple(ends), weights, options, packed)
-    )
-    assert x.node is not None
-    node_map = x.node if a["bidirectional"] else MapNode(((x.node, IDENTITY),), past=True)
-    dims = (*x.dims[:2], *width)
-    states = [
-        Value(slot, LATE, an.sized_dims(v.shape), v.dtype, at_end=True)
-        for slot, v in zip(ends, node.meta["val"][1:], strict=True)
-    ]
-    return [Value(out, STREAMED, dims, x.dtype, node_map), *states]
