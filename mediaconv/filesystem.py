@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import functools
 import hashlib
 import os
 import re
@@ -17,6 +18,7 @@ import secrets
 import stat
 from io import BufferedReader
 from pathlib import Path
+from typing import Any
 
 from mediaconv.errors import UsageError, WriteError
 from mediaconv.file_mark import is_marked, marked
@@ -218,7 +220,7 @@ def make_folders(folder: Path) -> None:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
 
 
-def exchange(one: Path, other: Path) -> bool:
+def exchange(one: Path | str, other: Path | str) -> bool:
     """Let two paths change places in one step; False where the system has no such call.
 
     Raises OSError.
@@ -226,11 +228,10 @@ def exchange(one: Path, other: Path) -> bool:
     return _rename(one, other, _RENAME_EXCHANGE)
 
 
-def _rename(one: Path, other: Path, how: int) -> bool:
+def _rename(one: Path | str, other: Path | str, how: int) -> bool:
     """rename(2) with a flag; False where the system, or this file system, has none. Raises OSError."""
-    try:
-        call = ctypes.CDLL(None, use_errno=True).renameat2
-    except AttributeError:
+    call = _renameat2()
+    if call is None:
         return False
     if not call(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), how):
         return True
@@ -238,6 +239,12 @@ def _rename(one: Path, other: Path, how: int) -> bool:
     if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
         return False
     raise OSError(number, os.strerror(number), str(one if how == _RENAME_EXCHANGE else other))
+
+
+@functools.cache
+def _renameat2() -> Any:
+    """The system's call, looked for once; None where there is none."""
+    return getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 
 
 def sync(path: Path | str) -> None:

@@ -99,6 +99,21 @@ class FusedStep:
 
     def push(self, raw: np.ndarray) -> np.ndarray:
         """Take raw samples (n, ..., C), n frames or rows; quantized samples (C', n', ...)."""
+        self._take(raw)
+        return self._run(last=False)
+
+    def flush(self) -> np.ndarray:
+        """End the input; the samples that waited for more of it."""
+        if self._like is None:
+            raise ValueError("nothing was pushed: a stream learns its shape from the first chunk")
+        return self._run(last=True)
+
+    def whole(self, raw: np.ndarray) -> np.ndarray:
+        """An input that is one chunk: the same samples as `push` and `flush` give, in one pass."""
+        self._take(raw)
+        return self._run(last=True)
+
+    def _take(self, raw: np.ndarray) -> None:
         height = 1 if raw.ndim == 3 else raw.shape[1]
         frames = raw.reshape(raw.shape[0], height, raw.shape[-2] * raw.shape[-1])
         if self._like is None:
@@ -108,13 +123,6 @@ class FusedStep:
         before_end = min(len(frames), len(ring) - begin)
         ring[begin : begin + before_end] = frames[:before_end]
         ring[: len(frames) - before_end] = frames[before_end:]
-        return self._run(last=False)
-
-    def flush(self) -> np.ndarray:
-        """End the input; the samples that waited for more of it."""
-        if self._like is None:
-            raise ValueError("nothing was pushed: a stream learns its shape from the first chunk")
-        return self._run(last=True)
 
     def _start(self, raw: np.ndarray) -> None:
         *_, width, channels = raw.shape
@@ -146,6 +154,9 @@ class FusedStep:
         plane = plan.height * plan.width
         self._compute(len(self._layers) - 1, count, out, (0, count), (plane, plan.width, count * plane))
         layer.advance(count)
+        if last:
+            for layer, lines in zip(self._layers, self._lines, strict=True):
+                layer.plan.keep(lines)
         flat = self._like is not None and self._like.ndim == 3
         return out[:, :, 0] if flat else out
 

@@ -7,6 +7,7 @@ here (mediaconv.compute.loops) and no thread is started (mediaconv.compute.fused
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -129,6 +130,7 @@ class LayerPlan:
         )  # fmt: skip
         self.taps, self.weights, self.groups = _arrange(conv, phase)
         self.row_bytes = conv.in_channels * y.extent * x.stride * phase * 4
+        self._spare: list[np.ndarray] = []
 
     @property
     def products(self) -> int:
@@ -136,11 +138,21 @@ class LayerPlan:
         return self.height * self.width * self.conv.out_channels * len(self.taps)
 
     def lines(self) -> np.ndarray:
-        """Scratch for one thread: as many frames deep as its cache holds."""
+        """Scratch for one thread: as many frames deep as its cache holds.
+
+        Zero where no input is loaded, which is the same places for every input of the size.
+        """
+        with contextlib.suppress(IndexError):
+            return self._spare.pop()
         t = self.time
         deepest = (LINE_BYTES // self.row_bytes - t.extent) // t.stride + 1
         frames = (max(1, deepest) - 1) * t.stride + t.extent
         return np.zeros(frames * self.row_bytes // 4, np.float32)
+
+    def keep(self, lines: list[np.ndarray]) -> None:
+        """Scratch that an input is done with, for the next one: clearing it takes longer than a small one."""
+        self._spare += lines
+        lines.clear()
 
 
 class LayerStream:

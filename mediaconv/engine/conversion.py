@@ -20,13 +20,17 @@ from mediaconv.errors import ComputeError, ReadError, WriteError
 from mediaconv.pipeline import Chunk, Source
 
 Times = Sequence[Fraction] | None
+Computes = Callable[[np.ndarray], np.ndarray]
 Progress = Callable[[int, int | None, float | None], None]
 """Called in the computing thread: steps of the stream axis computed, steps in all where known, and the
 seconds of media that the computed steps last where the axis is time."""
 
 
 class Step(Protocol):
-    """One pass over one input: chunks of raw samples in, chunks of stored samples out."""
+    """One pass over one input: chunks of raw samples in, chunks of stored samples out.
+
+    A step may also have `whole(raw)`: of an input that is one chunk what `push` and `flush` give together.
+    """
 
     def push(self, raw: np.ndarray) -> np.ndarray:
         """Raw samples (n, ..., C), any n, to what they complete, (C', n', ...), n' may be 0."""
@@ -97,6 +101,8 @@ def run_conversion(
     clocks = [OutputClock(branch.stride, step_seconds) for branch in branches]
     shape: tuple[int, ...] = (info.channels, 0)
     timed = False
+    pushes = [branch.step.push for branch in branches]
+    wholes = [whole for branch in branches if (whole := getattr(branch.step, "whole", None)) is not None]
 
     def read() -> Iterator[Chunk]:
         with stage(ReadError):
@@ -108,7 +114,7 @@ def run_conversion(
             for samples, clock in zip(outputs, clocks, strict=True)
         ]
 
-    def compute(chunk: Chunk) -> list[tuple[np.ndarray, Times]]:
+    def compute(chunk: Chunk, acts: Sequence[Computes] = pushes) -> list[tuple[np.ndarray, Times]]:
         nonlocal shape, timed
         with stage(ComputeError):
             steps = shape[1] + len(chunk.data)
@@ -117,7 +123,7 @@ def run_conversion(
                 timed = True
                 for clock in clocks:
                     clock.push(chunk.times)
-            outputs = [branch.step.push(chunk.data) for branch in branches]
+            outputs = [act(chunk.data) for act in acts]
             if progress is not None:
                 progress(steps, info.shape[0], float(steps / info.rate) if info.rate else None)
             return dated(outputs)
@@ -131,7 +137,12 @@ def run_conversion(
             for branch, (samples, times) in zip(branches, outputs, strict=True):
                 branch.write(samples, times)
 
+    def at_once(chunk: Chunk) -> list[tuple[np.ndarray, Times]]:
+        return compute(chunk, wholes)
+
     length = info.shape[0]
-    run = in_turn if length is not None and length <= chunk_size else flow
-    run(read(), compute, end, write)
+    if length is not None and length <= chunk_size:
+        in_turn(read(), compute, end, write, whole=at_once if len(wholes) == len(branches) else None)
+    else:
+        flow(read(), compute, end, write)
     return shape

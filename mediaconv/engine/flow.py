@@ -6,6 +6,7 @@ Knows nothing of files: a producer makes items, the caller's function turns each
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -83,10 +84,22 @@ def in_turn(
     transform: Callable[[Any], Any],
     finish: Callable[[], Any],
     consume: Callable[[Any], None],
+    *,
+    whole: Callable[[Any], Any] | None = None,
 ) -> None:
     """The same as `flow`, in the caller's thread: of one item nothing can overlap, and threads take longer to
-    start than a small file takes."""
-    for item in produce:
+    start than a small file takes.
+
+    whole: transforms an item that is the only one, and finishes with it.
+    """
+    items = iter(produce)
+    if whole is not None:
+        first = list(itertools.islice(items, 2))
+        if len(first) == 1:
+            consume(whole(first[0]))
+            return
+        items = itertools.chain(first, items)
+    for item in items:
         consume(transform(item))
     consume(finish())
 

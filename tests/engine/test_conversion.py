@@ -130,3 +130,46 @@ def test_clipped_values_are_counted():
     data = np.array([[0.5, 2.0], [-3.0, 0.0]], np.float32)
     done = computation(nn.Identity()).write(Line(data), Stored())
     assert (done.input_shape, done.output_shape, done.clipped) == ((2, 2), (2, 2), 2)
+
+
+class Counting:
+    """A step that counts how it is called and gives all that it got."""
+
+    def __init__(self):
+        self.calls = []
+
+    def push(self, raw):
+        self.calls.append("push")
+        return np.moveaxis(raw, -1, 0)
+
+    def flush(self):
+        self.calls.append("flush")
+        return np.empty((2, 0))
+
+    def whole(self, raw):
+        self.calls.append("whole")
+        return np.moveaxis(raw, -1, 0)
+
+
+@pytest.mark.parametrize(
+    ("length", "size", "calls"),
+    [(6, 6, ["whole"]), (6, 4, ["push", "push", "flush"]), (None, 9, ["push", "flush"])],
+)
+def test_an_input_that_is_one_chunk_is_computed_in_one_pass(length, size, calls):
+    data = RANDOM.standard_normal((6, 2))
+    step, kept = Counting(), Kept()
+    assert run_conversion(Line(data, length=length), [Branch(step, kept)], chunk_size=size) == (2, 6)
+    assert step.calls == calls
+    assert np.array_equal(np.concatenate(kept.samples, 1), data.T)
+
+
+def test_a_source_that_gives_more_chunks_than_it_has_steps_is_pushed():
+    class Pieces(Line):
+        def chunks(self, size):
+            yield from super().chunks(2)
+
+    data = RANDOM.standard_normal((6, 2))
+    step, kept = Counting(), Kept()
+    run_conversion(Pieces(data, length=6), [Branch(step, kept)], chunk_size=6)
+    assert step.calls == ["push", "push", "push", "flush"]
+    assert np.array_equal(np.concatenate(kept.samples, 1), data.T)

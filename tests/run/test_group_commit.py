@@ -38,7 +38,7 @@ def test_what_waits_together_is_synced_before_it_is_renamed(
     disk = Disk(tmp_path)
     if disk._call is None:
         pytest.skip("this file system is synced file by file")
-    syncfs, fsync, rename = disk._call, os.fsync, Path.rename
+    syncfs, fsync, rename = disk._call, os.fsync, os.rename
 
     def watched(name: str, call):  # type: ignore[no-untyped-def]
         def act(*given):  # type: ignore[no-untyped-def]
@@ -49,7 +49,7 @@ def test_what_waits_together_is_synced_before_it_is_renamed(
         return act
 
     monkeypatch.setattr(os, "fsync", watched("fsync", fsync))
-    monkeypatch.setattr(Path, "rename", watched("rename", rename))
+    monkeypatch.setattr(os, "rename", watched("rename", rename))
     commits = GroupCommit(tmp_path)
     commits._disk._call = watched("syncfs", syncfs)
     for i in range(COUNT):

@@ -49,11 +49,14 @@ class Disk:
                 for _ in pool.map(sync, paths):
                     pass
 
-    def sync_folders(self, folders: Sequence[Path]) -> None:
+    def sync_folders(self, folders: Sequence[str]) -> None:
         """The same of folders with all that is in them, which the folders' file system holds too."""
         few = len(folders) <= FEW // 2  # a folder and a file each; what more hold is not listed first
         if few or not self._all_at_once({os.path.dirname(path) for path in folders}):
-            self.sync([path for folder in folders for path in (*folder.rglob("*"), folder)])
+            paths: list[Path | str] = []
+            for folder in folders:
+                paths += [*Path(folder).rglob("*"), folder]
+            self.sync(paths)
 
     def _all_at_once(self, within: Iterable[str]) -> bool:
         """By one call for the whole disk; False where it cannot be trusted with those folders."""

@@ -7,8 +7,6 @@ loses the work of the last window at most, and never a file.
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -19,7 +17,7 @@ from mediaconv.errors import WriteError
 from mediaconv.run.jobs.perform import failure_of
 from mediaconv.run.jobs.result import Outcome
 from mediaconv.run.output.durability import Disk
-from mediaconv.run.output.staging import Staged, commit_error
+from mediaconv.run.output.staging import Staged, commit_error, remove_folder
 
 WINDOW_SECONDS = 0.25
 """How long a finished job's outputs wait for others."""
@@ -52,7 +50,7 @@ class GroupCommit:
             try:
                 thread.start()
             except RuntimeError:  # no more threads
-                shutil.rmtree(_staged(outcome).folder, ignore_errors=True)
+                remove_folder(_staged(outcome).folder)
                 raise
             self._thread = thread
         with self._changed:
@@ -88,7 +86,7 @@ class GroupCommit:
                 left = [*self._under_way, *self._waiting]
                 self._waiting = []
         for outcome in left:
-            shutil.rmtree(_staged(outcome).folder, ignore_errors=True)
+            remove_folder(_staged(outcome).folder)
         if self._thread is not None:
             self._thread.join(STOP_SECONDS)
         return self.ended()
@@ -142,7 +140,7 @@ class GroupCommit:
         self._settle_names(batch, failed)
         for outcome in batch:
             if outcome.job.name in replaced or outcome.job.name in failed:
-                shutil.rmtree(_staged(outcome).folder, ignore_errors=True)
+                remove_folder(_staged(outcome).folder)
         return [_with_error(outcome, failed.get(outcome.job.name)) for outcome in batch]
 
     def _each_alone(self, batch: Sequence[Outcome], failed: dict[str, OSError | WriteError]) -> None:
@@ -157,7 +155,7 @@ class GroupCommit:
         """Make the new names durable."""
         placed = [outcome for outcome in batch if outcome.job.name not in failed]
         try:
-            self._disk.sync(sorted({os.path.dirname(_staged(outcome).target) for outcome in placed}))
+            self._disk.sync(sorted({_staged(outcome).parent for outcome in placed}))
         except OSError as error:
             failed |= {outcome.job.name: error for outcome in placed}
 

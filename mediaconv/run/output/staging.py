@@ -40,14 +40,19 @@ class Staged:
     flat: files go into the folder that holds the target, beside those of other inputs, one by one.
     """
 
-    folder: Path
-    target: Path
+    folder: str
+    target: str
     replaces: frozenset[str] = frozenset()
     flat: bool = False
 
-    def contents(self) -> list[Path]:
+    @property
+    def parent(self) -> str:
+        """The folder that holds both."""
+        return os.path.dirname(self.target)
+
+    def contents(self) -> list[Path | str]:
         """What must be durable before it gets its name: the files, then the folder."""
-        return [*self.folder.rglob("*"), self.folder]
+        return [*Path(self.folder).rglob("*"), self.folder]
 
     def commit(self) -> None:
         """Store the files durably and give the folder its name; the run's own files there are replaced.
@@ -58,7 +63,7 @@ class Staged:
             for path in self.contents():
                 sync(path)
             self.place()
-            sync(self.target.parent)
+            sync(self.parent)
         except OSError as error:
             raise commit_error(self, error) from error
 
@@ -68,25 +73,28 @@ class Staged:
         Names are durable once the target's parent is synced. Raises OSError, WriteError.
         """
         if self.flat:
-            parent, flat = self.target.parent, sorted(os.listdir(self.folder))
-            for path in (parent / name for name in flat):
-                if os.path.lexists(path) and not (path.name in self.replaces and is_regular(path)):
+            flat = sorted(os.listdir(self.folder))
+            for name in flat:
+                path = os.path.join(self.parent, name)
+                if os.path.lexists(path) and not (name in self.replaces and is_regular(path)):
                     raise WriteError(str(in_the_way(path)))
-            self._place_files(parent, flat)
+            self._place_files(self.parent, flat)
             return True
-        if not os.path.lexists(self.target):
-            self.folder.rename(self.target)
+        try:
+            mode = os.lstat(self.target).st_mode
+        except FileNotFoundError:
+            os.rename(self.folder, self.target)
             return False
-        if not stat.S_ISDIR(os.lstat(self.target).st_mode):
+        if not stat.S_ISDIR(mode):
             raise WriteError(str(in_the_way(self.target)))
         with os.scandir(self.target) as entries:
             there = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
         new = set(os.listdir(self.folder))
         for name in sorted(new & there.keys()):
             if name not in self.replaces or not there[name]:
-                raise WriteError(str(in_the_way(self.target / name)))
+                raise WriteError(str(in_the_way(os.path.join(self.target, name))))
         if not there:
-            self.folder.rename(self.target)
+            os.rename(self.folder, self.target)
             return False
         if not all(there[name] and name in self.replaces for name in there) or not exchange(
             self.folder, self.target
@@ -96,13 +104,13 @@ class Staged:
             sync(self.target)
         return True
 
-    def _place_files(self, folder: Path, names: Collection[str]) -> None:
+    def _place_files(self, folder: str, names: Collection[str]) -> None:
         """File by file, each whole. Cut short, it is done again: it has no row."""
         for name in sorted(names):
-            os.replace(self.folder / name, folder / name)
+            os.replace(os.path.join(self.folder, name), os.path.join(folder, name))
         for name in self.replaces.difference(names):
-            if is_regular(folder / name):
-                os.unlink(folder / name)
+            if is_regular(path := os.path.join(folder, name)):
+                os.unlink(path)
 
 
 class Staging:
@@ -115,13 +123,16 @@ class Staging:
     def __init__(self, target: Path, replaces: Collection[str] = (), *, flat: bool = False) -> None:
         self.target = target
         self.folder = target.with_name(temporary_name(target))
-        self._staged = Staged(self.folder, target, frozenset(replaces), flat)
+        self._staged = Staged(str(self.folder), str(target), frozenset(replaces), flat)
         self._held = False
 
     def __enter__(self) -> Staging:
         try:
-            make_folders(self.target.parent)
-            self.folder.mkdir()
+            try:
+                os.mkdir(self.folder)
+            except FileNotFoundError:
+                make_folders(self.target.parent)
+                os.mkdir(self.folder)
         except OSError as error:
             raise WriteError(f"cannot make a folder in {self.target.parent}: {error.strerror}") from error
         return self
@@ -151,7 +162,7 @@ def commit_error(staged: Staged, error: OSError | WriteError) -> WriteError:
     if isinstance(error, WriteError):
         return error
     failure = WriteError(f"cannot put {staged.target} in place: {error.strerror}")
-    full = _is_full(staged.folder.parent)
+    full = _is_full(staged.parent)
     failure.__cause__ = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) if full else error
     return failure
 
@@ -186,7 +197,18 @@ def remove_unfinished(path: Path) -> None:
             path.unlink()
 
 
-def _is_full(folder: Path) -> bool:
+def remove_folder(folder: str) -> None:
+    """Remove a hidden folder of the program's own, as far as that can be done: files at once, and what else
+    there is by `shutil.rmtree`, which takes twice the processor's time for a few."""
+    try:
+        for name in os.listdir(folder):
+            os.unlink(os.path.join(folder, name))
+        os.rmdir(folder)
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_full(folder: Path | str) -> bool:
     try:
         disk = os.statvfs(folder)
     except OSError:
