@@ -6,17 +6,23 @@ are computed beside the tensors: torch.export sees the layers and nothing of the
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mediaconv.model_files.onnx_operators.evaluation import evaluate
-from mediaconv.model_files.onnx_operators.node import OPERATORS, Node, as_tensor
+from mediaconv.model_files.onnx_operators.node import OPERATORS, Node, as_tensor, check_size
 
+_ENLARGING = ("Pad", "Resize", "Upsample", "ConvTranspose", "OneHot")
+"""Operators of which small inputs may state a large result."""
+_PLAIN = 2**20
+"""Numbers that a constant may have without a look at how many there will be."""
 _SMALL = 4096
 """Constants of so many numbers are kept as arrays too, for shapes, axes and sizes."""
 
@@ -43,6 +49,7 @@ class OnnxModule(nn.Module):
         self.input_shape: tuple[int | None, ...] | None = None
         self.notes: list[str] = []
         self.input_type = "float"
+        self._made = 0
         self._constants: dict[str, Constant] = {}
         self._nodes = self._folded(nodes, dict(tensors), trained)
 
@@ -60,6 +67,7 @@ class OnnxModule(nn.Module):
                 known |= made
                 trained |= set(made)
             if all(not name or name in known for name in node.inputs):
+                self._check_made(node, constant)
                 with torch.no_grad():
                     values = evaluate(node, constant)
                 known |= dict(zip(node.outputs, values, strict=False))
@@ -69,6 +77,23 @@ class OnnxModule(nn.Module):
         for name in read & set(known):
             self._constants[name] = self._held(name, known[name], name in trained)
         return kept
+
+    def _check_made(self, node: Node, constant: Callable[[str], Any]) -> None:
+        """Refuse a constant that a few bytes of a file would make fill the memory, before it is made."""
+        found = {name: constant(name) for name in node.inputs if name}
+        numbers = [math.prod(v[0].shape) for v in found.values() if isinstance(v, tuple)]
+        if node.kind not in _ENLARGING and math.prod(numbers) <= _PLAIN:
+            return
+        with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+            for name, v in found.items():
+                if isinstance(v, tuple) and isinstance(v[0], Tensor):
+                    found[name] = (mode.from_tensor(v[0]), v[1])
+            try:
+                made = [v.numel() for v in evaluate(node, found.__getitem__) if isinstance(v, Tensor)]
+            except (RuntimeError, NotImplementedError):
+                return  # its sizes follow from values, or it fails, which is told where it is computed
+        self._made += sum(int(n) for n in made)
+        check_size(node, [self._made])
 
     def _held(self, name: str, value: Any, trained: bool) -> Constant:
         if isinstance(value, list):

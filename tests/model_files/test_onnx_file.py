@@ -274,6 +274,39 @@ def test_huge_shapes_are_refused_before_anything_is_made(tmp_path):
         load_onnx(tmp_path / "m.onnx")
 
 
+LONG = np.ones((2**17, 1), np.float32)
+BOMBS = {
+    "Add": (["a", "b"], {}),
+    "MatMul": (["a", "b"], {}),
+    "Einsum": (["a", "b"], {"equation": "ij,kl->ijkl"}),
+    "Pad": (["a", "pads"], {}),
+    "Resize": (["r", "", "s"], {"mode": "nearest"}),
+    "ConvTranspose": (["r", "w"], {"strides": [2**20]}),
+    "Gather": (["b", "i"], {}),
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_constants_that_would_fill_the_memory_are_refused_before_they_are_made(tmp_path, kind):
+    inputs, attributes = BOMBS[kind]
+    tensors = {"a": LONG, "b": LONG.T, "pads": np.array([0, 0, 0, 2**16]), "i": np.zeros(2**17, np.int64)}
+    tensors |= {"r": LONG[:4096].reshape(1, 1, -1), "s": np.array([1, 1, 2**20], np.float32)}
+    tensors["w"] = np.ones((1, 1, 1), np.float32)
+    nodes = [
+        helper.make_node(kind, inputs, ["c"], **attributes),
+        helper.make_node("ReduceMax", ["c"], ["m"], keepdims=0),
+        helper.make_node("Add", ["x", "m"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, "t"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.ascontiguousarray(v), k) for k, v in tensors.items() if k in inputs],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "m.onnx")
+    with pytest.raises(UsageError, match=rf"{kind} .*makes a tensor of shape .*expected at most"):
+        load_onnx(tmp_path / "m.onnx")
+
+
 def test_inputs_outputs_and_operators_are_named_in_errors(tmp_path):
     path = tmp_path / "m.onnx"
     onnx.save(small_model(), path)

@@ -6,6 +6,7 @@ from the dimensions' factors; what no rule knows is refused, and all refusals ar
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -59,6 +60,8 @@ class Program:
         return self._maps.setdefault(id(node), GraphMap(node))
 
 
+_MOST_NUMBERS = 2**30
+"""Of a constant, for one item of the batch: a few bytes of a file could state any size."""
 _RANDOM = "it is random: call .eval() first, where it is dropout"
 Rule = Callable[["Analysis", fx.Node, dict[str, Any]], Any]
 RULES: dict[Any, Rule] = {}
@@ -236,6 +239,10 @@ class Analysis(GraphSource):
         return self._late(node, late, at_end)
 
     def _constant(self, node: fx.Node) -> Any:
+        if isinstance(node.meta["val"], Tensor):
+            sizes = [self.size(size) for size in node.meta["val"].shape]
+            if math.prod(sizes) // self.batch > _MOST_NUMBERS:
+                raise RefusalError(f"it makes a constant of shape {sizes}, more than memory should hold")
         slot = self.slot()
         self.constants.append(Late(slot, self.function(self.call_code(node)), (), False))
         if not isinstance(node.meta["val"], Tensor):
