@@ -18,7 +18,16 @@ from torch import Tensor, fx
 from mediaconv.nn.composed_maps import IDENTITY
 from mediaconv.nn.geometry import AxisMap, Transposed
 from mediaconv.nn.graph.attention_masks import mask_nodes
-from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims, LayoutError, refined, size_factors
+from mediaconv.nn.graph.axis_factors import (
+    BATCH,
+    STREAM,
+    Along,
+    Dims,
+    LayoutError,
+    refined,
+    size_factors,
+    whole_factors,
+)
 from mediaconv.nn.graph.capture import Captured
 from mediaconv.nn.graph.generated_source import GraphSource
 from mediaconv.nn.graph.graph_values import CONSTANT, LATE, STREAMED, TABLE, Pairs, Value
@@ -240,9 +249,11 @@ class Analysis(GraphSource):
 
     def _constant(self, node: fx.Node) -> Any:
         if isinstance(node.meta["val"], Tensor):
-            sizes = [self.size(size) for size in node.meta["val"].shape]
-            if math.prod(sizes) // self.batch > _MOST_NUMBERS:
-                raise RefusalError(f"it makes a constant of shape {sizes}, more than memory should hold")
+            count = math.prod(map(whole_factors, self.meta_dims(node)))
+            if count > _MOST_NUMBERS:
+                raise RefusalError(
+                    f"it makes a constant of {count} numbers, expected at most {_MOST_NUMBERS}"
+                )
         slot = self.slot()
         self.constants.append(Late(slot, self.function(self.call_code(node)), (), False))
         if not isinstance(node.meta["val"], Tensor):
