@@ -15,7 +15,9 @@ from torch.export import Dim
 from mediaconv.errors import UsageError
 from mediaconv.model_files.onnx_file import load_onnx
 from mediaconv.model_files.open_model import open_model
+from mediaconv.nn import to_streaming
 from mediaconv.nn.graph.obstacles import obstacles_removed
+from mediaconv.nn.graph.refusal import CaptureError
 
 
 class Block(nn.Module):
@@ -378,3 +380,22 @@ def test_inputs_that_nothing_gives_are_named(tmp_path):
     onnx.save(model_with_input(TensorProto.FLOAT, ("sigma", "unused")), tmp_path / "m.onnx")
     with pytest.raises(UsageError, match="also needs the input sigma:"):
         load_onnx(tmp_path / "m.onnx", input="x")
+
+
+def test_reasons_name_the_nodes_of_the_file(tmp_path):
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"], name="enc/act"),
+        helper.make_node("Concat", ["x", "a"], ["b"], name="enc/twice", axis=2),
+        helper.make_node("Concat", ["a", "x"], ["c"], axis=2),
+        helper.make_node("Add", ["b", "c"], ["y"]),
+    ]
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes, "g", [info("x", TensorProto.FLOAT, ["n", 2, "t"])], [info("y", TensorProto.FLOAT, None)]
+    )
+    path = tmp_path / "twice.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    with pytest.raises(CaptureError) as refused:
+        to_streaming(load_onnx(path), example=torch.zeros(1, 2, 16))
+    why = "it puts one stream after another's end"
+    assert refused.value.reasons == [f"Concat enc/twice (gives b): {why}", f"Concat (gives c): {why}"]

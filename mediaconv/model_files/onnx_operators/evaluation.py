@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.fx.traceback import annotate
 
-from mediaconv.model_files.onnx_operators.node import OPERATORS, Node, as_array, as_tensor
+from mediaconv.model_files.onnx_operators.node import OPERATORS, Node, UnsupportedError, as_array, as_tensor
 
 
 def evaluate(node: Node, find: Callable[[str], Any], device: torch.device | None = None) -> Iterable[Any]:
@@ -25,9 +27,26 @@ def evaluate(node: Node, find: Callable[[str], Any], device: torch.device | None
             _wanted(node, value, array, i in operator.host or _takes_array(node, i), device)
             for i, (value, array) in enumerate(pairs)
         ]
-    result = operator.function(node, *values)
+    with _told(node):
+        result = operator.function(node, *values)
     results = result if isinstance(result, tuple | list) else (result,)
     return [v if isinstance(v, Tensor | list) else as_array(v) for v in results]
+
+
+@contextmanager
+def _told(node: Node) -> Iterator[None]:
+    """What torch.export makes of a node, and an error in it, names it: reasons tell of the file."""
+    try:
+        if torch.compiler.is_exporting():
+            with annotate({"file_node": (node.kind, node.name, node.outputs[0])}):
+                yield
+        else:
+            yield
+    except UnsupportedError:
+        raise
+    except Exception as error:
+        error.add_note(f"{node.kind} {node.name}".strip() + f" (gives {node.outputs[0]})")
+        raise
 
 
 def _wanted(node: Node, value: Any, array: Any, host: bool, device: torch.device | None) -> Any:

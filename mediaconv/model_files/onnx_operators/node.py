@@ -18,7 +18,9 @@ Value = Tensor | np.ndarray | list | None
 
 
 class UnsupportedError(ValueError):
-    """An operator, or a form of one, that is not read."""
+    """An operator, or a form of one, that is not read; it names the node."""
+
+    of_file = True
 
 
 @dataclass

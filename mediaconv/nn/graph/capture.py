@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch._export.utils import _get_decomp_for_cia
 from torch.export import Dim, ExportedProgram, export
+from torch.fx.traceback import preserve_node_meta
 
 from mediaconv.nn.graph.export_failure import reason
 from mediaconv.nn.graph.obstacles import obstacles_removed
@@ -129,12 +130,18 @@ def _export(
     module: nn.Module, x: Tensor, dynamic: list[int], known: Callable[[Any], bool]
 ) -> ExportedProgram:
     shapes = dict.fromkeys(dynamic, Dim.AUTO)
+
+    def exported() -> ExportedProgram:
+        with preserve_node_meta():  # which node of a file an operation comes from
+            program = export(module, (x,), dynamic_shapes=(shapes,), strict=False)
+        return _taken_apart(program, known)
+
     try:
         with quiet(), obstacles_removed(module), torch.no_grad():
-            return _taken_apart(export(module, (x,), dynamic_shapes=(shapes,), strict=False), known)
+            return exported()
     except (AttributeError, TypeError):  # torch's own sizes do not compute with fractions
         with quiet(), obstacles_removed(module, fractions=False), torch.no_grad():
-            return _taken_apart(export(module, (x,), dynamic_shapes=(shapes,), strict=False), known)
+            return exported()
 
 
 def _taken_apart(program: ExportedProgram, known: Callable[[Any], bool]) -> ExportedProgram:

@@ -48,6 +48,8 @@ _WORDS = (
 
 def reason(error: Exception, module: nn.Module) -> str:
     """One sentence: torch's message, or what it means, with the module and the line where it was raised."""
+    if getattr(error, "of_file", False):  # a refusal that names a file's node
+        return str(error)
     said = _said(error)
     for pattern, words in _WORDS:
         match = re.search(pattern, f"{type(error).__name__}: {error}")
@@ -56,6 +58,9 @@ def reason(error: Exception, module: nn.Module) -> str:
             break
     else:
         said = f"torch.export: {said}"
+    notes = getattr(error, "__notes__", [])
+    if notes and notes[0].endswith(")") and " (gives " in notes[0]:  # a node of a file
+        return f"{notes[0]}: {said}"
     path, line = _place(error.__traceback__, module)
     return located(said, path, line) if line else said
 

@@ -132,7 +132,10 @@ def _names(nodes: Sequence[fx.Node], parameters: dict[fx.Node, str]) -> list[str
 
 
 def _path(node: fx.Node, parameters: dict[fx.Node, str]) -> str:
-    path = Origin.of(node).path
+    origin = Origin.of(node)
+    path = origin.path
+    if origin.of_file and path:
+        return path
     if " (" in path:  # the model itself has none
         return path.split(" ")[0]
     owned = [parameters[n] for n in node.all_input_nodes if n in parameters]

@@ -28,14 +28,21 @@ class RefusalError(ValueError):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an operation comes from. path: of the module; line: file, line and source text."""
+    """Where an operation comes from. path: of the module, or a file's own name of its node; line: file, line
+    and source text; of a file's node, what it gives.
+    """
 
     operation: str
     path: str
     line: str
+    of_file: bool = False
 
     @classmethod
     def of(cls, node: fx.Node) -> Origin:
+        named = (node.meta.get("custom") or {}).get("file_node")
+        if named is not None:
+            operation, name, output = named
+            return cls(operation, name, f"gives {output}", of_file=True)
         stack = node.meta.get("nn_module_stack") or {}
         path, kind = "", ""
         for name, cls_name in stack.values():
@@ -51,6 +58,8 @@ class Origin:
 
     def message(self, reason: str) -> str:
         """One line for the user."""
+        if self.of_file:
+            return f"{self.operation} {self.path}".strip() + f" ({self.line}): {reason}"
         return located(reason, self.path, self.line, self.operation)
 
 
