@@ -19,7 +19,8 @@ class WeightsFile(Section):
     """A file of weights. Spelt as its path alone where nothing else is said."""
 
     file: Annotated[str, _PATH] = Field(
-        description="with the state_dict of the stack: .safetensors, or torch's .pt and .pth"
+        description="with the state_dict of the stack: .safetensors, the .safetensors.index.json of several, "
+        "or torch's .pt and .pth"
     )
     key: Annotated[str, text("a key of the checkpoint, such as model or state.generator")] | None = Field(
         default=None,

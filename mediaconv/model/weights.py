@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.errors import UsageError, nearest
+from mediaconv.model.weight_shards import SUFFIX, is_index, shards
 from mediaconv.model_files.archive import check_archive, check_regular
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
@@ -30,7 +31,8 @@ PathLike = str | os.PathLike[str]
 def load_weights(path: PathLike, *, key: str | None = None, prefix: str | None = None) -> dict[str, Tensor]:
     """The state_dict in a file, on the CPU, in the types it was stored in.
 
-    path: a .safetensors file, or .pt and .pth: a state_dict, or a checkpoint that holds it.
+    path: a .safetensors file, the index of several (.safetensors.index.json), or .pt and .pth: a state_dict
+        or a checkpoint that holds it.
     key: where it stands in a checkpoint, such as "model"; dots lead further in. Default: at the top, or under
         "state_dict".
     prefix: only names that begin so are taken, and lose it: "module." of DataParallel.
@@ -39,15 +41,15 @@ def load_weights(path: PathLike, *, key: str | None = None, prefix: str | None =
     """
     path = Path(path)
     check_regular(path, "weights")
-    suffix = path.suffix.lower()
+    suffix = ".safetensors" if is_index(path) else path.suffix.lower()
     if suffix not in SUFFIXES:
         raise UsageError(
-            f"weights: {path}: got a file of type {suffix!r}, expected one of {', '.join(SUFFIXES)}"
+            f"weights: {path}: got a file of type {suffix!r}, expected one of {', '.join(SUFFIXES)}, {SUFFIX}"
         )
     if suffix != ".safetensors":
         state = _state_dict(_load_torch(path), key, path)
     elif key is None:
-        state = _load_safetensors(path)
+        state = _load_shards(path) if is_index(path) else _load_safetensors(path)
     else:
         raise UsageError(
             f"weights: {path}: key: {key!r}: a safetensors file holds tensors alone: leave it out"
@@ -67,6 +69,21 @@ def _load_safetensors(path: Path) -> dict[str, Tensor]:
         raise UsageError(f"weights: {path}: cannot be read: {error.strerror or error}") from error
     except (SafetensorError, ValueError, KeyError) as error:
         raise UsageError(f"weights: {path}: is no complete safetensors file: {_line(error)}") from error
+
+
+def _load_shards(path: Path) -> dict[str, Tensor]:
+    """The tensors of all files that an index names, each from the file that it is said to be in."""
+    state: dict[str, Tensor] = {}
+    for file, names in shards(path).items():
+        check_regular(file, f"weights: {path}")
+        held = _load_safetensors(file)
+        lost = [name for name in names if name not in held]
+        if lost:
+            raise UsageError(
+                f"weights: {path}: {file.name} has no {_listed(lost)}, which the index puts there"
+            )
+        state |= {name: held[name] for name in names}
+    return state
 
 
 def _load_torch(path: Path) -> Any:
@@ -151,7 +168,9 @@ def _plain(tensor: Tensor) -> bool:
 
 
 def _kind(value: object) -> str:
-    return f"a {value.layout} tensor" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+    if not isinstance(value, Tensor):
+        return f"a {type(value).__name__}"
+    return "a tensor without its numbers (meta)" if value.is_meta else f"a {value.layout} tensor"
 
 
 def _line(error: Exception) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -36,6 +38,61 @@ def refused(weights: dict[str, torch.Tensor]) -> list[str]:
         apply_weights(module, weights, "my.safetensors")
     assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
     return str(caught.value).splitlines()
+
+
+def sharded(folder: Path, **changes: str) -> Path:
+    """A state in two files with an index. changes: of what the index says."""
+    names, whole = list(state()), state()
+    for i, part in enumerate((names[:3], names[3:])):
+        save_file({name: whole[name] for name in part}, folder / f"part{i}.safetensors")
+    places = {name: f"part{int(i >= 3)}.safetensors" for i, name in enumerate(names)}
+    path = folder / "model.safetensors.index.json"
+    path.write_text(json.dumps({"metadata": {}, "weight_map": {**places, **changes}}))
+    return path
+
+
+def test_an_index_of_several_files_is_their_tensors(tmp_path):
+    loaded = load_weights(sharded(tmp_path))
+    assert loaded.keys() == state().keys()
+    assert all(torch.equal(loaded[name], value) for name, value in state().items())
+    with pytest.raises(UsageError, match="leave it out"):
+        load_weights(tmp_path / "model.safetensors.index.json", key="model")
+
+
+def test_the_files_of_an_index_are_part_of_a_runs_identity(tmp_path):
+    layer = "{conv: {out_channels: 4, kernel_size: 3}}"
+    text = f"pipeline: audio\ninput: a\noutput: b\nweights: {sharded(tmp_path)}\nstack: [{layer}]\n"
+    (tmp_path / "c.yaml").write_text(text)
+    before = run_identity(load_config(tmp_path / "c.yaml"))
+    save_file({name: value + 1 for name, value in state().items()}, tmp_path / "part1.safetensors")
+    assert run_identity(load_config(tmp_path / "c.yaml")) != before
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("../part0.safetensors", "beside the index"),
+        ("/etc/passwd", "beside the index"),
+        ("none.safetensors", "no such file"),
+        ("part1.safetensors", "part1.safetensors has no '0.weight'"),
+        ("out.safetensors", "beside the index"),
+    ],
+)
+def test_an_index_names_files_beside_it_alone(tmp_path, place, words):
+    (tmp_path / "inside").mkdir()
+    save_file(state(), tmp_path / "out.safetensors")
+    (tmp_path / "inside" / "out.safetensors").symlink_to(tmp_path / "out.safetensors")
+    with pytest.raises(UsageError, match=words) as error:
+        load_weights(sharded(tmp_path / "inside", **{"0.weight": place}))
+    assert "\n" not in str(error.value)
+
+
+def test_an_index_that_is_none_is_one_error(tmp_path):
+    path = tmp_path / "model.safetensors.index.json"
+    for text in ("{", "[]", "{}", '{"weight_map": 3}'):
+        path.write_text(text)
+        with pytest.raises(UsageError, match="is no index of safetensors files"):
+            load_weights(path)
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".pth"])

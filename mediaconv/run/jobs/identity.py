@@ -23,6 +23,7 @@ from mediaconv.errors import UsageError
 from mediaconv.filesystem import NotAFileError, digest, kind_of, open_regular, refuse_holes
 from mediaconv.layers import walk
 from mediaconv.layers.model import Model
+from mediaconv.model.weight_shards import is_index, shards
 from mediaconv.pipeline import GROUP
 
 WHERE_FROM = frozenset(["input", "output", "weights", "include", "exclude"])
@@ -115,6 +116,8 @@ def _weights_hash(weights: WeightsFile | None) -> str:
         return ""
     try:
         content = content_hash(weights.file)
+        if is_index(Path(weights.file)):
+            content += "".join(content_hash(file) for file in sorted(shards(Path(weights.file))))
     except OSError as error:
         raise UsageError(f"weights: {weights.file} cannot be read: {error.strerror}") from error
     if not weights.selection:
