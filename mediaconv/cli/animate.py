@@ -149,7 +149,10 @@ def animate(
         typer.Option("--layer", metavar="N", help="which layer: 2, or 1.layers.0; default: the first"),
     ] = None,
     input: Annotated[
-        str | None, typer.Option("--input", "-i", help="a media file; without one, small whole numbers")
+        str | None,
+        typer.Option(
+            "--input", "-i", help="a media file, or a folder's first; without one, small whole numbers"
+        ),
     ] = None,
     beside: Annotated[
         str | None, typer.Option("--beside", help="standard: draw the standard layer too")

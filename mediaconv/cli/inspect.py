@@ -64,8 +64,12 @@ def inspect(
         Path(config), overrides=replacing.overrides(), input=input[0] if input else None
     )
     from mediaconv.draw.inspect import inspect_config
+    from mediaconv.pipeline import find
+    from mediaconv.run.jobs.discover import first_file
 
-    paths = [Path(path) for path in input] if input else _first_input(checked)
+    pipeline = find(checked.pipeline)
+    given = [first_file(checked, pipeline, Path(path)) for path in input or ()]
+    paths = given or _first_input(checked)
     inspection = inspect_config(checked, paths, start=start, steps=frames)
     written = []
     if page is not None:

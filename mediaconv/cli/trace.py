@@ -18,7 +18,8 @@ from mediaconv.cli.options import (
 def trace(
     config: ConfigArgument,
     input: Annotated[
-        str | None, typer.Option("--input", "-i", help="a media file whose shape the stack gets")
+        str | None,
+        typer.Option("--input", "-i", help="a media file, or a folder's first, whose shape the stack gets"),
     ] = None,
     shape: Annotated[
         str | None, typer.Option("--shape", metavar="C,N,...", help="channels and lengths: 3,16,64,64")

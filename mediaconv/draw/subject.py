@@ -22,6 +22,7 @@ from mediaconv.model.build import build_stack
 from mediaconv.nn.streaming.protocol import axis_map, leaves
 from mediaconv.nn.summary.sliding import slides
 from mediaconv.pipeline import Pipeline, find
+from mediaconv.run.jobs.discover import first_file
 
 _RATE_HZ = 48_000
 """Of a sound where no file tells it: kernels with a cut-off in Hz need one; no shape depends on it."""
@@ -65,6 +66,7 @@ def subject(
         )
         stack = build_stack(config, pipeline, channels=count, rate_hz=float(_RATE_HZ))
         return Subject(config, pipeline, stack, count)
+    input = first_file(config, pipeline, input)
     with pipeline.open(input, config.read, config.limits) as source:
         info = source.info
         bound = bind(config, pipeline, info)
@@ -95,11 +97,12 @@ def _channels_of_input(config: RunConfig, pipeline: Pipeline) -> int | None:
 
 
 def shape_of(config: RunConfig, input: Path) -> tuple[mnn.Sequential, list[int], tuple[str, ...]]:
-    """The stack for an input file, the (C, ...) that it gets and the names of its channels.
+    """The stack for an input file (or a folder's first), the (C, ...) that it gets and its channels' names.
 
     Raises UsageError, ReadError.
     """
     pipeline = find(config.pipeline)
+    input = first_file(config, pipeline, input)
     with pipeline.open(input, config.read, config.limits) as source:
         info = source.info
         lengths = list(info.shape)

@@ -110,3 +110,11 @@ def test_a_trace_prints_as_the_commands_table(config):
         mediaconv.trace(config, (1, 40, 40))
     with pytest.raises(UsageError, match="expected one of them"):
         mediaconv.trace(config, (1, 40), input="x.wav")
+
+
+def test_a_folder_is_traced_by_its_first_file(config, tmp_path):
+    folder = tmp_path / "sounds"
+    folder.mkdir()
+    for name, length in (("b", 50), ("a", 70)):
+        soundfile.write(folder / f"{name}.wav", np.zeros(length), 8000)
+    assert mediaconv.trace(config, input=folder).total.before == (1, 70)

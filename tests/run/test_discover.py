@@ -10,9 +10,10 @@ from typing import Any
 import fsspec
 import pytest
 
+from mediaconv.errors import UsageError
 from mediaconv.pipeline import find
 from mediaconv.run.jobs import folder_search as discovering
-from mediaconv.run.jobs.discover import discover
+from mediaconv.run.jobs.discover import discover, first_file
 from mediaconv.run.jobs.dry_run import forecast
 from mediaconv.run.jobs.folder_search import FolderSearch
 from mediaconv.run.runner import Selection
@@ -32,6 +33,18 @@ def left_out(source: Path | str, output: Path | str, **keys: Any) -> dict[str, s
     assert len({entry.path for entry in found}) == len(found)
     assert [entry.path for entry in found] == sorted(entry.path for entry in found)
     return {entry.path: entry.reason for entry in found}
+
+
+def test_a_folder_stands_for_its_first_file(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    touch(source / "a.txt", source / "b/2.png", source / "c.png", tmp_path / "none/a.txt")
+    config = parsed(source, tmp_path / "out")
+    pipeline = find(config.pipeline)
+    assert first_file(config, pipeline, source) == source / "b/2.png"
+    assert first_file(config, pipeline, source / "c.png") == source / "c.png"
+    for empty in ("none", "missing"):
+        with pytest.raises(UsageError, match=empty):
+            first_file(config, pipeline, tmp_path / empty)
 
 
 def test_everything_that_is_left_out_has_its_reason(tmp_path: Path) -> None:

@@ -89,6 +89,17 @@ def test_an_input_that_the_stack_does_not_take_is_told_beside_those_it_takes(tmp
     assert [row["input"] for row in summary.failures if "in_channels: got 1" in row["reason"]] == ["b.wav"]
 
 
+def test_a_file_that_is_too_short_for_the_stack_is_told(tmp_path: Path) -> None:
+    source = sounds(tmp_path / "in", {"a": 1, "c": 1})
+    soundfile.write(source / "b.wav", np.zeros(3), 8000)
+    keys = {**SOUND, "stack": [{"conv": {"out_channels": 2, "kernel_size": 5, "padding": 0}}]}
+    ((path, reason),) = forecast(parsed(source, tmp_path / "out", **keys)).faults
+    assert path.endswith("b.wav")
+    assert "an input of 3 leaves no output" in reason
+    (failure,) = run(source, tmp_path / "out", **keys).failures
+    assert reason in failure["reason"]
+
+
 def test_what_takes_long_for_one_chunk_is_not_tried(tmp_path: Path) -> None:
     source = sounds(tmp_path / "in", {"a": 200})
     long = {**SOUND, "stack": [{"conv": {"out_channels": 2, "kernel_size": 1_000_000}}], "chunk": "auto"}

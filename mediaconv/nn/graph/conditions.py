@@ -105,6 +105,9 @@ class Conditions:
         """The lengths that meet conditions: `3 n + 1` where they repeat, else the conditions of a size T."""
         first = max(shape[self.dim], LONG)
         met = [self._met(numbers, shape, n) for n in range(first, first + 2 * MOST_PERIOD)]
+        if all(met):
+            failing = (n for n in range(first) if not self._met(numbers, shape, n))
+            return f"{1 + max(failing, default=0)} or more"
         for period in range(2, MOST_PERIOD + 1):
             if met[:-period] == met[period:]:
                 rests = sorted((first + i) % period for i in range(period) if met[i])

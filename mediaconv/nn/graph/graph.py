@@ -286,6 +286,8 @@ class StreamingGraph(TotalStride, nn.Module):
                     f"length, and this capture is for lengths {words}: give length={length} to stream or "
                     "to_streaming"
                 )
+            if words.endswith("or more"):
+                raise ValueError(f"length {length}: the module takes {words}")
             raise ValueError(
                 f"length {length}: this capture holds for lengths {words} alone; "
                 "at others the module goes another way"

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from torch import fx
 
+_WRAPPERS = ("_Selected", "GraphModule")
+"""Classes around a user's model, which say nothing of where an operation stands."""
+
 
 class CaptureError(TypeError):
     """A module that cannot be made to stream. `reasons` has one sentence for each obstacle."""
@@ -48,13 +51,16 @@ class Origin:
         for name, cls_name in stack.values():
             path = name.replace("L['self'].", "")
             kind = (cls_name if isinstance(cls_name, str) else cls_name.__name__).rsplit(".", 1)[-1]
+            kind = "" if kind in _WRAPPERS else kind
         path = re.sub(r"^module\.?", "", path)
         frames = re.findall(
             r'File "([^"]+)", line (\d+)[^\n]*\n\s*([^\n]+)', node.meta.get("stack_trace") or ""
         )
+        # the user's own lines, not generated code or the call of the captured module
+        frames = [f for f in frames if not f[0].startswith("<") and not f[0].endswith("nn/graph/capture.py")]
         line = "{}:{}: {}".format(*frames[-1]) if frames else ""
         target = getattr(node.target, "_opname", None) or getattr(node.target, "__name__", str(node.target))
-        return cls(str(target), f"{path} ({kind})" if path else kind, line)
+        return cls(str(target), f"{path} ({kind})" if path and kind else path or kind, line)
 
     def message(self, reason: str) -> str:
         """One line for the user."""

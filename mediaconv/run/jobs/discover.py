@@ -54,6 +54,16 @@ def discover(config: RunConfig, pipeline: Pipeline) -> Listing:
     return _find_remote(config, pipeline) if is_remote(config.input) else find_inputs(config, pipeline)
 
 
+def first_file(config: RunConfig, pipeline: Pipeline, path: Path) -> Path:
+    """A file, or of a folder or glob the first input by name. Raises UsageError for a folder without one."""
+    if path.is_file():
+        return path
+    inputs = find_inputs(config.model_copy(update={"input": str(path)}), pipeline).inputs
+    if not inputs:
+        raise UsageError(f"input: {path} holds nothing for the pipeline {pipeline.name}; give a file")
+    return inputs[0]
+
+
 def find_inputs(config: RunConfig, pipeline: Pipeline) -> Listing:
     """The same on this machine: a file, a folder in depth, or a glob."""
     path = Path(config.input)

@@ -130,7 +130,7 @@ def forecast(config: RunConfig, selection: Selection = RESUME) -> Forecast:
 
 
 def _unfit(config: RunConfig, jobs: Sequence[Job]) -> dict[str, str]:
-    """Why jobs, of those whose inputs lie here, would fail on their channels or rate, as `validate` tells.
+    """Why jobs, of those whose inputs lie here, would fail on channels, rate or length, as `validate` tells.
 
     Raises UsageError where the stack takes none of them.
     """

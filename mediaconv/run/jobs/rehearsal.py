@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mediaconv.config import RunConfig
 from mediaconv.errors import MediaconvError, ReadError, UsageError
@@ -20,6 +21,9 @@ from mediaconv.run.jobs.discover import discover
 from mediaconv.run.jobs.plan import make_plan
 from mediaconv.run.output.storage import is_remote, open_store
 from mediaconv.temporary_folder import temporary_folder
+
+if TYPE_CHECKING:
+    from mediaconv.engine.computation import Computation
 
 _ANY_RATE_HZ = 2.0**30
 """Stands for a rate that is not known: no cut-off in Hz reaches it."""
@@ -87,7 +91,7 @@ class _Opened:
 
 
 def misfits(config: RunConfig, paths: Sequence[Path]) -> dict[Path, MediaconvError | ValueError]:
-    """Those of the first inputs whose channels or rate the stack does not take, and why.
+    """Those of the first inputs whose channels, rate or length the stack does not take, and why.
 
     Raises UsageError where it takes none of them.
     """
@@ -98,11 +102,11 @@ def misfits(config: RunConfig, paths: Sequence[Path]) -> dict[Path, MediaconvErr
 
 
 def _opened(config: RunConfig, pipeline: Pipeline, paths: Sequence[Path]) -> _Opened:
-    """Open the first inputs and build the stack once for each number of channels and rate among them."""
+    """Open the first inputs; the stack is built once for each number of channels and rate among them."""
     channels: tuple[int, int] | None = None
     unread: list[str] = []
     unfit: dict[Path, MediaconvError | ValueError] = {}
-    known: dict[tuple[int, Fraction | None], MediaconvError | ValueError | None] = {}
+    known: dict[tuple[int, Fraction | None], Computation | MediaconvError | ValueError] = {}
     for path in paths[:_MOST_OPENED]:
         try:
             with pipeline.open(path, config.read, config.limits) as source:
@@ -111,16 +115,17 @@ def _opened(config: RunConfig, pipeline: Pipeline, paths: Sequence[Path]) -> _Op
             unread.append(str(error))
             continue
         kind = info.channels, info.rate
-        if kind not in known:
-            known[kind] = None
-            try:
-                fits = _fits(config, pipeline, info)
-                channels = channels or fits
-            except (MediaconvError, ValueError) as error:
-                known[kind] = error
-        misfit = known[kind]
-        if misfit is not None:
-            unfit[path] = misfit
+        try:
+            if kind not in known:
+                known[kind] = _computation(config, pipeline, info)
+            computation = known[kind]
+            if isinstance(computation, Exception):
+                raise computation
+            fits = _fits(config, pipeline, info, computation)
+            channels = channels or fits
+        except (MediaconvError, ValueError) as error:
+            known.setdefault(kind, error)
+            unfit[path] = error
     return _Opened(channels, tuple(unread), unfit)
 
 
@@ -137,11 +142,18 @@ def _with_inputs(config: RunConfig, pipeline: Pipeline, paths: Sequence[Path]) -
     return Rehearsal(alone.channels, (*alone.unchecked, *unopened), faults[1:])
 
 
-def _fits(config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> tuple[int, int]:
-    """Everything of a run but its samples; on the CPU, for the device may be that of another machine."""
+def _computation(config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> Computation:
+    """The stack for inputs of these channels; on the CPU, for the device may be that of another machine."""
     from mediaconv.engine.computation import computation_of
 
-    output = computation_of(config.model_copy(update={"device": "cpu"}), pipeline, info).output_info(info)
+    return computation_of(config.model_copy(update={"device": "cpu"}), pipeline, info)
+
+
+def _fits(
+    config: RunConfig, pipeline: Pipeline, info: SourceInfo, computation: Computation
+) -> tuple[int, int]:
+    """Everything of a run but its samples: the length of an input is asked, too."""
+    output = computation.output_info(info)
     with temporary_folder() as folder:
         pipeline.create(folder, info, output, config.write).abort()
     return info.channels, output.channels

@@ -46,6 +46,16 @@ def test_lengths_at_which_a_module_goes_another_way_are_refused(length: int, wor
                 graph.check_length(n)
 
 
+def test_an_input_that_is_too_short_is_told_how_long_one_must_be() -> None:
+    program = torch.export.export(
+        nn.Conv1d(4, 4, 9), (torch.randn(1, 4, 24),), dynamic_shapes=({2: torch.export.Dim.AUTO},)
+    )
+    graph = to_streaming(program)
+    with pytest.raises(ValueError, match="length 3: the module takes 9 or more"):
+        graph.check_length(3)
+    graph.check_length(9)
+
+
 def test_other_sizes_at_which_a_module_goes_another_way_are_refused() -> None:
     graph = to_streaming(Branching(2).double().eval(), example=torch.randn(1, 4, 12, 8, dtype=torch.float64))
     assert stream(graph).push(torch.randn(1, 4, 6, 10, dtype=torch.float64)).shape[3] == 10
