@@ -24,10 +24,11 @@ class MapNode:
 
     sources: the values read and how. past: it also reads everything before; whole: everything.
     heads: values of which every position reads the first ones, and how many.
+    following: positions that are certain to come after those that have come, at the end.
     length: its length from the graph's input length and the sources' lengths; by default the first map's.
     """
 
-    __slots__ = ("heads", "length", "past", "sources", "stride", "whole")
+    __slots__ = ("following", "heads", "length", "past", "sources", "stride", "whole")
 
     def __init__(
         self,
@@ -36,12 +37,14 @@ class MapNode:
         past: bool = False,
         whole: bool = False,
         heads: tuple[tuple[MapNode, int], ...] = (),
+        following: int = 0,
         length: Callable[[int, list[int]], int] | None = None,
     ) -> None:
         strides = {source.stride * m.total_stride for source, m in sources} or {Fraction(1)}
         if len(strides) > 1:
             raise ValueError(f"paths with strides {', '.join(map(str, sorted(strides)))} meet here")
         self.sources, self.past, self.whole, self.heads, self.length = sources, past, whole, heads, length
+        self.following = following
         self.stride: Fraction = strides.pop()
 
 

@@ -270,7 +270,7 @@ def matrices(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
 
 
 @rule(
-    aten.grid_sampler_2d, aten.grid_sampler_3d, aten.grid_sampler, aten.im2col, aten.col2im,
+    aten.grid_sampler_2d, aten.grid_sampler_3d, aten.grid_sampler, aten.im2col,
     aten.adaptive_max_pool2d, aten.adaptive_max_pool3d, aten.max_unpool2d, aten.max_unpool3d,
     aten.affine_grid_generator,
 )  # fmt: skip

@@ -80,7 +80,8 @@ def piece(an: Analysis, x: Value, low: tuple[str, Any], high: tuple[str, Any], s
         most, function, _ = high[1]
         window = Window(1, left=-low[1], right=-most)
         code = an.function(f"-({function.code})")
-        cut = Sliding(out, x.slot, x.dims, x.dtype, window, an.function("h", "h, e"), right=code)
+        waits = replace(window, right=min(0, x.node.following - most))
+        cut = Sliding(out, x.slot, x.dims, x.dtype, waits, an.function("h", "h, e"), right=code)
         an.steps.append(cut)
 
         def length(total: int, each: list[int]) -> int:
@@ -106,7 +107,11 @@ def piece(an: Analysis, x: Value, low: tuple[str, Any], high: tuple[str, Any], s
     if an.into_past and x.slot in an.untrimmed:
         window = Window(1, step, 1, 0, -high[1] - low[1])
     every = an.function(f"h[{':, ' * x.dim}::{step}]", "h, e")  # type: ignore[operator]
-    an.steps.append(Sliding(out, x.slot, x.dims, x.dtype, window, every))
+    waits, right = window, None
+    if x.node.following and window.right < 0:
+        waits = replace(window, right=min(0, x.node.following + window.right))
+        right = an.function(str(window.right))
+    an.steps.append(Sliding(out, x.slot, x.dims, x.dtype, waits, every, right=right))
     return Value(out, STREAMED, x.dims, x.dtype, an.after(x, window))
 
 
