@@ -170,9 +170,16 @@ class StreamingGraph(TotalStride, nn.Module):
             return graph.step(x, graph.init_state(self._axis), axis=self._axis, last=True)
         return select(module(x), self._output)
 
+    def _a_capture(self) -> tuple[torch.dtype, Captured]:
+        """A capture and its type, made anew after the graph was pickled, which leaves captures out."""
+        if not self._captured:
+            dtype = next((p.dtype for p in self.parameters() if p.is_floating_point()), self._example.dtype)
+            self.program(self._axis, self._shape, dtype)
+        return next(iter(self._captured.items()))
+
     def conditions(self) -> Conditions:
         """Those under which the capture holds, for the example's type."""
-        dtype, captured = next(iter(self._captured.items()))
+        dtype, captured = self._a_capture()
         phases = self.program(self._axis, self._shape, dtype).phases
         return Conditions(captured.conditions, captured.sizes, self._axis + 2, phases)
 
@@ -262,7 +269,7 @@ class StreamingGraph(TotalStride, nn.Module):
     @property
     def coarsest(self) -> torch.dtype:
         """The least precise type of its values: a norm may compute in float32 whatever it is given."""
-        captured = next(iter(self._captured.values()))
+        _, captured = self._a_capture()
         values = [n.meta.get("val") for n in captured.graph.nodes]
         floats = {v.dtype for v in values if isinstance(v, Tensor) and v.is_floating_point()}
         return max(floats or {captured.dtype}, key=lambda dtype: torch.finfo(dtype).eps)
@@ -270,7 +277,7 @@ class StreamingGraph(TotalStride, nn.Module):
     @property
     def rounds(self) -> bool:
         """Whether it has steps of values: sums in another order may fall on another side of one."""
-        captured = next(iter(self._captured.values()))
+        _, captured = self._a_capture()
         return any(getattr(n.target, "overloadpacket", None) in _STEPS for n in captured.graph.nodes)
 
     def check_length(self, length: int) -> None:
@@ -298,7 +305,7 @@ class StreamingGraph(TotalStride, nn.Module):
     # --- geometry ------------------------------------------------------------------------------------------
 
     def axis_map(self, axis: int) -> AxisMap:
-        dtype = next(iter(self._captured))
+        dtype, _ = self._a_capture()
         try:
             program = self.program(axis, self._shape, dtype)
         except CaptureError:
@@ -309,11 +316,11 @@ class StreamingGraph(TotalStride, nn.Module):
 
     def exported_length(self, length: int) -> int:
         """The output's length along the captured axis as the export states it."""
-        return self._sized(self._axis, next(iter(self._captured))).output_length(length)
+        return self._sized(self._axis, self._a_capture()[0]).output_length(length)
 
     def analysed_length(self, length: int) -> int:
         """The same as the analysis has it."""
-        return self.program(self._axis, self._shape, next(iter(self._captured))).map.output_length(length)
+        return self.program(self._axis, self._shape, self._a_capture()[0]).map.output_length(length)
 
     def _sized(self, axis: int, dtype: torch.dtype) -> AxisMap:
         """The map of an axis of which the output's length alone is known."""
@@ -340,7 +347,7 @@ class StreamingGraph(TotalStride, nn.Module):
             raise ValueError(
                 f"got {counted(channels, 'channel')}, this module was captured with {self._shape[1]}"
             )
-        factors = self.program(self._axis, self._shape, next(iter(self._captured))).y_dims[1]
+        factors = self.program(self._axis, self._shape, self._a_capture()[0]).y_dims[1]
         return int(factors[0]) if factors else 1
 
     def program(self, axis: int, shape: Sequence[int], dtype: torch.dtype) -> Program:

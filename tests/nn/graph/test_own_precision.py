@@ -1,5 +1,7 @@
 """Modules that compute a part in a type of their own: a run in float32 leaves that part as it is."""
 
+import pickle
+
 import pytest
 import torch
 from torch import Tensor
@@ -86,3 +88,13 @@ def test_a_program_of_another_type_is_computed_in_float32(tmp_path, kind):
         s = stream(graph)
         ours, whole = torch.cat([s.push(x), s.flush()], 2), module.float()(x)
     torch.testing.assert_close(ours, whole, rtol=0, atol=1e-5)
+
+
+def test_a_graph_that_was_pickled_is_captured_anew():
+    graph = to_streaming(Typed().eval(), example=torch.zeros(1, 3, 24))
+    again, x = pickle.loads(pickle.dumps(graph)), torch.randn(1, 3, 40)
+    with torch.no_grad():
+        s = stream(again)
+        ours = torch.cat([s.push(x[..., :9]), s.push(x[..., 9:]), s.flush()], 2)
+        torch.testing.assert_close(ours, graph(x), rtol=0, atol=1e-6)
+    assert again.latency == graph.latency
