@@ -8,6 +8,7 @@ measured.
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -53,26 +54,34 @@ def program(*command: str) -> Callable[[], object]:
     return lambda: subprocess.run(command, cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)
 
 
+def to_new_folder(folder: Path, *command: str) -> Callable[[], object]:
+    """The same, its last argument a folder that is new each time: writing over files is less work for a loop
+    that takes no care of those that are there, and more for one that does."""
+    numbers = itertools.count()
+    return lambda: program(*command, str(folder / f"new_{next(numbers)}"))()
+
+
 def ours(config: Path, *options: str) -> Callable[[], object]:
     """`mediaconv run`, all anew."""
     return program(sys.executable, "-m", "mediaconv", "run", str(config), "--overwrite", "--quiet", *options)
 
 
 def folders(folder: Path) -> list[Ratio]:
-    """Small images, beside a plain loop; the start, beside `import torch`."""
+    """Small images to new folders, beside a plain loop; the start, beside `import torch`."""
     make_images(folder / "images", IMAGES)
     make_images(folder / "image", 1)
     config, single = folder / "images.yaml", folder / "image.yaml"
     for path, name in ((config, "images"), (single, "image")):
         path.write_text(CONFIG.format(pipeline="image", source=folder / name, output=folder / f"{name}_out"))
     plain = [sys.executable, str(ROOT / "benchmarks/plain_folder.py")]
+    run = [sys.executable, "-m", "mediaconv", "run", "--quiet"]
     ours(single)()  # compiles its loops, once per machine
     one, two, start, loop, first, bare = least(
-        ours(config, "--workers", "1"),
-        ours(config, "--workers", "2"),
-        ours(single),
-        program(*plain, str(folder / "images"), str(folder / "plain")),
-        program(*plain, str(folder / "image"), str(folder / "plain")),
+        to_new_folder(folder / "one", *run, str(config), "--workers", "1", "--output"),
+        to_new_folder(folder / "two", *run, str(config), "--workers", "2", "--output"),
+        to_new_folder(folder / "start", *run, str(single), "--output"),
+        to_new_folder(folder / "loop", *plain, str(folder / "images")),
+        to_new_folder(folder / "first", *plain, str(folder / "image")),
         program(sys.executable, "-c", "import torch"),
     )
     more = IMAGES - 1

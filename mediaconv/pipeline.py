@@ -114,7 +114,8 @@ class Pipeline(ABC):
 
     def inputs(self, files: Sequence[Path], options: Options) -> list[Path]:
         """Which of the files found under a folder are inputs; by default those with its extensions."""
-        return [f for f in files if f.suffix.lower() in self.takes(options)]
+        taken = self.takes(options)
+        return [f for f in files if f.suffix.lower() in taken]
 
     def needed_bytes(self, path: Path) -> int:
         """About what reading an input holds at once beside a chunk, quickly told; 0: it is read in chunks."""

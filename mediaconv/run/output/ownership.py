@@ -133,6 +133,8 @@ class _Listed:
 
 def _refuse_other_layout(job: Job, rows: Rows, output: Output) -> None:
     """Raises UsageError where an earlier run left this input's outputs in a folder, and this is flat."""
+    if not job.pattern and rows.fingerprint(job.name) is not None:
+        return  # of outputs that lie in their input's folder, as these will
     row = rows.get(job.name)
     for file in row.outputs if row else ():
         folder, slash, _ = file["path"].rpartition("/")

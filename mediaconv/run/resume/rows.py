@@ -120,6 +120,8 @@ class Rows(Mapping[str, Row]):
         """Names of the files in an input's target that its rows name."""
         if name in self._earlier:
             return self._earlier[name]
+        if (kept := self.fingerprint(name)) is not None:
+            return frozenset(kept[0])
         row = self.get(name)
         return frozenset(file["path"].rpartition("/")[2] for file in row.outputs) if row else frozenset()
 
