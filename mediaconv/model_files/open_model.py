@@ -35,9 +35,12 @@ def entry_of(name: str) -> EntryPoint:
     installed = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name not in installed:
         known = ", ".join(sorted(installed)) or "none is installed"
+        code = (
+            f"; of Python code, on the command line, --model {name}:FUNCTION" if name.endswith(".py") else ""
+        )
         raise UsageError(
             f"model: got {name!r}, expected a path that ends in .onnx or .pt2, or an installed model: {known}"
-            f"{nearest(name, installed)}"
+            f"{code or nearest(name, installed)}"
         )
     return installed[name]
 

@@ -161,6 +161,7 @@ def test_a_model_that_reads_ahead_is_refused_under_causal(tmp_path):
     [
         ("none.onnx", "none.onnx: no such file"),
         ("weights.pt", "are weights, TorchScript or pickles"),
+        ("net.py", "--model net.py:FUNCTION"),
         ("not_installed", "got 'not_installed', expected a path that ends in .onnx or .pt2, or an installed"),
         ("{file: none.onnx, options: {a: 1}}", "options are for the factory"),
     ],
