@@ -90,12 +90,30 @@ class Model(LayerSpec):
         return ("file",) if is_file(self.file) else ()
 
     def set_weights(self, module: nn.Module, *, name: str, seed: int, rate_hz: float | None) -> None:
-        """Check the input's rate; the weights are the model's own. Raises UsageError."""
+        """Check the input's rate; the weights are the model's own, in a run in float64 unrounded those that
+        an ONNX file has in 64 bits. Raises UsageError.
+        """
         if self.rate is not None and rate_hz is not None and abs(rate_hz - self.rate) > 1e-6 * self.rate:
             raise UsageError(
                 f"got {rate_hz:g} steps a second, but {self.file} takes {self.rate:g}: resample the sound by "
                 f"read: {{sample_rate: {self.rate:g}}}, or the film before"
             )
+        self._unrounded(module)
+
+    def _unrounded(self, module: nn.Module) -> None:
+        import torch
+
+        from mediaconv.model_files.open_model import exact_weights
+
+        rounded = {k: v for k, v in module.state_dict().items() if v.dtype == torch.float64}
+        if not rounded:
+            return
+        named = None if self.output is None else str(self.output)
+        exact = exact_weights(self.file, input=self.input, output=named)
+        for key, value in rounded.items():
+            stored = exact.get(key.removeprefix("model."))
+            if stored is not None and stored.shape == value.shape:
+                value.copy_(stored)
 
     @property
     def in_channels(self) -> int | None:
@@ -140,10 +158,15 @@ class Model(LayerSpec):
         return captured
 
     def _across(self, context: BuildContext) -> list[int]:
-        """Sizes to capture with along the axes after the stream's; they divide as the input's do."""
+        """Sizes to capture with along the axes after the stream's: small ones as they are; large ones divide
+        as the input's do.
+        """
         usual = _EXAMPLE_SIZES[context.dims][1:]
         known = zip(usual, context.signal.across, strict=True)
-        return [size if now <= 1 else size + (now - size) % _DIVISIONS for size, now in known]
+        return [
+            size if now <= 1 else now if now <= size else size + (now - size) % _DIVISIONS
+            for size, now in known
+        ]
 
     def _captured(self, context: BuildContext) -> nn.Module:
         import torch

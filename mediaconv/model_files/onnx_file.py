@@ -31,9 +31,12 @@ _QUANTIZED = (
 )
 
 
-def load_onnx(path: Path, *, input: str | None = None, output: str | None = None) -> OnnxModule:
+def load_onnx(
+    path: Path, *, input: str | None = None, output: str | None = None, double: bool = False
+) -> OnnxModule:
     """The graph of a file from one input to one output, which may be left out where there is one.
 
+    double: keep weights that the file has in 64 bits as they are, also where the module computes in float32.
     Raises UsageError: no ONNX, data outside the model's folder, sizes past the limits, and all operators that
     are not read, at once.
     """
@@ -62,7 +65,7 @@ def load_onnx(path: Path, *, input: str | None = None, output: str | None = None
     if not model.graph.node:
         raise UsageError(f"model: {path}: holds no ONNX graph")
     try:
-        reader = _Reader(path, model)
+        reader = _Reader(path, model, double=double)
         source, target = reader.ends(input, output)
         nodes = reader.nodes(source, target)
         tensors = reader.tensors(nodes)
@@ -100,7 +103,8 @@ def external_files(path: Path) -> list[Path]:
 
 
 class _Reader:
-    def __init__(self, path: Path, model: Any) -> None:
+    def __init__(self, path: Path, model: Any, *, double: bool = False) -> None:
+        self._double = double
         self.path, self.graph = path, model.graph
         versions = {entry.domain: entry.version for entry in model.opset_import}
         self.opset = versions.get("", versions.get("ai.onnx", 0))
@@ -289,6 +293,8 @@ class _Reader:
     def _tensor(self, proto: Any) -> Tensor:
         """A constant, in float32 where the file has it in a type that is computed so."""
         tensor = self._stored(proto)
+        if tensor.dtype == torch.float64 and self._double:
+            return tensor
         if tensor.dtype not in self._to_single:
             return tensor
         self._note()

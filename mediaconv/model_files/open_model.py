@@ -13,6 +13,7 @@ from mediaconv.model_files import OTHER_PRECISION
 from mediaconv.model_files.typed_code import build_typed, code_of
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 GROUP = "mediaconv.models"
@@ -94,6 +95,20 @@ def open_model(
         to_single(module, value.dtype)
         module.notes = [OTHER_PRECISION]  # type: ignore[assignment]
     return module
+
+
+def exact_weights(
+    name: str, *, input: str | None = None, output: str | None = None
+) -> dict[str, torch.Tensor]:
+    """Of an ONNX file with weights in 64 bits, these, by their names in the module; of others none."""
+    import torch
+
+    if Path(name).suffix.lower() != ".onnx" or not is_file(name):
+        return {}
+    from mediaconv.model_files.onnx_file import load_onnx
+
+    state = load_onnx(Path(name), input=input, output=output, double=True).state_dict()
+    return {key: value for key, value in state.items() if value.dtype == torch.float64}
 
 
 def _check_floats(name: str, kind: str) -> None:

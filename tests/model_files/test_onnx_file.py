@@ -399,3 +399,23 @@ def test_reasons_name_the_nodes_of_the_file(tmp_path):
         to_streaming(load_onnx(path), example=torch.zeros(1, 2, 16))
     why = "it puts one stream after another's end"
     assert refused.value.reasons == [f"Concat enc/twice (gives b): {why}", f"Concat (gives c): {why}"]
+
+
+def test_sizes_are_padded_as_the_exports_of_dilated_convolutions_do(tmp_path):
+    nodes = [
+        helper.make_node("Shape", ["x"], ["s"]),
+        helper.make_node("Slice", ["s", "two", "three"], ["t"]),
+        helper.make_node("Pad", ["t", "front", "less"], ["sizes"]),
+        helper.make_node("Reshape", ["x", "sizes"], ["y"]),
+    ]
+    constants = {"two": [2], "three": [3], "front": [1, 0], "less": -1}
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes, "g", [info("x", TensorProto.FLOAT, ["n", 2, "t"])], [info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.array(v, np.int64), k) for k, v in constants.items()],
+    )  # fmt: skip
+    path = tmp_path / "sizes.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    x = np.arange(24, dtype=np.float32).reshape(2, 2, 6)
+    (wanted,) = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"x": x})
+    assert np.array_equal(load_onnx(path)(torch.from_numpy(x)).numpy(), wanted)

@@ -68,7 +68,7 @@ def split(node: Node, x: Any, sizes: Any = None) -> Any:
 
 
 @operator("Pad", host=(1, 2, 3), on_shapes=True)
-def pad(node: Node, x: Any, pads: Any, value: Any = None, axes: Any = None) -> Tensor:
+def pad(node: Node, x: Any, pads: Any, value: Any = None, axes: Any = None) -> Any:
     mode = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}.get(
         node.get("mode", "constant"), ""
     )
@@ -83,6 +83,11 @@ def pad(node: Node, x: Any, pads: Any, value: Any = None, axes: Any = None) -> T
             sides[axis] = before, after
     if not sides:
         return x
+    if isinstance(x, np.ndarray):  # sizes
+        if mode != "constant":
+            raise node.refuse(f"mode: got {node.get('mode')!r} for sizes, expected constant")
+        filler = 0 if value is None else np.asarray(value).reshape(-1)[0].item()
+        return np.pad(x, [sides.get(axis, (0, 0)) for axis in range(x.ndim)], constant_values=filler)
     if mode == "constant" or min(sides) >= 2:
         first = min(sides) if mode == "constant" else 2
         order = [n for axis in range(x.ndim - 1, first - 1, -1) for n in sides.get(axis, (0, 0))]
