@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mediaconv.nn.backends.continued_film import continued_conv3d
 from mediaconv.nn.backends.counted_products import register_when_counted
 from mediaconv.nn.backends.large_pages import empty
 from mediaconv.nn.backends.memory_layout import join, memory_format
@@ -59,6 +60,8 @@ def convolve(
     if before is not None:
         fits = before.shape[2] and is_ours(x, weight, groups) and not is_recorded(x, before, weight, bias)
         if fits and _banding_pays(x, products):
+            if memory_format(x) == torch.channels_last_3d:
+                return continued_conv3d(before, x, weight, bias, stride, padding, dilation, groups)
             return banded_conv3d(x, weight, bias, stride, padding, dilation, groups, before)
         if fits and _folding_pays(x):
             return folded_conv3d(x, weight, bias, stride, padding, dilation, groups, before)

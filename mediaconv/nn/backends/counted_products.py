@@ -41,6 +41,15 @@ def _register(counter: ModuleType) -> None:
         return counter.conv_flop_count(list(x), list(weight), list(out_shape))
 
     counter.register_flop_formula(operators)(products)
+    if not torch.backends.mkldnn.is_available():
+        return
+
+    def products_added(
+        to: Sequence[int], x: Sequence[int], weight: Sequence[int], *rest: object, **more: object
+    ) -> int:
+        return counter.conv_flop_count(list(x), list(weight), list(to))
+
+    counter.register_flop_formula([torch.ops.mkldnn._convolution_pointwise_])(products_added)
 
 
 class _Finder:
