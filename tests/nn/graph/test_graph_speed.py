@@ -94,6 +94,39 @@ def test_weights_in_another_order_follow_the_modules_own(monkeypatch: pytest.Mon
         assert torch.equal(streamed(kept, x, (400, 400)), streamed(graph, x, (400, 400)))
 
 
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="oneDNN is not in this torch")
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_a_kernel_of_one_takes_what_the_layer_before_it_gives(dims: int) -> None:
+    """Without a copy into another layout: nothing is made contiguous between the two."""
+    conv = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dims - 1]
+    module = nn.Sequential(conv(32, 64, 3, padding=1), nn.ELU(), conv(64, 96, 1)).eval()
+    x = torch.randn(1, 32, *((1000,), (40, 40), (12, 12, 12))[dims - 1])
+    graph = mnn.to_streaming(Whole(module), example=x)
+    sizes = (x.shape[2] // 2, x.shape[2] - x.shape[2] // 2)
+    with torch.no_grad():
+        y, whole = streamed(graph, x, sizes), module(x)
+        s = mnn.stream(graph)
+        s.push(x.narrow(2, 0, sizes[0]))
+        with torch.profiler.profile() as profile:
+            s.push(x.narrow(2, sizes[0], sizes[1]))
+    # float32 summed in another order
+    assert float((y - whole).abs().max()) <= 1e-5 * float(whole.abs().max())
+    called = [event.key for event in profile.key_averages()]
+    assert "mkldnn::_convolution_pointwise" in called
+    assert not {f"aten::conv{dims}d", "aten::mkldnn_convolution", "aten::convolution"} & set(called)
+
+
+class Whole(nn.Module):
+    """A module that is captured as it is, none of whose layers is known."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.module(x)
+
+
 class Decoder(nn.Module):
     """A recurrence and transposed convolutions, of sizes at which weights are kept in another order."""
 

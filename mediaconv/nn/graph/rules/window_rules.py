@@ -84,8 +84,7 @@ def convolution(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
         if padded is not None and padded.mode == "zeros" and padded.joins(window):
             window, x = padded.joined(window)[0], padded.value
         window, padded = moved_window(an, node, window), None
-    if kernel[axis] == stride[axis] == 1 and window.left == window.right == 0:
-        return an.local(node, window_dims(an, node, x), {a["input"]: x})
+    local = kernel[axis] == stride[axis] == 1 and window.left == window.right == 0
     step_window, more = window, {}
     if padded is not None and padded.joins(window):
         step_window, more = padded.joined(window)
@@ -100,9 +99,12 @@ def convolution(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
         "rest": (stride, padding, dilation, a["groups"]),
     }
     prefix = {key: an.name(thing) for key, thing in names.items()}
-    held = "h" if even else f"{prefix['pad']}(h, {prefix['uneven']})"
+    held = f"e[{x.slot}]" if local else "h"
+    held = held if even else f"{prefix['pad']}({held}, {prefix['uneven']})"
     bias = "None" if a["bias"] is None else f"e[{an.value(a['bias']).slot}]"
     code = f"{prefix['convolve']}({held}, e[{w.slot}], {bias}, e[{packed}], *{prefix['rest']})"
+    if local:
+        return an.local(node, window_dims(an, node, x), {a["input"]: x}, code)
     apply = an.function(code, "h, e")
     if padded is None or step_window is window:
         return slide(an, node, x, window, apply)
