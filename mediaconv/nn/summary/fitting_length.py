@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from torch import nn
 
@@ -15,7 +16,8 @@ MOST_TRIED = 2**16
 
 
 def fitting_length(stack: nn.Module, axis: int, length: int) -> int:
-    """The next length, from `length` on, at which every reshape of a stack gets whole blocks.
+    """The next length, from `length` on, at which every reshape of a stack gets whole blocks, and a capture
+    that is for some lengths alone one of them.
 
     The same length where there is none, so that the reshape says why.
 
@@ -29,20 +31,23 @@ def fitting_length(stack: nn.Module, axis: int, length: int) -> int:
         return length
     period = axis_map(stack, axis).input_period
     tried = range(length, length + min(period, MOST_TRIED))
-    return next((n for n in tried if all(_whole(before, block, n) for before, block in met)), length)
+    return next((n for n in tried if all(_whole(before, takes, n) for before, takes in met)), length)
 
 
-def _whole(before: AxisMap, block: int, length: int) -> bool:
+def _whole(before: AxisMap, takes: Callable[[int], bool], length: int) -> bool:
     try:
-        return before.output_length(length) % block == 0
+        return takes(before.output_length(length))
     except ValueError:  # branches before it give other lengths than each other
         return False
 
 
-def _blocks(module: nn.Module, axis: int, before: Chain) -> Iterator[tuple[AxisMap, int]]:
-    """Every reshape's block, with the map from the stack's input to it."""
+def _blocks(module: nn.Module, axis: int, before: Chain) -> Iterator[tuple[AxisMap, Any]]:
+    """What each reshape, and each capture for some lengths alone, takes; the map from the input to it."""
     if isinstance(module, mnn.Reshape):
-        yield before, module.windows[axis].stride
+        block = module.windows[axis].stride
+        yield before, lambda n: n % block == 0
+    if axis == 0 and getattr(module, "follows_length", False):
+        yield before, module.takes
     for _, part in module.parts() if isinstance(module, Streamable) else ():
         yield from _blocks(part, axis, before)
         if not isinstance(module, mnn.Branches):
