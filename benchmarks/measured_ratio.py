@@ -35,13 +35,16 @@ class Ratio:
 
     @property
     def value(self) -> float:
-        """How many times as long ours takes."""
-        return self.ours / self.others
+        """How many times as long ours takes; infinite, so over every limit, where a time is not above 0.
+
+        Times are differences of two runs, which another program's load can spoil.
+        """
+        return self.ours / self.others if min(self.ours, self.others) > 0 else math.inf
 
     @property
     def met(self) -> bool:
         """Whether ours is within its goals."""
-        within = self.goal is None or self.value <= self.goal
+        within = math.isfinite(self.value) and (self.goal is None or self.value <= self.goal)
         return within and (self.most is None or self.ours <= self.most)
 
     def cells(self) -> list[str]:
