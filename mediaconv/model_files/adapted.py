@@ -71,7 +71,7 @@ class AdaptedModel(nn.Module):
         return y.permute([names.index(name) for name in ["n", "c", *self.letters]])
 
     def _selected(self, result: Any) -> Tensor:
-        from mediaconv.nn.graph.capture import select
+        from mediaconv.nn.graph.capture.captured import select
 
         return select(result, self.output)
 

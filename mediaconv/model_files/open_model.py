@@ -75,7 +75,7 @@ def open_model(
     import torch
 
     from mediaconv.model_files.pt2_file import WAY_OUT, load_pt2
-    from mediaconv.nn.graph.exported_program import module_of, to_single
+    from mediaconv.nn.graph.capture.exported_program import module_of, to_single
 
     if suffix != ".pt2":
         raise UsageError(

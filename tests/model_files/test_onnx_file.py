@@ -16,7 +16,7 @@ from mediaconv.errors import UsageError
 from mediaconv.model_files.onnx_file import load_onnx
 from mediaconv.model_files.open_model import open_model
 from mediaconv.nn import to_streaming
-from mediaconv.nn.graph.obstacles import obstacles_removed
+from mediaconv.nn.graph.capture.obstacles import obstacles_removed
 from mediaconv.nn.graph.refusal import CaptureError
 
 

@@ -11,6 +11,6 @@ from mediaconv.model_files.onnx_operators import (  # noqa: F401 - each fills OP
     windows,
 )
 from mediaconv.model_files.onnx_operators.node import OPERATORS, Node
-from mediaconv.model_files.onnx_operators.recurrences import loops, recurrent, sequences  # noqa: F401
+from mediaconv.model_files.onnx_operators.recurrences import loop_operators, recurrent, sequences  # noqa: F401
 
 __all__ = ["OPERATORS", "Node"]

@@ -30,13 +30,13 @@ from mediaconv.nn.export.fixed_past import (
     FixedStepwise,
 )
 from mediaconv.nn.export.fixed_plan import Constants, NoStepError, Plan, Timed
-from mediaconv.nn.graph.analysis import Program
 from mediaconv.nn.graph.graph import StreamingGraph
 from mediaconv.nn.graph.rules.attention_rules import Attention
 from mediaconv.nn.graph.rules.score_rules import WrittenAttention
 from mediaconv.nn.graph.steps.end_steps import Head, Held, Joined, Tail
 from mediaconv.nn.graph.steps.graph_step import Late, Local
 from mediaconv.nn.graph.steps.meeting_steps import Align, Counted
+from mediaconv.nn.graph.steps.program import Program
 from mediaconv.nn.graph.steps.recurrent_steps import Recurrent, RunningExtreme, RunningTotal
 from mediaconv.nn.graph.steps.stepwise_step import Stepwise
 from mediaconv.nn.graph.steps.window_steps import Layered, Sliding

@@ -11,7 +11,7 @@ from torch import Tensor
 from mediaconv.nn.export.fixed import Clock, Level, zeros
 from mediaconv.nn.export.fixed_nodes import FixedNode
 from mediaconv.nn.export.fixed_plan import NoStepError, Plan
-from mediaconv.nn.graph.obstacles import run_recurrent
+from mediaconv.nn.graph.capture.obstacles import run_recurrent
 from mediaconv.nn.graph.steps.recurrent_steps import TOTALS, running_extreme
 
 

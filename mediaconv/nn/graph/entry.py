@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from mediaconv.nn.graph.capture.exported_program import module_of
+from mediaconv.nn.graph.captured_lengths import Phase
 from mediaconv.nn.graph.check import DiffersError, agrees, check
 from mediaconv.nn.graph.conditions import tried_ways
-from mediaconv.nn.graph.exported_program import module_of
-from mediaconv.nn.graph.graph import Phase, StreamingGraph
+from mediaconv.nn.graph.graph import StreamingGraph
 from mediaconv.nn.graph.refusal import CaptureError
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, fx
 
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims, size_factors
-from mediaconv.nn.graph.capture import Captured
+from mediaconv.nn.graph.capture.captured import Captured
 from mediaconv.nn.graph.graph_values import Value
 from mediaconv.nn.graph.refusal import CaptureError, RefusalError
 from mediaconv.nn.graph.symbols import Size, depends, evaluate, expression, source

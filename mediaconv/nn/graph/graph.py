@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -13,13 +12,15 @@ from torch import Tensor, nn
 
 from mediaconv.counted import counted
 from mediaconv.nn.geometry import AxisMap
-from mediaconv.nn.graph.analysis import Analysis, Program, rule_of
+from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.axis_factors import shape_of
-from mediaconv.nn.graph.capture import Captured, capture, select
+from mediaconv.nn.graph.capture.captured import Captured, capture, select
+from mediaconv.nn.graph.captured_lengths import REMADE, CapturedLengths, Phase, with_length
 from mediaconv.nn.graph.conditions import Conditions, Ways
 from mediaconv.nn.graph.maps import Phased, Sized
 from mediaconv.nn.graph.parameters import Parameters
 from mediaconv.nn.graph.refusal import CaptureError
+from mediaconv.nn.graph.rule_registry import rule_of
 from mediaconv.nn.graph.rules import (
     attention_rules,
     creation_rules,
@@ -38,16 +39,13 @@ from mediaconv.nn.graph.rules import (
     window_rules,
 )
 from mediaconv.nn.graph.steps.graph_step import Run
+from mediaconv.nn.graph.steps.program import Program
 from mediaconv.nn.graph.symbols import evaluate, expression
 from mediaconv.nn.streaming.protocol import BATCH_NORMS, RANDOM, TotalStride
 from mediaconv.nn.streaming.state import State
 
-_REMADE = ("_constants", "_parameters_of")
-"""What follows from the module's parameters, and is made again for a copy."""
 _aten = torch.ops.aten
 _STEPS = (_aten.round, _aten.floor, _aten.ceil, _aten.trunc, _aten.sign, _aten.argmin, _aten.argmax)
-_OF_PHASE = ("_captured", "_programs", "_example", "_shape", "_ways")
-"""What belongs to the lengths that a graph is for."""
 RULE_MODULES = (
     local_rules,
     product_rules,
@@ -67,14 +65,7 @@ RULE_MODULES = (
 )
 
 
-@dataclass(frozen=True)
-class Phase:
-    """What of a graph belongs to the lengths that it is for."""
-
-    values: tuple[Any, ...]
-
-
-class StreamingGraph(TotalStride, nn.Module):
+class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
     """A module made to stream by capture. Its parameters, buffers and keys are the module's own.
 
     Called, it is the module, or its causal twin (`into_past`). `notes` tells of what is held to the end, and
@@ -133,7 +124,7 @@ class StreamingGraph(TotalStride, nn.Module):
         for name, value in self.__dict__.items():
             shared = name in ("_captured", "_programs", "_example", "_phases", "notes")
             duplicate.__dict__[name] = (
-                value if shared else {} if name in _REMADE else copy.deepcopy(value, memo)
+                value if shared else {} if name in REMADE else copy.deepcopy(value, memo)
             )
         return duplicate
 
@@ -150,7 +141,7 @@ class StreamingGraph(TotalStride, nn.Module):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        empty: dict[str, Any] = {name: {} for name in ("_captured", "_programs", "_phases", *_REMADE)}
+        empty: dict[str, Any] = {name: {} for name in ("_captured", "_programs", "_phases", *REMADE)}
         return {**self.__dict__, **empty}
 
     def parts(self) -> Any:
@@ -170,53 +161,12 @@ class StreamingGraph(TotalStride, nn.Module):
             return graph.step(x, graph.init_state(self._axis), axis=self._axis, last=True)
         return select(module(x), self._output)
 
-    def _a_capture(self) -> tuple[torch.dtype, Captured]:
+    def a_capture(self) -> tuple[torch.dtype, Captured]:
         """A capture and its type, made anew after the graph was pickled, which leaves captures out."""
         if not self._captured:
             dtype = next((p.dtype for p in self.parameters() if p.is_floating_point()), self._example.dtype)
             self.program(self._axis, self._shape, dtype)
         return next(iter(self._captured.items()))
-
-    def conditions(self) -> Conditions:
-        """Those under which the capture holds, for the example's type."""
-        dtype, captured = self._a_capture()
-        phases = self.program(self._axis, self._shape, dtype).phases
-        return Conditions(captured.conditions, captured.sizes, self._axis + 2, phases)
-
-    # --- lengths -------------------------------------------------------------------------------------------
-
-    @property
-    def follows_length(self) -> bool:
-        """Whether what is padded or cut in front follows from the input's length, which must be known then:
-        `for_length`.
-        """
-        return bool(self.conditions().phases)
-
-    @property
-    def needs_length(self) -> bool:
-        """Whether it must know the input's length, and was not told: `at_phase`."""
-        return self.__dict__["_told"] is None and self.follows_length
-
-    def takes(self, length: int) -> bool:
-        """Whether the capture holds for a length along the captured axis."""
-        shape = _with(self._shape, self._axis + 2, length)
-        broken = self.conditions().broken(shape)
-        return not broken if self._ways is None else self._ways.take(broken)
-
-    def similar_lengths(self, length: int) -> list[int]:
-        """Lengths near the example's at which all that depends on the length is as it is at this one."""
-        own = self._shape[self._axis + 2]
-        if "_period" not in self.__dict__:
-            self.__dict__["_period"] = self.conditions().period(self._shape)
-        period = self.__dict__["_period"]
-        near = [] if period is None else [own + (length - own) % period]
-        return [*near, length] if length <= 4 * own else near
-
-    def with_example(self, length: int) -> StreamingGraph:
-        """The same capture analysed for another length of its example."""
-        shape = _with(self._shape, self._axis + 2, length)
-        x = torch.randn(shape, generator=torch.Generator().manual_seed(length)).to(self._example)
-        return self._made_of(Phase((self._captured, {}, x, tuple(shape), None)))
 
     def captured_at(self, length: int) -> StreamingGraph:
         """The module captured anew, with an example of another length."""
@@ -226,50 +176,10 @@ class StreamingGraph(TotalStride, nn.Module):
             module, x, self._axis, output=output, causal=self._causal, into_past=self._into_past
         )
 
-    def like_length(self, length: int) -> StreamingGraph:
-        """The graph for inputs of a length, unchecked; itself where none is."""
-        if self.takes(length):
-            return self
-        graphs = (self.with_example(n) for n in self.similar_lengths(length))
-        return next((graph for graph in graphs if graph.takes(length)), self)
-
-    def phase(self) -> Phase:
-        """What belongs to the lengths that this graph is for, to be kept for copies of it."""
-        return Phase(tuple(self.__dict__[name] for name in _OF_PHASE))
-
-    def at_phase(self, phase: Phase | None, length: int) -> StreamingGraph:
-        """This graph for inputs of a length, at another phase or its own."""
-        graph = self._made_of(phase or self.phase())
-        graph.__dict__["_told"] = length
-        graph.notes = [note for note in graph.notes if note != self._length_note]
-        return graph
-
-    def _made_of(self, phase: Phase) -> StreamingGraph:
-        graph = type(self).__new__(type(self))
-        graph.__dict__.update(self.__dict__)
-        graph.__dict__.update({name: {} for name in _REMADE})
-        graph.notes = list(self.notes)
-        graph.__dict__.update(zip(_OF_PHASE, phase.values, strict=True))
-        return graph
-
-    def keep_conditions(self, ways: Ways, broken: frozenset[int]) -> None:
-        """Take only lengths at which the capture was found to hold. broken: conditions to be told of."""
-        self._ways = ways
-        phases = self.conditions().phase_numbers
-        words = self.conditions().describe(broken, self._shape) if broken else ""
-        if broken & phases:
-            self._length_note = (
-                f"lengths {words}: what it pads or cuts in front follows from the input's length, which must "
-                "be known when it begins"
-            )
-        elif broken:
-            self._length_note = f"lengths {words} alone: at others the module goes another way"
-        self.notes += [self._length_note] if broken else []
-
     @property
     def coarsest(self) -> torch.dtype:
         """The least precise type of its values: a norm may compute in float32 whatever it is given."""
-        _, captured = self._a_capture()
+        _, captured = self.a_capture()
         values = [n.meta.get("val") for n in captured.graph.nodes]
         floats = {v.dtype for v in values if isinstance(v, Tensor) and v.is_floating_point()}
         return max(floats or {captured.dtype}, key=lambda dtype: torch.finfo(dtype).eps)
@@ -277,35 +187,13 @@ class StreamingGraph(TotalStride, nn.Module):
     @property
     def rounds(self) -> bool:
         """Whether it has steps of values: sums in another order may fall on another side of one."""
-        _, captured = self._a_capture()
+        _, captured = self.a_capture()
         return any(getattr(n.target, "overloadpacket", None) in _STEPS for n in captured.graph.nodes)
-
-    def check_length(self, length: int) -> None:
-        """Raise ValueError for a length along the captured axis at which the module goes another way."""
-        if self._ways is None:
-            return
-        conditions = self.conditions()
-        shape = _with(self._shape, self._axis + 2, length)
-        broken = conditions.broken(shape)
-        if not self._ways.take(broken):
-            words = conditions.describe(broken, shape)
-            if broken & conditions.phase_numbers:
-                raise ValueError(
-                    f"length {length}: what this model pads or cuts in front follows from the input's "
-                    f"length, and this capture is for lengths {words}: give length={length} to stream or "
-                    "to_streaming"
-                )
-            if words.endswith("or more"):
-                raise ValueError(f"length {length}: the module takes {words}")
-            raise ValueError(
-                f"length {length}: this capture holds for lengths {words} alone; "
-                "at others the module goes another way"
-            )
 
     # --- geometry ------------------------------------------------------------------------------------------
 
     def axis_map(self, axis: int) -> AxisMap:
-        dtype, _ = self._a_capture()
+        dtype, _ = self.a_capture()
         try:
             program = self.program(axis, self._shape, dtype)
         except CaptureError:
@@ -316,11 +204,11 @@ class StreamingGraph(TotalStride, nn.Module):
 
     def exported_length(self, length: int) -> int:
         """The output's length along the captured axis as the export states it."""
-        return self._sized(self._axis, self._a_capture()[0]).output_length(length)
+        return self._sized(self._axis, self.a_capture()[0]).output_length(length)
 
     def analysed_length(self, length: int) -> int:
         """The same as the analysis has it."""
-        return self.program(self._axis, self._shape, self._a_capture()[0]).map.output_length(length)
+        return self.program(self._axis, self._shape, self.a_capture()[0]).map.output_length(length)
 
     def _sized(self, axis: int, dtype: torch.dtype) -> AxisMap:
         """The map of an axis of which the output's length alone is known."""
@@ -347,7 +235,7 @@ class StreamingGraph(TotalStride, nn.Module):
             raise ValueError(
                 f"got {counted(channels, 'channel')}, this module was captured with {self._shape[1]}"
             )
-        factors = self.program(self._axis, self._shape, self._a_capture()[0]).y_dims[1]
+        factors = self.program(self._axis, self._shape, self.a_capture()[0]).y_dims[1]
         return int(factors[0]) if factors else 1
 
     def program(self, axis: int, shape: Sequence[int], dtype: torch.dtype) -> Program:
@@ -421,7 +309,7 @@ class StreamingGraph(TotalStride, nn.Module):
         if last and axis == self._axis:
             self.check_length(state.counts["received"])
         elif last and program.phases:
-            whole = _with(x.shape, dim, state.counts["received"])
+            whole = with_length(x.shape, dim, state.counts["received"])
             if Conditions((), self._captured[x.dtype].sizes, dim, program.phases).broken(whole):
                 raise ValueError(
                     f"length {whole[dim]}: what this model pads or cuts in front follows from it: capture "
@@ -467,10 +355,6 @@ class StreamingGraph(TotalStride, nn.Module):
 
     def extra_repr(self) -> str:
         return f"{type(self.__dict__['_module']).__name__}, captured for (N, C, ...) of {self._shape}"
-
-
-def _with(shape: Sequence[int], dim: int, length: int) -> list[int]:
-    return [length if d == dim else n for d, n in enumerate(shape)]
 
 
 def _hooks(module: nn.Module) -> Iterator[Any]:

@@ -15,11 +15,12 @@ from torch import Tensor, fx
 
 from mediaconv.nn.composed_maps import IDENTITY, Chain
 from mediaconv.nn.geometry import AxisMap
-from mediaconv.nn.graph.analysis import Program, named_arguments
 from mediaconv.nn.graph.graph import StreamingGraph
 from mediaconv.nn.graph.graph_values import STREAMED, Value
 from mediaconv.nn.graph.maps import GraphMap, MapNode
 from mediaconv.nn.graph.refusal import CaptureError, Origin
+from mediaconv.nn.graph.rule_registry import named_arguments
+from mediaconv.nn.graph.steps.program import Program
 from mediaconv.nn.graph.symbols import evaluate, expression
 
 aten = torch.ops.aten

@@ -57,7 +57,9 @@ class Origin:
             r'File "([^"]+)", line (\d+)[^\n]*\n\s*([^\n]+)', node.meta.get("stack_trace") or ""
         )
         # the user's own lines, not generated code or the call of the captured module
-        frames = [f for f in frames if not f[0].startswith("<") and not f[0].endswith("nn/graph/capture.py")]
+        frames = [
+            f for f in frames if not f[0].startswith("<") and not f[0].endswith("graph/capture/captured.py")
+        ]
         line = "{}:{}: {}".format(*frames[-1]) if frames else ""
         target = getattr(node.target, "_opname", None) or getattr(node.target, "__name__", str(node.target))
         return cls(str(target), f"{path} ({kind})" if path and kind else path or kind, line)

@@ -11,14 +11,14 @@ from torch import Tensor
 from torch.nn.modules import rnn
 
 from mediaconv.model_files.onnx_operators.node import Node, operator
-from mediaconv.model_files.onnx_operators.recurrences.cells import (
+from mediaconv.model_files.onnx_operators.recurrences.recurrent_cells import (
     DEFAULTS,
     Activation,
     Cell,
     activations,
     names_of,
 )
-from mediaconv.nn.graph.stepwise import stepwise
+from mediaconv.nn.graph.capture.stepwise import stepwise
 
 _ORDER = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}
 """Where torch's gates (input, forget, cell, output; reset, update, new) stand among ONNX's (iofc; zrh)."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mediaconv.model_files.onnx_operators.evaluation import evaluate
 from mediaconv.model_files.onnx_operators.node import Node, as_tensor
-from mediaconv.nn.graph.stepwise import Body, Once
+from mediaconv.nn.graph.capture.stepwise import Body, Once
 
 
 @dataclass

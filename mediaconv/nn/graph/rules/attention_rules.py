@@ -12,12 +12,13 @@ from torch import Tensor, fx
 from torch.nn import functional as F
 
 from mediaconv.nn.geometry import AxisMap, Window
-from mediaconv.nn.graph.analysis import Analysis, rule
+from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.attention_masks import CAUSAL, Mask, MaskTable, Probed, mask_of, probed
 from mediaconv.nn.graph.axis_factors import Dims, batch_first, is_batch_first, native
 from mediaconv.nn.graph.graph_values import STREAMED, TABLE, Value
 from mediaconv.nn.graph.maps import MapNode
 from mediaconv.nn.graph.refusal import Origin, RefusalError
+from mediaconv.nn.graph.rule_registry import rule
 from mediaconv.nn.graph.rules.local_rules import UNBOUNDED
 from mediaconv.nn.graph.steps.graph_step import Run, Step
 from mediaconv.nn.graph.symbols import depends, expression

@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from mediaconv.nn.graph.analysis import NEW, Analysis, rule
+from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.axis_factors import STREAM
 from mediaconv.nn.graph.graph_values import CONSTANT, LATE, STREAMED, Value
 from mediaconv.nn.graph.maps import MapNode
 from mediaconv.nn.graph.refusal import RefusalError
+from mediaconv.nn.graph.rule_registry import NEW, rule
 from mediaconv.nn.graph.rules.local_rules import tensor_nodes
 from mediaconv.nn.graph.steps.graph_step import Late
 from mediaconv.nn.graph.symbols import expression

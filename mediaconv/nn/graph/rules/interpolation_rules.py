@@ -10,11 +10,12 @@ from torch import Tensor, fx
 from torch.nn import functional as F
 
 from mediaconv.nn.geometry import Window
-from mediaconv.nn.graph.analysis import Analysis, rule
+from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.axis_factors import STREAM
 from mediaconv.nn.graph.graph_values import Value
 from mediaconv.nn.graph.maps import GraphMap
 from mediaconv.nn.graph.refusal import RefusalError
+from mediaconv.nn.graph.rule_registry import rule
 from mediaconv.nn.graph.rules.into_past import padded_before, shortened
 from mediaconv.nn.graph.rules.window_rules import layered, slide, window_dims
 from mediaconv.nn.graph.symbols import expression

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, fx
 
 from mediaconv.nn.geometry import Window
-from mediaconv.nn.graph.analysis import Analysis, rule
+from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims, regroup, size_factors
 from mediaconv.nn.graph.graph_values import CONSTANT, STREAMED, Value
 from mediaconv.nn.graph.refusal import RefusalError
+from mediaconv.nn.graph.rule_registry import rule
 from mediaconv.nn.graph.rules.local_rules import refuse_longer_constants
 from mediaconv.nn.graph.rules.time_rules import cat_stream, select_stream, slice_stream, split_stream
 from mediaconv.nn.graph.steps.window_steps import Sliding

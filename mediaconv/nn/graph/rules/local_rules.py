@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, fx
 
 from mediaconv.nn.composed_maps import IDENTITY, Whole
-from mediaconv.nn.graph.analysis import RULES, Analysis, rule
+from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims, size_factors
 from mediaconv.nn.graph.graph_values import LATE, STREAMED, Value
 from mediaconv.nn.graph.refusal import RefusalError
+from mediaconv.nn.graph.rule_registry import RULES, rule
 from mediaconv.nn.graph.steps.end_steps import Held
 from mediaconv.nn.graph.steps.graph_step import Late
 

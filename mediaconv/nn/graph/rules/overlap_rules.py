@@ -9,10 +9,11 @@ import torch
 from torch import fx
 
 from mediaconv.nn.geometry import Transposed
-from mediaconv.nn.graph.analysis import Analysis, rule
+from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.axis_factors import STREAM, size_factors
 from mediaconv.nn.graph.graph_values import CONSTANT, STREAMED, Value
 from mediaconv.nn.graph.refusal import RefusalError
+from mediaconv.nn.graph.rule_registry import rule
 from mediaconv.nn.graph.rules.selection_rules import by_item
 from mediaconv.nn.graph.rules.time_rules import piece
 from mediaconv.nn.graph.rules.window_rules import needs_stream, per_axis

@@ -11,10 +11,11 @@ from torch import Tensor, fx
 from torch.nn import functional as F
 
 from mediaconv.nn.geometry import Window
-from mediaconv.nn.graph.analysis import Analysis, rule
+from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.axis_factors import BATCH, size_factors
 from mediaconv.nn.graph.graph_values import STREAMED, Value
 from mediaconv.nn.graph.refusal import RefusalError
+from mediaconv.nn.graph.rule_registry import rule
 from mediaconv.nn.graph.rules.window_rules import needs_stream
 from mediaconv.nn.graph.steps.window_steps import Sliding
 

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import fx
 
-from mediaconv.nn.graph.analysis import Analysis, rule
+from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.axis_factors import STREAM, size_factors
 from mediaconv.nn.graph.graph_values import CONSTANT, STREAMED, TABLE, Value
 from mediaconv.nn.graph.refusal import RefusalError
+from mediaconv.nn.graph.rule_registry import rule
 from mediaconv.nn.graph.rules.local_rules import UNBOUNDED, broadcast_dims, refuse_longer_constants, worked
 from mediaconv.nn.graph.rules.score_rules import scores
 

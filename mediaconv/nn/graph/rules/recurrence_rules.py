@@ -9,11 +9,12 @@ from torch import fx
 
 from mediaconv.nn.backends.packed_recurrence import PackedLSTM
 from mediaconv.nn.composed_maps import IDENTITY
-from mediaconv.nn.graph.analysis import Analysis, rule
+from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Dims, size_factors
 from mediaconv.nn.graph.graph_values import CONSTANT, LATE, STREAMED, Value
 from mediaconv.nn.graph.maps import MapNode
 from mediaconv.nn.graph.refusal import RefusalError
+from mediaconv.nn.graph.rule_registry import rule
 from mediaconv.nn.graph.rules.local_rules import held
 from mediaconv.nn.graph.rules.window_rules import needs_stream
 from mediaconv.nn.graph.steps.graph_step import Late

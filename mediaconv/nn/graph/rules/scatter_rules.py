@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import fx
 
-from mediaconv.nn.graph.analysis import Analysis, rule
+from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.axis_factors import BATCH, size_factors
 from mediaconv.nn.graph.graph_values import CONSTANT, STREAMED, Value
 from mediaconv.nn.graph.refusal import RefusalError
+from mediaconv.nn.graph.rule_registry import rule
 from mediaconv.nn.graph.rules.local_rules import broadcast
 from mediaconv.nn.graph.rules.selection_rules import in_step
 from mediaconv.nn.graph.rules.time_rules import joined, offset, piece

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from mediaconv.nn.graph.analysis import RULES, Analysis, rule, rule_of
+from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.attention_masks import (
     Diagonals,
     Mask,
@@ -26,6 +26,7 @@ from mediaconv.nn.graph.attention_masks import (
 from mediaconv.nn.graph.axis_factors import STREAM, Dims, regroup, shape_of
 from mediaconv.nn.graph.graph_values import CONSTANT, STREAMED, TABLE, Pairs, Value
 from mediaconv.nn.graph.refusal import RefusalError
+from mediaconv.nn.graph.rule_registry import RULES, rule, rule_of
 from mediaconv.nn.graph.rules.attention_rules import Attention, attended, probed_table
 from mediaconv.nn.graph.rules.local_rules import UNBOUNDED, broadcast_dims
 from mediaconv.nn.graph.steps.graph_step import Run, read_by

@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import fx
 
-from mediaconv.nn.graph.analysis import RULES, Analysis, rule
+from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Dims, size_factors
 from mediaconv.nn.graph.graph_values import CONSTANT, LATE, STREAMED, Value
 from mediaconv.nn.graph.refusal import RefusalError
+from mediaconv.nn.graph.rule_registry import RULES, rule
 from mediaconv.nn.graph.rules.local_rules import broadcast, held, reduced, tensor_nodes
 from mediaconv.nn.graph.steps.graph_step import Late
 

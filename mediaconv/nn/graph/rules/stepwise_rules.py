@@ -9,13 +9,14 @@ import torch
 from torch import fx
 
 from mediaconv.nn.composed_maps import IDENTITY
-from mediaconv.nn.graph.analysis import Analysis, rule
+from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Dims, find
+from mediaconv.nn.graph.capture.stepwise import body_named
 from mediaconv.nn.graph.graph_values import LATE, STREAMED, Value
 from mediaconv.nn.graph.maps import MapNode
 from mediaconv.nn.graph.refusal import RefusalError
+from mediaconv.nn.graph.rule_registry import rule
 from mediaconv.nn.graph.steps.stepwise_step import Stepwise
-from mediaconv.nn.graph.stepwise import body_named
 
 
 @rule(torch.ops.mediaconv.stepwise)

@@ -10,10 +10,11 @@ from torch.nn import functional as F
 
 from mediaconv.nn.backends.packed_weight import PackedTransposedWeight, PackedWeight, convolve_packed
 from mediaconv.nn.geometry import Window
-from mediaconv.nn.graph.analysis import Analysis, rule
+from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Dims, size_factors
 from mediaconv.nn.graph.graph_values import CONSTANT, STREAMED, Value
 from mediaconv.nn.graph.refusal import RefusalError
+from mediaconv.nn.graph.rule_registry import rule
 from mediaconv.nn.graph.rules.into_past import moved_window, padded_before, trimmed, uncut
 from mediaconv.nn.graph.rules.local_rules import over_whole
 from mediaconv.nn.graph.steps.graph_step import Late

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mediaconv.nn.backends.packed_recurrence import PackedLSTM
 from mediaconv.nn.graph.axis_factors import BATCH, Dims, batch_first, native
-from mediaconv.nn.graph.obstacles import run_recurrent
+from mediaconv.nn.graph.capture.obstacles import run_recurrent
 from mediaconv.nn.graph.steps.graph_step import Buffered, Run
 from mediaconv.nn.streaming.state import State
 

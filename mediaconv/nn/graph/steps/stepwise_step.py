@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from mediaconv.nn.graph.axis_factors import Dims, batch_first, native
+from mediaconv.nn.graph.capture.stepwise import Body, run_stepwise
 from mediaconv.nn.graph.steps.graph_step import Run, Step
-from mediaconv.nn.graph.stepwise import Body, run_stepwise
 from mediaconv.nn.streaming.state import State
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mediaconv.nn.graph.inverse_spectrum import istft_of_any_length
+from mediaconv.nn.graph.capture.inverse_spectrum import istft_of_any_length
 
 _LIBRARY = torch.library.Library("mediaconv", "DEF")
 _LIBRARY.define(

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mediaconv.model_files.onnx_operators.node import Node
-from mediaconv.nn.graph.stepwise import Body, Once
+from mediaconv.nn.graph.capture.stepwise import Body, Once
 
 Activation = tuple[str, float, float]
 """A name in small letters, alpha and beta."""

@@ -17,7 +17,7 @@ from mediaconv.model_files.onnx_operators.node import Node, as_array, as_tensor,
 from mediaconv.model_files.onnx_operators.recurrences.loop_plan import WAY_OUT, Plan, Planner
 from mediaconv.model_files.onnx_operators.recurrences.sequences import Stacked
 from mediaconv.model_files.onnx_operators.recurrences.subgraph import GraphBody, Subgraph
-from mediaconv.nn.graph.stepwise import stepwise
+from mediaconv.nn.graph.capture.stepwise import stepwise
 
 _FAR = 2**31 - 1
 """A number of steps that means none."""

@@ -19,8 +19,8 @@ from torch._export.utils import _get_decomp_for_cia
 from torch.export import Dim, ExportedProgram, export
 from torch.fx.traceback import preserve_node_meta
 
-from mediaconv.nn.graph.export_failure import reason
-from mediaconv.nn.graph.obstacles import obstacles_removed
+from mediaconv.nn.graph.capture.export_failure import reason
+from mediaconv.nn.graph.capture.obstacles import obstacles_removed
 from mediaconv.nn.graph.refusal import CaptureError
 from mediaconv.nn.graph.symbols import AxisSize, expression
 

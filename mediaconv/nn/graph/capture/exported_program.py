@@ -6,7 +6,7 @@ import torch
 from torch import fx
 from torch.export import ExportedProgram
 
-from mediaconv.nn.graph.obstacles import RECURRENT
+from mediaconv.nn.graph.capture.obstacles import RECURRENT
 
 
 def module_of(program: ExportedProgram) -> fx.GraphModule:

@@ -1,0 +1,155 @@
+"""The lengths for which a capture holds, and what of a captured module belongs to them alone.
+
+What is padded or cut in front may follow from the input's length: there a graph is for the lengths of one
+phase, and others have captures of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from mediaconv.nn.graph.capture.captured import Captured
+from mediaconv.nn.graph.conditions import Conditions, Ways
+from mediaconv.nn.graph.steps.program import Program
+
+REMADE = ("_constants", "_parameters_of")
+"""What follows from the module's parameters, and is made again for a copy."""
+_OF_PHASE = ("_captured", "_programs", "_example", "_shape", "_ways")
+"""What belongs to the lengths that a graph is for."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What of a graph belongs to the lengths that it is for."""
+
+    values: tuple[Any, ...]
+
+
+class CapturedLengths:
+    """What a captured module does and says about the length of its input along the captured axis."""
+
+    notes: list[str]
+    _axis: int
+    _captured: dict[torch.dtype, Captured]
+    _example: Tensor
+    _length_note: str
+    _shape: tuple[int, ...]
+    _ways: Ways | None
+
+    def program(self, axis: int, shape: Sequence[int], dtype: torch.dtype) -> Program:
+        """The steps along an axis, for a shape and type."""
+        raise NotImplementedError
+
+    def a_capture(self) -> tuple[torch.dtype, Captured]:
+        """Any capture of the module, and its type."""
+        raise NotImplementedError
+
+    def conditions(self) -> Conditions:
+        """Those under which the capture holds, for the example's type."""
+        dtype, captured = self.a_capture()
+        phases = self.program(self._axis, self._shape, dtype).phases
+        return Conditions(captured.conditions, captured.sizes, self._axis + 2, phases)
+
+    @property
+    def follows_length(self) -> bool:
+        """Whether what is padded or cut in front follows from the input's length, which must be known then:
+        `for_length`.
+        """
+        return bool(self.conditions().phases)
+
+    @property
+    def needs_length(self) -> bool:
+        """Whether it must know the input's length, and was not told: `at_phase`."""
+        return self.__dict__["_told"] is None and self.follows_length
+
+    def takes(self, length: int) -> bool:
+        """Whether the capture holds for a length along the captured axis."""
+        shape = with_length(self._shape, self._axis + 2, length)
+        broken = self.conditions().broken(shape)
+        return not broken if self._ways is None else self._ways.take(broken)
+
+    def similar_lengths(self, length: int) -> list[int]:
+        """Lengths near the example's at which all that depends on the length is as it is at this one."""
+        own = self._shape[self._axis + 2]
+        if "_period" not in self.__dict__:
+            self.__dict__["_period"] = self.conditions().period(self._shape)
+        period = self.__dict__["_period"]
+        near = [] if period is None else [own + (length - own) % period]
+        return [*near, length] if length <= 4 * own else near
+
+    def with_example(self, length: int) -> Self:
+        """The same capture analysed for another length of its example."""
+        shape = with_length(self._shape, self._axis + 2, length)
+        x = torch.randn(shape, generator=torch.Generator().manual_seed(length)).to(self._example)
+        return self._made_of(Phase((self._captured, {}, x, tuple(shape), None)))
+
+    def like_length(self, length: int) -> Self:
+        """The graph for inputs of a length, unchecked; itself where none is."""
+        if self.takes(length):
+            return self
+        graphs = (self.with_example(n) for n in self.similar_lengths(length))
+        return next((graph for graph in graphs if graph.takes(length)), self)
+
+    def phase(self) -> Phase:
+        """What belongs to the lengths that this graph is for, to be kept for copies of it."""
+        return Phase(tuple(self.__dict__[name] for name in _OF_PHASE))
+
+    def at_phase(self, phase: Phase | None, length: int) -> Self:
+        """This graph for inputs of a length, at another phase or its own."""
+        graph = self._made_of(phase or self.phase())
+        graph.__dict__["_told"] = length
+        graph.notes = [note for note in graph.notes if note != self._length_note]
+        return graph
+
+    def _made_of(self, phase: Phase) -> Self:
+        graph = type(self).__new__(type(self))
+        graph.__dict__.update(self.__dict__)
+        graph.__dict__.update({name: {} for name in REMADE})
+        graph.notes = list(self.notes)
+        graph.__dict__.update(zip(_OF_PHASE, phase.values, strict=True))
+        return graph
+
+    def keep_conditions(self, ways: Ways, broken: frozenset[int]) -> None:
+        """Take only lengths at which the capture was found to hold. broken: conditions to be told of."""
+        self._ways = ways
+        phases = self.conditions().phase_numbers
+        words = self.conditions().describe(broken, self._shape) if broken else ""
+        if broken & phases:
+            self._length_note = (
+                f"lengths {words}: what it pads or cuts in front follows from the input's length, which must "
+                "be known when it begins"
+            )
+        elif broken:
+            self._length_note = f"lengths {words} alone: at others the module goes another way"
+        self.notes += [self._length_note] if broken else []
+
+    def check_length(self, length: int) -> None:
+        """Raise ValueError for a length along the captured axis at which the module goes another way."""
+        if self._ways is None:
+            return
+        conditions = self.conditions()
+        shape = with_length(self._shape, self._axis + 2, length)
+        broken = conditions.broken(shape)
+        if not self._ways.take(broken):
+            words = conditions.describe(broken, shape)
+            if broken & conditions.phase_numbers:
+                raise ValueError(
+                    f"length {length}: what this model pads or cuts in front follows from the input's "
+                    f"length, and this capture is for lengths {words}: give length={length} to stream or "
+                    "to_streaming"
+                )
+            if words.endswith("or more"):
+                raise ValueError(f"length {length}: the module takes {words}")
+            raise ValueError(
+                f"length {length}: this capture holds for lengths {words} alone; "
+                "at others the module goes another way"
+            )
+
+
+def with_length(shape: Sequence[int], dim: int, length: int) -> list[int]:
+    return [length if d == dim else n for d, n in enumerate(shape)]
