@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mediaconv.nn.backends.appended_film import appended
 from mediaconv.nn.backends.large_pages import LARGE_BYTES, SHORT_BYTES
 from mediaconv.nn.backends.memory_layout import join, memory_format
 from mediaconv.nn.composed_maps import Whole
@@ -161,7 +162,7 @@ def step_long(
     """`step_window` for a long chunk in mid-stream that is padded by a constant.
 
     apply(x, before): takes a chunk and what comes before it apart. To join them is to copy the chunk, which
-    takes as long as a convolution of few channels.
+    takes as long as a convolution of few channels. Frames that come one by one are appended, where they can.
     """
     dim, stride, extent = axis + 2, window.stride, window.extent
     counts = state.counts
@@ -171,6 +172,9 @@ def step_long(
         before = _pad_start(before, window, dim, "zeros", padding_value)
         counts["start"], counts["started"] = max(0, -window.left), 1
     counts["received"] += x.shape[dim]
+    joined = appended(before, x, extent) if dim == 2 and before.shape[dim] else None
+    if joined is not None:
+        before, x = joined, x.narrow(dim, 0, 0)
     start, held = counts["start"], before.shape[dim]
     room = held + x.shape[dim] + min(0, window.right) - start - extent
     count = room // stride + 1 if room >= 0 else 0
@@ -183,7 +187,7 @@ def step_long(
         start += count * stride
     cut = min(start, held + x.shape[dim])
     earlier, later = _part(before, x, dim, cut, held + x.shape[dim])
-    state.tensors["buffer"] = join((earlier, later), dim, x)
+    state.tensors["buffer"] = earlier if joined is not None else join((earlier, later), dim, x)
     counts["start"] = start - cut
     return y
 
