@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -51,7 +52,19 @@ def begin(*words: str, cwd: Path | None = None) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "mediaconv.cli.main", *words]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=cwd or ROOT, env=env, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(
+        command,
+        cwd=cwd or ROOT,
+        env=env,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        preexec_fn=_hangs_up,  # tests begun by nohup ignore this signal, and their children would
+    )
+
+
+def _hangs_up() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def write_config(path: Path, source: Path, output: Path, **keys: Any) -> Path:

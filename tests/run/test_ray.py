@@ -156,7 +156,7 @@ def test_an_interrupt_ends_a_ray_run(tmp_path: Path) -> None:
     assert errors.splitlines()[-1] == "interrupted"
     assert not (output / ".mediaconv.lock").exists()
     assert unfinished(output) == []
-    assert psutil.wait_procs(family, timeout=10)[1] == []
+    assert psutil.wait_procs(family, timeout=60)[1] == []
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "auto", "nonsense"])
