@@ -1,13 +1,13 @@
 """An `.onnx` file as a torch module: read, checked and limited before anything large is made.
 
-External data stays in the model's own folder. What operators compute is in `onnx_operators`.
+What operators compute is in `onnx_operators`, tensors that lie in files of their own in `external_data`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch import Tensor
 from mediaconv.errors import UsageError, nearest
 from mediaconv.model_files import OTHER_PRECISION
 from mediaconv.model_files.archive import check_regular
+from mediaconv.model_files.external_data import external_bytes
 
 if TYPE_CHECKING:
     from mediaconv.model_files.onnx_module import OnnxModule
@@ -47,6 +48,7 @@ def load_onnx(
         raise UsageError(
             f"model: {path}: reading ONNX needs the extra: pip install 'mediaconv[onnx]'"
         ) from None
+    from mediaconv.model_files.local_functions import inlined
     from mediaconv.model_files.onnx_module import OnnxModule
     from mediaconv.model_files.onnx_operators.node import UnsupportedError
     from mediaconv.model_files.whole_numbers import exact_sums
@@ -56,10 +58,7 @@ def load_onnx(
         raise UsageError(f"model: {path}: {size} bytes, expected at most 2 GiB and the rest as external data")
     try:
         model = onnx.load_model_from_string(path.read_bytes())
-        if model.functions:
-            from onnx.inliner import inline_local_functions
-
-            model = inline_local_functions(model)
+        model = inlined(model, path)
     except (DecodeError, OSError, ValueError, RuntimeError) as error:
         raise UsageError(f"model: {path}: cannot be read as ONNX ({type(error).__name__})") from None
     if not model.graph.node:
@@ -86,22 +85,6 @@ def load_onnx(
         ) from error
 
 
-def external_files(path: Path) -> list[Path]:
-    """Files beside a model that its tensors name; those that lead elsewhere are left out."""
-    import onnx
-
-    try:
-        model = onnx.load_model_from_string(path.read_bytes())
-    except Exception:  # reported where the model is read
-        return []
-    folder = path.resolve().parent
-    graphs = [model.graph, *(a.g for n in _with_inner(model.graph.node) for a in n.attribute)]
-    tensors = [t for graph in graphs for t in graph.initializer]
-    entries = [e for t in tensors for e in t.external_data if e.key == "location"]
-    files = {folder / e.value for e in entries if e.value and not Path(e.value).is_absolute()}
-    return sorted(f for f in files if f.is_file() and f.resolve().is_relative_to(folder))
-
-
 class _Reader:
     def __init__(self, path: Path, model: Any, *, double: bool = False) -> None:
         self._double = double
@@ -119,7 +102,6 @@ class _Reader:
         """Constants inside of nodes, by their names here."""
         self._to_single: set[torch.dtype] = set()
         self._spent = 0
-        self._folder = path.resolve().parent
 
     def ends(self, input: str | None, output: str | None) -> tuple[str, str]:
         """The names of the input and the output."""
@@ -316,7 +298,7 @@ class _Reader:
                 f"model: {self.path}: {proto.name}: shape {dims}: the weights exceed {MAX_BYTES >> 30} GiB"
             )
         if proto.data_location == TensorProto.EXTERNAL:
-            raw = self._external(proto, count * width)
+            raw = external_bytes(proto, count * width, self.path)
         elif proto.HasField("raw_data"):
             raw = proto.raw_data
         else:
@@ -332,27 +314,6 @@ class _Reader:
             return _as_torch(np.frombuffer(raw, dtype="<u2").reshape(dims), name)
         kind = np.dtype(helper.tensor_dtype_to_np_dtype(proto.data_type)).newbyteorder("<")
         return _as_torch(np.frombuffer(raw, dtype=kind).reshape(dims), name)
-
-    def _external(self, proto: Any, length: int) -> bytes:
-        """A tensor's bytes from a file beside the model, which no link and no `..` leads away from."""
-        entries = {e.key: e.value for e in proto.external_data}
-        location = entries.get("location", "")
-        parts = PurePosixPath(location.replace("\\", "/"))
-        what = f"model: {self.path}: {proto.name}: external data {location!r}"
-        if not location or parts.is_absolute() or ".." in parts.parts or ":" in location or "\0" in location:
-            raise UsageError(f"{what}: expected a path inside the model's folder")
-        file = self._folder / parts
-        if not file.resolve().is_relative_to(self._folder):
-            raise UsageError(f"{what}: leads out of the model's folder")
-        size = check_regular(file, what)
-        offset, stated = (
-            int(entries.get(key, default)) for key, default in (("offset", 0), ("length", length))
-        )
-        if stated != length or offset < 0 or offset + length > size:
-            raise UsageError(f"{what}: {length} bytes at {offset} are wanted; the file has {size}")
-        with file.open("rb") as opened:
-            opened.seek(offset)
-            return opened.read(length)
 
 
 def _with_inner(protos: Iterable[Any]) -> Iterator[Any]:

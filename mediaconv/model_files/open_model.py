@@ -153,7 +153,7 @@ def files_of(name: str) -> list[Path]:
     path = Path(name)
     if path.suffix.lower() != ".onnx" or not path.is_file():
         return [path]
-    from mediaconv.model_files.onnx_file import external_files
+    from mediaconv.model_files.external_data import external_files
 
     return [path, *external_files(path)]
 

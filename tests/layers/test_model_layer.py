@@ -207,17 +207,40 @@ def test_a_jobs_identity_follows_the_models_content(tmp_path):
     assert run_identity(config) != first
 
 
-def test_a_jobs_identity_follows_an_onnx_models_external_data(tmp_path):
+@pytest.mark.parametrize("where", ["initializer", "Constant", "inner", "function"])
+def test_a_jobs_identity_follows_an_onnx_models_external_data(tmp_path, where):
     import onnx
 
     path = save_onnx(Denoiser().eval(), torch.randn(1, 1, 64), tmp_path / "m.onnx", [2])
+    model = onnx.load(path)
+    if where != "initializer":  # all the weights are constants of nodes
+        tensors = list(model.graph.initializer)
+        constants = [onnx.helper.make_node("Constant", [], [t.name], value=t) for t in tensors]
+        del model.graph.initializer[:]
+        if where == "Constant":
+            for node in constants:
+                model.graph.node.insert(0, node)
+        elif where == "function":
+            names = [t.name for t in tensors]
+            model.functions.append(
+                onnx.helper.make_function(
+                    "mine", "F", [], names, constants, [onnx.helper.make_opsetid("", 17)]
+                )
+            )
+            model.graph.node.insert(0, onnx.helper.make_node("F", [], names, domain="mine"))
+            model.opset_import.append(onnx.helper.make_opsetid("mine", 1))
+        else:  # identity alone: such a model is not read
+            outputs = [onnx.helper.make_tensor_value_info(t.name, t.data_type, t.dims) for t in tensors]
+            inner = onnx.helper.make_graph(constants, "inner", [], outputs)
+            names = [t.name for t in tensors]
+            model.graph.node.insert(0, onnx.helper.make_node("If", ["c"], names, then_branch=inner))
     onnx.save_model(
-        onnx.load(path),
+        model,
         path,
         save_as_external_data=True,
         location="m.bin",
         size_threshold=0,
-        convert_attribute=False,
+        convert_attribute=where != "initializer",
     )
     config = config_of("audio", path)
     first = run_identity(config)

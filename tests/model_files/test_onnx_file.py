@@ -14,6 +14,7 @@ from torch.export import Dim
 
 from mediaconv.errors import UsageError
 from mediaconv.model_files.onnx_file import load_onnx
+from mediaconv.model_files.onnx_operators.node import UnsupportedError
 from mediaconv.model_files.open_model import open_model
 from mediaconv.nn import to_streaming
 from mediaconv.nn.graph.capture.obstacles import obstacles_removed
@@ -292,7 +293,7 @@ BOMBS = {
 def test_constants_that_would_fill_the_memory_are_refused_before_they_are_made(tmp_path, kind):
     inputs, attributes = BOMBS[kind]
     tensors = {"a": LONG, "b": LONG.T, "pads": np.array([0, 0, 0, 2**16]), "i": np.zeros(2**17, np.int64)}
-    tensors |= {"r": LONG[:4096].reshape(1, 1, -1), "s": np.array([1, 1, 2**20], np.float32)}
+    tensors |= {"r": LONG.reshape(1, 1, -1), "s": np.array([1, 1, 2**12], np.float32)}
     tensors["w"] = np.ones((1, 1, 1), np.float32)
     nodes = [
         helper.make_node(kind, inputs, ["c"], **attributes),
@@ -307,6 +308,51 @@ def test_constants_that_would_fill_the_memory_are_refused_before_they_are_made(t
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "m.onnx")
     with pytest.raises(UsageError, match=rf"{kind} .*makes a tensor of shape .*expected at most"):
         load_onnx(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("kind", ["Pad", "Resize"])
+def test_inputs_that_would_fill_memory_or_time_are_refused_before_anything_is_made(tmp_path, kind):
+    far = {"Pad": np.array([0, 0, 10**11, 0, 0, 0]), "Resize": np.array([1, 1, 1e9], np.float32)}[kind]
+    inputs = ["x", "s"] if kind == "Pad" else ["x", "", "s"]
+    attributes = {} if kind == "Pad" else {"mode": "nearest", "coordinate_transformation_mode": "asymmetric"}
+    graph = helper.make_graph(
+        [helper.make_node(kind, inputs, ["y"], **attributes)],
+        "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, "t"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], [numpy_helper.from_array(far, "s")],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "m.onnx")
+    with pytest.raises(UnsupportedError, match="expected"):
+        load_onnx(tmp_path / "m.onnx")(torch.ones(1, 1, 4))
+
+
+def functions_model(depth, calls, last):
+    """A model whose node F0 calls F1 `calls` times, F1 F2 so, and so on; the last calls `last`."""
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("mine", 1)]
+    functions = []
+    for i in range(depth):
+        kind, domain = (f"F{i + 1}", "mine") if i < depth - 1 else (last, "" if last == "Relu" else "mine")
+        names = ["a", *(f"v{k}" for k in range(calls - 1)), "b"]
+        nodes = [helper.make_node(kind, [names[k]], [names[k + 1]], domain=domain) for k in range(calls)]
+        functions.append(helper.make_function("mine", f"F{i}", ["a"], ["b"], nodes, opsets))
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("F0", ["x"], ["y"], domain="mine")], "g",
+        [info("x", TensorProto.FLOAT, [1, 1, "t"])], [info("y", TensorProto.FLOAT, None)],
+    )  # fmt: skip
+    return helper.make_model(graph, functions=functions, opset_imports=opsets)
+
+
+def test_functions_of_a_file_are_put_in_place_and_those_without_end_are_refused(tmp_path):
+    path = tmp_path / "m.onnx"
+    onnx.save(functions_model(5, 2, "Relu"), path)
+    module = load_onnx(path)
+    assert torch.equal(module(torch.tensor([[[-1.0, 2.0]]])), torch.tensor([[[0.0, 2.0]]]))
+    onnx.save(functions_model(60, 2, "Relu"), path)
+    with pytest.raises(UsageError, match=f"come to {2**60} nodes, expected at most"):
+        load_onnx(path)
+    onnx.save(functions_model(3, 1, "F0"), path)
+    with pytest.raises(UsageError, match="'F0' calls itself"):
+        load_onnx(path)
 
 
 def test_inputs_outputs_and_operators_are_named_in_errors(tmp_path):

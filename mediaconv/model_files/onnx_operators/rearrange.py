@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mediaconv.model_files.onnx_operators.node import Node, ints, operator
+from mediaconv.model_files.onnx_operators.node import Node, check_size, ints, operator
 
 _FAR = 2**31 - 1
 
@@ -83,6 +83,7 @@ def pad(node: Node, x: Any, pads: Any, value: Any = None, axes: Any = None) -> A
             sides[axis] = before, after
     if not sides:
         return x
+    check_size(node, [max(n for n in (0, *amounts) if isinstance(n, int))])
     if isinstance(x, np.ndarray):  # sizes
         if mode != "constant":
             raise node.refuse(f"mode: got {node.get('mode')!r} for sizes, expected constant")

@@ -17,6 +17,8 @@ from mediaconv.model_files.onnx_operators.node import Node
 
 _MOST_TERMS = 512
 """Phases times taps: past it a ratio is no ratio that anybody chose."""
+_MOST_REPEATS = 2**13
+"""Of one position: a file that states more would take time and memory without end."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Form:
 
     def repeats(self, ratio: Fraction | None) -> bool:
         """Whether each input is repeated so many times and no more is done."""
-        if self.mode != "nearest" or ratio is None or ratio.denominator > 1:
+        if self.mode != "nearest" or ratio is None or ratio.denominator > 1 or ratio > _MOST_REPEATS:
             return False
         lie = [self.coordinate(r, ratio) for r in range(ratio.numerator)]
         return all(at is not None and self.taps(at) == {0: 1.0} for at in lie)
@@ -85,6 +87,8 @@ def resized_axis(node: Node, x: Tensor, axis: int, ratio: Fraction | None, size:
         what += f" and {form.rounding}"
     if ratio is None:
         raise node.refuse(f"{what} to a size that is no whole multiple or part of the input's")
+    if ratio.numerator > _MOST_TERMS:
+        raise node.refuse(f"{what} by {ratio}, expected a ratio of small whole numbers")
     phases = [form.coordinate(r, ratio) for r in range(ratio.numerator)]
     if form.mode not in ("nearest", "linear", "cubic") or None in phases:
         raise node.refuse(f"{what} by {ratio}: its weights depend on the length")
