@@ -27,7 +27,7 @@ from mediaconv.filesystem import (
 
 NAMES = st.text(
     st.characters(blacklist_characters="/\0", blacklist_categories=["Cs"]), min_size=1, max_size=80
-)
+).filter(lambda name: name not in (".", ".."))  # no names of files
 
 
 @given(NAMES, st.integers(0, 30), st.characters(whitelist_categories=["Ll", "Nd"]))
