@@ -14,6 +14,7 @@ from mediaconv.nn import stream, to_streaming
 from mediaconv.nn.export.exported_step import export_step, run_step
 from mediaconv.nn.export.step_files import write_step
 from mediaconv.nn.graph.refusal import CaptureError
+from mediaconv.nn.graph.steps import stepwise_step
 
 HEADER = '<ir_version: 8, opset_import: ["" : 17]>\n'
 NUMBERS = np.random.default_rng(0)
@@ -351,3 +352,51 @@ g (float[t, n, 3] x) => (float[t, w, n, 4] y)
     torch.testing.assert_close(y, wanted.permute(2, 1, 3, 0).flatten(1, 2), rtol=0, atol=1e-5)
     assert graph.latency == latency
     assert bool(graph.notes) == bool(latency)
+
+
+PEEPHOLES = """
+g (float[t, n, 3] x) => (float[t, w, n, 4] y)
+<float[1, 16, 3] w, float[1, 16, 4] r, float[1, 32] b, float[1, 12] p> {
+  y = LSTM <hidden_size = 4, OPTIONS> (x, w, r, b, , , , p)
+}"""
+
+
+@pytest.mark.parametrize(
+    "options", ["clip = 0.7", "input_forget = 1", 'activations = ["Sigmoid", "Elu", "Tanh"]']
+)
+def test_peepholes_are_as_onnxruntime_has_them(tmp_path, options):
+    shapes = {"w": (1, 16, 3), "r": (1, 16, 4), "b": (1, 32), "p": (1, 12)}
+    tensors = dict(zip(shapes, weights(*shapes.values()), strict=True))
+    saved(tmp_path / "m.onnx", PEEPHOLES.replace("OPTIONS", options), **tensors)
+    x = torch.randn(9, 2, 3)
+    with torch.no_grad():
+        y = load_onnx(tmp_path / "m.onnx")(x)
+    # float32 sums in another order
+    torch.testing.assert_close(y, by_onnxruntime(tmp_path / "m.onnx", x), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_long_example_of_steps_is_checked_at_a_short_length(tmp_path, name, monkeypatch):
+    model, shape = made(name, tmp_path)
+    long, steps = 4800, []
+    ran = stepwise_step.run_stepwise
+    monkeypatch.setattr(
+        stepwise_step, "run_stepwise", lambda b, xs, *rest: steps.append(len(xs[0])) or ran(b, xs, *rest)
+    )
+    graph = to_streaming(model, example=torch.randn(1, shape[0], long, *shape[2:]))
+    assert 100 < sum(steps) < 1000
+    x = torch.randn(1, shape[0], 17, *shape[2:])
+    with torch.no_grad():
+        torch.testing.assert_close(in_chunks(graph, x), graph(x), rtol=0, atol=1e-5)
+
+
+def test_a_step_is_the_same_with_and_without_what_chooses_its_operations(tmp_path, monkeypatch):
+    for name in MODELS:
+        model, shape = made(name, tmp_path)
+        x = torch.randn(2, shape[0], 9, *shape[2:])
+        with torch.no_grad():
+            quick = model(x)
+        with torch.enable_grad():  # by the operators, one after the other
+            slow = model(x.requires_grad_())
+        assert slow.requires_grad
+        assert torch.equal(quick, slow)

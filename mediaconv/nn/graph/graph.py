@@ -190,6 +190,12 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
         _, captured = self.a_capture()
         return any(getattr(n.target, "overloadpacket", None) in _STEPS for n in captured.graph.nodes)
 
+    @property
+    def stepwise(self) -> bool:
+        """Whether it has a recurrence that is computed step by step in Python, which is slow."""
+        _, captured = self.a_capture()
+        return any(n.target is torch.ops.mediaconv.stepwise.default for n in captured.graph.nodes)
+
     # --- geometry ------------------------------------------------------------------------------------------
 
     def axis_map(self, axis: int) -> AxisMap:

@@ -141,8 +141,6 @@ def _by_steps(
         cells = node.attributes["cells"] = [_cell(node, part) for part in activations(node)]
     if b is None:
         b = w.new_zeros(w.shape[0], 2 * w.shape[1])
-    if peepholes is None and node.kind == "LSTM":
-        peepholes = w.new_zeros(w.shape[0], 3 * r.shape[2])
     outputs, lasts = [], []
     for i, cell in enumerate(cells):
         back = node.get("direction", "forward") == "reverse" or i == 1

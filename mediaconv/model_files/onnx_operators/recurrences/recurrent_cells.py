@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mediaconv.model_files.onnx_operators.node import Node
-from mediaconv.nn.graph.capture.stepwise import Body, Once
+from mediaconv.nn.graph.capture.stepwise import Body
 
 Activation = tuple[str, float, float]
 """A name in small letters, alpha and beta."""
@@ -77,9 +77,10 @@ def _function(activation: Activation) -> Callable[[Tensor], Tensor]:
     return lambda x: scaled(x, alpha, beta)
 
 
-@dataclass
+@dataclass(eq=False)
 class Cell(Body):
-    """One direction. Its constants: weights, recurrent weights, bias (2 G H) and an LSTM's peepholes (3 H).
+    """One direction. Its constants: weights, recurrent weights, bias (2 G H), and peepholes (3 H) of an LSTM
+    that has them.
 
     kind: RNN, GRU or LSTM. activations: in ONNX's order. clip: bound of what goes into them.
     coupled: an LSTM's forget gate is one less its input gate. linear: a GRU multiplies before its reset gate.
@@ -92,52 +93,69 @@ class Cell(Body):
     linear: bool = False
     itemwise = True
 
-    def begin(self, constants: Sequence[Tensor]) -> Once:
+    def begin(self, constants: Sequence[Tensor]) -> list[Tensor]:
+        """Weights and bias of what `given` gives, then those of a step."""
+        w, r, b, *peepholes = constants
+        of_x, of_h = b.chunk(2)
+        if self.kind != "GRU":
+            return [w, of_x + of_h, r, *(part for p in peepholes for part in p.chunk(3))]
+        units = r.shape[1]
+        sizes = [2 * units, units]
+        gates = zip(r.split(sizes), of_h.split(sizes), strict=True)
+        return [w, of_x, *(part for pair in gates for part in pair)]
+
+    def given(self, xs: list[Tensor], known: list[Tensor]) -> list[Tensor]:
+        return [F.linear(xs[0], *known[:2])]
+
+    def once(
+        self, xs: list[Tensor], state: list[Tensor], known: list[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
         functions = [_function(activation) for activation in self.activations]
         step: Any = {"RNN": self._rnn, "GRU": self._gru, "LSTM": self._lstm}[self.kind]
-
-        def once(xs: list[Tensor], state: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-            after = step(xs[0], state, functions, *constants)
-            return [after[0]], after
-
-        return once
+        after = step(xs[0], state, functions, *known[2:])
+        return [after[0]], after
 
     def _clipped(self, x: Tensor) -> Tensor:
         return x if self.clip is None else x.clamp(-self.clip, self.clip)
 
-    def _rnn(
-        self, x: Tensor, state: list[Tensor], functions: Sequence[Any], w: Tensor, r: Tensor, b: Tensor
-    ) -> list[Tensor]:
+    def _rnn(self, x: Tensor, state: list[Tensor], functions: Sequence[Any], r: Tensor) -> list[Tensor]:
         (h,), (f,) = state, functions
-        return [f(self._clipped(F.linear(x, w) + F.linear(h, r) + sum(b.chunk(2))))]
+        return [f(self._clipped(x + F.linear(h, r)))]
 
     def _gru(
-        self, x: Tensor, state: list[Tensor], functions: Sequence[Any], w: Tensor, r: Tensor, b: Tensor
+        self,
+        x: Tensor,
+        state: list[Tensor],
+        functions: Sequence[Any],
+        r: Tensor,
+        b: Tensor,
+        r_new: Tensor,
+        b_new: Tensor,
     ) -> list[Tensor]:
         (h,), (f, g) = state, functions
-        of_x, of_h = b.chunk(2)
-        xz, xr, xh = F.linear(x, w, of_x).chunk(3, -1)
-        rz, rr, rh = r.chunk(3)
-        bz, br, bh = of_h.chunk(3)
-        z = f(self._clipped(xz + F.linear(h, rz, bz)))
-        reset = f(self._clipped(xr + F.linear(h, rr, br)))
-        new = reset * F.linear(h, rh, bh) if self.linear else F.linear(reset * h, rh, bh)
-        return [(1 - z) * g(self._clipped(xh + new)) + z * h]
+        units = h.shape[-1]
+        x_gates, x_new = x.split([2 * units, units], -1)
+        z, reset = f(self._clipped(x_gates + F.linear(h, r, b))).chunk(2, -1)
+        new = reset * F.linear(h, r_new, b_new) if self.linear else F.linear(reset * h, r_new, b_new)
+        return [(1 - z) * g(self._clipped(x_new + new)) + z * h]
 
     def _lstm(
         self,
         x: Tensor,
         state: list[Tensor],
         functions: Sequence[Any],
-        w: Tensor,
         r: Tensor,
-        b: Tensor,
-        p: Tensor,
+        *peepholes: Tensor,
     ) -> list[Tensor]:
         (h, c), (f, g, out) = state, functions
-        i, o, forget, new = (F.linear(x, w) + F.linear(h, r) + sum(b.chunk(2))).chunk(4, -1)
-        pi, po, pf = p.chunk(3)
-        i = f(self._clipped(i + pi * c))
-        forget = 1 - i if self.coupled else f(self._clipped(forget + pf * c))
+        gates, new = (x + F.linear(h, r)).split([3 * h.shape[-1], h.shape[-1]], -1)
+        if not peepholes:
+            i, o, forget = f(self._clipped(gates)).chunk(3, -1)
+            c = (1 - i if self.coupled else forget) * c + i * g(self._clipped(new))
+            return [o * out(c), c]
+        i, o, forget = gates.chunk(3, -1)
+        of_input, of_output, of_forget = peepholes
+        i = f(self._clipped(i + of_input * c))
+        forget = 1 - i if self.coupled else f(self._clipped(forget + of_forget * c))
         c = forget * c + i * g(self._clipped(new))
-        return [f(self._clipped(o + po * c)) * out(c), c]
+        return [f(self._clipped(o + of_output * c)) * out(c), c]

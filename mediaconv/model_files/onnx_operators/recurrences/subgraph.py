@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mediaconv.model_files.onnx_operators.evaluation import evaluate
 from mediaconv.model_files.onnx_operators.node import Node, as_tensor
-from mediaconv.nn.graph.capture.stepwise import Body, Once
+from mediaconv.nn.graph.capture.stepwise import Body
 
 
 @dataclass
@@ -72,33 +72,40 @@ class GraphBody(Body):
             (self.changing if moves else self.fixed).append(node)
             changing.update(node.outputs if moves else ())
 
-    def begin(self, constants: Sequence[Tensor]) -> Once:
-        tensors = dict(zip(self.constants, constants, strict=True))
-        known: dict[str, Any] = {
-            name: (tensors[name], self.numbers[name]) if name in self.numbers else value
-            for name, value in tensors.items()
-        }
-        known |= {name: value for name, value in self.numbers.items() if name not in tensors}
+        self.known = list(constants)
+
+    def begin(self, constants: Sequence[Tensor]) -> list[Any]:
+        env: dict[str, Any] = self._with_numbers(dict(zip(self.constants, constants, strict=True)))
+        made: dict[str, Any] = {}
         if constants:
-            self._compute(self.fixed, known, constants)
+            self._compute(self.fixed, env, constants)
+            made = {name: env[name] for node in self.fixed for name in node.outputs if name}
+        self.numbers |= {name: v for name, v in made.items() if isinstance(v, np.ndarray)}
+        made = {name: v for name, v in made.items() if name not in self.numbers}
+        self.known = [*self.constants, *made]
+        return [*constants, *made.values()]
 
-        def once(xs: list[Tensor], state: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-            env = {
-                **known,
-                **dict(zip(self.xs, xs, strict=True)),
-                **dict(zip(self.state, state, strict=True)),
-            }
-            self._compute([*([] if constants else self.fixed), *self.changing], env, [*xs, *state])
-            like = [*xs, *state, *constants]
-            device, kind = like[0].device, _float_type(like)
+    def once(
+        self, xs: list[Tensor], state: list[Tensor], known: list[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        env = self._with_numbers(dict(zip(self.known, known, strict=True)))
+        env |= dict(zip(self.xs, xs, strict=True)) | dict(zip(self.state, state, strict=True))
+        self._compute([*([] if self.constants else self.fixed), *self.changing], env, [*xs, *state])
+        like = [*xs, *state, *known]
+        device, kind = like[0].device, _float_type(like)
 
-            def tensor(name: str) -> Tensor:
-                value = env[name]
-                return as_tensor(value[0] if isinstance(value, tuple) else value, device, kind)
+        def tensor(name: str) -> Tensor:
+            value = env[name]
+            return as_tensor(value[0] if isinstance(value, tuple) else value, device, kind)
 
-            return [tensor(name) for name in self.outputs], [tensor(name) for name in self.after]
+        return [tensor(name) for name in self.outputs], [tensor(name) for name in self.after]
 
-        return once
+    def _with_numbers(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
+        """Tensors, with their numbers where these are known, and what is known as numbers alone."""
+        return {
+            **self.numbers,
+            **{n: (t, self.numbers[n]) if n in self.numbers else t for n, t in tensors.items()},
+        }
 
     def _compute(self, nodes: Sequence[Node], env: dict[str, Any], like: Sequence[Tensor]) -> None:
         kind, device = _float_type(like), like[0].device

@@ -6,14 +6,15 @@ takes any length; the rule that streams it is in `rules.stepwise_rules`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-Once = Callable[[list[Tensor], list[Tensor]], tuple[list[Tensor], list[Tensor]]]
-"""One step: (inputs at a position, state) to (outputs there, state)."""
+from mediaconv.nn.graph.capture.flat_steps import flat
+
+Tensors = list[Tensor]
 
 
 class Body:
@@ -24,8 +25,16 @@ class Body:
 
     itemwise = False
 
-    def begin(self, constants: Sequence[Tensor]) -> Once:
-        """The step with its constants; what follows from them alone is computed here."""
+    def begin(self, constants: Sequence[Tensor]) -> Tensors:
+        """What follows from the constants alone, which every step is given."""
+        return list(constants)
+
+    def given(self, xs: Tensors, known: Tensors) -> Tensors:
+        """What follows from the inputs, (T, ...) each, without the state, for all positions at once."""
+        return xs
+
+    def once(self, xs: Tensors, state: Tensors, known: Tensors) -> tuple[Tensors, Tensors]:
+        """One step: what is given at a position and the state, to outputs there and the next state."""
         raise NotImplementedError
 
 
@@ -40,7 +49,7 @@ def body_named(name: str) -> Body:
     return _BODIES[name]
 
 
-def stepwise(body: Body, xs: list[Tensor], state: list[Tensor], constants: list[Tensor]) -> list[Tensor]:
+def stepwise(body: Body, xs: Tensors, state: Tensors, constants: Tensors) -> Tensors:
     """Outputs of all positions and the last state.
 
     xs: (T, ...) each. state: before the first step. Result: outputs, (T, ...) each, then the state's tensors.
@@ -53,22 +62,32 @@ def stepwise(body: Body, xs: list[Tensor], state: list[Tensor], constants: list[
     return run_stepwise(body, xs, state, constants)
 
 
-def run_stepwise(body: Body, xs: list[Tensor], state: list[Tensor], constants: list[Tensor]) -> list[Tensor]:
+def run_stepwise(body: Body, xs: Tensors, state: Tensors, constants: Tensors) -> Tensors:
     """`stepwise`, computed."""
     length = xs[0].shape[0]
-    once, outputs = body.begin(constants), []
-    for t in range(length):
-        y, after = once([x[t] for x in xs], state)
-        _check(state, after)
+    known = body.begin(constants)
+    if not length:
+        y, _ = _first(body, xs, state, known)
+        return [*(part.new_empty((0, *part.shape)) for part in y), *state]
+    given = body.given(xs, known)
+    once = flat(body, body.once, [x[0] for x in given], state, known)
+    outputs = []
+    for now in zip(*(x.unbind(0) for x in given), strict=True):
+        y, after = once(list(now), state, known)
+        if state is not after:
+            _check(state, after)
         outputs.append(y)
         state = after
-    if length:
-        return [*map(torch.stack, zip(*outputs, strict=True)), *state]
-    y, _ = once([x.new_zeros(x.shape[1:]) for x in xs], state)
-    return [*(part.new_empty((0, *part.shape)) for part in y), *state]
+    return [*map(torch.stack, zip(*outputs, strict=True)), *state]
 
 
-def _check(before: list[Tensor], after: list[Tensor]) -> None:
+def _first(body: Body, xs: Tensors, state: Tensors, known: Tensors) -> tuple[Tensors, Tensors]:
+    """A step of any values, for its shapes."""
+    given = body.given([x.new_zeros((1, *x.shape[1:])) for x in xs], known)
+    return body.once([x[0] for x in given], state, known)
+
+
+def _check(before: Tensors, after: Tensors) -> None:
     for a, b in zip(before, after, strict=True):
         if (
             a.ndim != b.ndim
@@ -80,15 +99,15 @@ def _check(before: list[Tensor], after: list[Tensor]) -> None:
             )
 
 
-def _fake(body: str, xs: list[Tensor], state: list[Tensor], constants: list[Tensor]) -> list[Tensor]:
-    once = _BODIES[body].begin(constants)
-    y, after = once([x.new_empty(x.shape[1:]) for x in xs], state)
+def _fake(body: str, xs: Tensors, state: Tensors, constants: Tensors) -> Tensors:
+    one = _BODIES[body]
+    y, after = _first(one, xs, state, one.begin(constants))
     _check(state, after)
     out: list[Any] = [part.new_empty([xs[0].shape[0], *part.shape]) for part in y]
     return [*out, *(s.new_empty(s.shape) for s in state)]
 
 
-def _run(body: str, xs: list[Tensor], state: list[Tensor], constants: list[Tensor]) -> list[Tensor]:
+def _run(body: str, xs: Tensors, state: Tensors, constants: Tensors) -> Tensors:
     return [t.clone() for t in run_stepwise(_BODIES[body], xs, state, constants)]
 
 
