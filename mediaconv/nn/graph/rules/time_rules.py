@@ -40,8 +40,12 @@ def offset(an: Analysis, bound: Any, length: Any, default: int) -> tuple[str, An
         if number < 0:
             return "end", -number
         return ("end", 0) if number > 2**60 else ("start", number)
-    negative = an.size(bound) < 0
-    rest: Any = -expression(bound) if negative else expression(length) - expression(bound)
+    at = expression(bound)
+    if an.size(bound) < 0:  # counted from the end; a size of the stream before it may make that a fixed place
+        at = expression(length) + at
+        if getattr(at, "is_Integer", isinstance(at, int)):
+            return "start", max(0, int(at))
+    rest: Any = expression(length) - at
     rest = rest if isinstance(rest, int) else rest.simplify() if hasattr(rest, "simplify") else rest
     if getattr(rest, "is_Integer", isinstance(rest, int)):
         return ("end", int(rest)) if int(rest) >= 0 else ("end", 0)
@@ -50,9 +54,9 @@ def offset(an: Analysis, bound: Any, length: Any, default: int) -> tuple[str, An
         try:
             least, most, function = an.amount(cut)
         except RefusalError:
-            return _at_phase(an, expression(bound), cut)
+            return _at_phase(an, at, cut)
         return ("end", most) if least == most else ("moving", (most, function, cut))
-    return _at_phase(an, expression(bound), rest)
+    return _at_phase(an, at, rest)
 
 
 def _at_phase(an: Analysis, bound: Any, rest: Any) -> tuple[str, Any]:
