@@ -8,11 +8,8 @@ measured.
 
 from __future__ import annotations
 
-import itertools
-import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +21,9 @@ from torch import nn
 from benchmarks.busy_core import FRAMES, fused_step
 from benchmarks.film import PAIR_FRAMES, RATE, ROOT, make_film
 from benchmarks.folders import CONFIG, IMAGES, finished_tree, make_images
+from benchmarks.fresh_folder import fresh_folder
 from benchmarks.measured_ratio import COLUMNS, Ratio, least, spent
+from benchmarks.small_files import program, to_new_folder
 from benchmarks.table import Table
 from mediaconv.nn import CausalConv1d, Sequential, stream
 from mediaconv.run.report.summary import Summary
@@ -46,19 +45,6 @@ EQUAL = 1.02
 CLOCK, FILM_TURNS = "clock", 4
 DILATIONS = (1, 2, 4, 8, 16, 32)
 GRAY = ["-an", "-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "ultrafast"]
-
-
-def program(*command: str) -> Callable[[], object]:
-    """Runs a command to its end, with one thread of torch: a second one waits for its share by spinning."""
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return lambda: subprocess.run(command, cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)
-
-
-def to_new_folder(folder: Path, *command: str) -> Callable[[], object]:
-    """The same, its last argument a folder that is new each time: writing over files is less work for a loop
-    that takes no care of those that are there, and more for one that does."""
-    numbers = itertools.count()
-    return lambda: program(*command, str(folder / f"new_{next(numbers)}"))()
 
 
 def ours(config: Path, *options: str) -> Callable[[], object]:
@@ -222,8 +208,7 @@ def finished(folder: Path) -> Table:
 
 def measure() -> list[Table]:
     """The tables."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with fresh_folder() as folder:
         measured = [*folders(folder), *sound(folder), *film(folder), *pushes()]
         done = finished(folder)
     note = (
