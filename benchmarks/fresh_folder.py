@@ -1,8 +1,8 @@
 """A folder for measuring, on parts of the disk where nothing was removed lately.
 
-ext4 looks at every inode that was freed in the last minutes before it takes one for a new file: where a bench,
-or another program, has just removed some thousand files, making a file takes up to fifty times as long. A folder
-with the flag of a hierarchy's top gets its folders spread over the disk.
+ext4 looks at every inode that was freed in the last minutes before it takes one for a new file: where a
+bench, or another program, has just removed some thousand files, making a file takes up to fifty times as
+long. The folders in a folder with the flag of a hierarchy's top are spread over the disk.
 """
 
 from __future__ import annotations

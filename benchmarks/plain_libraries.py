@@ -1,6 +1,6 @@
-"""A plain loop over small files with the libraries that the program uses: read whole, computed by torch, written.
+"""A plain loop over small files with the libraries that the program uses: read, computed by torch, written.
 
-It hashes, syncs and verifies nothing, and has no other care.
+Each file is read whole. It hashes, syncs and verifies nothing, and has no other care.
 
 python benchmarks/plain_libraries.py INPUT_FOLDER OUTPUT_FOLDER
 """

@@ -1,5 +1,4 @@
-"""Folders of small files of each kind beside a plain loop with the same libraries: what each further one takes,
-and the whole command.
+"""Folders of small files of each kind beside a plain loop: what each further one takes, and all of them.
 
 python -m benchmarks.small_files [wav] [jpeg] [clip]
 """
@@ -98,7 +97,9 @@ def beside_plain(kind: Kind, folder: Path) -> list[Ratio]:
         to_new_folder(folder / "first", *plain, str(single)),
     )
     more, (each, whole) = kind.count - 1, kind.limits
-    ours, others = ((long.processor - short.processor) / more for long, short in ((one, start), (loop, first)))
+    ours, others = (
+        (long.processor - short.processor) / more for long, short in ((one, start), (loop, first))
+    )
     name = f"{kind.count} of them, the whole command"
     return [
         Ratio(f"each further {kind.work}, one worker", ours, "a plain loop", others, each),
@@ -114,9 +115,9 @@ def measure(chosen: list[str] | None = None) -> list[Table]:
         with fresh_folder() as folder:
             measured += beside_plain(KINDS[name], folder)
     note = (
-        "Milliseconds, the least of several runs in turn, of the processor or by the clock. The plain loop reads "
-        "and writes by soundfile, OpenCV and PyAV with the program's own settings; it hashes, syncs and verifies "
-        "nothing. A ratio over its limit is a fault."
+        "Milliseconds, the least of several runs in turn, of the processor or by the clock. The plain loop "
+        "reads and writes by soundfile, OpenCV and PyAV with the program's own settings; it hashes, syncs "
+        "and verifies nothing. A ratio over its limit is a fault."
     )
     faults = [ratio.work for ratio in measured if ratio.value > ratio.limit]
     title = "Folders of small sounds, pictures and clips beside a plain loop."

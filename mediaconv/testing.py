@@ -60,9 +60,10 @@ def check_streaming(
 ) -> None:
     """Check everything that a streaming module promises. The module is left as it was.
 
-    In chunks it gives what it gives on the whole, and each output as soon as its inputs are there; lengths
-    are those of the formula; its state can be saved, copied and put back; two streams do not disturb each
-    other; no chunk is changed or kept. Receptive field, look-back and latency are those of the gradient.
+    In chunks and in one step it gives what it gives on the whole, and each output as soon as its inputs are
+    there; lengths are those of the formula; its state can be saved, copied and put back; two streams do not
+    disturb each other; no chunk is changed or kept. Receptive field, look-back and latency are those of the
+    gradient.
 
     example: an input (N, C, ...), or its shape, for which noise is drawn.
     chunks: their lengths; what they leave of the input is one last chunk, what they have too much is ignored.
@@ -88,6 +89,7 @@ def check_streaming(
             check_overwritten(module, parts, whole, axis, tolerance)
             check_saved(module, parts, whole, axis, tolerance)
             check_interleaved(module, x, plan, whole, axis, tolerance)
+        check_one_step(module, x, whole, axis, tolerance)
     if causal and dtype == torch.float64:
         check_causality(module, x, axis=axis)
     if measure != "no" and dtype == torch.float64:
@@ -164,6 +166,16 @@ def check_shapes(module: nn.Module, x: Tensor, whole: Tensor, axis: int) -> None
 def run(s: Stream, chunks: Sequence[Tensor]) -> Tensor:
     """Push chunks, flush and join."""
     return torch.cat([*(s.push(c) for c in chunks), s.flush()], s.axis + 2)
+
+
+def check_one_step(module: nn.Module, x: Tensor, whole: Tensor, axis: int, tolerance: float | None) -> None:
+    """An input that is one chunk gives the whole in one step, and after it a fresh stream does."""
+    s = stream(module, axis=axis)
+    for each in (s, s.fresh()):
+        lent = x.clone()
+        y = each.whole(lent)
+        require(torch.equal(lent, x), "a chunk was changed in place")
+        close(y, whole, tolerance, "one step")
 
 
 def check_chunks(

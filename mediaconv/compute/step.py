@@ -7,9 +7,9 @@ alone, never from time or machine load. Opens no files.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from functools import partial
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,6 +25,7 @@ from mediaconv.errors import ComputeError, UsageError, nearest
 from mediaconv.media.samples import SampleFormat
 from mediaconv.nn import stream
 from mediaconv.nn.copying import copy_module
+from mediaconv.nn.streaming.protocol import is_pointwise
 from mediaconv.pipeline import SourceInfo
 
 __all__ = ["ComputeStep", "TorchStep", "choose_chunk", "pick_device", "step_maker"]
@@ -74,8 +75,21 @@ class TorchStep:
         self._dtype = precision_dtype(precision)
         self._device = torch.device(device)
         self._stream = stream(prepared(module, self._device, self._dtype))
+        self._normalizer, self._format = normalizer, format
         self._finish = Finisher(normalizer, format)
         self._scale = scale
+        self._one_kernel = (
+            self._device.type != "cuda"
+            and torch.backends.mkldnn.is_available()
+            and not _is_plain_sound(module)
+        )
+
+    def fresh(self) -> TorchStep:
+        """The same for another input: the module is not read again."""
+        other = copy.copy(self)
+        other._stream = self._stream.fresh()
+        other._finish = Finisher(self._normalizer, self._format)
+        return other
 
     @property
     def clipped(self) -> int:
@@ -90,8 +104,13 @@ class TorchStep:
         """See ComputeStep."""
         return self._finished(self._stream.flush)
 
+    def whole(self, raw: np.ndarray) -> np.ndarray:
+        """An input that is one chunk: the same samples as `push` and `flush` give, in one pass."""
+        return self._finished(lambda: self._stream.whole(self._input(raw)))
+
     def _finished(self, outputs: Callable[[], Tensor]) -> np.ndarray:
-        with torch.inference_mode(), _exact(self._device), _as_compute_errors():
+        one_kernel = _OneKernel() if self._one_kernel else nullcontext()
+        with torch.inference_mode(), _exact(self._device), one_kernel, _as_compute_errors():
             return self._finish(_values(outputs()))
 
     def _input(self, raw: np.ndarray) -> Tensor:
@@ -127,8 +146,7 @@ def step_maker(
         fused = fused_plan(module, normalizer=normalizer, sample_format=format, scale=scale)
         if fused is not None:
             return fused.step
-    ready = prepared(module, torch.device(device), precision_dtype(precision))
-    return partial(TorchStep, ready, normalizer, format, scale=scale, device=device, precision=precision)
+    return TorchStep(module, normalizer, format, scale=scale, device=device, precision=precision).fresh
 
 
 def choose_chunk(
@@ -214,13 +232,19 @@ class _OneKernel(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-@contextmanager
-def _exact(device: torch.device) -> Iterator[None]:
+def _is_plain_sound(module: nn.Module) -> bool:
+    """Whether a stack holds convolutions of sound and plain functions only: none for `_OneKernel` to see."""
+    parts = module.modules()
+    return all(isinstance(m, nn.Conv1d | nn.Sequential) or is_pointwise(m) for m in parts)
+
+
+def _exact(device: torch.device) -> AbstractContextManager[None]:
     """float32 means float32, and the same kernel each time: no TF32, no tuning by timing."""
-    if device.type != "cuda":
-        with _OneKernel() if torch.backends.mkldnn.is_available() else nullcontext():
-            yield
-        return
+    return _exact_on_cuda() if device.type == "cuda" else nullcontext()
+
+
+@contextmanager
+def _exact_on_cuda() -> Iterator[None]:
     before = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = False
     try:

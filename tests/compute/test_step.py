@@ -79,6 +79,17 @@ def test_any_chunks_equal_the_module_on_the_whole(case, chunk):
 
 
 @pytest.mark.parametrize("case", CASES)
+def test_an_input_of_one_chunk_takes_one_step(case):
+    module, raw, scale, normalizer, stored = prepared(case)
+    expected = TorchStep(module, normalizer, stored, scale=scale)
+    first = TorchStep(module, normalizer, stored, scale=scale)
+    assert np.array_equal(first.whole(raw), outputs(expected, raw, len(raw)))
+    other = first.fresh()
+    assert np.array_equal(outputs(other, raw, 4), outputs(expected.fresh(), raw, 4))
+    assert first.clipped == expected.clipped
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_stored_samples_are_the_rounded_floats(case):
     module, raw, scale, normalizer, stored = prepared(case)
     floats = outputs(TorchStep(module, normalizer, FLOATS, scale=scale), raw, 4)

@@ -167,6 +167,23 @@ def test_use_after_the_end_is_refused() -> None:
         s.flush()
 
 
+def test_a_whole_input_is_the_first_and_the_last() -> None:
+    module, x = deep(), noise(1, 2, 10, dtype=torch.float32)
+    s = nn.stream(module)
+    s.push(x[..., :4])
+    with pytest.raises(ValueError, match="pushed to this stream already"):
+        s.whole(x)
+    other = s.fresh()
+    assert other.whole(x).shape == module(x).shape
+    for act in (other.whole, other.push):
+        with pytest.raises(ValueError, match="call reset"):
+            act(x)
+    joined = torch.cat([s.push(x[..., 4:]), s.flush()], 2)  # the other stream left this one alone
+    again = nn.stream(module)
+    again.push(x[..., :4])
+    assert torch.equal(joined, torch.cat([again.push(x[..., 4:]), again.flush()], 2))
+
+
 @pytest.mark.parametrize(
     "second", [torch.ones(2, 1, 3), torch.ones(1, 2, 3), torch.ones(1, 1, 3).double(), torch.ones(1, 1)]
 )

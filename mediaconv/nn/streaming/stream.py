@@ -6,6 +6,7 @@ input. Items of a batch that are reset at different times become groups, each wi
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -107,6 +108,20 @@ class Stream:
         self._state.counts["flushed"] = 1
         return y
 
+    def whole(self, x: Tensor) -> Tensor:
+        """An input that is one chunk: what `push` and `flush` give together, in one step.
+
+        Raises ValueError where something was pushed already, or as `push` does.
+        """
+        if self._state.tensors.get("like") is not None or self._state.counts["flushed"]:
+            raise ValueError(
+                "something was pushed to this stream already: call reset() to begin another input"
+            )
+        self._check(x)
+        y = self._step(x, last=True)
+        self._state.counts["flushed"] = 1
+        return y
+
     def reset(self, items: Sequence[int] | Tensor | None = None) -> None:
         """Begin a new input: for the whole batch, or for some items while the others go on in step.
 
@@ -149,6 +164,13 @@ class Stream:
         duplicate._held = self._state.copy()
         return duplicate
 
+    def fresh(self) -> Stream:
+        """An independent stream over the same module, as it was when this one was made, at the beginning of
+        another input."""
+        other = copy.copy(self)
+        other._memory, other._held = ReusedMemory(), other._fresh()
+        return other
+
     def detach(self) -> None:
         """Cut the graph behind the state: gradients of what comes do not reach earlier chunks."""
         self._state.detach()
@@ -182,7 +204,7 @@ class Stream:
         return State([group], received=0, emitted=0, flushed=0, groups=1, module=self._fingerprint)
 
     def _step(self, x: Tensor, *, last: bool) -> Tensor:
-        threads = self._threads_to_leave(x) if not last else 1
+        threads = 1 if last and not x.shape[self.axis + 2] else self._threads_to_leave(x)
         if threads == 1:
             if x.nbytes < SHORT_BYTES or not x.is_cpu or torch.compiler.is_compiling():
                 return self._advanced(x, last=last)
