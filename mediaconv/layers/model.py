@@ -130,10 +130,10 @@ class Model(LayerSpec):
         return files_of(self.file)
 
     def origin(self) -> str:
-        """The package that an installed model comes from, with its version; of a file nothing."""
+        """Of a factory's model, its package with the version, and its weights; of others nothing."""
         from mediaconv.model_files.open_model import origin_of
 
-        return origin_of(self.file)
+        return origin_of(self.file, self.options)
 
     def build(self, context: BuildContext) -> nn.Module:
         from mediaconv.model_files.capture_cache import captured_once, state_of

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mediaconv.errors import UsageError, nearest
 from mediaconv.model_files import OTHER_PRECISION
-from mediaconv.model_files.typed_code import build_typed, code_of
+from mediaconv.model_files.typed_code import build_typed, code_of, is_trusted
 
 if TYPE_CHECKING:
     import torch
@@ -130,17 +130,9 @@ def _declared(program: Any) -> Any:
 
 
 def _installed(name: str, options: dict[str, Any]) -> nn.Module:
-    from torch import nn
+    from mediaconv.model_files.factories import made
 
-    entry = entry_of(name)
-    try:
-        module = entry.load()(**options)
-    except Exception as error:
-        # a plug-in is anybody's code: what it raises is the user's to know
-        raise UsageError(f"model: {name} cannot be made: {type(error).__name__}: {error}") from error
-    if not isinstance(module, nn.Module):
-        raise UsageError(f"model: {name} gave a {type(module).__name__}, expected a torch.nn.Module")
-    return module.eval()
+    return made(name, entry_of(name).load, options)
 
 
 def files_of(name: str) -> list[Path]:
@@ -158,12 +150,18 @@ def files_of(name: str) -> list[Path]:
     return [path, *external_files(path)]
 
 
-def origin_of(name: str) -> str:
-    """The version of the package that an installed model comes from; of a file nothing."""
+def origin_of(name: str, options: Mapping[str, Any]) -> str:
+    """What a factory's model follows from besides its files: the package's version, and the weights it gives.
+
+    Of `.onnx` and `.pt2` nothing, and of code that may not be run.
+    """
+    from mediaconv.model_files.factories import weights_of
+
     if is_file(name):
-        return ""
+        return weights_of(open_model(name, options=options)) if is_trusted(name) else ""
     entry = entry_of(name)
-    return f"{entry.value} {entry.dist.name}-{entry.dist.version}" if entry.dist is not None else entry.value
+    package = "" if entry.dist is None else f" {entry.dist.name}-{entry.dist.version}"
+    return f"{entry.value}{package} {weights_of(open_model(name, options=options))}"
 
 
 @lru_cache(maxsize=16)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import runpy
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,12 @@ def trust(name: str) -> str:
     return full
 
 
+def is_trusted(name: str) -> bool:
+    """Whether a model's code was named on the command line."""
+    code = code_of(name)
+    return code is not None and f"{code[0].resolve()}:{code[1]}" in _trusted()
+
+
 def _trusted() -> list[str]:
     return [entry for entry in os.environ.get(TRUSTED, "").split("\n") if entry]
 
@@ -46,11 +53,10 @@ def build_typed(name: str, options: dict[str, Any]) -> nn.Module:
 
     Raises UsageError: not named on the command line, or what goes wrong in the user's code.
     """
-    import torch
-    from torch import nn
+    from mediaconv.model_files.factories import made
 
     code = code_of(name)
-    if code is None or f"{code[0].resolve()}:{code[1]}" not in _trusted():
+    if code is None or not is_trusted(name):
         raise UsageError(
             f"model: {name}: a configuration runs no code: name it on the command line, --model {name}, or "
             "install it (entry points mediaconv.models)"
@@ -58,15 +64,15 @@ def build_typed(name: str, options: dict[str, Any]) -> nn.Module:
     path, function = code
     if not path.is_file():
         raise UsageError(f"model: {path}: no such file (a relative path is taken from the current folder)")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        try:
-            made = runpy.run_path(str(path))[function](**options)
-        except KeyError:
-            raise UsageError(f"model: {path}: has no function {function!r}") from None
-        except Exception as error:
-            # the user's own code may raise anything
-            raise UsageError(f"model: {name} cannot be made: {type(error).__name__}: {error}") from error
-    if not isinstance(made, nn.Module):
-        raise UsageError(f"model: {name} gave a {type(made).__name__}, expected a torch.nn.Module")
-    return made.eval()
+    return made(name, lambda: _function(path, function), options)
+
+
+def _function(path: Path, name: str) -> Any:
+    """A function of a file, which is run as by `python FILE`: its folder is searched for imports."""
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    names = runpy.run_path(str(path))
+    if name not in names:
+        raise UsageError(f"model: {path}: has no function {name!r}")
+    return names[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from pathlib import Path
 
@@ -145,6 +146,36 @@ def test_typed_code_is_run_and_resumed_until_its_file_changes(
     assert json.loads(again.stdout)["skipped"] == 0
     changed = np.stack([soundfile.read(file, dtype="float32")[0] for file in files])
     np.testing.assert_allclose(changed, 2 * noise.T - wanted, rtol=0, atol=1e-6)
+
+
+def test_typed_code_imports_what_lies_beside_it_and_is_run_again_when_that_gives_other_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TRUSTED, "")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    soundfile.write(tmp_path / "a.wav", np.zeros((900, 2)), 8000, subtype="FLOAT")
+    (tmp_path / "beside_the_net.py").write_text(CODE)
+    (tmp_path / "net.py").write_text(
+        "from pathlib import Path\nimport torch\nfrom beside_the_net import Denoiser\n"
+        "def build():\n    module = Denoiser()\n"
+        "    module.load_state_dict(torch.load(Path(__file__).parent / 'w.pt'))\n    return module\n"
+        "def fails():\n    return {}['key']\n"
+    )
+    (tmp_path / "c.yaml").write_text(
+        "pipeline: audio\ninput: a.wav\noutput: out\nstack: [identity]\nexecutor: serial\n"
+    )
+    words = ("run", "c.yaml", "--json", "--model")
+    for bias in (torch.zeros(2), torch.ones(2)):
+        torch.save(denoiser().state_dict() | {"b.bias": bias}, tmp_path / "w.pt")
+        first = run_program(*words, "net.py:build", cwd=tmp_path)
+        assert first.returncode == 0, first.stderr
+        assert json.loads(first.stdout)["skipped"] == 0
+        again = run_program(*words, "net.py:build", cwd=tmp_path)
+        assert json.loads(again.stdout)["skipped"] == 1
+    failed = run_program(*words, "net.py:fails", cwd=tmp_path)
+    assert "cannot be made: KeyError: 'key'" in failed.stderr + failed.stdout
+    absent = run_program(*words, "net.py:absent", cwd=tmp_path)
+    assert "has no function 'absent'" in absent.stderr + absent.stdout
 
 
 @pytest.mark.slow

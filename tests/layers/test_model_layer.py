@@ -1,6 +1,7 @@
 """`model:` in a stack: a stranger's file, in chunks, equals the model on the whole."""
 
 import warnings
+from collections import OrderedDict
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -195,6 +196,33 @@ def test_an_installed_model_is_made_by_its_factory(monkeypatch):
     assert stack(torch.zeros(1, 2, 40)).shape == (1, 2, 40)
     with pytest.raises(UsageError, match="cannot be made: TypeError"):
         stack_of("audio", "{file: denoiser, options: {chanels: 2}}", 2)
+
+
+def test_an_installed_models_random_weights_are_the_same_in_every_build(monkeypatch, tmp_path):
+    entry = EntryPoint("denoiser", f"{__name__}:from_weights", "mediaconv.models")
+    monkeypatch.setattr("mediaconv.model_files.open_model.entry_points", lambda group: [entry])
+    layer = "{file: denoiser, options: {channels: 2}}"
+    x, outputs, identities = torch.randn(1, 2, 40), [], []
+    for _ in range(2):
+        torch.rand(1)  # what is drawn elsewhere changes nothing
+        outputs.append(build_stack(config_of("audio", layer), find("audio"), channels=2)(x))
+        identities.append(run_identity(config_of("audio", layer)))
+        monkeypatch.setattr("mediaconv.model_files.capture_cache._kept", OrderedDict())  # as another worker
+    assert torch.equal(*outputs)
+    assert identities[0] == identities[1]
+    kept = tmp_path / "w.pt"
+    torch.save(Denoiser().state_dict(), kept)
+    layer = f"{{file: denoiser, options: {{weights: {kept}}}}}"
+    before = run_identity(config_of("audio", layer))
+    torch.save(Denoiser().state_dict(), kept)
+    assert run_identity(config_of("audio", layer)) != before
+
+
+def from_weights(channels=1, weights=None):
+    module = Denoiser(channels)
+    if weights is not None:
+        module.load_state_dict(torch.load(weights))
+    return module
 
 
 def test_a_jobs_identity_follows_the_models_content(tmp_path):
