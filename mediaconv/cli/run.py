@@ -101,6 +101,10 @@ def run(
 
     What is done already and still matches is skipped; a run that was killed goes on where it was.
     """
+    if replacing.model is not None and (own.stack is not None or own.kernel is not None):
+        from mediaconv.errors import UsageError
+
+        raise UsageError("model: says nothing beside --stack or --kernel; give one of them")
     overrides = [*replacing.overrides(), *(["write.plots=true"] if plots else [])]
     resolved = _resolved(config, overrides, own.stated(), input, output)
 

@@ -197,6 +197,13 @@ def test_a_model_is_compared_with_its_causal_twin(folder: Path) -> None:
     assert any(np.allclose(ours, channel, rtol=0, atol=1e-6) for channel in by_hand)
 
 
+@pytest.mark.parametrize("other", [("--stack", "[relu]"), ("--kernel", "gaussian")])
+def test_a_model_beside_another_stack_is_refused(folder: Path, other: tuple[str, str]) -> None:
+    done = run_program("run", "in", *other, "--model", "m.pt2", "-o", "both", "--dry-run", cwd=folder)
+    assert done.returncode == 2
+    assert "model: says nothing beside --stack or --kernel" in done.stderr
+
+
 def test_a_configuration_runs_no_code(folder: Path) -> None:
     done = run_program("validate", "c.yaml", "--set", "stack=[{model: build.py:build}]", cwd=folder)
     assert done.returncode == 2

@@ -46,6 +46,33 @@ def test_lengths_at_which_a_module_goes_another_way_are_refused(length: int, wor
                 graph.check_length(n)
 
 
+class Resized(nn.Module):
+    """A segmentation head: a low layer resized to the size of a high one, both to the input's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.high, self.low = nn.Conv1d(2, 3, 3, 2, 1), nn.Conv1d(3, 3, 3, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        high = self.high(x)
+        low = F.interpolate(self.low(high), size=high.shape[2:], mode="linear")
+        return F.interpolate(high + low, size=x.shape[2:], mode="linear")
+
+
+def test_sizes_resized_to_each_other_hold_at_lengths_that_divide() -> None:
+    module = Resized().double().eval()
+    s = stream(module, example=torch.randn(1, 2, 24, dtype=torch.float64))
+    for length in range(20, 29):
+        x = torch.randn(1, 2, length, dtype=torch.float64)
+        s.reset()
+        parts = [s.push(x[..., :5]), s.push(x[..., 5:])]
+        if length % 4:
+            with pytest.raises(ValueError, match="goes another way"):
+                s.flush()
+        else:
+            torch.testing.assert_close(torch.cat([*parts, s.flush()], 2), module(x), rtol=0, atol=1e-12)
+
+
 def test_an_input_that_is_too_short_is_told_how_long_one_must_be() -> None:
     program = torch.export.export(
         nn.Conv1d(4, 4, 9), (torch.randn(1, 4, 24),), dynamic_shapes=({2: torch.export.Dim.AUTO},)

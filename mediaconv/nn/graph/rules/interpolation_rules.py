@@ -128,12 +128,20 @@ def bounded(an: Analysis, node: fx.Node, y: Value, size: Any, scale: int) -> Val
     """A size that was asked for must be the factor times the input's at every length, else the end tells."""
     expr = an.function(an.size_code(size))
     total = an.size(an.captured.x.meta["val"].shape[an.stream_dim])
-    lengths = GraphMap(y.node).output_length  # type: ignore[arg-type]
+    axis_map = GraphMap(y.node)  # type: ignore[arg-type]
     step = an.captured.sizes[an.stream_dim].factor
-    if all(lengths(t) == int(expr((), 1, t, None)) for t in range(total, total + 40 * step, step)):
+    if all(_length(axis_map, t) == int(expr((), 1, t, None)) for t in range(total, total + 40 * step, step)):
         return y
     if scale < 2:
         raise RefusalError("it resizes the stream axis to another tensor's size, by no whole factor")
     before = expression((node.args[0]).meta["val"].shape[y.dim])  # type: ignore[union-attr,index]
     an.captured.conditions.append(sympy.Eq(expression(size), scale * before))
     return y
+
+
+def _length(axis_map: GraphMap, total: int) -> int | None:
+    """Outputs for an input of a length; None at one that a condition of before rules out."""
+    try:
+        return axis_map.output_length(total)
+    except ValueError:
+        return None
