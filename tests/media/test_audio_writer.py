@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import soundfile
@@ -102,40 +101,3 @@ def test_what_cannot_be_written_is_told(
 ) -> None:
     with pytest.raises(WriteError, match=message):
         AudioWriter(tmp_path / name, rate_hz=8000, format=FORMATS[format], **options)
-
-
-@pytest.mark.parametrize("subtype", FORMATS)
-@pytest.mark.parametrize(
-    ("channels", "rate"), [(1, 1), (1, 48_001), (2, 48_000), (2, 96_000), (3, 44_100), (512, 2**31 - 1)]
-)
-def test_a_wav_is_byte_for_byte_what_ffmpeg_writes(
-    tmp_path: Path, subtype: str, channels: int, rate: int
-) -> None:
-    """Also where samples come in several parts, more than are held, and an odd number of bytes."""
-    format = FORMATS[subtype]
-    samples = format.quantize(np.random.default_rng(1).uniform(-1, 1, (33_333 // channels | 1, channels)))
-    with AudioWriter(tmp_path / "a.wav", rate_hz=rate, format=format, channels=channels) as writer:
-        for part in np.array_split(samples, 5):
-            writer.write(part)
-    assert (tmp_path / "a.wav").read_bytes() == _by_ffmpeg(tmp_path / "b.wav", samples, rate, format)
-    with AudioWriter(tmp_path / "a.wav", rate_hz=rate, format=format, channels=channels) as writer:
-        writer.write(samples[:1])
-    assert (tmp_path / "a.wav").read_bytes() == _by_ffmpeg(tmp_path / "b.wav", samples[:1], rate, format)
-
-
-def _by_ffmpeg(path: Path, samples: np.ndarray, rate: int, format: SampleFormat) -> bytes:
-    kind = f"pcm_{'f' if format.floating else 's'}{format.bits}le"
-    options = {"fflags": "+bitexact", "rf64": "auto"}
-    with av.open(str(path), "w", format="wav", container_options=options) as container:
-        layout = {1: "mono", 2: "stereo"}.get(samples.shape[1], f"{samples.shape[1]} channels")
-        stream = container.add_stream(kind, rate=rate, layout=layout)
-        context = stream.codec_context
-        context.format = {"int16": "s16", "int32": "s32", "float32": "flt", "float64": "dbl"}[
-            samples.dtype.name
-        ]
-        context.flags |= av.codec.context.Flags.bitexact
-        packed = np.ascontiguousarray(samples << 8 if format.bits == 24 else samples).reshape(1, -1)
-        frame = av.AudioFrame.from_ndarray(packed, format=context.format.name, layout=layout)
-        frame.sample_rate = rate
-        container.mux([*stream.encode(frame), *stream.encode(None)])
-    return path.read_bytes()

@@ -1,6 +1,6 @@
 """Writing sound: quantized samples to WAV (RF64 past 4 GiB) or FLAC, by suffix. Quantizes nothing.
 
-The same samples give the same bytes: no dates, no versions are written.
+FFmpeg writes both. The same samples give the same bytes: no dates, no versions are written.
 """
 
 from __future__ import annotations
@@ -8,18 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 
 from mediaconv.errors import WriteError, nearest
-from mediaconv.media.audio.flac_file import FlacFile
-from mediaconv.media.audio.wav_file import WavFile
 from mediaconv.media.samples import SampleFormat
 from mediaconv.media.written_file import WrittenFile
 
 BITS = {".wav": (16, 24, 32), ".flac": (16, 24)}
-MOST_CHANNELS = {".wav": 512, ".flac": 8}  # FFmpeg reads no sound of more than 512
+MOST_CHANNELS = {".wav": 512, ".flac": 8}  # FFmpeg has no sound of more than 512
+LAYOUTS = {1: "mono", 2: "stereo"}
+STORED = {"i2": "s16", "i4": "s32", "f4": "flt", "f8": "dbl"}
 HIGHEST_RATE = {".wav": 2**31 - 1, ".flac": 655350}
 
 
@@ -40,9 +41,8 @@ class AudioWriter(WrittenFile):
         self._finished = False
         suffix = self._path.suffix.lower()
         self._check(suffix, rate_hz)
-        kind = WavFile if suffix == ".wav" else FlacFile
         try:
-            self._file = kind(self._path, rate_hz=rate_hz, format=format, channels=channels)
+            self._open(suffix, rate_hz)
         except (av.error.FFmpegError, OSError) as error:
             raise self._failure(error) from error
 
@@ -57,10 +57,7 @@ class AudioWriter(WrittenFile):
         if not len(block):
             return
         self._samples += len(block)
-        try:
-            self._file.write(block)
-        except (av.error.FFmpegError, OSError) as error:
-            raise self._failure(error) from error
+        self._encode(self._frame(block))
 
     def close(self) -> None:
         """Complete the file, which holds one sample at least."""
@@ -69,7 +66,8 @@ class AudioWriter(WrittenFile):
         try:
             if not self._samples:
                 raise WriteError(f"{self._path}: the stack gave no sample to write")
-            self._file.close()
+            self._encode(None)
+            self._container.close()
         except (av.error.FFmpegError, OSError) as error:
             raise self._failure(error) from error
         finally:
@@ -78,9 +76,38 @@ class AudioWriter(WrittenFile):
     def abort(self) -> None:
         self._finished = True
         try:
-            self._file.abort()
+            self._container.close()
         except (av.error.FFmpegError, OSError):
             return  # the file is given up, or the error that led here is on its way already
+
+    def _open(self, suffix: str, rate_hz: int) -> None:
+        options = {"fflags": "+bitexact"} | ({"rf64": "auto"} if suffix == ".wav" else {})
+        open(self._path, "wb").close()  # FFmpeg opens it with the first packet only: too late to be told
+        self._container = av.open(f"file:{self._path}", "w", format=suffix[1:], container_options=options)
+        layout = LAYOUTS.get(self._channels, f"{self._channels} channels")
+        letter = "f" if self._format.floating else "s"
+        encoder = "flac" if suffix == ".flac" else f"pcm_{letter}{self._format.bits}le"
+        self._stream: Any = self._container.add_stream(encoder, rate=rate_hz, layout=layout)
+        context: Any = self._stream.codec_context
+        context.format = STORED[self._format.dtype.str[1:]]
+        context.flags |= av.codec.context.Flags.bitexact
+        context.thread_count = 1
+        context.open()
+
+    def _frame(self, block: np.ndarray) -> av.AudioFrame:
+        context: Any = self._stream.codec_context
+        stored = block << 8 if self._format.bits == 24 else block  # FFmpeg wants them in the high bits
+        packed = np.ascontiguousarray(stored).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(packed, format=context.format.name, layout=context.layout)
+        frame.sample_rate = context.sample_rate
+        return frame
+
+    def _encode(self, frame: av.AudioFrame | None) -> None:
+        try:
+            for packet in self._stream.encode(frame):
+                self._container.mux_one(packet)
+        except (av.error.FFmpegError, OSError) as error:
+            raise self._failure(error) from error
 
     def _check(self, suffix: str, rate_hz: int) -> None:
         if suffix not in BITS:
