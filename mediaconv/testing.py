@@ -15,12 +15,14 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from mediaconv.nn import AxisMap, Stream, geometry, stream
 from mediaconv.nn.copying import copy_module
+from mediaconv.nn.streaming.state import State
 
 __all__ = ["ContractError", "check_causality", "check_geometry", "check_streaming"]
 
@@ -79,19 +81,22 @@ def check_streaming(
     >>> from mediaconv.nn import CausalConv1d
     >>> check_streaming(CausalConv1d(2, 4, 3, dilation=2), (1, 2, 20), causal=True, measure="exact")
     """
-    module, x = _prepared(module, example, dtype, seed)
+    module, x = prepared(module, example, dtype, seed)
     with torch.no_grad():
         whole = module(x)
         check_shapes(module, x, whole, axis)
+        fresh = stream(module, axis=axis)
         for plan in PLANS if chunks is None else [chunks]:
             parts = split(x, plan, axis)
-            check_chunks(module, parts, whole, axis, tolerance)
-            check_overwritten(module, parts, whole, axis, tolerance)
-            check_saved(module, parts, whole, axis, tolerance)
-            check_interleaved(module, x, plan, whole, axis, tolerance)
-        check_one_step(module, x, whole, axis, tolerance)
+            kept: list[Middle] = []
+            check_chunks(fresh, parts, whole, tolerance, kept)
+            check_overwritten(fresh, parts, whole, tolerance)
+            check_saved(fresh, kept[0], parts, whole, tolerance)
+            check_interleaved(module, fresh, x, plan, whole, tolerance)
+        check_one_step(fresh, x, whole, tolerance)
     if causal and dtype == torch.float64:
-        check_causality(module, x, axis=axis)
+        check_causal_by_gradient(module, x, axis)
+        check_causal_by_perturbation(module, x, axis)
     if measure != "no" and dtype == torch.float64:
         check_geometry(module, x.shape, axis, exact=measure == "exact")
 
@@ -115,12 +120,12 @@ def check_causality(
     ...
     mediaconv.testing.ContractError: output 0 reads 1 inputs after its time
     """
-    module, x = _prepared(module, example, torch.float64, seed)
+    module, x = prepared(module, example, torch.float64, seed)
     check_causal_by_gradient(module, x, axis)
     check_causal_by_perturbation(module, x, axis)
 
 
-def _prepared(
+def prepared(
     module: nn.Module, example: Sequence[int] | Tensor, dtype: torch.dtype, seed: int
 ) -> tuple[nn.Module, Tensor]:
     """A copy in eval mode and an input, both in a type."""
@@ -168,9 +173,9 @@ def run(s: Stream, chunks: Sequence[Tensor]) -> Tensor:
     return torch.cat([*(s.push(c) for c in chunks), s.flush()], s.axis + 2)
 
 
-def check_one_step(module: nn.Module, x: Tensor, whole: Tensor, axis: int, tolerance: float | None) -> None:
+def check_one_step(fresh: Stream, x: Tensor, whole: Tensor, tolerance: float | None) -> None:
     """An input that is one chunk gives the whole in one step, and after it a fresh stream does."""
-    s = stream(module, axis=axis)
+    s = fresh.copy()
     for each in (s, s.fresh()):
         lent = x.clone()
         y = each.whole(lent)
@@ -178,28 +183,59 @@ def check_one_step(module: nn.Module, x: Tensor, whole: Tensor, axis: int, toler
         close(y, whole, tolerance, "one step")
 
 
+@dataclass(frozen=True)
+class Middle:
+    """A stream after some chunks: an output for each of them, and its state as it can be kept.
+
+    stream: has gone on since.
+    """
+
+    stream: Stream
+    outputs: list[Tensor]
+    state: State
+    file: io.BytesIO
+    copy: Stream
+
+
+def middle_of(s: Stream, outputs: Sequence[Tensor]) -> Middle:
+    """A stream as it stands, kept in every way."""
+    file = io.BytesIO()
+    torch.save(s.state_dict(), file, _use_new_zipfile_serialization=False)  # the other takes twice as long
+    return Middle(s, list(outputs), s.get_state(), file, s.copy())
+
+
 def check_chunks(
-    module: nn.Module, chunks: Sequence[Tensor], whole: Tensor, axis: int, tolerance: float | None
+    fresh: Stream,
+    chunks: Sequence[Tensor],
+    whole: Tensor,
+    tolerance: float | None,
+    kept: list[Middle] | None = None,
 ) -> None:
-    """Joined outputs equal the whole; every output that needs nothing more is given at once."""
-    s = stream(module, axis=axis)
-    outputs, received, emitted = [], 0, 0
+    """Joined outputs equal the whole; every output that needs nothing more is given at once.
+
+    kept: is given the stream as it stands in the middle, which changes nothing.
+    """
+    s, axis, half = fresh.copy(), fresh.axis, (len(chunks) + 1) // 2
+    outputs: list[Tensor] = []
+    received, emitted = 0, 0
     before = [chunk.clone() for chunk in chunks]
-    for chunk in chunks:
+    for count, chunk in enumerate(chunks, 1):
         outputs.append(s.push(chunk))
         received += chunk.shape[axis + 2]
         emitted += outputs[-1].shape[axis + 2]
         require(emitted >= due(s, received), f"{emitted} outputs after {received} inputs: they are late")
+        if count == half and kept is not None:
+            kept.append(middle_of(s, outputs))
     outputs.append(s.flush())
     close(torch.cat(outputs, axis + 2), whole, tolerance, "chunks")
     require(all(map(torch.equal, before, chunks)), "a chunk was changed in place")
 
 
 def check_overwritten(
-    module: nn.Module, chunks: Sequence[Tensor], whole: Tensor, axis: int, tolerance: float | None
+    fresh: Stream, chunks: Sequence[Tensor], whole: Tensor, tolerance: float | None
 ) -> None:
     """What was pushed and what came of it is the caller's to overwrite: the stream reads neither again."""
-    s, outputs = stream(module, axis=axis), []
+    s, outputs = fresh.copy(), []
     for chunk in chunks:
         lent = chunk.clone()
         y = s.push(lent)
@@ -207,7 +243,7 @@ def check_overwritten(
         y.fill_(math.nan)
         lent.fill_(math.nan)
     outputs.append(s.flush())
-    close(torch.cat(outputs, axis + 2), whole, tolerance, "overwritten")
+    close(torch.cat(outputs, s.axis + 2), whole, tolerance, "overwritten")
 
 
 def due(s: Stream, received: int) -> int:
@@ -218,31 +254,25 @@ def due(s: Stream, received: int) -> int:
 
 
 def check_saved(
-    module: nn.Module, chunks: Sequence[Tensor], whole: Tensor, axis: int, tolerance: float | None
+    fresh: Stream, middle: Middle, chunks: Sequence[Tensor], whole: Tensor, tolerance: float | None
 ) -> None:
     """A stream saved in the middle and put back goes on as if nothing had happened; so does its copy."""
-    middle = (len(chunks) + 1) // 2
-    first = stream(module, axis=axis)
-    start = [first.push(chunk) for chunk in chunks[:middle]]
-    taken, file = first.get_state(), io.BytesIO()
-    torch.save(first.state_dict(), file)
-    duplicate = first.copy()
-    close(torch.cat([*start, run(first, chunks[middle:])], axis + 2), whole, tolerance, "before saving")
-    file.seek(0)
-    loaded = stream(module, axis=axis)
-    loaded.load_state_dict(torch.load(file))
-    close(torch.cat([*start, run(loaded, chunks[middle:])], axis + 2), whole, tolerance, "from a file")
-    close(torch.cat([*start, run(duplicate, chunks[middle:])], axis + 2), whole, tolerance, "copy")
-    first.set_state(taken)
-    close(torch.cat([*start, run(first, chunks[middle:])], axis + 2), whole, tolerance, "set back")
+    s, rest = middle.stream, chunks[len(middle.outputs) :]
+    middle.file.seek(0)
+    loaded = fresh.copy()
+    loaded.load_state_dict(torch.load(middle.file, weights_only=False))  # its own: quicker
+    s.set_state(middle.state)
+    for what, again in ("from a file", loaded), ("copy", middle.copy), ("set back", s):
+        close(torch.cat([*middle.outputs, run(again, rest)], s.axis + 2), whole, tolerance, what)
 
 
 def check_interleaved(
-    module: nn.Module, x: Tensor, plan: Sequence[int], whole: Tensor, axis: int, tolerance: float | None
+    module: nn.Module, fresh: Stream, x: Tensor, plan: Sequence[int], whole: Tensor, tolerance: float | None
 ) -> None:
     """Two streams over one module, pushed in turn, do not disturb each other."""
+    axis = fresh.axis
     other = x.flip(0, axis + 2) * 0.5
-    streams = stream(module, axis=axis), stream(module, axis=axis)
+    streams = fresh.copy(), stream(module, axis=axis)
     outputs: tuple[list[Tensor], list[Tensor]] = ([], [])
     for pair in zip(split(x, plan, axis), split(other, plan, axis), strict=True):
         for s, out, chunk in zip(streams, outputs, pair, strict=True):

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mediaconv import nn
-from tests.nn.contract import verify_contract
+from tests.nn.contract import verify_contract, verify_numbers
 from tests.nn.strategies import LAYERS, Case, seeded, shapes_and_plans, single_layers, stacks
 from tests.tally import passed
 
 pytestmark = pytest.mark.slow
 
 CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-EXAMPLES_LAYER, EXAMPLES_STACK = 100, 350
+EXAMPLES_LAYER, EXAMPLES_STACK = 100, 270
 
 settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=CHECKS, database=None)
 settings.register_profile("fuzz", deadline=None, suppress_health_check=CHECKS, print_blob=True)
@@ -24,13 +23,13 @@ if settings.get_current_profile_name() != "fuzz":
 
 
 def verify(data: st.DataObject, case: Case, seed: int) -> None:
-    """One case through the contract, along any of its axes, in float64 and float32."""
+    """One case through the contract, along any of its axes, in float64, and its values in float32."""
     seeded(case, seed)
     axis = data.draw(st.integers(0, case.dims - 1), label="axis")
     shape, plan = data.draw(shapes_and_plans(case, axis), label="shape, plan")
     case_causal = case.causal and axis == 0
     verify_contract(case.module, shape, plan, axis=axis, causal=case_causal, measure=case.measure, seed=seed)
-    verify_contract(case.module, shape, plan, axis=axis, dtype=torch.float32, seed=seed)
+    verify_numbers(case.module, shape, plan, axis=axis, seed=seed)
     passed["stacks" if isinstance(case.module, nn.Sequential) else "layers"] += 1
 
 

@@ -160,8 +160,8 @@ class Stream:
 
     def copy(self) -> Stream:
         """An independent stream over the same module, at the same place."""
-        duplicate = Stream(self.module, self.axis)
-        duplicate._held = self._state.copy()
+        duplicate = copy.copy(self)
+        duplicate._memory, duplicate._held = ReusedMemory(), self._state.copy()
         return duplicate
 
     def fresh(self) -> Stream:
