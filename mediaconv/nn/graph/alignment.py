@@ -170,17 +170,23 @@ class Alignment(GraphSource):
         if v.node is not self.counted:
             return v
         self.note_whole()
-        out = self.slot()
-        length = self.function(self.size_code(self.counts[v.slot][1]))
+        out, size = self.slot(), self.counts[v.slot][1]
+        length = self.function(self.size_code(size))
         self.steps.append(Counted(out, *self._chain(v), None, None, length))
-        node = MapNode(whole=True, length=lambda total, _: int(length((), 1, total, None)))
-        return replace(v, slot=out, node=node)
+        return replace(v, slot=out, node=self.made_at_end(size))
 
-    def note_whole(self) -> None:
+    def made_at_end(self, size: Size) -> MapNode:
+        """The map of a stream that is made at the end, as long as a size then is."""
+        length = self.function(self.size_code(size))
+        return MapNode(
+            whole=True,
+            length=lambda total, _: int(length((), 1, total, None)),
+            stride=self.stride_of(size),
+        )
+
+    def note_whole(self, why: str = "it needs the whole input") -> None:
+        """Note that what is computed now is held to the end. Refuses it where the stream is to be causal."""
         assert self.current is not None
-        self.note(Origin.of(self.current).message("it needs the whole input: held to the end"))
-
-    def note(self, text: str) -> None:
         if self.causal:
-            raise RefusalError("it needs the whole input, and causal=True allows none that does")
-        self.notes.append(text)
+            raise RefusalError(f"{why}, and causal=True allows none that does")
+        self.notes.append(Origin.of(self.current).message(f"{why}: held to the end"))

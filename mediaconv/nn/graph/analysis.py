@@ -277,4 +277,5 @@ class Analysis(Alignment):
             self.masks,
             self.values,
             self.phases,
+            self.conditions,
         )

@@ -6,7 +6,7 @@ phase, and others have captures of their own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -52,8 +52,15 @@ class CapturedLengths:
     def conditions(self) -> Conditions:
         """Those under which the capture holds, for the example's type."""
         dtype, captured = self.a_capture()
-        phases = self.program(self._axis, self._shape, dtype).phases
-        return Conditions(captured.conditions, captured.sizes, self._axis + 2, phases)
+        program = self.program(self._axis, self._shape, dtype)
+        known = (*captured.conditions, *program.conditions)
+        return Conditions(known, captured.sizes, self._axis + 2, program.phases)
+
+    def resizes_alone(self, numbers: Collection[int]) -> bool:
+        """Whether conditions are all of what it resizes: the module goes one way, whatever its length is."""
+        own = self.program(self._axis, self._shape, self.a_capture()[0]).conditions
+        every = self.conditions().all
+        return all(every[i] in own for i in numbers)
 
     @property
     def follows_length(self) -> bool:
@@ -136,7 +143,9 @@ class CapturedLengths:
         shape = with_length(self._shape, self._axis + 2, length)
         broken = conditions.broken(shape)
         if not self._ways.take(broken):
-            words = conditions.describe(broken, shape)
+            lasting = {i for i in self._ways.bad if not conditions.about_ends(i, shape)}
+            told = broken if broken & conditions.phase_numbers or not broken & lasting else broken | lasting
+            words = conditions.describe(told, shape)
             if broken & conditions.phase_numbers:
                 raise ValueError(
                     f"length {length}: what this model pads or cuts in front follows from the input's "
@@ -147,7 +156,7 @@ class CapturedLengths:
                 raise ValueError(f"length {length}: the module takes {words}")
             raise ValueError(
                 f"length {length}: this capture holds for lengths {words} alone; "
-                "at others the module goes another way"
+                f"at others the module goes another way: give length={length} to stream or to_streaming"
             )
 
 

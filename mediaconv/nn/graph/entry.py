@@ -83,6 +83,8 @@ def _first_that_holds(
         x = torch.cat([example, *[last] * longer], axis + 2)
         try:
             graph = StreamingGraph(module, x, axis, output=output, causal=causal, into_past=into_past)
+            if narrow is not None and graph.axis_map(axis).whole > narrow.axis_map(axis).whole:
+                break  # of any length, but it holds what the first one streams
             broken = _checked_as_it_rounds(graph)
         except CaptureError as error:
             if isinstance(error, DiffersError) and not into_past and _changes(graph, x):
@@ -91,7 +93,11 @@ def _first_that_holds(
             if not isinstance(error, DiffersError):
                 break
             continue
-        if broken <= graph.conditions().phase_numbers:
+        except Exception:  # the module itself refuses the longer example
+            if narrow is None:
+                raise
+            break
+        if broken <= graph.conditions().phase_numbers or graph.resizes_alone(broken):
             return graph
         narrow = narrow or graph
     if narrow is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import sympy
@@ -23,6 +24,8 @@ _PROBED_LENGTHS = 4096
 """Lengths at which padding that follows from the length is computed, to know the most there is."""
 _LATER = (0, 48, 9600, 9601, 9602, 9603, 9605, 9607, 9611)
 """Steps more than the example's at which a size is computed to see whether it changes."""
+_RUN = 2**12 * 3**3 * 5**2 * 7 * 11 * 13
+"""Steps of a run in which windows of any usual stride are whole."""
 _NO_BATCH = "it mixes the items of a batch"
 
 
@@ -32,7 +35,7 @@ class GraphSource:
     In generated source `e` are the slots, N the batch size, T the input's length and D the device; `names`
     has what else it names. binding: symbols of sizes to their values at the probed input.
     phases: sizes that follow from the input's length, as padding in front does, and what they are for it: the
-    analysis holds for lengths at which they are the same.
+    analysis holds for lengths at which they are the same. conditions: on sizes, under which it holds too.
     """
 
     def __init__(self, captured: Captured, shape: Sequence[int], axis: int) -> None:
@@ -56,6 +59,7 @@ class GraphSource:
         else:
             self.batch = _BATCH_PROBE
         self.phases: dict[Any, int] = {}
+        self.conditions: list[Any] = []
         # "inf" and "nan" are how Python writes such numbers
         self.names: dict[str, Any] = {"torch": torch, "math": math, "inf": math.inf, "nan": math.nan}
 
@@ -113,6 +117,16 @@ class GraphSource:
         if max(amounts) - min(amounts) > _PROBED_LENGTHS // 2:
             raise RefusalError("it pads or cuts by an amount that grows with the input's length")
         return min(amounts), max(amounts), function
+
+    def stride_of(self, value: Any) -> Fraction:
+        """Steps of the input for one more of a size. Refuses one that does not grow with the input."""
+        function, size = self.function(self.size_code(value)), self.captured.sizes[self.stream_dim]
+        first = size.value(self.shape[self.stream_dim]) * size.factor + size.offset
+        run = _RUN * size.factor
+        grown = int(function((), self.batch, first + run, None)) - int(function((), self.batch, first, None))
+        if grown <= 0:
+            raise RefusalError("its size along the stream axis does not grow with the input")
+        return Fraction(run, grown)
 
     def phase(self, value: Any) -> int:
         """A size that repeats with the input's length, as it is at the probed one; noted in `phases`.

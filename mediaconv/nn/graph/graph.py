@@ -115,6 +115,9 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
         hooked = [
             name or "the module" for name, m in module.named_modules() if any(map(_is_users, _hooks(m)))
         ]
+        assertions = self.a_capture()[1].assertions
+        if assertions:
+            self.notes.append(f"taken as true and not checked in a stream: {'; '.join(assertions)}")
         if hooked:
             self.notes.append(f"hooks were captured as they are now, on {', '.join(hooked)}")
 
@@ -314,11 +317,12 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
         state.counts["received"] += count
         if last and axis == self._axis:
             self.check_length(state.counts["received"])
-        elif last and program.phases:
+        elif last and (program.phases or program.conditions):
             whole = with_length(x.shape, dim, state.counts["received"])
-            if Conditions((), self._captured[x.dtype].sizes, dim, program.phases).broken(whole):
+            sizes = self._captured[x.dtype].sizes
+            if Conditions(program.conditions, sizes, dim, program.phases).broken(whole):
                 raise ValueError(
-                    f"length {whole[dim]}: what this model pads or cuts in front follows from it: capture "
+                    f"length {whole[dim]}: what this model pads, cuts or resizes follows from it: capture "
                     f"the model along this axis (axis={axis}) and give length="
                 )
         e = self._values(program, batch, x)

@@ -26,6 +26,7 @@ class MapNode:
     heads: values of which every position reads the first ones, and how many.
     following: positions that are certain to come after those that have come, at the end.
     length: its length from the graph's input length and the sources' lengths; by default the first map's.
+    stride: of a value that is made at the end, in the input's steps; others have that of their sources.
     """
 
     __slots__ = ("following", "heads", "length", "past", "sources", "stride", "whole")
@@ -39,8 +40,9 @@ class MapNode:
         heads: tuple[tuple[MapNode, int], ...] = (),
         following: int = 0,
         length: Callable[[int, list[int]], int] | None = None,
+        stride: Fraction = Fraction(1),
     ) -> None:
-        strides = {source.stride * m.total_stride for source, m in sources} or {Fraction(1)}
+        strides = {source.stride * m.total_stride for source, m in sources} or {stride}
         if len(strides) > 1:
             raise ValueError(f"paths with strides {', '.join(map(str, sorted(strides)))} meet here")
         self.sources, self.past, self.whole, self.heads, self.length = sources, past, whole, heads, length

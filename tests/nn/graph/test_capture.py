@@ -91,6 +91,10 @@ BOUNDED: dict[str, Callable[[Net, Tensor], Any]] = {
     ),
     "zeros in front": lambda m, x: F.conv1d(torch.cat([x.new_zeros(x.shape[0], 4, 4), x], 2), m.b.weight),
     "first apart": lambda m, x: torch.cat([m.a(x)[:, :, :1] * 2, m.b(x)[:, :, 1:]], 2),
+    "second twice": lambda m, x: torch.cat([x[:, :, 1:2], m.a(x)[:, :, 1:]], 2),
+    "batch in channels": lambda m, x: F.conv1d(
+        x.reshape(1, -1, x.shape[2]), m.a.weight[:1, :1].repeat(x.shape[0] * 4, 1, 1), groups=x.shape[0] * 4
+    ).reshape(x.shape[0], 4, -1),
     "trimmed": lambda m, x: m.a(x)[:, :, 2:-1] + x[..., 2:-1],
     "every second": lambda m, x: m.a(x)[:, :, ::2] + m.down(x),
     "reflect": lambda m, x: F.conv1d(F.pad(x, (2, 2), mode="reflect"), m.b.weight),
@@ -302,7 +306,7 @@ def test_items_are_reset_one_by_one() -> None:
 def test_all_reasons_are_told_at_once_with_their_places() -> None:
     def forward(m: Net, x: Tensor) -> Tensor:
         y = torch.matmul(m.a(x).transpose(1, 2), m.b(x))
-        return x.triu() + y.sum() + F.interpolate(x, scale_factor=1.5)[..., :-12]
+        return x.triu() + y.sum() + torch.fft.fft(x).abs()
 
     with pytest.raises(CaptureError) as error:
         captured(forward)

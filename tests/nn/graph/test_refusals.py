@@ -12,6 +12,7 @@ from torch import nn as tn
 
 from mediaconv import nn
 from mediaconv.nn.graph.refusal import CaptureError
+from tests.nn.graph.asserting_module import Asserted
 
 X = torch.randn(1, 2, 40, generator=torch.Generator().manual_seed(0))
 
@@ -223,3 +224,15 @@ def test_an_opaque_module_of_impossible_numbers_or_values_is_refused() -> None:
         nn.opaque(tn.Dropout(), example=X)
     with pytest.raises(CaptureError, match="gives a tuple"):
         nn.opaque(Given(lambda m, x: (x, x)), example=X)
+
+
+def test_assertions_on_values_are_taken_as_true_and_told() -> None:
+    module = Asserted().eval()
+    graph = nn.to_streaming(module, example=X)
+    (note,) = graph.notes
+    assert "not checked in a stream" in note
+    assert "assert (x.abs() < 100).all()" in note
+    assert "assert not x.isnan().any()" in note
+    torch.testing.assert_close(joined(graph, X), module(X))
+    with pytest.raises(AssertionError, match="too large"):
+        module(X + 200)

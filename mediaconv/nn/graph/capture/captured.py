@@ -19,6 +19,7 @@ from torch._export.utils import _get_decomp_for_cia
 from torch.export import Dim, ExportedProgram, export
 from torch.fx.traceback import preserve_node_meta
 
+from mediaconv.nn.graph.capture.assertions import assertions_hold
 from mediaconv.nn.graph.capture.export_failure import reason
 from mediaconv.nn.graph.capture.obstacles import obstacles_removed
 from mediaconv.nn.graph.refusal import CaptureError
@@ -40,7 +41,7 @@ class Captured:
     buffers: placeholder to a buffer as it was. constants: placeholder to a tensor that is neither.
     x: the placeholder of the input. y: the output's node.
     sizes: of the input's dimensions. dtype: that it was captured in. conditions: on sizes, under which it
-    holds.
+    holds. assertions: where the module asserts what its stream does not check.
     """
 
     graph: fx.Graph
@@ -52,6 +53,7 @@ class Captured:
     dtype: torch.dtype = torch.float32
     conditions: list[Any] = field(default_factory=list)
     buffers: dict[fx.Node, Tensor] = field(default_factory=dict)
+    assertions: list[str] = field(default_factory=list)
 
 
 class _Selected(nn.Module):
@@ -113,13 +115,15 @@ def capture(
     reasons = []
     for x, dynamic in attempts:
         try:
-            program = _export(wrapped, x, dynamic, known)
+            with assertions_hold() as assertions:
+                program = _export(wrapped, x, dynamic, known)
         except CaptureError:
             raise
         except Exception as error:
             reasons = [reason(error, wrapped)]  # of the last attempt: its sizes are the example's own
             continue
         captured = _captured(program, x.dtype)
+        captured.assertions = list(dict.fromkeys(assertions))
         if captured.sizes[stream].symbol is not None:
             return captured
         reasons.append(_FIXED.format(example.shape[stream]))

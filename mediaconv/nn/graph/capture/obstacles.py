@@ -4,6 +4,7 @@
 - A size divided by a number becomes a float, and `ceil` of it an expression that grows with every layer:
   the quotient is kept as a fraction of sizes, so that rounding gives a plain size.
 - `max_pool1d` is exported for one length alone: it becomes `max_pool2d`.
+- `linspace` is exported for one length alone: it becomes an operation of our own.
 - `istft` to a length is exported for that length alone: it is written out.
 - A stride or kernel size that is a buffer makes sizes depend on data: it becomes the number that it holds.
 """
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.nn.graph.capture.inverse_spectrum import istft_of_any_length
+from mediaconv.nn.graph.capture.made_anew import spaces_of_any_length
 
 _LIBRARY = torch.library.Library("mediaconv", "DEF")
 _LIBRARY.define(
@@ -205,7 +207,7 @@ def obstacles_removed(module: nn.Module, *, fractions: bool = True) -> Iterator[
     if fractions:
         torch.SymInt.__truediv__ = _divide  # type: ignore[method-assign]
     try:
-        with istft_of_any_length():
+        with istft_of_any_length(), spaces_of_any_length():
             yield
     finally:
         for part, name, buffer in numbers:

@@ -10,7 +10,6 @@ from torch import Tensor, fx
 from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.axis_factors import STREAM
 from mediaconv.nn.graph.graph_values import CONSTANT, LATE, STREAMED, Value
-from mediaconv.nn.graph.maps import MapNode
 from mediaconv.nn.graph.refusal import RefusalError
 from mediaconv.nn.graph.rule_registry import NEW, rule
 from mediaconv.nn.graph.rules.local_rules import tensor_nodes
@@ -64,9 +63,7 @@ def create(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     dims[at[0]] = (STREAM,)
     needs = tuple(an.values[n].slot for n in tensor_nodes(an, node))
     an.steps.append(Late(slot, an.function(an.call_code(node)), needs, True, tuple(dims)))
-    length = an.function(an.size_code(size))
-    made = MapNode(whole=True, length=lambda total, _: int(length((), 1, total, None)))
-    return Value(slot, STREAMED, tuple(dims), value.dtype, made)
+    return Value(slot, STREAMED, tuple(dims), value.dtype, an.made_at_end(size))
 
 
 def counted(an: Analysis, node: fx.Node, a: dict[str, Any]) -> str | None:

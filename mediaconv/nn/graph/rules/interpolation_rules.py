@@ -1,7 +1,11 @@
-"""Interpolation along the stream by whole factors, to a half, a quarter, ...; across other axes as it was."""
+"""Interpolation along the stream by whole factors, to a half, a quarter, ...; across other axes as it was.
+
+Other resizing reads no window that is the same everywhere: its input is held to the end.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import sympy
@@ -12,12 +16,15 @@ from torch.nn import functional as F
 from mediaconv.nn.geometry import Window
 from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.axis_factors import STREAM
-from mediaconv.nn.graph.graph_values import Value
+from mediaconv.nn.graph.conditions import Conditions
+from mediaconv.nn.graph.graph_values import STREAMED, Value
 from mediaconv.nn.graph.maps import GraphMap
 from mediaconv.nn.graph.refusal import RefusalError
 from mediaconv.nn.graph.rule_registry import rule
 from mediaconv.nn.graph.rules.into_past import padded_before, shortened
 from mediaconv.nn.graph.rules.window_rules import layered, slide, window_dims
+from mediaconv.nn.graph.steps.end_steps import Held
+from mediaconv.nn.graph.steps.graph_step import Local
 from mediaconv.nn.graph.symbols import expression
 from mediaconv.nn.layers import resize
 
@@ -34,8 +41,6 @@ def interpolate(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     x_node: fx.Node = a["input"] if "input" in a else a["self"]
     x = an.value(x_node)
     value = node.meta["val"]
-    n = len(x.dims) - 2
-    nearest = "nearest" in str(node.target)
     if x.dim == 0:
         sizes = f"[{', '.join(an.size_code(s) for s in value.shape[2:])}]"
         if any(an.streams(s) for s in value.shape[2:]):
@@ -45,7 +50,35 @@ def interpolate(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
         return an.local(node, window_dims(an, node, x), {x_node: x}, code)
     if x.dim == 1:
         raise RefusalError("the stream is its channels")
-    x = an.sole(x)
+    try:
+        return _by_windows(an, node, a, x_node)
+    except NoWindowError as why:
+        if an.into_past:
+            raise
+        return _of_whole(an, node, x_node, str(why))
+
+
+class NoWindowError(RefusalError):
+    """An interpolation of which an output reads no window that is the same everywhere and at every length."""
+
+
+def _of_whole(an: Analysis, node: fx.Node, x_node: fx.Node, why: str) -> Value:
+    """The model's own interpolation, of the whole at the end."""
+    x = an.sole(an.value(x_node))
+    out, slot = an.slot(), an.slot()
+    an.note_whole(why)
+    an.steps.append(Held(slot, x.slot, x.dims, x.dtype))
+    code = an.call_code(node, {x_node: replace(x, slot=slot)})
+    an.steps.append(Local(out, an.function(code), slot))
+    value = node.meta["val"]
+    size = expression(value.shape[x.dim])  # type: ignore[index]
+    return Value(out, STREAMED, window_dims(an, node, x), value.dtype, an.made_at_end(size))
+
+
+def _by_windows(an: Analysis, node: fx.Node, a: dict[str, Any], x_node: fx.Node) -> Value:
+    x = an.sole(an.value(x_node))
+    value = node.meta["val"]
+    n = len(x.dims) - 2
     now = x_node.meta["val"].shape
     scales = []
     for d in range(2, n + 2):
@@ -53,21 +86,21 @@ def interpolate(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
         if after < before and d == x.dim:
             return _reduced(an, node, x, a, x_node)
         if after % before and d == x.dim:
-            raise RefusalError(f"it resizes the stream axis by {after / before:.4g}: expected a whole factor")
+            raise NoWindowError(_uneven(an, now[d], value.shape[d]))
         scales.append(after // before if after % before == 0 else 0)
     if a.get("align_corners"):
-        raise RefusalError("align_corners=True depends on the whole length")
+        raise NoWindowError("align_corners=True depends on the whole length")
     axis = x.dim - 2  # type: ignore[operator]
     factors = a.get("scale_factors")
     if factors is not None and factors[axis] != scales[axis]:
-        raise RefusalError(f"it resizes the stream axis by {factors[axis]:.4g}: expected a whole factor")
+        raise NoWindowError(f"it resizes the stream axis by {factors[axis]:.4g}, no whole factor")
     scale = scales[axis]
-    if nearest:
+    if "nearest" in str(node.target):
         return _nearest(an, node, x, value, scale, factors is None)
     if "bicubic" in str(node.target) or "_aa" in str(node.target):
-        raise RefusalError("bicubic and antialiased interpolation are not known along the stream")
+        raise NoWindowError("bicubic and antialiased interpolation are not known along the stream")
     if 0 in scales:
-        raise RefusalError("it resizes by factors of which one is not whole")
+        raise NoWindowError("it resizes by factors of which one is not whole")
     layer = (
         resize.Upsample1d(scale, "linear")
         if n == 1
@@ -80,6 +113,16 @@ def interpolate(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     return y if factors is not None else bounded(an, node, y, value.shape[x.dim], scale)
 
 
+def _uneven(an: Analysis, before: Any, after: Any) -> str:
+    """Why a size is no whole factor times another, and at which lengths it is."""
+    ratio = an.size(after) / an.size(before)
+    why = f"it resizes the stream axis by {ratio:.4g} here, no whole factor"
+    even = sympy.Eq(expression(after), round(ratio) * expression(before))
+    lengths = Conditions([even], an.captured.sizes, an.stream_dim)
+    words = lengths.describe(range(len(lengths.all)), an.shape)
+    return why if words.startswith("T ") or words[0] == "1" else f"{why} (at lengths {words} it is one)"
+
+
 def _reduced(an: Analysis, node: fx.Node, x: Value, a: dict[str, Any], x_node: fx.Node) -> Value:
     """Interpolation to a half, a quarter, ...: an output reads inputs of those that it stands for alone."""
     axis = x.dim - 2  # type: ignore[operator]
@@ -87,12 +130,12 @@ def _reduced(an: Analysis, node: fx.Node, x: Value, a: dict[str, Any], x_node: f
     parts = round(1 / factors[axis]) if factors else 0
     one = "nearest" in str(node.target) and "exact" not in str(node.target)
     if not factors or parts.bit_count() != 1 or factors[axis] * parts != 1:
-        raise RefusalError(
+        raise NoWindowError(
             "it resizes the stream axis to less, to another tensor's size or by another factor than 1/2, "
-            "1/4, ...: a convolution or pool with a stride does this at every length"
+            "1/4, ... (a convolution or pool with a stride does this at every length)"
         )
     if a.get("align_corners") or "bicubic" in str(node.target) or "_aa" in str(node.target):
-        raise RefusalError("align_corners=True, bicubic and antialiased interpolation read past a window")
+        raise NoWindowError("align_corners=True, bicubic and antialiased interpolation read past a window")
     window = Window(1, parts, right=1 - parts) if one else Window(parts, parts)
     if an.into_past and not one:
         raise RefusalError("it means inputs of which the last come later")
@@ -125,23 +168,23 @@ def _nearest(an: Analysis, node: fx.Node, x: Value, value: Tensor, scale: int, s
 
 
 def bounded(an: Analysis, node: fx.Node, y: Value, size: Any, scale: int) -> Value:
-    """A size that was asked for must be the factor times the input's at every length, else the end tells."""
-    expr = an.function(an.size_code(size))
-    total = an.size(an.captured.x.meta["val"].shape[an.stream_dim])
-    axis_map = GraphMap(y.node)  # type: ignore[arg-type]
-    step = an.captured.sizes[an.stream_dim].factor
-    if all(_length(axis_map, t) == int(expr((), 1, t, None)) for t in range(total, total + 40 * step, step)):
+    """A size that was asked for must be the factor times the input's: lengths where it is not are refused."""
+    if _as_asked(an, y, size):
         return y
     if scale < 2:
-        raise RefusalError("it resizes the stream axis to another tensor's size, by no whole factor")
+        raise NoWindowError("it resizes the stream axis to another tensor's size, by no whole factor")
     before = expression((node.args[0]).meta["val"].shape[y.dim])  # type: ignore[union-attr,index]
-    an.captured.conditions.append(sympy.Eq(expression(size), scale * before))
+    an.conditions.append(sympy.Eq(expression(size), scale * before))
     return y
 
 
-def _length(axis_map: GraphMap, total: int) -> int | None:
-    """Outputs for an input of a length; None at one that a condition of before rules out."""
+def _as_asked(an: Analysis, y: Value, size: Any) -> bool:
+    """Whether a value has the size that was asked for, at lengths of every remainder."""
+    expr = an.function(an.size_code(size))
+    total = an.size(an.captured.x.meta["val"].shape[an.stream_dim])
+    lengths = GraphMap(y.node).output_length  # type: ignore[arg-type]
+    step = an.captured.sizes[an.stream_dim].factor
     try:
-        return axis_map.output_length(total)
-    except ValueError:
-        return None
+        return all(lengths(t) == int(expr((), 1, t, None)) for t in range(total, total + 40 * step, step))
+    except ValueError:  # what it is made of has such conditions itself
+        return False

@@ -27,6 +27,11 @@ UNBOUNDED = (
     "it reads the whole input, unbounded. opaque(module, lookback, lookahead) where its reach is bounded"
 )
 
+MIXED = (
+    "it mixes the items of the batch, so that each would depend on the others: let it work within an item, over "
+    "the other axes alone (a module that takes (..., F, T) takes x.unsqueeze(1), where the batch is apart)"
+)
+
 
 def tensor_nodes(an: Analysis, node: fx.Node) -> list[fx.Node]:
     """The node's tensor inputs, each once."""
@@ -143,7 +148,7 @@ def worked(an: Analysis, node: fx.Node, x_node: fx.Node, axes: Sequence[int], di
     x = an.value(x_node)
     axes = [axis % len(x.dims) for axis in axes]
     if any(BATCH in x.dims[axis] for axis in axes):
-        raise RefusalError("it mixes the items of the batch")
+        raise RefusalError(MIXED)
     if x.dim in axes:
         if x.kind != STREAMED:
             raise RefusalError("it works along the stream axis of a constant")

@@ -17,7 +17,7 @@ from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Dims, size_factors
 from mediaconv.nn.graph.graph_values import CONSTANT, LATE, STREAMED, Value
 from mediaconv.nn.graph.refusal import RefusalError
 from mediaconv.nn.graph.rule_registry import RULES, rule
-from mediaconv.nn.graph.rules.local_rules import broadcast, held, reduced, tensor_nodes
+from mediaconv.nn.graph.rules.local_rules import MIXED, broadcast, held, reduced, tensor_nodes
 from mediaconv.nn.graph.steps.graph_step import Late
 
 aten = torch.ops.aten
@@ -36,7 +36,7 @@ def several(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
     axes = [axes] if isinstance(axes, int) else list(axes or range(len(x.dims)))
     axes = [axis % len(x.dims) for axis in axes]
     if any(BATCH in x.dims[axis] for axis in axes):
-        raise RefusalError("it mixes the items of the batch")
+        raise RefusalError(MIXED)
     first = node.meta["val"][0]
     dims: Dims
     if len(first.shape) == len(x.dims):

@@ -119,6 +119,12 @@ def piece(an: Analysis, x: Value, low: tuple[str, Any], high: tuple[str, Any], s
     return Value(out, STREAMED, x.dims, x.dtype, an.after(x, window))
 
 
+def needs_first(an: Analysis, length: Any, high: tuple[str, Any]) -> None:
+    """Note that so many first positions must be there: shorter inputs are refused by name."""
+    if high[0] == "start" and high[1] > 1:
+        an.conditions.append(sympy.Ge(expression(length), high[1]))
+
+
 def slice_stream(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     x = an.value(a["self"])
     if x.kind != STREAMED:
@@ -135,6 +141,8 @@ def slice_stream(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     high = offset(an, a.get("end"), length, 1)
     if (low, high, step) == (("start", 0), ("end", 0), 1):  # as `n[:, None]` has it
         return x
+    if low[0] == "start":
+        needs_first(an, length, high)
     return piece(an, x, low, high, step)
 
 
@@ -158,6 +166,7 @@ def select_stream(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
         index = -low[1]
     low = ("start", index) if index >= 0 else ("end", -index)
     high = ("start", index + 1) if index >= 0 else ("end", -index - 1)
+    needs_first(an, a["self"].meta["val"].shape[at], high)
     v = piece(an, x, low, high, 1)
     dims = (*v.dims[:at], *v.dims[at + 1 :])
     return an.local(node, dims, {node: v}, f"e[{v.slot}].select({at}, 0)")

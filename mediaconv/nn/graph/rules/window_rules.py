@@ -59,6 +59,8 @@ def convolution(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     n = len(w.dims) - 2
     if len(x.dims) != n + 2:
         raise RefusalError("its input has no batch")
+    if x.dims[0] == () and BATCH in x.dims[1]:
+        return _of_each_channel(an, node, a, an.sole(x), w)
     if any(a[name] is not None and an.value(a[name]).kind != CONSTANT for name in ("weight", "bias")):
         raise RefusalError("its weight is computed from the stream")
     if x.dim == 0:
@@ -112,6 +114,24 @@ def convolution(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     out = an.slot()
     an.steps.append(Sliding(out, padded.value.slot, x.dims, x.dtype, step_window, apply, **more))
     return Value(out, STREAMED, window_dims(an, node, x), node.meta["val"].dtype, an.after(x, window))
+
+
+def _of_each_channel(an: Analysis, node: fx.Node, a: dict[str, Any], x: Value, w: Value) -> Value:
+    """A convolution of each channel by itself, where the items of the batch are folded into the channels."""
+    shape, groups = a["weight"].meta["val"].shape, a["groups"]
+    groups = groups.meta["val"] if isinstance(groups, fx.Node) else groups
+    counts = {an.size(s) for s in (groups, shape[0], a["input"].meta["val"].shape[1])}
+    n = len(w.dims) - 2
+    if n != 1 or len(counts) > 1 or a["bias"] is not None or isinstance(a["padding"], str):
+        raise RefusalError("a convolution that mixes the items of the batch, which are folded into channels")
+    pad = per_axis(a["padding"], n)[0]
+    window = Window(int(shape[2]), per_axis(a["stride"], n)[0], per_axis(a["dilation"], n)[0], pad, pad)
+    if an.into_past:
+        window = moved_window(an, node, window)
+    code = f"{an.name(F.conv1d)}(h, e[{w.slot}], None, {window.stride}, 0, {window.dilation}, h.shape[1])"
+    out = an.slot()
+    an.steps.append(Sliding(out, x.slot, x.dims, x.dtype, window, an.function(code, "h, e")))
+    return Value(out, STREAMED, x.dims, node.meta["val"].dtype, an.after(x, window))
 
 
 def _given(an: Analysis, amount: Any) -> tuple[int, int]:
