@@ -32,6 +32,7 @@ from mediaconv.nn.streaming.protocol import (
 )
 from mediaconv.nn.summary.channel_reads import reads_map
 from mediaconv.nn.summary.fitting_length import fitting_length
+from mediaconv.nn.summary.own_types import in_own_types, keeps_types
 from mediaconv.nn.summary.sliding import slides
 
 Number = int | float
@@ -88,7 +89,7 @@ def receptive(stack: nn.Module, *, axes: Sequence[str], channels: int) -> list[C
 
     Raises ComputeError where more is read than the formula says, UsageError for a stack that takes no input.
     """
-    opened = _opened(stack)
+    opened = _opened(in_own_types(stack, lambda module: _runs(module, len(axes), channels)))
     cones = [_cone(opened, axis, axes, channels) for axis in range(len(axes))]
     for cone in cones:
         if cone.measured is None:
@@ -101,6 +102,20 @@ def receptive(stack: nn.Module, *, axes: Sequence[str], channels: int) -> list[C
                 "not declare"
             )
     return cones
+
+
+def _runs(stack: nn.Module, dims: int, channels: int) -> bool:
+    """Whether a stack can be called with float64."""
+    module = _opened(stack)
+    sizes = [_enough(module, axis) for axis in range(dims)]
+    if unfolded_bytes(module, channels, sizes) > _MAX_BYTES:
+        return True  # it is not called
+    try:
+        with torch.no_grad():
+            module(torch.zeros(1, channels, *sizes, dtype=torch.float64))
+    except RuntimeError:
+        return False
+    return True
 
 
 def _numbers(reach: Reach) -> tuple[Number, Number, Number]:
@@ -118,9 +133,11 @@ def _opened(stack: nn.Module) -> nn.Sequential:
 def exact_copy(module: nn.Module) -> nn.Module:
     """The module in float64 and evaluation mode, on the CPU; the original is left as it is.
 
-    Weights under a weight norm or another parametrization become plain ones, so that layers are known.
+    Weights under a weight norm or another parametrization become plain ones, so that layers are known. What
+    `in_own_types` makes keeps its types inside.
     """
-    copy = copy_module(module).cpu().double().eval()
+    copy = copy_module(module).cpu().eval()
+    copy = copy if keeps_types(copy) else copy.double()
     for part in copy.modules():
         for hook in list(part._forward_pre_hooks.values()):
             if isinstance(hook, WeightNorm):

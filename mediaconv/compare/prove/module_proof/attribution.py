@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from mediaconv.compare.prove.module_proof.lengths import ProbeShape, example
+from mediaconv.compare.prove.module_proof.lengths import ProbeShape, as_tried, example
 from mediaconv.compare.prove.module_proof.structure import by_layers
 from mediaconv.compare.prove.module_proof.trial import first_ahead, formula_of, measured
 from mediaconv.errors import UsageError
@@ -134,6 +134,7 @@ def _remember(seen: dict[str, Shapes], name: str) -> Callable[..., None]:
 def _leak_of(layer: nn.Module, probed: ProbeShape, label: str) -> Leak | None:
     if by_layers(layer, probed):
         return None
+    layer = as_tried(layer, probed)
     reads = measured(layer, probed).reads
     ahead, _ = first_ahead(reads, probed)
     if ahead == 0:

@@ -20,6 +20,7 @@ from mediaconv.errors import UsageError
 from mediaconv.nn import AxisMap, Sequential, geometry
 from mediaconv.nn.summary.dependence import streaming_twin
 from mediaconv.nn.summary.fitting_length import fitting_length
+from mediaconv.nn.summary.own_types import in_own_types
 from mediaconv.nn.summary.receptive_field import exact_copy, unfolded_bytes
 
 SHORTEST = {1: 60, 2: 24, 3: 24}
@@ -181,6 +182,19 @@ def example(module: nn.Module, probed: ProbeShape) -> Tensor:
     """An input that the module takes: zeros. Raises UsageError where none was found."""
     sizes = sizes_to_try(module, probed, length_to_try(module, probed, strides_of(module, probed)))
     return torch.zeros(1, probed.channels, *sizes, dtype=torch.float64)
+
+
+def as_tried(module: nn.Module, probed: ProbeShape) -> nn.Module:
+    """The module in float64 where it runs so, else in its own types."""
+
+    def runs(module: nn.Module) -> bool:
+        try:
+            example(module, probed)
+        except (UsageError, AttributeError):  # it takes none, or gives no tensor
+            return False
+        return True
+
+    return in_own_types(module, runs)
 
 
 def measured_stride(module: nn.Module, axis: int, shape: Sequence[int]) -> Fraction:

@@ -13,7 +13,7 @@ from torch import nn
 
 from mediaconv.compare.prove.function_reads.coverage import Coverage
 from mediaconv.compare.prove.module_proof.attribution import Leak, label_of, leaking_layers
-from mediaconv.compare.prove.module_proof.lengths import ProbeShape
+from mediaconv.compare.prove.module_proof.lengths import ProbeShape, as_tried
 from mediaconv.compare.prove.module_proof.structure import by_graph, by_layers, formula_ahead, too_large
 from mediaconv.compare.prove.module_proof.trial import (
     first_ahead,
@@ -95,9 +95,10 @@ def prove(
     names = list(axis_names) or [f"axis {i}" for i in range(dims)]
     probed = ProbeShape(channels, dims, tuple(order_axes), exact)
     with one_thread():
-        module = exact_copy(module)
+        given, module = module, exact_copy(module)
         if too_large(module, probed):
             return _by_formula(module, probed, names, labels or {})
+        module = exact_copy(as_tried(given, probed))
         by_definition = by_layers(module, probed)
         trial = measured(
             module,

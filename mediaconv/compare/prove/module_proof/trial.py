@@ -41,6 +41,7 @@ from mediaconv.errors import UsageError
 from mediaconv.nn import stream
 from mediaconv.nn.summary.channel_reads import reads_map
 from mediaconv.nn.summary.dependence import streaming_twin
+from mediaconv.nn.summary.own_types import keeps_types
 from mediaconv.nn.summary.receptive_field import exact_copy, open_copy
 
 FAR = {1: 2**12, 2: 2**8, 3: 2**7}
@@ -160,6 +161,8 @@ def all_known(module: nn.Module) -> bool:
 
 
 def _in_float32(module: nn.Module) -> Function | None:
+    if keeps_types(module):
+        return None
     coarse = exact_copy(module).float()
     return lambda x: coarse(x.float()).double()
 
