@@ -76,7 +76,7 @@ class Analysis(Alignment):
             if node.op == "output":
                 continue
             if any(n in unknown for n in node.all_input_nodes):
-                unknown.add(node)
+                self._go_on(node, unknown)
                 continue
             self.current = node
             if node in masks:
@@ -85,11 +85,30 @@ class Analysis(Alignment):
             try:
                 self.values[node] = self._visit(node)
             except (RefusalError, LayoutError, ValueError) as problem:
-                unknown.add(node)
+                self._go_on(node, unknown)
                 reasons.append(Origin.of(node).message(str(problem)))
+            except Exception:
+                if not reasons:
+                    raise
+                unknown.add(node)  # it met a value that is taken in place of a refused one
         if reasons:
             raise CaptureError(list(dict.fromkeys(reasons)))
         return self._finish()
+
+    def _go_on(self, node: fx.Node, unknown: set[fx.Node]) -> None:
+        """After a refusal: an input of the same shape stands for the result, to find what else is refused.
+
+        Nothing is made of it. What has no such input stays unknown, and what is made of that alone.
+        """
+        shape = getattr(node.meta.get("val"), "shape", ())
+        for n in node.all_input_nodes:
+            v = self.values.get(n)
+            if n in unknown or not isinstance(v, Value) or v.kind != STREAMED:
+                continue
+            if list(map(expression, n.meta["val"].shape)) == list(map(expression, shape)):
+                self.values[node] = v
+                return
+        unknown.add(node)
 
     def _visit(self, node: fx.Node) -> Any:
         if node.op == "placeholder":

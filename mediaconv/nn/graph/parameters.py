@@ -39,9 +39,16 @@ class Parameters:
 
     def tensors(self, device: torch.device) -> list[tuple[int, Tensor]]:
         """Slot and tensor of each. device: to which those of no module go."""
-        if any(children.get(key) is not child for children, key, child in self._edges):
-            self._find()
+        try:
+            if any(children.get(key) is not child for children, key, child in self._edges):
+                self._find()
+            held = [(slot, tensors[name]) for slot, tensors, name in self._places]
+        except KeyError as error:
+            raise ValueError(
+                f"the module has no {error.args[0]!r} any more, with which it was captured (was a norm "
+                "removed?): capture it again"
+            ) from None
         moved = self._moved.get(device)
         if moved is None:
             moved = self._moved[device] = [(slot, t.to(device)) for slot, t in self._constants.items()]
-        return [(slot, held[name]) for slot, held, name in self._places] + moved
+        return held + moved

@@ -289,6 +289,9 @@ def test_weight_norm_is_taken_by_its_value() -> None:
     with torch.no_grad():
         net[0].parametrizations.weight.original0.mul_(3)
     assert streamed(graph, torch.randn(1, 2, 16, dtype=torch.float64)) < 1e-12
+    tn.utils.parametrize.remove_parametrizations(net[0], "weight")
+    with pytest.raises(ValueError, match=r"no 'parametrizations' any more.*capture it again"):
+        nn.stream(graph).push(torch.randn(1, 2, 16, dtype=torch.float64))
 
 
 def test_items_are_reset_one_by_one() -> None:
@@ -313,6 +316,19 @@ def test_all_reasons_are_told_at_once_with_their_places() -> None:
     assert len(error.value.reasons) == 3
     for word in ("triu", "sum", "test_capture.py", "attention over the stream axis"):
         assert word in str(error.value), word
+
+
+def test_reasons_behind_a_refused_part_are_told_with_it() -> None:
+    def forward(m: Net, x: Tensor) -> Tensor:
+        for _ in range(2):
+            x = x + m.attend(x.mT, x.mT, x.mT, need_weights=False)[0].mT
+        return F.interpolate(torch.fft.fft(x.flip(2), dim=2).real, scale_factor=1.5)
+
+    with pytest.raises(CaptureError) as error:
+        captured(forward)
+    told = iter(error.value.reasons)  # in the order of the module
+    for word in ("attention over the stream axis", "a Fourier transform", "by 1.5"):
+        assert any(word in reason for reason in told), str(error.value)
 
 
 @pytest.mark.parametrize(
