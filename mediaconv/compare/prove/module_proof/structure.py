@@ -46,7 +46,7 @@ def by_graph(module: nn.Module, probed: ProbeShape, shape: Sequence[int]) -> boo
     """Whether a module of any kind can be captured as a graph of which no edge reads later in the order.
 
     shape: (C, ...) of an input that it takes. A graph that holds under conditions on lengths proves nothing
-    of other lengths.
+    of other lengths; nor would one for each: which way it goes tells an output of the length, which is later.
     """
     function, x = exact_copy(module), torch.zeros(1, *shape, dtype=torch.float64)
     slow = seconds_each(function, x) > STRUCTURE_SECONDS
