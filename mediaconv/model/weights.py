@@ -242,6 +242,9 @@ def _converted(module: nn.Module, key: str, value: Tensor, target: Tensor) -> tu
         return target, f"{key}: got shape {got}, but the {name} of {where} has {wanted}"
     if value.is_complex():
         return target, f"{key}: got complex numbers, expected real ones"
+    if value.dtype in (torch.int8, torch.uint8) and target.is_floating_point():
+        kind = str(value.dtype).removeprefix("torch.")
+        return target, f"{key}: got quantized numbers ({kind}), whose scale is not read: save it dequantized"
     result = value.to(target.dtype)
     reasons = (
         (value, "NaN or infinite"),

@@ -232,6 +232,15 @@ def test_complex_numbers_are_refused_and_the_training_counter_is_not_needed():
     assert refused(weights) == ["weights: my.safetensors: 0.bias: got complex numbers, expected real ones"]
 
 
+@pytest.mark.parametrize("kind", ["int8", "uint8"])
+def test_quantized_numbers_are_refused_whose_scale_stands_elsewhere(kind):
+    weights = state()
+    weights["0.weight"] = (weights["0.weight"] * 99).to(getattr(torch, kind))
+    weights["0.weight_scale"] = torch.tensor(1 / 99)
+    with pytest.raises(UsageError, match=rf"0\.weight: got quantized numbers \({kind}\)"):
+        apply_weights(stack(), weights, strict=False)
+
+
 def checkpoint(folder):
     """A training checkpoint: the stack's numbers of DataParallel deep inside, beside other things."""
     mine = {f"module.{key}": value for key, value in state(1).items()}

@@ -1,7 +1,7 @@
 """Models that run in the types they were written for alone, made to take and to give float64 around them.
 
-A literal `.float()` in a forward, or weights in two types, refuse float64 weights: such a model is measured as
-it is, between two changes of type.
+A literal `.float()` in a forward, or weights in two types, refuse float64 weights: such a model is measured
+as it is, between two changes of type.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`assert` on values of a tensor, which torch cannot export: taken as true while a module is captured, and told.
+"""`assert` on values of a tensor, which torch cannot export: taken as true while captured, and told.
 
 The module itself still checks them; its stream does not.
 """

@@ -25,7 +25,8 @@ def _define(name: str, function: Callable[..., Tensor]) -> None:
         return torch.empty([steps], dtype=dtype, device=device)
 
     _LIBRARY.define(
-        f"{name}(Scalar start, Scalar end, SymInt steps, float base, ScalarType dtype, Device device) -> Tensor"
+        f"{name}(Scalar start, Scalar end, SymInt steps, float base, ScalarType dtype, Device device)"
+        " -> Tensor"
     )
     _LIBRARY.impl(name, run, "CompositeExplicitAutograd")
     torch.library.register_fake(f"mediaconv::{name}", empty, lib=_LIBRARY)
@@ -39,7 +40,14 @@ def _of_any_length(name: str) -> Callable[..., Tensor]:
     """A function of torch's, ours where its number of steps is a size of the input."""
 
     def call(
-        start: Any, end: Any, steps: Any, base: float = 10.0, *, dtype: Any = None, device: Any = None, **more: Any
+        start: Any,
+        end: Any,
+        steps: Any,
+        base: float = 10.0,
+        *,
+        dtype: Any = None,
+        device: Any = None,
+        **more: Any,
     ) -> Tensor:
         given = {"base": base} if name == "logspace" else {}
         if not isinstance(steps, torch.SymInt) or isinstance(start, Tensor) or isinstance(end, Tensor):

@@ -28,8 +28,9 @@ UNBOUNDED = (
 )
 
 MIXED = (
-    "it mixes the items of the batch, so that each would depend on the others: let it work within an item, over "
-    "the other axes alone (a module that takes (..., F, T) takes x.unsqueeze(1), where the batch is apart)"
+    "it mixes the items of the batch, so that each would depend on the others: let it work within an item, "
+    "over the other axes alone (a module that takes (..., F, T) takes x.unsqueeze(1), where the batch is "
+    "apart)"
 )
 
 
