@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.nn.export.exported_step import LENGTH, Step, StepInfo, run_step
-from mediaconv.nn.graph.graph import StreamingGraph
+from mediaconv.nn.export.lengths_taken import fits_length
 
 TOLERANCE = 1e-5
 """Largest difference to the call on the whole, relative to its largest value: sums run in other orders."""
@@ -26,7 +26,7 @@ def check(run: Runner, step: Step, module: nn.Module, x: Tensor) -> float:
     worst = difference(run_step(run, info, start, x), module, x, step.finish)
     whole_chunks = x.shape[2] // info.chunk * info.chunk
     x = x.narrow(2, 0, whole_chunks)
-    if whole_chunks and fits_phase(module, whole_chunks):
+    if whole_chunks and fits_length(module, whole_chunks):
         worst = max(worst, difference(run_flushed(run, info, start, x), module, x, step.finish))
     return worst
 
@@ -80,17 +80,6 @@ def noise(
     """Inputs of these lengths along the stream axis, or of the next ones that a captured module holds for."""
     generator = torch.Generator().manual_seed(0)
     for length in lengths:
-        while not fits_phase(module, length):
+        while not fits_length(module, length):
             length += 1
         yield torch.randn((*shape[:2], length, *shape[3:]), generator=generator).to(dtype)
-
-
-def fits_phase(module: nn.Module, length: int) -> bool:
-    """Whether a captured module, which may go another way at some lengths, holds for a length."""
-    try:
-        for graph in module.modules():
-            if isinstance(graph, StreamingGraph):
-                graph.check_length(length)
-    except ValueError:
-        return False
-    return True

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mediaconv.nn.convert import to_streaming
 from mediaconv.nn.export.fixed import UNKNOWN_LENGTH, Clock, FixedLayer, Level
 from mediaconv.nn.export.fixing import fix, only_known
+from mediaconv.nn.export.lengths_taken import Lengths, lengths_of
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.summary.dependence import check_eval, geometry, streams
 
@@ -35,6 +36,7 @@ class StepInfo:
     flush_outputs: outputs that are still to come after an input of whole chunks, however many; where it is
         negative, so many of the last that came are none.
     latency, receptive_field, lookback, stride: of the stack, as `geometry` gives them.
+    lengths: those of inputs that the step is for; None: all. For others `clock.outputs` becomes -1.
     """
 
     chunk: int
@@ -48,6 +50,7 @@ class StepInfo:
     receptive_field: int | float
     lookback: int | float
     stride: str
+    lengths: Lengths | None = None
 
     @property
     def flush_chunks(self) -> int:
@@ -63,8 +66,15 @@ class Step(nn.Module):
     finish: what is done with each output on its own (a normalizer, rounding), or None.
     """
 
+    _rests: Tensor
+
     def __init__(
-        self, layer: FixedLayer, example: Tensor, along: AxisMap, finish: nn.Module | None = None
+        self,
+        layer: FixedLayer,
+        example: Tensor,
+        along: AxisMap,
+        finish: nn.Module | None = None,
+        lengths: Lengths | None = None,
     ) -> None:
         super().__init__()
         self.layer, self.finish, self.dtype = layer, finish, example.dtype
@@ -85,7 +95,10 @@ class Step(nn.Module):
             receptive_field=along.receptive_field,
             lookback=along.lookback,
             stride=str(along.total_stride),
+            lengths=lengths,
         )
+        rests = torch.tensor(lengths.rests if lengths else [0], device=example.device)
+        self.register_buffer("_rests", rests, persistent=False)
 
     def start(self) -> list[Tensor]:
         """The state before the first step."""
@@ -104,8 +117,16 @@ class Step(nn.Module):
         known = torch.where(ends, length, UNKNOWN_LENGTH)
         y, after = self.layer(x, iter(state), Clock(steps, known))
         y = y if self.finish is None else self.finish(y)
-        total = torch.where(ends, self.layer.out.length(known), outputs)
+        total = torch.where(ends, self._total(known), outputs)
         return (y, steps + 1, length.clone(), total, *after)
+
+    def _total(self, length: Tensor) -> Tensor:
+        """Outputs of an input of a length; -1 where the step is not for it."""
+        total, lengths = self.layer.out.length(length), self.info.lengths
+        if lengths is None:
+            return total
+        fits = torch.eq(length % lengths.period, self._rests).any() & (length >= lengths.least)
+        return torch.where(fits, total, -1)
 
 
 def _after_whole_chunks(layer: FixedLayer, chunk: int, along: AxisMap) -> int:
@@ -138,7 +159,7 @@ def export_step(module: nn.Module, example: Tensor, *, finish: nn.Module | None 
         raise ValueError(
             f"chunk: got {chunk}, the strides of this stack need a multiple of {along.input_period}"
         )
-    step = Step(fix(module, Level(0, chunk, lambda n: n)), example, along, finish)
+    step = Step(fix(module, Level(0, chunk, lambda n: n)), example, along, finish, lengths_of(module))
     if not only_known(module):
         _hold_to_module(step, module)
     return step
@@ -160,7 +181,10 @@ def run_step(step: Any, info: StepInfo, start: list[Tensor], x: Tensor) -> Tenso
     """A whole input through an exported step, chunk by chunk, as its user would: the reference of its use.
 
     step: callable (chunk, *state) -> (outputs, *state). x: (N, C, T, ...) of any length T >= 1.
+    Raises ValueError for a length that the step is not for.
     """
+    if info.lengths is not None and not info.lengths.take(x.shape[2]):
+        raise info.lengths.refuse(x.shape[2])
     length, state, outputs, come, begin = x.shape[2], list(start), [], 0, 0
     while begin < length or come < info.skip + int(state[2]):
         count = max(0, min(info.chunk, length - begin))

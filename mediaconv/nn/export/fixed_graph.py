@@ -36,6 +36,7 @@ from mediaconv.nn.graph.rules.score_rules import WrittenAttention
 from mediaconv.nn.graph.steps.end_steps import Head, Held, Joined, Tail
 from mediaconv.nn.graph.steps.graph_step import Late, Local
 from mediaconv.nn.graph.steps.meeting_steps import Align, Counted
+from mediaconv.nn.graph.steps.overlap_step import OverlapAdd
 from mediaconv.nn.graph.steps.program import Program
 from mediaconv.nn.graph.steps.recurrent_steps import Recurrent, RunningExtreme, RunningTotal
 from mediaconv.nn.graph.steps.stepwise_step import Stepwise
@@ -59,6 +60,11 @@ NODES: dict[type, type[FixedNode]] = {
     Stepwise: FixedStepwise,
 }
 """What holds the whole input (`Held`) has none."""
+_WHY_NONE: dict[type, str] = {
+    Held: "it needs the end of the input before its first output",
+    OverlapAdd: "frames that are added where they overlap (istft, fold) have no step of fixed shape: end the "
+    "model before them and add the frames yourself, or stream it in Python",
+}
 Fix = Callable[..., FixedLayer]
 
 
@@ -94,9 +100,7 @@ class FixedGraph(FixedLayer):
             try:
                 if kind is None:
                     raise NoStepError(
-                        "it needs the end of the input before its first output"
-                        if isinstance(step, Held)
-                        else f"{type(step).__name__} has no step of fixed shape"
+                        _WHY_NONE.get(type(step), f"{type(step).__name__} has no step of fixed shape")
                     )
                 node = kind(step, plan)
                 with torch.no_grad():

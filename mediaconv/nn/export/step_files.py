@@ -10,6 +10,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from mediaconv.nn.export.runtimes import RUNTIMES, Exported
 
 FLUSH = (
     "set the state clock.length to the input's length, feed so many chunks of zeros, and keep so many "
-    "outputs of theirs; of any input, clock.outputs tells from then on how many there are after `skip`"
+    "outputs of theirs; of any input, clock.outputs tells from then on how many there are after `skip`; "
+    "-1 for a length that the step is not for, by `lengths`"
 )
 
 
@@ -102,6 +104,7 @@ def describe(step: Step, target: Target) -> dict[str, Any]:
         "receptive_field": None if math.isinf(info.receptive_field) else info.receptive_field,
         "lookback": None if math.isinf(info.lookback) else info.lookback,
         "stride": info.stride,
+        "lengths": None if info.lengths is None else asdict(info.lengths),
     }
 
 

@@ -239,3 +239,63 @@ def test_attention_out_of_products_over_all_the_past_has_no_step() -> None:
     graph = captured(written_out(lambda d: d >= 0, by_softmax))
     with pytest.raises(ValueError, match=r"no step to export: .*all the past"):
         export_step(graph, torch.zeros(2, 4, 8, dtype=torch.float64))
+
+
+class Same(torch.nn.Module):
+    """TensorFlow's SAME under a stride: what is padded in front follows from the length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv1d(1, 2, 5, stride=4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        missing = max((-(-x.shape[2] // 4) - 1) * 4 + 5 - x.shape[2], 0)
+        return self.conv(F.pad(x, (missing // 2, missing - missing // 2)))
+
+
+@pytest.mark.parametrize(("length", "before"), [(100, 1), (101, 1), (100, 2)])
+def test_a_step_for_some_lengths_says_which_and_refuses_others(
+    length: int, before: int, tmp_path: Path
+) -> None:
+    """before: how many steps an input step becomes before the model, whose lengths are so many times longer."""
+    torch.manual_seed(0)
+    model = Same().double().eval()
+    example = torch.zeros(1, 1, 100, dtype=torch.float64)
+    captured_at = nn.to_streaming(model, example=example, length=length)
+    stack = nn.Sequential(nn.Upsample1d(before), captured_at) if before > 1 else captured_at
+    step = export_step(stack.eval(), example[:, :, :8])
+    period, rest = 4 // before, length % 4 // before
+    for n in range(20, 30):
+        x = torch.randn(1, 1, n, dtype=torch.float64)
+        state = step.start()
+        state[1] = torch.tensor(n)
+        _, *after = step(x[:, :, :8], *state)
+        if n % period == rest:
+            whole = model(x.repeat_interleave(before, 2))
+            assert int(after[2]) == whole.shape[2]
+            y = run_step(step, step.info, step.start(), x)
+            # float64 has 2e-16; sums of a chunk run in another order
+            torch.testing.assert_close(y, whole, rtol=0, atol=1e-12)
+        else:
+            assert int(after[2]) == -1
+            with pytest.raises(
+                ValueError, match=rf"length {n}: .* that leave {rest} when divided by {period}"
+            ):
+                run_step(step, step.info, step.start(), x)
+    facts = write_step(step, tmp_path / "step.pt2", stack)
+    assert (facts["lengths"]["period"], facts["lengths"]["rests"]) == (period, (rest,))
+
+
+class Spectra(torch.nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        window = torch.hann_window(16, dtype=x.dtype)
+        z = torch.stft(x[:, 0], 16, 4, window=window, return_complex=True)
+        return torch.istft(z * 0.5, 16, 4, window=window, length=x.shape[2])[:, None]
+
+
+def test_frames_that_overlap_have_no_step_and_are_named() -> None:
+    graph = nn.to_streaming(Spectra().eval(), example=torch.zeros(1, 1, 100))
+    with pytest.raises(
+        ValueError, match="frames that are added where they overlap.*end the model before them"
+    ):
+        export_step(graph, torch.zeros(1, 1, 8))
