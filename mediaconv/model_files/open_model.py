@@ -100,14 +100,21 @@ def open_model(
 def exact_weights(
     name: str, *, input: str | None = None, output: str | None = None
 ) -> dict[str, torch.Tensor]:
-    """Of an ONNX file with weights in 64 bits, these, by their names in the module; of others none."""
+    """The weights in 64 bits of an `.onnx` or `.pt2` file, by their names in the module; of others none."""
     import torch
 
-    if Path(name).suffix.lower() != ".onnx" or not is_file(name):
+    suffix = Path(name).suffix.lower()
+    if suffix not in SUFFIXES or not is_file(name):
         return {}
-    from mediaconv.model_files.onnx_file import load_onnx
+    if suffix == ".onnx":
+        from mediaconv.model_files.onnx_file import load_onnx
 
-    state = load_onnx(Path(name), input=input, output=output, double=True).state_dict()
+        state = load_onnx(Path(name), input=input, output=output, double=True).state_dict()
+    else:
+        from mediaconv.model_files.pt2_file import load_pt2
+        from mediaconv.nn.graph.capture.exported_program import module_of
+
+        state = module_of(load_pt2(Path(name))).state_dict()
     return {key: value for key, value in state.items() if value.dtype == torch.float64}
 
 

@@ -89,10 +89,7 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
     ) -> None:
         super().__init__()
         self.training = module.training
-        # the very dictionaries of the module: what is moved, loaded or assigned in one is so in the other
-        for name in ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"):
-            self.__dict__[name] = module.__dict__[name]
-        self.__dict__["_module"] = module
+        self._share(module)
         self._output, self._causal, self._into_past = output, causal, into_past
         self.dims = example.ndim - 2
         self._shape = tuple(example.shape)
@@ -129,7 +126,14 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
             duplicate.__dict__[name] = (
                 value if shared else {} if name in REMADE else copy.deepcopy(value, memo)
             )
+        duplicate._share(duplicate.__dict__["_module"])  # the copy of an exported program's has others
         return duplicate
+
+    def _share(self, module: nn.Module) -> None:
+        """Have the module's very dictionaries: what is moved, loaded or assigned in one is so in both."""
+        for name in ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"):
+            self.__dict__[name] = module.__dict__[name]
+        self.__dict__["_module"] = module
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> StreamingGraph:
         """As torch's; what the module holds in a type of its own stays so, for it casts to it by itself."""
