@@ -26,6 +26,10 @@ _LATER = (0, 48, 9600, 9601, 9602, 9603, 9605, 9607, 9611)
 """Steps more than the example's at which a size is computed to see whether it changes."""
 _RUN = 2**12 * 3**3 * 5**2 * 7 * 11 * 13
 """Steps of a run in which windows of any usual stride are whole."""
+_GROWS = (
+    "it pads or cuts by an amount that grows with the input's length, {}. Where int() made a size a number, "
+    "as int(math.ceil(x.shape[-1] / hop)) does, the export keeps the example's: write -(-x.shape[-1] // hop)"
+)
 _NO_BATCH = "it mixes the items of a batch"
 
 
@@ -115,8 +119,12 @@ class GraphSource:
         lengths = range(first, first + _PROBED_LENGTHS * size.factor, size.factor)
         amounts = [int(function((), self.batch, length, None)) for length in lengths]
         if max(amounts) - min(amounts) > _PROBED_LENGTHS // 2:
-            raise RefusalError("it pads or cuts by an amount that grows with the input's length")
+            raise RefusalError(_GROWS.format(self._in_words(value)))
         return min(amounts), max(amounts), function
+
+    def _in_words(self, value: Any) -> str:
+        """A size as an expression of the input's length T."""
+        return str(self._of_length(expression(value))).replace(str(self.symbol), "T")
 
     def stride_of(self, value: Any) -> Fraction:
         """Steps of the input for one more of a size. Refuses one that does not grow with the input."""

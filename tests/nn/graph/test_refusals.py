@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -224,6 +225,17 @@ def test_an_opaque_module_of_impossible_numbers_or_values_is_refused() -> None:
         nn.opaque(tn.Dropout(), example=X)
     with pytest.raises(CaptureError, match="gives a tuple"):
         nn.opaque(Given(lambda m, x: (x, x)), example=X)
+
+
+def to_a_multiple(m: Given, x: Tensor) -> Tensor:
+    whole = int(math.ceil(x.shape[2] / 16))  # noqa: RUF046
+    return m.conv(torch.nn.functional.pad(x, (16, whole * 16 - x.shape[2])))
+
+
+def test_a_size_that_became_a_number_is_told_of_with_the_way_out() -> None:
+    said = refused(Given(to_a_multiple).eval())
+    for words in ("grows with the input's length, 48 - T", "math.ceil", "-(-x.shape[-1] // hop)"):
+        assert words in said, words
 
 
 def test_assertions_on_values_are_taken_as_true_and_told() -> None:

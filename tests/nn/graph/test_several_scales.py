@@ -128,6 +128,23 @@ def made_for_the_whole_length(x: Tensor) -> Tensor:
     return torch.cat([x * curve + ramp, ramp.expand(x.shape[0], 1, -1)], 1)
 
 
+def across_channels(x: Tensor) -> Tensor:
+    """Attention across the channels of images, whose scores are sums over all positions."""
+    y = F.normalize(x.flatten(2), dim=-1)
+    return ((y @ y.mT).softmax(-1) @ x.flatten(2)).reshape(x.shape)
+
+
+def test_attention_across_channels_is_held_to_the_end() -> None:
+    module = Called(across_channels)
+    graph = to_streaming(module, example=noise(1, 4, 12, 5))
+    assert any("sums over all positions" in note for note in graph.notes)
+    for axis, shape in ((0, (2, 4, 17, 5)), (1, (2, 4, 5, 17))):
+        x = noise(*shape)
+        s = stream(graph, axis=axis)
+        y = torch.cat([*(s.push(p) for p in x.split([1, 5, 11], axis + 2)), s.flush()], axis + 2)
+        torch.testing.assert_close(y, module(x), rtol=0, atol=1e-14)
+
+
 @pytest.mark.parametrize(
     "function",
     [

@@ -51,14 +51,20 @@ def broadcast(an: Analysis, node: fx.Node) -> tuple[Dims, dict[fx.Node, Value]]:
     if an.arguments_depend(node):
         raise RefusalError("it computes with the input's length: only the end tells it")
     back = at.pop()
-    if len({v.dims[back] for v in streams}) > 1:
+    if len(_folds(streams, back)) > 1:
         values = [v if v.dim is None else an.refine(v, Along.of(v.dims).inner) for v in values]
         streams = [v for v in values if v.dim is not None]
-        if len({v.dims[back] for v in streams}) > 1:
+        if len(_folds(streams, back)) > 1:
             raise RefusalError("its inputs fold the stream axis in different ways")
     refuse_longer_constants(values, back)
-    dims = broadcast_dims(values, range(-ndim, 0))
-    return dims, dict(zip(nodes, an.align(values), strict=True))
+    dims = list(broadcast_dims(values, range(-ndim, 0)))
+    dims[back] = next(iter(_folds(streams, back)), dims[back])
+    return tuple(dims), dict(zip(nodes, an.align(values), strict=True))
+
+
+def _folds(streams: Iterable[Value], back: int) -> set[tuple[int | str, ...]]:
+    """How values fold the stream; what is the same at every position meets any, for it is one step long."""
+    return {v.dims[back] for v in streams if v.kind == STREAMED or v.dims[back] != (STREAM,)}
 
 
 def refuse_longer_constants(values: Iterable[Value], back: int) -> None:
@@ -233,8 +239,6 @@ def reduced(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
     axes = [axis % len(x.dims) for axis in axes]
     kept = a.get("keepdim", False)
     dims = tuple(() if i in axes else d for i, d in enumerate(x.dims) if kept or i not in axes)
-    if x.dim in axes and x.dims[x.dim] != (STREAM,):  # type: ignore[index]
-        raise RefusalError("it works across the stream and the axes folded into it")
     return worked(an, node, a[name], axes, dims)
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import fx
 
 from mediaconv.nn.graph.analysis import Analysis
-from mediaconv.nn.graph.axis_factors import STREAM, size_factors
-from mediaconv.nn.graph.graph_values import CONSTANT, STREAMED, TABLE, Value
+from mediaconv.nn.graph.axis_factors import BATCH, STREAM, size_factors
+from mediaconv.nn.graph.graph_values import CONSTANT, LATE, STREAMED, TABLE, Value
 from mediaconv.nn.graph.refusal import RefusalError
 from mediaconv.nn.graph.rule_registry import rule
 from mediaconv.nn.graph.rules.local_rules import UNBOUNDED, broadcast_dims, refuse_longer_constants, worked
 from mediaconv.nn.graph.rules.score_rules import scores
+from mediaconv.nn.graph.steps.end_steps import Held
+from mediaconv.nn.graph.steps.graph_step import Late
 
 aten = torch.ops.aten
 
@@ -42,6 +45,8 @@ def matmul(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
         raise RefusalError("a product of a matrix and a vector")
     if x.kind == y.kind == STREAMED and x.dim == len(x.dims) - 2 and y.dim == len(y.dims) - 1:
         return scores(an, node, names[0], names[1])
+    if x.kind == y.kind == STREAMED and x.dim == len(x.dims) - 1 and y.dim == len(y.dims) - 2:
+        return _over_positions(an, node, names, x, y)
     rows_x = x.dim is not None and x.dim - len(x.dims) == -2 and y.dim is None
     columns_y = y.dim is not None and y.dim - len(y.dims) == -1 and x.dim is None
     batched = len(back) == 1 and min(back) < -2
@@ -52,6 +57,24 @@ def matmul(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
         refuse_longer_constants((x, y), min(back))
     values = dict(zip(names, an.align([x, y]), strict=True))
     return an.local(node, dims, values)
+
+
+def _over_positions(an: Analysis, node: fx.Node, names: list[fx.Node], x: Value, y: Value) -> Value:
+    """A sum of products over all positions, as attention across channels has it: known at the end."""
+    if x.dims[-1] != y.dims[-2] or BATCH in x.dims[-1]:
+        raise RefusalError("its inputs fold the stream axis in different ways")
+    an.note_whole("it sums over all positions of the stream")
+    values = dict(zip(names, an.align([x, y]), strict=True))
+    for name, v in values.items():
+        out = an.slot()
+        an.steps.append(Held(out, v.slot, v.dims, v.dtype))
+        values[name] = replace(v, slot=out)
+    ndim = max(len(x.dims), len(y.dims))
+    dims = (*broadcast_dims((x, y), range(-ndim, -2)), x.dims[-2], y.dims[-1])
+    out = an.slot()
+    function = an.function(an.call_code(node, values))
+    an.steps.append(Late(out, function, tuple(v.slot for v in values.values()), True, dims))
+    return Value(out, LATE, dims, node.meta["val"].dtype, at_end=True)
 
 
 @rule(aten.addmm, aten.baddbmm)
