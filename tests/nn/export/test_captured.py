@@ -257,7 +257,7 @@ class Same(torch.nn.Module):
 def test_a_step_for_some_lengths_says_which_and_refuses_others(
     length: int, before: int, tmp_path: Path
 ) -> None:
-    """before: how many steps an input step becomes before the model, whose lengths are so many times longer."""
+    """before: how many steps an input step becomes before the model, whose lengths are as much longer."""
     torch.manual_seed(0)
     model = Same().double().eval()
     example = torch.zeros(1, 1, 100, dtype=torch.float64)
@@ -296,6 +296,6 @@ class Spectra(torch.nn.Module):
 def test_frames_that_overlap_have_no_step_and_are_named() -> None:
     graph = nn.to_streaming(Spectra().eval(), example=torch.zeros(1, 1, 100))
     with pytest.raises(
-        ValueError, match="frames that are added where they overlap.*end the model before them"
+        ValueError, match=r"frames that are added where they overlap.*end the model before them"
     ):
         export_step(graph, torch.zeros(1, 1, 8))
