@@ -157,12 +157,6 @@ def names() -> list[str]:
     return sorted({e.name for e in entry_points(group=GROUP)})
 
 
-def is_own(name: str) -> bool:
-    """Whether a pipeline of that name comes with this package."""
-    own = f"{GROUP}."
-    return any(entry.name == name and entry.module.startswith(own) for entry in entry_points(group=GROUP))
-
-
 @functools.cache
 def find(name: str) -> Pipeline:
     """The installed pipeline of that name. Raises UsageError listing what is installed."""

@@ -18,11 +18,11 @@ from mediaconv.config.dump import dump_config
 from mediaconv.errors import UsageError, WriteError
 from mediaconv.filesystem import write_whole
 from mediaconv.interrupt import ends_promptly
-from mediaconv.pipeline import find, is_own
+from mediaconv.pipeline import find
 from mediaconv.run.executors.executor import Executor, Perform, Watch
 from mediaconv.run.executors.select_executor import select_executor
 from mediaconv.run.executors.serial import CAUTION, SerialExecutor
-from mediaconv.run.executors.template import Template, begin_template
+from mediaconv.run.executors.template import begin_template
 from mediaconv.run.gc_pause import gc_paused
 from mediaconv.run.jobs.discover import discover
 from mediaconv.run.jobs.identity import run_identity, versions
@@ -84,7 +84,8 @@ def run_folder(
     """
     began = time.monotonic()
     with ExitStack() as stack:
-        template = _template(config) if config.executor in ("auto", "process") else None  # before any thread
+        # before any thread; the configuration has loaded its pipeline, and ours load no torch
+        template = begin_template() if config.executor in ("auto", "process") else None
         if template is not None:
             stack.callback(template.close)
         run = _Run(config, reporter or QuietReporter())
@@ -101,15 +102,6 @@ def run_folder(
         run.all([job for job, _ in surveyed.todo], executor)
     run.summary.seconds = time.monotonic() - began
     return run.summary
-
-
-def _template(config: RunConfig) -> Template | None:
-    """The template, forked once what it and this program both need is loaded: a pipeline of our own, which
-    loads no torch. A plug-in's may, and then nothing could be forked."""
-    if is_own(config.pipeline):
-        with gc_paused():
-            find(config.pipeline)
-    return begin_template()
 
 
 def _begun(config: RunConfig, selection: Selection, run: _Run, stack: ExitStack) -> Survey:

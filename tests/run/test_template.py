@@ -1,6 +1,7 @@
 """Workers forked from a warm template: which programs have one, and what its end and theirs lead to."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -56,6 +57,51 @@ def test_the_template_forks_all_workers_and_ends_with_the_run(tmp_path: Path) ->
     numbers = {row["place"] for row in rows(tmp_path / "out").values()}
     assert {f"process {worker.pid}" for worker in workers} <= numbers
     process.communicate()
+
+
+PLUG_IN = """
+import torch
+from mediaconv.pipelines.image import ImagePipeline
+
+class HeavyPipeline(ImagePipeline):
+    name = "heavy"
+"""
+ORDER = """
+import json, sys
+from mediaconv.config import load_config
+from mediaconv.run import runner
+
+begin, seen = runner.begin_template, []
+
+def watched():
+    loaded = [name in sys.modules for name in ("torch", "mediaconv.pipelines.image")]
+    template = begin()
+    seen.append([*loaded, template is not None])
+    return template
+
+runner.begin_template = watched
+done = runner.run_folder(load_config(sys.argv[1])).files
+print(json.dumps([done, seen]))
+"""
+
+
+@pytest.mark.parametrize(("pipeline", "has_torch"), [("image", False), ("heavy", True)])
+def test_what_the_template_and_the_program_both_need_is_loaded_before_the_fork(
+    tmp_path: Path, pipeline: str, has_torch: bool
+) -> None:
+    """With a plug-in that loads torch nothing can be forked: workers are started anew."""
+    site = tmp_path / "site"
+    info = site / "heavy-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "heavy_plug_in.py").write_text(PLUG_IN)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: heavy\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[mediaconv.pipelines]\nheavy = heavy_plug_in:HeavyPipeline\n")
+    images(tmp_path / "in", 2)
+    config = write_config(tmp_path / "c.yaml", tmp_path / "in", tmp_path / "out", pipeline=pipeline)
+    env = {**os.environ, "PYTHONPATH": f"{Path(__file__).parents[2]}{os.pathsep}{site}"}
+    command = [sys.executable, "-c", ORDER, str(config)]
+    told = subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
+    assert json.loads(told) == [2, [[has_torch, True, not has_torch]]]
 
 
 def test_a_run_whose_template_is_killed_goes_on_with_fresh_workers(tmp_path: Path) -> None:
