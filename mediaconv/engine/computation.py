@@ -57,6 +57,7 @@ class Computation:
         precision: str = "float32",
     ) -> None:
         self.module = module
+        self._parts = tuple(module.modules())
         self.output_channels = output_channels(module, channels)
         self._normalizer = normalizer
         self._dims = dims
@@ -86,18 +87,17 @@ class Computation:
     @property
     def notes(self) -> list[str]:
         """What a user should know of the module: that a captured one holds something to the end."""
-        return list(dict.fromkeys(note for m in self.module.modules() for note in getattr(m, "notes", ())))
+        return list(dict.fromkeys(note for m in self._parts for note in getattr(m, "notes", ())))
 
     @property
     def follows_sizes(self) -> bool:
         """Whether a captured model is part of it, which may be another one for inputs of other sizes."""
-        return any(hasattr(part, "follows_length") for part in self.module.modules())
+        return any(hasattr(part, "follows_length") for part in self._parts)
 
     @property
     def needs_length(self) -> bool:
         """Whether a captured model must know the length of its input, and does not."""
-        parts = self.module.modules()
-        return any(getattr(part, "needs_length", False) for part in parts)
+        return any(getattr(part, "needs_length", False) for part in self._parts)
 
     @property
     def needs_range(self) -> bool:

@@ -248,26 +248,26 @@ class _Run(Watch):
             self.summary.stopped = f"more files failed than max_failures: {most} allows"
 
     def _row(self, outcome: Outcome) -> Row:
-        common = Row(
-            input=outcome.job.name,
-            status=DONE,
-            seconds=round(outcome.seconds, 3),
-            identity=dict(self.identity),
-            versions=self._versions,
-            attempts=outcome.attempts,
-            place=outcome.worker,
-        )
+        common: dict[str, Any] = {
+            "input": outcome.job.name,
+            "seconds": round(outcome.seconds, 3),
+            "versions": self._versions,
+            "attempts": outcome.attempts,
+            "place": outcome.worker,
+        }
         result = outcome.result
         if result is None:
             failure = outcome.failure
-            return replace(
-                common,
+            return Row(
+                **common,
                 status=FAILED,
                 stage=failure.stage if failure else "run",
                 reason=failure.reason if failure else "no outcome",
+                identity=dict(self.identity),
             )
-        return replace(
-            common,
+        return Row(
+            **common,
+            status=DONE,
             outputs=[
                 {"path": f"{outcome.job.output_folder}{file.name}", **_verified(file, outcome.job)}
                 for file in result.outputs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +197,12 @@ def test_a_hidden_file_that_is_named_is_an_input_like_others(tmp_path: Path) -> 
     hidden = path.rename(path.with_name(".hidden.png"))
     assert run(hidden, tmp_path / "out").files == 1
     assert run(hidden, tmp_path / "out").skipped == 1
+
+
+def test_a_job_travels_as_it_is() -> None:
+    job = Job("a/b\udcff.png", Path("in/a/b\udcff.png"), Path("/out"), "s3://x", "s3://y", ("c",), "{stem}")
+    assert job.target == Path("/out/a/b\udcff.png")  # which is kept, and does not travel
+    there = pickle.loads(pickle.dumps(job))
+    assert there == job
+    assert (type(there.input), there.target) == (type(job.input), job.target)
+    assert b"PosixPath" not in pickle.dumps(job)

@@ -78,7 +78,7 @@ class AudioReader(Source):
         keep_late_start: bool = False,
         limits: Limits | None = None,
     ) -> None:
-        self._path = Path(path)
+        self._path = path if isinstance(path, Path) else Path(path)
         self._mono = mono
         time_window(self._path, start_seconds, duration_seconds)
         limits = limits or Limits()

@@ -34,7 +34,7 @@ class AudioWriter(WrittenFile):
     """
 
     def __init__(self, path: str | Path, *, rate_hz: int, format: SampleFormat, channels: int = 1) -> None:
-        self._path = Path(path)
+        self._path = path if isinstance(path, Path) else Path(path)
         self._format = format
         self._channels = channels
         self._samples = 0

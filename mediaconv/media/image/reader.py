@@ -52,7 +52,7 @@ def read_image(
 
     Raises ReadError. The limits are checked on the header, before anything is decoded.
     """
-    path = Path(path)
+    path = path if isinstance(path, Path) else Path(path)
     if color is not None and color not in COLORS:
         raise ReadError(not_one_of("color", color, COLORS))
     head = read_head(path)

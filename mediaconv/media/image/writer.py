@@ -33,7 +33,7 @@ def write_image(
 
     Raises WriteError.
     """
-    path = Path(path)
+    path = path if isinstance(path, Path) else Path(path)
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         raise WriteError(not_one_of("format", suffix or "no suffix", FORMATS))

@@ -35,7 +35,7 @@ class TensorWriter(WrittenFile):
     """
 
     def __init__(self, path: str | Path, *, float_bits: int = 32) -> None:
-        self._path = Path(path)
+        self._path = path if isinstance(path, Path) else Path(path)
         self._stored = np.dtype(f"<f{float_bits // 8}")
         suffix = self._path.suffix.lower()
         if suffix not in HEADERS:

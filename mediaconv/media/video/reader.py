@@ -60,7 +60,7 @@ class VideoReader(Source):
         part: int | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self._path = Path(path)
+        self._path = path if isinstance(path, Path) else Path(path)
         self._last_shown: tuple[Fraction, Fraction] | None = None
         self._audio = AudioOrigin(self._path, start_seconds, duration_seconds)
         self._limits = limits or Limits()

@@ -68,7 +68,7 @@ class VideoWriter(WrittenFile):
         last_shown: Callable[[], tuple[Fraction, Fraction] | None] = lambda: None,
         threads: int = 1,
     ) -> None:
-        self._path = Path(path)
+        self._path = path if isinstance(path, Path) else Path(path)
         self._codec = codec_for(self._path.suffix.lower(), codec)
         self._rate = rate or DEFAULT_RATE
         self._aspect = sample_aspect_ratio

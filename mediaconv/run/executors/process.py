@@ -11,7 +11,7 @@ import stat
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 from multiprocessing.connection import wait
 
 from mediaconv.errors import MediaconvError, UsageError, shortage
@@ -22,7 +22,7 @@ from mediaconv.run.executors.template import Template
 from mediaconv.run.executors.worker import ADVANCE, BROKEN, DONE, READY
 from mediaconv.run.executors.worker_handle import WorkerHandle
 from mediaconv.run.jobs.plan import Job
-from mediaconv.run.jobs.result import Failure, Outcome
+from mediaconv.run.jobs.result import Failure, JobResult, Outcome
 from mediaconv.run.output.staging import clear_leftovers
 
 ATTEMPTS = 2
@@ -184,20 +184,22 @@ class _Pool:
             worker.began, worker.quick = now, waits and each < QUICK_SECONDS
             for result, failure, seconds in ended:
                 self._autoscale.ended(each, first=worker.jobs == 1)
-                yield self._ended(worker, Outcome(worker.under_way[0], result, failure, seconds))
+                yield self._ended(worker, result, failure, seconds)
         elif kind == BROKEN:
             text, exit_code = rest
             raise (UsageError if exit_code == UsageError.exit_code else MediaconvError)(
                 f"a worker process cannot start: {text}"
             )
 
-    def _ended(self, worker: WorkerHandle, outcome: Outcome) -> Outcome:
+    def _ended(
+        self, worker: WorkerHandle, result: JobResult | None, failure: Failure | None, seconds: float
+    ) -> Outcome:
         """The outcome of a worker's first job, with who reached it and how often it was begun."""
-        worker.under_way.popleft()
+        job = worker.under_way.popleft()
         if not worker.under_way:
             self._watch.stopped(worker.index)
-        attempts = self._begun[outcome.job.name]
-        return replace(outcome, attempts=attempts, worker=f"process {worker.process.pid}")
+        place = f"process {worker.process.pid}"
+        return Outcome(job, result, failure, seconds, attempts=self._begun[job.name], worker=place)
 
     def _lost(self, worker: WorkerHandle) -> Iterator[Outcome]:
         """A worker's pipe is closed: it died. Its job is begun once more, elsewhere, and fails then.
@@ -224,7 +226,7 @@ class _Pool:
                 self._waiting.append(job)
                 continue
             reason = f"{job.origin}: its worker process {end}; it was tried twice"
-            yield self._ended(worker, self._failed(worker, job, reason))
+            yield self._failed(worker, reason)
 
     def _end_late_jobs(self) -> Iterator[Outcome]:
         if self._timeout is None:
@@ -238,10 +240,11 @@ class _Pool:
             worker.end()
             clear_leftovers(job.target)
             reason = f"{job.origin}: took longer than timeout_seconds: {self._timeout:g}; it was ended"
-            yield self._ended(worker, self._failed(worker, job, reason))
+            yield self._failed(worker, reason)
 
-    def _failed(self, worker: WorkerHandle, job: Job, reason: str) -> Outcome:
-        return Outcome(job, failure=Failure("run", reason), seconds=time.monotonic() - worker.began)
+    def _failed(self, worker: WorkerHandle, reason: str) -> Outcome:
+        failure = Failure("run", reason)
+        return self._ended(worker, None, failure, time.monotonic() - worker.began)
 
 
 def is_small(job: Job) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -16,7 +17,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
-from typing import Any
 
 from mediaconv.run.executors.executor import Perform
 from mediaconv.run.executors.template import ForkedProcess, Template
@@ -52,7 +52,8 @@ class WorkerHandle:
                 self.process, self.began = forked, time.monotonic()
             else:
                 self.process = _fresh(theirs.fileno())
-                self._send(make)
+                with _lost_is_found_later():
+                    self.pipe.send(make)
 
     def begin(self, jobs: Sequence[Job], threads: int) -> None:
         """Hand over jobs. A worker that is gone already is found out by its closed pipe."""
@@ -60,7 +61,8 @@ class WorkerHandle:
             self.began = time.monotonic()
         self.under_way += jobs
         self.jobs += len(jobs)
-        self._send((list(jobs), threads))
+        with _lost_is_found_later():
+            self.pipe.send_bytes(pickle.dumps((list(jobs), threads)))
 
     def end(self) -> int:
         """Kill the process, if it lives; its exit status."""
@@ -87,9 +89,10 @@ class WorkerHandle:
             name = f"signal {-status}"
         return f"was killed by {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"
 
-    def _send(self, message: Any) -> None:
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self.pipe.send(message)
+
+def _lost_is_found_later() -> contextlib.AbstractContextManager[None]:
+    """A worker that is gone is told by its closed pipe, when it is read."""
+    return contextlib.suppress(BrokenPipeError, ConnectionResetError)
 
 
 def _fresh(descriptor: int) -> subprocess.Popen[bytes]:

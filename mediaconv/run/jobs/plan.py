@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mediaconv.config import RunConfig
 from mediaconv.counted import counted
@@ -47,6 +48,11 @@ class Job:
     replaces: tuple[str, ...] = ()
     pattern: str = ""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels with its paths as texts: a path takes ten times as long, and the target is made there."""
+        paths = str(self.input), str(self.output)
+        return _arrived, (self.name, *paths, self.input_url, self.target_url, self.replaces, self.pattern)
+
     @functools.cached_property
     def target(self) -> Path:
         """The folder of the outputs, or the name that they share by a pattern; made when it is asked for."""
@@ -66,6 +72,10 @@ class Job:
     def destination(self) -> str:
         """The folder of the outputs as a user knows it."""
         return self.target_url or str(self.target.parent if self.pattern else self.target)
+
+
+def _arrived(name: str, input: str, output: str, *rest: Any) -> Job:
+    return Job(name, Path(input), Path(output), *rest)
 
 
 def make_plan(
