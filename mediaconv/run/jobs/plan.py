@@ -13,6 +13,7 @@ from typing import Any
 from mediaconv.config import RunConfig
 from mediaconv.counted import counted
 from mediaconv.errors import UsageError, refuse_shortage
+from mediaconv.filesystem import MARK
 from mediaconv.media.output_names import patterned
 from mediaconv.pipeline import Pipeline
 from mediaconv.run.jobs.discover import Listing, discover, find_inputs
@@ -175,10 +176,10 @@ def _files_in(folder: Path) -> set[str]:
 def _refuse_own_names(jobs: Sequence[Job]) -> None:
     """Outputs never lie where a run keeps its own files, nor under names that it removes as leftovers."""
     for job in jobs:
-        parts = job.name.split("/")
-        if parts[0] in OWN_NAMES:
-            kind = f"{parts[0]} in the output folder is the run's own"
-        elif any(map(is_unfinished, parts)):
+        first = job.name.partition("/")[0]
+        if first in OWN_NAMES:
+            kind = f"{first} in the output folder is the run's own"
+        elif MARK in job.name and any(map(is_unfinished, job.name.split("/"))):
             kind = "a name that starts with a dot and contains .part is that of an unfinished output"
         else:
             continue
