@@ -57,7 +57,7 @@ class Kind:
 
 
 KINDS = {
-    "wav": Kind("0.1 s WAV", "audio", make_sounds, 500, (6.0, 2.0)),
+    "wav": Kind("0.1 s WAV", "audio", make_sounds, 500, (1.8, 1.6)),
     "jpeg": Kind("320x240 JPEG", "image", make_jpegs, 300, (1.6, 1.6)),
     "clip": Kind("160x120 clip of 1 s", "video", make_clips, 60, (1.6, 1.6)),
 }
