@@ -32,6 +32,7 @@ class AdaptedModel(nn.Module):
         super().__init__()
         self.model, self.pattern, self.letters = model, pattern, letters
         self.window, self.causal, self.output = window, causal, output
+        self.captured_as = getattr(model, "captured_as", type(model).__name__)
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: (N, C, ...) to (N, C', ...')."""

@@ -41,6 +41,8 @@ class OnnxModule(nn.Module):
     that are parameters. Raises UnsupportedError where an operator's form is not read.
     """
 
+    captured_as = ""  # reasons name the file's own nodes
+
     def __init__(
         self, nodes: Sequence[Node], tensors: Mapping[str, Tensor], trained: set[str], input: str, output: str
     ) -> None:

@@ -8,6 +8,7 @@ import torch
 from onnx import numpy_helper, parser
 from torch import Tensor, nn
 
+import mediaconv
 from mediaconv.errors import UsageError
 from mediaconv.model_files.onnx_file import load_onnx
 from mediaconv.nn import stream, to_streaming
@@ -400,3 +401,15 @@ def test_a_step_is_the_same_with_and_without_what_chooses_its_operations(tmp_pat
             slow = model(x.requires_grad_())
         assert slow.requires_grad
         assert torch.equal(quick, slow)
+
+
+@pytest.mark.parametrize("axes", ["n c t", "n t c"])
+def test_a_reason_begins_with_the_files_node_not_with_our_classes(tmp_path, axes):
+    size = "n, 2, t" if axes == "n c t" else "n, t, 2"
+    body = "<int64 axis = {2}> { y = CumSum <reverse = 1> (x, axis) }"
+    text = f"g (float[{size}] x) => (float[{size}] y) {body}"
+    saved(tmp_path / "m.onnx", text)
+    x = np.zeros((2, 30), np.float32)
+    with pytest.raises(UsageError, match="CumSum") as caught:
+        mediaconv.convert([{"model": {"file": str(tmp_path / "m.onnx"), "axes": axes}}], x)
+    assert not any(word in str(caught.value) for word in ("OnnxModule", "AdaptedModel", "_Selected"))

@@ -50,7 +50,7 @@ def streaming_graph(
             ],
             name,
         )
-    name = type(module).__name__
+    name = _name_of(module)
     _refuse_unseen(module, example, name)
     if example is None:
         raise CaptureError(["an example input is needed: pass example=, a tensor (N, C, ...)"], name)
@@ -65,6 +65,11 @@ def streaming_graph(
         return _first_that_holds(module, example, axis, output, causal, into_past)
 
 
+def _name_of(module: nn.Module) -> str:
+    """What a module is called in reasons: its class, or what it says that it was captured as."""
+    return getattr(module, "captured_as", type(module).__name__)
+
+
 def _first_that_holds(
     module: nn.Module,
     example: Tensor,
@@ -74,7 +79,7 @@ def _first_that_holds(
     into_past: bool,
 ) -> StreamingGraph:
     """A capture that holds at all lengths, else one that holds at some. Raises CaptureError for none."""
-    name = type(module).__name__
+    name = _name_of(module)
     refused: CaptureError | None = None
     narrow: StreamingGraph | None = None
     for longer in (0, 1):
