@@ -45,7 +45,7 @@ def export_configuration(config: RunConfig, path: Path, options: ExportOptions) 
 
     from mediaconv.compute.step import prepared
     from mediaconv.model.binding import bind
-    from mediaconv.nn.export.exported_step import export_step
+    from mediaconv.nn.export.export_step import export_step
     from mediaconv.nn.export.step_files import Target, write_step
     from mediaconv.nn.export.whole import write_whole_call
     from mediaconv.pipeline import find

@@ -75,7 +75,7 @@ from mediaconv.nn.streaming.stream import Stream, stream
 from mediaconv.nn.summary.dependence import geometry, noncausal_layers
 
 if typing.TYPE_CHECKING:
-    from mediaconv.nn.export.exported_step import export_step
+    from mediaconv.nn.export.export_step import export_step
     from mediaconv.nn.export.step_files import write_step
 
 __all__ = [
@@ -155,7 +155,7 @@ __all__ = [
 ]
 
 _LATER = {
-    "export_step": "mediaconv.nn.export.exported_step",
+    "export_step": "mediaconv.nn.export.export_step",
     "write_step": "mediaconv.nn.export.step_files",
 }
 """Where what is loaded when it is first used lies: it brings SymPy, whose import takes a fifth of torch's."""

@@ -12,7 +12,8 @@ import mediaconv
 from mediaconv.errors import UsageError
 from mediaconv.model_files.onnx_file import load_onnx
 from mediaconv.nn import stream, to_streaming
-from mediaconv.nn.export.exported_step import export_step, run_step
+from mediaconv.nn.export.export_step import export_step
+from mediaconv.nn.export.exported_step import run_step
 from mediaconv.nn.export.step_files import write_step
 from mediaconv.nn.graph.refusal import CaptureError
 from mediaconv.nn.graph.steps import stepwise_step

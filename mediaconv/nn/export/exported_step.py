@@ -1,8 +1,7 @@
-"""`export_step`: any stack that streams as one function of tensors, (chunk, state) to (outputs, state).
+"""One streaming step with its state as arguments and results: (chunk, *state) to (outputs, *state).
 
-The function has fixed shapes, so that ONNX runtimes and `torch.export` take it as it is. Started from
-`start()` and given whole chunks, its outputs, joined and less the first `skip`, are those of one call on the
-whole. Files are in `files`.
+It has fixed shapes. Started from `start()` and given whole chunks, its outputs, joined and less the first
+`skip`, are those of one call on the whole. It is made by `export_step`; files are in `step_files`.
 """
 
 from __future__ import annotations
@@ -13,12 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mediaconv.nn.convert import to_streaming
-from mediaconv.nn.export.fixed import UNKNOWN_LENGTH, Clock, FixedLayer, Level
-from mediaconv.nn.export.fixing import fix, only_known
-from mediaconv.nn.export.lengths_taken import Lengths, lengths_of
+from mediaconv.nn.export.fixed import UNKNOWN_LENGTH, Clock, FixedLayer
+from mediaconv.nn.export.lengths_taken import Lengths
 from mediaconv.nn.geometry import AxisMap
-from mediaconv.nn.summary.dependence import check_eval, geometry, streams
 
 STEPS, LENGTH, OUTPUTS = "clock.steps", "clock.length", "clock.outputs"
 """States that every step has first: steps taken, the input's length once it is known, and the outputs'."""
@@ -134,47 +130,6 @@ def _after_whole_chunks(layer: FixedLayer, chunk: int, along: AxisMap) -> int:
     chunks = 2 + 2 * reach // chunk
     total = int(layer.out.length(torch.tensor(chunks * chunk)))
     return total - (chunks * layer.out.count + layer.out.first)
-
-
-def export_step(module: nn.Module, example: Tensor, *, finish: nn.Module | None = None) -> Step:
-    """The streaming step of a module as a function of tensors, ready for torch.export and torch.onnx.
-
-    module: any that `stream` takes, in eval mode. example: (N, C, chunk, ...), a chunk of the length and size
-        that every step will have; its values do not matter.
-    finish: a module that is called with the outputs of each step and looks at each value alone.
-    Raises ValueError for a layer that reads the whole input, by name, or a chunk that the strides do not
-    divide; TypeError for a layer that cannot stream.
-
-    >>> from mediaconv.nn import CausalConv1d
-    >>> step = export_step(CausalConv1d(1, 2, 3), torch.zeros(1, 1, 4))
-    >>> y, *state = step(torch.ones(1, 1, 4), *step.start())
-    >>> y.shape, step.info.skip
-    (torch.Size([1, 2, 4]), 0)
-    """
-    module = module if streams(module) else to_streaming(module)
-    check_eval(module)
-    along = geometry(module, 0)
-    chunk = example.shape[2]
-    if not along.whole and (chunk < 1 or chunk % along.input_period):
-        raise ValueError(
-            f"chunk: got {chunk}, the strides of this stack need a multiple of {along.input_period}"
-        )
-    step = Step(fix(module, Level(0, chunk, lambda n: n)), example, along, finish, lengths_of(module))
-    if not only_known(module):
-        _hold_to_module(step, module)
-    return step
-
-
-def _hold_to_module(step: Step, module: nn.Module) -> None:
-    """Run a step over random inputs, where classes of somebody's own may be other than they declare."""
-    from mediaconv.nn.export.checking import TOLERANCE, check, random_inputs
-
-    for x in random_inputs(step, module):
-        if not check(lambda *tensors: list(step(*tensors)), step, module, x) <= TOLERANCE:
-            raise ValueError(
-                f"{type(module).__name__}: its step is not its call on the whole: a layer keeps a state "
-                "that it does not declare, or computes something else than the class that it is made of"
-            )
 
 
 def run_step(step: Any, info: StepInfo, start: list[Tensor], x: Tensor) -> Tensor:

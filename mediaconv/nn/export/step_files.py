@@ -1,6 +1,6 @@
 """An export as files: `.onnx` or `.pt2`, a `.json` beside it, and a step's first state.
 
-A file is checked by its own runtime before it is put in its place. What the step computes is in `step`.
+A file is checked by its own runtime before it is put in its place. The step itself is in `exported_step`.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from mediaconv import nn
 from mediaconv.errors import UsageError
 from mediaconv.nn import geometry
-from mediaconv.nn.export.exported_step import export_step, run_step
+from mediaconv.nn.export.export_step import export_step
+from mediaconv.nn.export.exported_step import run_step
 from mediaconv.nn.export.step_files import write_step
 from tests.nn.graph.test_capture import BOUNDED, PAST, WHOLE, Net, captured, frames
 

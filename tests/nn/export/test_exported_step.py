@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from mediaconv import nn
 from mediaconv.nn import geometry
 from mediaconv.nn.export.checking import run_flushed
-from mediaconv.nn.export.exported_step import export_step, run_step
+from mediaconv.nn.export.export_step import export_step
+from mediaconv.nn.export.exported_step import run_step
 from tests.nn.strategies import LAYERS, Case, seeded, single_layers, stacks
 
 FRAME = {1: (), 2: (5,), 3: (4, 5)}

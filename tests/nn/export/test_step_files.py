@@ -20,7 +20,7 @@ from mediaconv import nn
 from mediaconv.errors import UsageError
 from mediaconv.nn import geometry
 from mediaconv.nn.export.checking import check
-from mediaconv.nn.export.exported_step import export_step
+from mediaconv.nn.export.export_step import export_step
 from mediaconv.nn.export.step_files import write_step
 from mediaconv.nn.export.to_onnx import OPSET
 from mediaconv.nn.export.whole import write_whole_call
