@@ -22,6 +22,7 @@ def export_step(module: nn.Module, example: Tensor, *, finish: nn.Module | None 
     Raises ValueError for a layer that reads the whole input, by name, or a chunk that the strides do not
     divide; TypeError for a layer that cannot stream.
 
+    >>> import torch
     >>> from mediaconv.nn import CausalConv1d
     >>> step = export_step(CausalConv1d(1, 2, 3), torch.zeros(1, 1, 4))
     >>> y, *state = step(torch.ones(1, 1, 4), *step.start())
