@@ -41,7 +41,10 @@ def fits_length(module: nn.Module, length: int) -> bool:
         for layer in module:
             if not fits_length(layer, length):
                 return False
-            length = axis_map(layer, 0).output_length(length)
+            try:
+                length = axis_map(layer, 0).output_length(length)
+            except ValueError:  # too short for paths that are joined
+                return False
         return True
     return all(fits_length(part, length) for _, part in parts_of(module))
 
