@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import fx
 from torch.export import ExportedProgram
@@ -37,16 +39,27 @@ def _keep_recurrences(module: fx.GraphModule) -> int:
 
 
 def to_single(module: fx.GraphModule, dtype: torch.dtype) -> None:
-    """Let a program's module compute in float32 instead of the type that it was exported in, in place.
+    """Let a program's module of one input compute in float32 instead of the type that it was exported in.
 
-    Its graph names that type wherever the model took the type of its input.
+    In place. Its graph names that type wherever the model took the type of its input: there it takes the type
+    of its input again, so that it can be moved to float64; graphs within it take float32.
     """
     module.float()
     for part in module.modules():
-        if not isinstance(part, fx.GraphModule):
-            continue
-        for node in part.graph.nodes:
-            node.args, node.kwargs = fx.node.map_aggregate(
-                (node.args, node.kwargs), lambda a: torch.float32 if a is dtype else a
-            )
-        part.recompile()
+        if isinstance(part, fx.GraphModule):
+            _retype(part, dtype, follow=part is module)
+
+
+def _retype(part: fx.GraphModule, dtype: torch.dtype, *, follow: bool) -> None:
+    graph = part.graph
+    inputs = [node for node in graph.nodes if node.op == "placeholder"]
+    named = [node for node in graph.nodes if dtype in (*node.args, *node.kwargs.values())]
+    instead: Any = torch.float32
+    if follow and named:
+        with graph.inserting_after(inputs[0]):
+            instead = graph.call_function(getattr, (inputs[0], "dtype"))
+    for node in named:
+        node.args, node.kwargs = fx.node.map_aggregate(
+            (node.args, node.kwargs), lambda a: instead if a is dtype else a
+        )
+    part.recompile()
