@@ -28,7 +28,7 @@ _RUN = 2**12 * 3**3 * 5**2 * 7 * 11 * 13
 """Steps of a run in which windows of any usual stride are whole."""
 _GROWS = (
     "it pads or cuts by an amount that grows with the input's length, {}. Where int() made a size a number, "
-    "as int(math.ceil(x.shape[-1] / hop)) does, the export keeps the example's: write -(-x.shape[-1] // hop)"
+    "as int(math.ceil(x.shape[-1] / hop)) does, the export keeps the example's. Write -(-x.shape[-1] // hop)"
 )
 _NO_BATCH = "it mixes the items of a batch"
 
