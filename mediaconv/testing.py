@@ -260,7 +260,7 @@ def check_saved(
     s, rest = middle.stream, chunks[len(middle.outputs) :]
     middle.file.seek(0)
     loaded = fresh.copy()
-    loaded.load_state_dict(torch.load(middle.file, weights_only=False))  # its own: quicker
+    loaded.load_state_dict(torch.load(middle.file, weights_only=True))
     s.set_state(middle.state)
     for what, again in ("from a file", loaded), ("copy", middle.copy), ("set back", s):
         close(torch.cat([*middle.outputs, run(again, rest)], s.axis + 2), whole, tolerance, what)

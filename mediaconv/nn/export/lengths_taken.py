@@ -10,7 +10,8 @@ from torch import nn
 from mediaconv.nn.graph.graph import StreamingGraph
 from mediaconv.nn.streaming.protocol import axis_map, parts_of
 
-LONG, MOST_PERIOD = 1024, 512
+LONG, MOST_PERIOD = 2**14, 512
+"""A length over any least one that padding asks for, and the longest period that is looked for."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +51,19 @@ def fits_length(module: nn.Module, length: int) -> bool:
 
 
 def lengths_of(module: nn.Module) -> Lengths | None:
-    """The lengths that a stack is for; None for all, and where they follow no short period."""
+    """The lengths that a stack is for; None for all. Raises ValueError where they follow no short period."""
     if not any(isinstance(part, StreamingGraph) for part in module.modules()):
         return None
-    fits = [fits_length(module, n) for n in range(LONG + 2 * MOST_PERIOD)]
-    late = fits[LONG:]
-    if all(late) or not any(late):
+    late = [fits_length(module, LONG + i) for i in range(2 * MOST_PERIOD)]
+    if all(late):
         return None
-    for period in range(2, MOST_PERIOD + 1):
+    for period in range(2, MOST_PERIOD + 1 if any(late) else 2):
         if late[:-period] == late[period:]:
             rests = tuple(sorted((LONG + i) % period for i in range(period) if late[i]))
-            wrong = (n for n in range(LONG, 0, -1) if (n % period in rests) and not fits[n])
+            wrong = (n for n in range(LONG, 0, -1) if n % period in rests and not fits_length(module, n))
             least = next(wrong, 0) + 1
             return Lengths(period, rests, next(n for n in count(least) if n % period in rests))
-    return None
+    raise ValueError(
+        f"this model holds for some lengths of its input alone, which repeat after more than {MOST_PERIOD} "
+        "steps or never: its step could not tell for which; stream it in Python, with length="
+    )

@@ -287,6 +287,30 @@ def test_a_step_for_some_lengths_says_which_and_refuses_others(
     assert (facts["lengths"]["period"], facts["lengths"]["rests"]) == (period, (rest,))
 
 
+class OtherwiseBetween(torch.nn.Module):
+    """Goes another way at lengths that are no multiple of a number."""
+
+    def __init__(self, multiple: int) -> None:
+        super().__init__()
+        self.conv, self.multiple = torch.nn.Conv1d(1, 1, 3, padding=1), multiple
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x) * (2 if x.shape[2] % self.multiple else 1)
+
+
+@pytest.mark.parametrize(("multiple", "period"), [(2, 2), (768, None)])
+def test_lengths_that_repeat_too_seldom_to_tell_have_no_step(multiple: int, period: int | None) -> None:
+    example = torch.zeros(1, 1, 2 * multiple)
+    graph = nn.to_streaming(OtherwiseBetween(multiple).eval(), example=example)
+    if period is not None:
+        lengths = export_step(graph, example[:, :, :8]).info.lengths
+        assert lengths is not None
+        assert (lengths.period, lengths.rests) == (period, (0,))
+        return
+    with pytest.raises(ValueError, match="repeat after more than 512 steps or never"):
+        export_step(graph, example[:, :, :8])
+
+
 class Spectra(torch.nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         window = torch.hann_window(16, dtype=x.dtype)

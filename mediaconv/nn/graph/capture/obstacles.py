@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.nn.graph.capture.inverse_spectrum import istft_of_any_length
-from mediaconv.nn.graph.capture.made_anew import spaces_of_any_length
+from mediaconv.nn.graph.capture.linspace import spaces_of_any_length
 
 _LIBRARY = torch.library.Library("mediaconv", "DEF")
 _LIBRARY.define(
