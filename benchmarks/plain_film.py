@@ -29,7 +29,7 @@ def main(source: str, folder: str) -> None:
     Path(folder).mkdir(parents=True, exist_ok=True)
     height, width = output.shape[2:]
     for index, channel in enumerate(output):
-        code = cv2.VideoWriter_fourcc(*"mp4v")
+        code = cv2.VideoWriter.fourcc(*"mp4v")
         writer = cv2.VideoWriter(f"{folder}/channel_{index}.mp4", code, rate, (width, height), isColor=False)
         for frame in channel:
             writer.write(frame)

@@ -13,7 +13,7 @@ from plain_film import main as convert_film
 
 def convert_image(source: Path, folder: Path, conv: torch.nn.Conv2d) -> None:
     """One image to a gray image per channel."""
-    pixels = cv2.cvtColor(cv2.imread(str(source)), cv2.COLOR_BGR2RGB)
+    pixels = cv2.imread(str(source), cv2.IMREAD_COLOR_RGB)
     with torch.no_grad():
         output = torch.sigmoid(conv(torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0).float() / 255))
     folder.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ def convert_image(source: Path, folder: Path, conv: torch.nn.Module) -> None:
     """A picture to a gray one a channel, by OpenCV."""
     import cv2
 
-    pixels = cv2.cvtColor(cv2.imread(str(source)), cv2.COLOR_BGR2RGB)
+    pixels = cv2.imread(str(source), cv2.IMREAD_COLOR_RGB)
     output = torch.sigmoid(conv(torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0).float() / 255))
     for index, channel in enumerate((output * 255).round().to(torch.uint8)[0].numpy()):
         cv2.imwrite(f"{folder}/channel_{index}.png", channel)
@@ -47,7 +47,7 @@ def convert_film(source: Path, folder: Path, conv: torch.nn.Module) -> None:
     for index, channel in enumerate(output):
         with av.open(f"{folder}/channel_{index}.mp4", "w", options={"movflags": "+faststart"}) as container:
             stream = container.add_stream("libx264", rate, options={"preset": "ultrafast", "crf": "18"})
-            stream.height, stream.width, stream.pix_fmt = *channel.shape[1:], "yuv420p"
+            (stream.height, stream.width), stream.pix_fmt = channel.shape[1:], "yuv420p"
             stream.codec_context.thread_count = 1
             for picture in channel:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="gray")))

@@ -92,7 +92,8 @@ def _wan() -> nn.Module:
     from diffusers import AutoencoderKLWan
 
     options: dict[str, Any] = {"dim_mult": [1, 2], "num_res_blocks": 1, "temperal_downsample": [False]}
-    return AutoencoderKLWan(base_dim=32, z_dim=16, **options).decoder
+    model: Any = AutoencoderKLWan(base_dim=32, z_dim=16, **options)
+    return model.decoder
 
 
 def _wan_cache(module: nn.Module, chunk: int) -> Run:
@@ -124,7 +125,7 @@ def _cogvideox() -> nn.Module:
     """Without its group norms, which read the whole film: its own loop takes them over each chunk instead."""
     from diffusers import AutoencoderKLCogVideoX
 
-    model = AutoencoderKLCogVideoX(
+    model: Any = AutoencoderKLCogVideoX(
         block_out_channels=(32, 64),
         down_block_types=("CogVideoXDownBlock3D",) * 2,
         up_block_types=("CogVideoXUpBlock3D",) * 2,
