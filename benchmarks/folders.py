@@ -5,7 +5,6 @@ python -m benchmarks.folders
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -19,6 +18,8 @@ from benchmarks.film import ROOT, cost
 from benchmarks.table import Table
 from mediaconv.config import RunConfig, parse_config
 from mediaconv.run.jobs.identity import run_identity, versions
+from mediaconv.run.resume.manifest import Manifest
+from mediaconv.run.resume.rows import DONE, Row
 
 IMAGES, CLIPS = 500, 50
 SIDE, CLIP_SECONDS, CLIP_SIZE = 64, 1, "160x120"
@@ -58,13 +59,15 @@ def finished_tree(folder: Path, count: int) -> RunConfig:
     config = parse_config(text)
     common, known = run_identity(config), versions()
     output.mkdir()
-    with (output / "manifest.jsonl").open("w") as manifest:
+    with Manifest(output) as manifest:
         for i in range(count):
             name = f"{i // 1000:03}/{i:06}.png"
             path, target = source / name, output / name
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if i % 1000 == 0:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                (output / name).parent.mkdir()
             path.write_bytes(b"input")
-            target.mkdir(parents=True)
+            target.mkdir()
             files = []
             for c in range(CHANNELS):
                 file = target / f"channel_{c}.png"
@@ -72,8 +75,18 @@ def finished_tree(folder: Path, count: int) -> RunConfig:
                 written = {"bytes": 6, "sha256": "0" * 64, "time": file.stat().st_mtime_ns}
                 files.append({"path": f"{name}/{file.name}", **written})
             identity = {**common, "size": 5, "time": path.stat().st_mtime_ns, "sha256": "0" * 64}
-            row = {"input": name, "status": "done", "outputs": files, "identity": identity}
-            manifest.write(json.dumps({**row, "versions": known}) + "\n")
+            row = Row(
+                name,
+                DONE,
+                files,
+                seconds=0.002,
+                input_shape=[3, SIDE, SIDE],
+                output_shape=[CHANNELS, SIDE, SIDE],
+                identity=identity,
+                versions=known,
+                place="process 4321",
+            )
+            manifest.add(row)
     return config
 
 

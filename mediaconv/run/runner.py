@@ -112,14 +112,14 @@ def _begun(config: RunConfig, selection: Selection, run: _Run, stack: ExitStack)
     identity = run_identity(config)
     try:
         output = run.output = stack.enter_context(open_output(config.output, write=True))
-        leftovers = output.leftovers()
         rows = read_manifest(output.folder)
         check_run_yaml(output.folder, rows)
-        for path in leftovers:
-            output.remove(path)
         if output.folder != Path(config.output):
             jobs = [replace(job, output=output.folder) for job in jobs]
-        surveyed = _cleared(_surveyed(jobs, rows, output, identity, selection), rows, output, config)
+        surveyed = _surveyed(jobs, rows, output, identity, selection)
+        for path in output.leftovers(surveyed.closed):
+            output.remove(path)
+        surveyed = _cleared(surveyed, rows, output, config)
         todo = {job.name for job, _ in surveyed.todo}
         remove_unclaimed(output.claimed - todo, rows, output, getattr(config.write, "names", None))
         output.unsettled &= todo

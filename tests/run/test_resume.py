@@ -21,7 +21,7 @@ import mediaconv
 from mediaconv.config import load_config
 from mediaconv.errors import UsageError, WriteError
 from mediaconv.filesystem import temporary_name
-from mediaconv.run.resume.fingerprint import mark
+from mediaconv.run.resume.fingerprint import mark, run_mark
 from mediaconv.run.resume.manifest import Manifest, read_manifest
 from mediaconv.run.resume.rows import Row, Rows
 from mediaconv.run.resume.status import read_status
@@ -413,25 +413,25 @@ def test_a_fingerprint_is_of_all_that_a_survey_compares(change: str) -> None:
     row: dict[str, Any] = {"input": "a.png", "status": "done", "outputs": files}
     row["identity"] = {"config": "c", "weights": "", "code": "1", "size": 5, "time": 7}
     rows = Rows()
-    rows.take_place("a.png", 2**40, 2**20, row)
+    rows.take_content(row, 2**40, 2**20)
     kept = rows.fingerprint("a.png")
     assert kept is not None
     assert kept[0] == ("channel_0.png", "channel_1.png")
-    assert kept[1] == mark(row["identity"], [(6, 9), (7, 9)])
+    assert kept[1] == mark(run_mark("c", "", "1"), 5, 7, [6, 7], [9, 9])
     if change == "status":
         rows.take(Row("c.png", "failed"))
         assert rows.fingerprint("c.png") is None
     elif change == "name":
         files[1]["path"] = "channel_1.png"  # beside the outputs of other inputs
-        rows.take_place("a.png", 1, 1, row)
+        rows.take_content(row, 1, 1)
         assert rows.fingerprint("a.png") is None
     else:
         if change in ("identity", "config"):
             row["identity"]["size" if change == "identity" else change] = "other"
         else:
             files[1][change] += 1
-        rows.take_place("b.png", 1, 1, {**row, "input": "a.png"})
-        other = rows.fingerprint("b.png")
+        rows.take_content(row, 1, 1)
+        other = rows.fingerprint("a.png")
         assert other is not None
         assert other[1] != kept[1]
 

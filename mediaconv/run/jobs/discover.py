@@ -23,7 +23,7 @@ from mediaconv.run.jobs.folder_search import (
 )
 from mediaconv.run.output.folder import KEPT
 from mediaconv.run.output.storage import is_remote, join, list_files, path_below
-from mediaconv.run.resume.rows import is_safe_name
+from mediaconv.run.resume.safe_name import is_safe_name
 
 NO_PATH = "a key with //, . or .., which no file on this machine can be named by"
 NOT_INCLUDED = "matches no include pattern"

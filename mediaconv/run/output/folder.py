@@ -8,7 +8,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +26,11 @@ RUN_NAME = "run.yaml"
 KEPT = (MANIFEST_NAME, RUN_NAME)
 SEND_SECONDS = 10.0
 """Time between two copies of the manifest to other storage, which has no appending."""
+
+
+Found = tuple[list[int], list[int | None], bool]
+"""Bytes of outputs, their times, and whether their folder is closed: it holds no folder, and nothing came
+into it after the last of them was written."""
 
 
 class Output(Protocol):
@@ -53,13 +58,19 @@ class Output(Protocol):
         A store has no time of its own.
         """
 
-    def find_all(self, folder: str, names: Sequence[str]) -> list[tuple[int, int | None]] | None:
+    def find_all(self, folder: str, names: Sequence[str]) -> Found | None:
         """The same of outputs in a folder, whose path ends with a slash; None where one is not there."""
         found = [stored for name in names if (stored := self.find(folder + name)) is not None]
-        return found if len(found) == len(names) else None
+        if len(found) < len(names):
+            return None
+        return [size for size, _ in found], [time for _, time in found], False
 
-    def leftovers(self) -> list[Path]:
-        """What killed runs left behind. Raises UsageError where another run writes inside the folder."""
+    def leftovers(self, closed: Container[str] = ()) -> list[Path]:
+        """What killed runs left behind. Raises UsageError where another run writes inside the folder.
+
+        closed: folders that `find_all` said to be so, by their paths: they are not searched, unless a run
+        was killed here.
+        """
 
     def remove(self, path: Path) -> None:
         """Take a leftover away."""
@@ -102,6 +113,7 @@ class _LocalOutput(Output):
         self.folder = folder
         self._base = f"{folder}/"
         self._lock: FolderLock | None = None
+        self._handle: int | None = None
         if write:
             make_folders(folder)
             self._lock = FolderLock(folder)
@@ -117,16 +129,24 @@ class _LocalOutput(Output):
             return -1, status.st_mtime_ns
         return status.st_size, status.st_mtime_ns
 
-    def find_all(self, folder: str, names: Sequence[str]) -> list[tuple[int, int | None]] | None:
-        base, lstat, found = self._base + folder, os.lstat, list[tuple[int, int | None]]()
+    def find_all(self, folder: str, names: Sequence[str]) -> Found | None:
+        sizes, times, is_file, look = list[int](), list[int | None](), stat.S_ISREG, os.stat
+        newest = 0
         try:
+            if self._handle is None:
+                self._handle = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            base = self._handle
             for name in names:
-                status = lstat(base + name)
-                size = status.st_size if stat.S_ISREG(status.st_mode) else -1
-                found.append((size, status.st_mtime_ns))
+                status = look(folder + name, dir_fd=base, follow_symlinks=False)
+                sizes.append(status.st_size if is_file(status.st_mode) else -1)
+                time = status.st_mtime_ns
+                times.append(time)
+                if time > newest:
+                    newest = time
+            status = look(folder, dir_fd=base, follow_symlinks=False)
         except OSError:
             return None
-        return found
+        return sizes, times, status.st_nlink == 2 and status.st_mtime_ns <= newest
 
     def entries(self, name: str) -> list[tuple[str, bool]]:
         try:
@@ -149,9 +169,12 @@ class _LocalOutput(Output):
         if self._lock is not None:
             self._lock.claim(names)
 
-    def leftovers(self) -> list[Path]:
+    def leftovers(self, closed: Container[str] = ()) -> list[Path]:
         # each folder is read once; hidden folders and links are not entered
         left: list[Path] = []
+        if self.claimed:
+            closed = ()
+        skip = len(self._base)
         waiting = [str(self.folder)]
         while waiting:
             folder = waiting.pop()
@@ -168,7 +191,7 @@ class _LocalOutput(Output):
                             left.append(Path(entry.path))
                         elif name == LOCK_NAME and self._lock is not None:
                             self._lock.refuse_beside(Path(entry.path))
-                    elif entry.is_dir(follow_symlinks=False):
+                    elif entry.is_dir(follow_symlinks=False) and entry.path[skip:] not in closed:
                         waiting.append(entry.path)
         return left
 
@@ -179,6 +202,9 @@ class _LocalOutput(Output):
         return  # they lie where they belong
 
     def release(self) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
         if self._lock is not None:
             self._lock.release(keep=[n for n in self.unsettled if os.path.lexists(self._base + n)])
 
@@ -209,7 +235,7 @@ class _RemoteOutput(Output):
         info = self._files().get(path)
         return None if info is None else (info["size"], None)
 
-    def leftovers(self) -> list[Path]:
+    def leftovers(self, closed: Container[str] = ()) -> list[Path]:
         # paths are told as if the outputs lay in `folder`
         return [self.folder / path for path in self._files() if any(map(bears_mark, path.split("/")))]
 

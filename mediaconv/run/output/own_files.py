@@ -23,7 +23,7 @@ from mediaconv.filesystem import (
     write_whole,
 )
 from mediaconv.run.output.staging import Staging
-from mediaconv.run.resume.rows import is_safe_name
+from mediaconv.run.resume.safe_name import is_safe_name
 
 HEAD = b"names of the files that mediaconv compare wrote below this folder\n"
 

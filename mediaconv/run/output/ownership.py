@@ -18,7 +18,8 @@ from mediaconv.filesystem import NotAFileError, in_the_way, is_regular, open_to_
 from mediaconv.media.output_names import is_output_name, stem_in_pattern, stem_of
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.output.folder import RUN_NAME, Output
-from mediaconv.run.resume.rows import Rows, is_safe_name
+from mediaconv.run.resume.rows import Rows
+from mediaconv.run.resume.safe_name import is_safe_name
 
 _MARK = re.compile(rb"# written by mediaconv run, sha256 ([0-9a-f]{64})[^\n]*\n")
 _MAX_BYTES = 1 << 26

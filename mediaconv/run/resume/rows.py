@@ -19,6 +19,8 @@ from pydantic_core import from_json
 
 from mediaconv.errors import UsageError
 from mediaconv.run.resume.fingerprint import Fingerprints
+from mediaconv.run.resume.safe_name import is_safe_name
+from mediaconv.run.resume.written_row import read_written
 
 DONE, FAILED, BEGUN = "done", "failed", "begun"
 LENGTH_BITS, PLACE_BITS = 24, 72
@@ -57,7 +59,6 @@ class Row:
     place: str = ""  # the worker, in the word of manifests that stand
 
 
-UNSAFE_PARTS = frozenset({"", ".", ".."})
 ROW_KEYS = tuple(key.name for key in fields(Row))
 _KEYS, _STATUSES, _NOTHING = frozenset(ROW_KEYS), (DONE, FAILED, BEGUN), dict[str, Any]()
 
@@ -97,19 +98,28 @@ class Rows(Mapping[str, Row]):
             self._earlier.pop(row.input, None)
         self._last[row.input] = row
 
-    def take_place(
-        self, name: str, offset: int, length: int, content: Mapping[str, Any] | None = None
-    ) -> None:
-        """A further row of a finished input, which is read again where it stands in the file.
-
-        content: the row, of which a fingerprint is kept.
-        """
+    def take_place(self, name: str, offset: int, length: int, fingerprint: int = 0) -> None:
+        """A further row of a finished input, which is read again where it stands in the file."""
         if self._earlier:
             self._earlier.pop(name, None)
-        place = offset << LENGTH_BITS | length
-        if content is not None:
-            place |= self._fingerprints.of_row(content) << PLACE_BITS
-        self._last[name] = place
+        self._last[name] = fingerprint << PLACE_BITS | offset << LENGTH_BITS | length
+
+    def take_content(self, content: Mapping[str, Any], offset: int, length: int) -> None:
+        """The same, of its mapping, of which a fingerprint is kept."""
+        self.take_place(content["input"], offset, length, self._fingerprints.of_row(content))
+
+    def take_written(self, offset: int, line: bytes) -> bool:
+        """The same, of a line that is a finished row as this program writes them; else False."""
+        length = len(line) - 1
+        written = read_written(line) if length < 1 << LENGTH_BITS else None
+        if written is None:
+            return False
+        name, names, known = written
+        fingerprint = self._fingerprints.of(names, known)
+        if fingerprint is None:
+            return False
+        self.take_place(name, offset, length, fingerprint)
+        return True
 
     def fingerprint(self, name: str) -> tuple[tuple[str, ...], int] | None:
         """Names of a finished input's outputs in its folder, and the mark of its row, where they are kept."""
@@ -161,11 +171,20 @@ class Rows(Mapping[str, Row]):
 
 def take_block(rows: Rows, block: list[Line], path: Path) -> None:
     """The rows of some lines, in their order. Raises UsageError, naming it, for a line that is no row."""
+    others: list[Line] = []
+    for line in block:
+        if others or not rows.take_written(*line[1:]):
+            others.append(line)
+    if others:
+        _take_decoded(rows, others, path)
+
+
+def _take_decoded(rows: Rows, block: list[Line], path: Path) -> None:
     versions: dict[str, str] = {}
     for content, (_, offset, line) in zip(decoded(block, path), block, strict=True):
         length = len(line) - 1
         if content["status"] == DONE and length < 1 << LENGTH_BITS:
-            rows.take_place(content["input"], offset, length, content)
+            rows.take_content(content, offset, length)
             continue
         if content.get("versions") == versions:
             content["versions"] = versions  # rows that are kept share them
@@ -273,17 +292,6 @@ def _values(text: bytes) -> Any:
         return from_json(text, cache_strings="keys")
     except ValueError:
         return json.loads(text)
-
-
-def is_safe_name(name: str) -> bool:
-    """Whether a path stays below the folder that it is taken from.
-
-    >>> is_safe_name("a/b.png"), is_safe_name("/a"), is_safe_name("a/../../b"), is_safe_name("")
-    (True, False, False, False)
-    """
-    return "\0" not in name and (
-        UNSAFE_PARTS.isdisjoint(name.split("/")) if "/" in name else name not in UNSAFE_PARTS
-    )
 
 
 _is_safe_file = functools.lru_cache(maxsize=1024)(is_safe_name)

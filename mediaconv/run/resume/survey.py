@@ -6,7 +6,7 @@ an output that was damaged, or that a killed run of another configuration put th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ from mediaconv.errors import ReadError
 from mediaconv.run.jobs.discover import Listing
 from mediaconv.run.jobs.identity import content_hash
 from mediaconv.run.jobs.plan import Job
-from mediaconv.run.output.folder import Output
+from mediaconv.run.output.folder import Found, Output
 from mediaconv.run.output.transfer import content_of, identity_of
-from mediaconv.run.resume.fingerprint import mark
+from mediaconv.run.resume.fingerprint import mark, run_mark
 from mediaconv.run.resume.rows import BEGUN, DONE, Row, Rows
 
 NEW, FAILED_BEFORE, OVERWRITE = "new", "failed before", "--overwrite"
@@ -40,6 +40,7 @@ class Survey:
     not_failed: with --retry-failed, the jobs that it leaves for another run.
     inputs: what was found in the input, and what of it is left out.
     rows: the last row of every input that has one.
+    closed: those of the skipped whose folder nothing came into after their outputs (`Output.find_all`).
     """
 
     todo: list[tuple[Job, str]]
@@ -48,6 +49,7 @@ class Survey:
     not_failed: list[Job] = field(default_factory=list)
     inputs: Listing = field(default_factory=lambda: Listing(Path(), []))
     rows: Mapping[str, Row] = field(default_factory=dict, repr=False)
+    closed: Set[str] = frozenset()
 
 
 def survey(
@@ -65,11 +67,16 @@ def survey(
     todo: list[tuple[Job, str]] = []
     skipped: list[Job] = []
     renewed: list[Row] = []
+    closed: set[str] = set()
     fingerprint = rows.fingerprint if isinstance(rows, Rows) and not overwrite else _none
+    common = run_mark(run.get("config"), run.get("weights"), run.get("code"))
     for job in jobs:
         kept = fingerprint(job.name)
-        if kept is not None and _is_unchanged(job, *kept, output, run):
+        found = _unchanged(job, *kept, output, common) if kept is not None else None
+        if found is not None:
             skipped.append(job)
+            if found[2]:
+                closed.add(job.name)
             continue
         row = rows.get(job.name)
         if row is None or overwrite:
@@ -83,21 +90,23 @@ def survey(
         skipped.append(job)
         if now:
             renewed.append(replace(row, **now))
-    return Survey(todo, skipped, renewed, rows=rows)
+    return Survey(todo, skipped, renewed, rows=rows, closed=closed)
 
 
 def _none(name: str) -> None:
     """Rows that keep no fingerprints."""
 
 
-def _is_unchanged(job: Job, names: Sequence[str], known: int, output: Output, run: Mapping[str, str]) -> bool:
-    """Whether input and outputs are to size and time what the row says; else the row itself must tell."""
+def _unchanged(job: Job, names: Sequence[str], known: int, output: Output, run: int) -> Found | None:
+    """The outputs, where input and outputs are to size and time what the row says; else the row must tell."""
     try:
         now = identity_of(job)
     except (OSError, ReadError):
-        return False
-    stored = output.find_all(f"{job.name}/", names)
-    return stored is not None and mark({**run, **now}, stored) == known
+        return None
+    found = output.find_all(f"{job.name}/", names)
+    if found is None or mark(run, now["size"], now["time"], found[0], found[1]) != known:
+        return None
+    return found
 
 
 def survey_failed(jobs: Iterable[Job], rows: Mapping[str, Row]) -> Survey:
