@@ -57,7 +57,8 @@ class Model(LayerSpec):
     )
     axes: Annotated[str, text("a pattern such as 'n c t'")] | None = Field(
         default=None,
-        description="the model's layout, where it is not batch, channels, axes: 'n t c'; 't c h w' runs an "
+        description="the model's layout, where it is not batch, channels, axes: 'n t c'; 'n t' for one "
+        "channel without an axis; 'n c t -> n t c' where it gives another than it takes; 't c h w' runs an "
         "image model over the frames of a film; '1 (t c) h w' feeds several frames as channels",
     )
 
@@ -74,7 +75,7 @@ class Model(LayerSpec):
     def problems(self, context: ValidationContext) -> list[Problem]:
         if self.axes is None or not context.axes:
             return []
-        from mediaconv.model_files.axes import AxesPattern
+        from mediaconv.nn.axes_pattern import AxesPattern
 
         try:
             AxesPattern.parse(self.axes, context.axes)
@@ -111,7 +112,7 @@ class Model(LayerSpec):
         named = None if self.output is None else str(self.output)
         exact = exact_weights(self.file, input=self.input, output=named)
         for key, value in rounded.items():
-            stored = exact.get(key.removeprefix("model."))
+            stored = exact.get(key)
             if stored is not None and stored.shape == value.shape:
                 value.copy_(stored)
 
@@ -120,7 +121,12 @@ class Model(LayerSpec):
         """Channels that the file states, or a first convolution has; None where neither tells."""
         from mediaconv.model_files.open_model import channels_of
 
-        axes = (self.axes or "n c").split()
+        if self.axes is None:
+            return channels_of(self.file, 1)
+        taken = self.axes.partition("->")[0]
+        if "c" not in taken:
+            return 1
+        axes = taken.split()
         return channels_of(self.file, axes.index("c") if "c" in axes else None)
 
     def files(self) -> list[Path]:
@@ -171,10 +177,12 @@ class Model(LayerSpec):
     def _captured(self, context: BuildContext) -> nn.Module:
         import torch
 
-        from mediaconv.model_files.adapted import AdaptedModel, free_batch
-        from mediaconv.model_files.axes import AxesPattern
+        from mediaconv.model_files.free_batch import free_batch
         from mediaconv.model_files.open_model import open_model
         from mediaconv.nn import to_streaming
+        from mediaconv.nn.axes_pattern import AxesPattern
+        from mediaconv.nn.graph.entry import streaming_graph
+        from mediaconv.nn.model_layout import ModelLayout
 
         axes = context.file.axes
         letters = tuple(axis[0] for axis in axes)
@@ -192,13 +200,9 @@ class Model(LayerSpec):
         if shape is not None and declared is None:
             raise ValueError(
                 f"{self.file}: its input has {len(shape)} axes, {list(shape)}; expected "
-                f"{len(pattern.order)}: {' '.join(pattern.order)}: state its layout by `axes`"
+                f"{len(pattern.order)}: {pattern.text}: state its layout by `axes`"
             )
         window = self._window(context, pattern, declared)
-        adapted = AdaptedModel(
-            model, pattern, letters, window=window, causal=self.causal or bool(context.file.causal),
-            output=None if onnx else self.output,
-        )  # fmt: skip
         sizes = [_EXAMPLE_SIZES[context.dims][0], *self._across(context)]
         for i, token in enumerate(pattern.order if declared else ()):
             if token in letters and declared is not None and isinstance(declared[i], int):
@@ -211,20 +215,22 @@ class Model(LayerSpec):
                 raise ValueError(f"{self.file}: {error}") from None
         generator = torch.Generator().manual_seed(0)
         example = torch.randn(1, context.channels, *sizes, generator=generator)
-        plain = pattern.order == ("n", "c", *letters) and self.output is None and window == 1
-        module = model if plain else adapted
-        if self.causal:
-            from mediaconv.nn.graph.entry import streaming_graph
-
-            captured: nn.Module = streaming_graph(module, example, into_past=True)
+        output = None if onnx else self.output
+        causal = self.causal or bool(context.file.causal)
+        layout = None if pattern.plain and window == 1 else ModelLayout(pattern, window, causal)
+        if self.causal or layout is not None or output is not None:
+            captured: nn.Module = streaming_graph(
+                model, example, output=output, into_past=self.causal, layout=layout
+            )
         else:
-            captured = to_streaming(module, example=example)
+            captured = to_streaming(model, example=example)
         captured.notes = [*getattr(captured, "notes", ()), *getattr(model, "notes", ())]  # type: ignore[assignment]
         return captured
 
     def _window(self, context: BuildContext, pattern: Any, declared: Any) -> int:
         """Frames in the model's channels. Raises ValueError where the channels do not fit."""
-        channels = declared[pattern.channel_axis()] if declared else None
+        dim = pattern.channel_axis()
+        channels = 1 if dim is None else declared[dim] if declared else None
         if not isinstance(channels, int):
             if pattern.frames:
                 raise ValueError(f"{self.file}: axes {self.axes!r} needs a model whose channels are stated")

@@ -18,6 +18,7 @@ from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.known_modules import KNOWN, Converter
 from mediaconv.nn.layers.containers import Branches, Residual, Sequential
 from mediaconv.nn.layers.gates import Gated
+from mediaconv.nn.model_layout import ModelLayout
 from mediaconv.nn.streaming.protocol import (
     POINTWISE,
     Streamable,
@@ -39,6 +40,7 @@ def to_streaming(
     output: str | int | None = None,
     causal: bool = False,
     length: int | None = None,
+    axes: str | None = None,
 ) -> nn.Module:
     """A torch model as one that streams: it shares the parameters and has the same `state_dict` keys.
 
@@ -52,6 +54,10 @@ def to_streaming(
     length: steps that the whole input will have along `axis`. A captured model whose padding in front follows
         from the length (TensorFlow's SAME under a stride) needs it, or one of the same remainder: the result
         is for such lengths then, and `for_length` gives it for others.
+    axes: what a captured model takes and gives, where that is not (N, C, ...): `n t c`, `n t` (one channel
+        without an axis), `n c t -> n t c` (what it takes, what it gives), `t c h w` (frames as a batch), as
+        `axes` in a configuration. The result takes and gives (N, C, ...), and `example` is such an input;
+        after the channels come `t`, then the other axes as they stand.
 
     Knows Sequential, ConvNd, ConvTransposeNd, batch, group and instance norms, pooling, padding, Upsample by
     whole factors, pixel and channel shuffle, pointwise activations, dropout, this package's own layers, and
@@ -63,15 +69,27 @@ def to_streaming(
     >>> to_streaming(model).latency
     2
     """
-    made = _made(module, example, axis, output, causal)
+    layout = None if axes is None else _layout(axes, module, example, axis)
+    made = _made(module, example, axis, output, causal, layout)
     return made if length is None else for_length(made, length)
 
 
+def _layout(axes: str, module: Any, example: Tensor | None, axis: int) -> ModelLayout | None:
+    from mediaconv.nn.graph.capture.layout_hints import layout_of
+
+    return layout_of(axes, module, example, axis)
+
+
 def _made(
-    module: Any, example: Tensor | None, axis: int, output: str | int | None, causal: bool
+    module: Any,
+    example: Tensor | None,
+    axis: int,
+    output: str | int | None,
+    causal: bool,
+    layout: ModelLayout | None,
 ) -> nn.Module:
-    if not isinstance(module, nn.Module):
-        return _captured(module, example, axis, output, causal)
+    if not isinstance(module, nn.Module) or layout is not None:
+        return _captured(module, example, axis, output, causal, layout=layout)
     try:
         converted = convert(module)
     except TypeError:
@@ -112,10 +130,10 @@ def for_length(module: nn.Module, length: int) -> nn.Module:
     return entry.for_length(module, length)  # type: ignore[arg-type]
 
 
-def _captured(module: Any, *arguments: Any) -> nn.Module:
+def _captured(module: Any, *arguments: Any, layout: ModelLayout | None = None) -> nn.Module:
     from mediaconv.nn.graph.entry import streaming_graph  # torch.export is loaded where it is used
 
-    return streaming_graph(module, *arguments)
+    return streaming_graph(module, *arguments, layout=layout)
 
 
 def register_converter(kind: type[nn.Module], converter: Converter) -> None:

@@ -109,6 +109,45 @@ def test_channels_last_is_told_by_axes(tmp_path):
     torch.testing.assert_close(in_chunks(stack, x, [5, 60, 1]), wanted.detach(), rtol=1e-6, atol=1e-6)
 
 
+class Energy(nn.Module):
+    """(N, T) to (N, T', C)."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Conv1d(1, 3, 8, stride=4)
+
+    def forward(self, x):
+        return self.inner(x[:, None]).transpose(1, 2)
+
+
+@pytest.mark.parametrize("save", [save_onnx, save_pt2])
+def test_what_a_model_gives_may_have_a_layout_of_its_own(tmp_path, save):
+    model = Energy().eval()
+    path = save(model, torch.randn(1, 64), tmp_path / f"m.{save.__name__[5:]}", [1])
+    layer = f"{{file: {path}, axes: n t -> n t c}}"
+    x = torch.randn(1, 1, 301)
+    wanted = model(x[:, 0]).transpose(1, 2).detach()
+    stack = stack_of("audio", layer, 1)
+    torch.testing.assert_close(in_chunks(stack, x, [5, 60, 1]), wanted, rtol=1e-6, atol=1e-6)
+    with pytest.raises(UsageError, match=r"got 2 channels, but .* takes 1"):
+        stack_of("audio", layer, 2)
+    with pytest.raises(UsageError, match="give axes='n t -> n t c'"):
+        stack_of("audio", f"{{file: {path}, axes: n t -> n c t}}", 1)
+    with pytest.raises(UsageError, match=r"its input has 2 axes, .*state its layout by `axes`"):
+        stack_of("audio", path, 1)
+
+
+def test_the_causal_twin_of_a_model_with_channels_last(tmp_path):
+    model = Last().eval()
+    path = save_onnx(model, torch.randn(1, 64, 2), tmp_path / "m.onnx", [1])
+    inner = save_onnx(model.inner, torch.randn(1, 2, 64), tmp_path / "inner.onnx", [2])
+    twin = stack_of("audio", f"{{file: {path}, axes: n t c, causal: true}}", 2)
+    x = torch.randn(1, 2, 100)
+    wanted = stack_of("audio", f"{{file: {inner}, causal: true}}", 2)(x)
+    assert twin.latency == 0
+    torch.testing.assert_close(in_chunks(twin, x, [5, 60, 1]), wanted, rtol=1e-6, atol=1e-6)
+
+
 def test_an_image_model_runs_over_the_frames_of_a_film(tmp_path):
     model = image_model().eval()
     path = save_onnx(model, torch.randn(2, 3, 16, 16), tmp_path / "m.onnx", [0, 2, 3])

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from mediaconv.nn.axes_pattern import AxesPattern
 from mediaconv.nn.graph.alignment import Alignment
 from mediaconv.nn.graph.attention_masks import mask_nodes
 from mediaconv.nn.graph.axis_factors import (
@@ -44,7 +45,7 @@ class Analysis(Alignment):
     """One pass over a captured graph. causal: refuse what needs the whole input.
 
     into_past: every window along the stream is moved until it reads nothing that comes later
-    (`rules.into_past`).
+    (`rules.into_past`). pattern: of the model's layout, for the words of a refusal.
     """
 
     def __init__(
@@ -55,8 +56,10 @@ class Analysis(Alignment):
         *,
         causal: bool = False,
         into_past: bool = False,
+        pattern: AxesPattern | None = None,
     ) -> None:
         super().__init__(captured, shape, axis, causal=causal or into_past)
+        self.pattern = pattern
         self.into_past = into_past
         self.untrimmed: set[int] = set()
         self.padded: dict[int, Any] = {}
@@ -253,6 +256,11 @@ class Analysis(Alignment):
             self.steps.append(Late(out, self.function(code), tuple(v.slot for v in late), at_end, dims))
         return Value(out, kind, dims, dtype, at_end=at_end)
 
+    def _hint(self, y: Value) -> str:
+        from mediaconv.nn.graph.capture.layout_hints import output_hint
+
+        return output_hint(self.captured, y.dims, self.pattern, self.stream_dim - 2)
+
     # --- the end ------------------------------------------------------------------------------------------
 
     def _finish(self) -> Program:
@@ -264,12 +272,12 @@ class Analysis(Alignment):
         try:
             y = self.sole(y)
         except LayoutError as problem:
-            raise CaptureError([f"its output, as the stream: {problem}"]) from None
+            raise CaptureError([f"its output, as the stream: {problem}: {self._hint(y)}"]) from None
         if y.dim != self.stream_dim or y.dims[0] != (BATCH,):
             raise CaptureError(
                 [
                     f"its output has the stream in dimension {y.dim} of {len(y.dims)}, the input in "
-                    f"dimension {self.stream_dim}: wrap the module so that both are (N, C, ...)"
+                    f"dimension {self.stream_dim}: {self._hint(y)}"
                 ]
             )
         assert y.node is not None

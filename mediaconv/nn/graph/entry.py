@@ -12,11 +12,13 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from mediaconv.nn.graph.capture.exported_program import module_of
+from mediaconv.nn.graph.capture.layout_hints import check_layout
 from mediaconv.nn.graph.captured_lengths import Phase
 from mediaconv.nn.graph.check import DiffersError, agrees, check
 from mediaconv.nn.graph.conditions import tried_ways
 from mediaconv.nn.graph.graph import StreamingGraph
 from mediaconv.nn.graph.refusal import CaptureError
+from mediaconv.nn.model_layout import ModelLayout
 
 
 def streaming_graph(
@@ -26,10 +28,13 @@ def streaming_graph(
     output: str | int | None = None,
     causal: bool = False,
     into_past: bool = False,
+    *,
+    layout: ModelLayout | None = None,
 ) -> StreamingGraph:
     """A module as a graph that streams, compared with the module in ragged chunks before it is given.
 
     into_past: its causal twin, every window along the axis moved into the past, is given instead.
+    layout: the module's own, where it is not (N, C, ...).
     example: an input (N, C, ...); an exported program brings its own. The other arguments are those of
     `to_streaming`. Raises CaptureError (a TypeError) with every reason why it cannot stream.
     """
@@ -55,14 +60,24 @@ def streaming_graph(
     if example is None:
         raise CaptureError(["an example input is needed: pass example=, a tensor (N, C, ...)"], name)
     if not 0 <= axis < example.ndim - 2:
+        squeezed = (
+            ": for a model of (N, T) give one of (N, 1, T), and axes='n t'" if example.ndim == 2 else ""
+        )
         raise CaptureError(
-            [f"example of shape {tuple(example.shape)}: expected (N, C, ...) with an axis {axis} after C"],
+            [
+                f"example of shape {tuple(example.shape)}: expected (N, C, ...) with an axis {axis} after "
+                f"C{squeezed}"
+            ],
             name,
         )
     if not example.numel():
         raise CaptureError([f"example of shape {tuple(example.shape)}: expected one with values"], name)
     with torch.compiler.set_stance("force_eager"):  # compiled parts would be compiled at every length
-        return _first_that_holds(module, example, axis, output, causal, into_past)
+        if layout is not None:
+            with torch.no_grad():
+                check_layout(module, example, layout, output, name)
+        options = {"output": output, "causal": causal, "into_past": into_past, "layout": layout}
+        return _first_that_holds(module, example, axis, options)
 
 
 def _name_of(module: nn.Module) -> str:
@@ -71,14 +86,12 @@ def _name_of(module: nn.Module) -> str:
 
 
 def _first_that_holds(
-    module: nn.Module,
-    example: Tensor,
-    axis: int,
-    output: str | int | None,
-    causal: bool,
-    into_past: bool,
+    module: nn.Module, example: Tensor, axis: int, options: dict[str, Any]
 ) -> StreamingGraph:
-    """A capture that holds at all lengths, else one that holds at some. Raises CaptureError for none."""
+    """A capture that holds at all lengths, else one that holds at some. Raises CaptureError for none.
+
+    options: of a StreamingGraph.
+    """
     name = _name_of(module)
     refused: CaptureError | None = None
     narrow: StreamingGraph | None = None
@@ -87,12 +100,12 @@ def _first_that_holds(
         last = example.narrow(axis + 2, example.shape[axis + 2] - 1, 1)
         x = torch.cat([example, *[last] * longer], axis + 2)
         try:
-            graph = StreamingGraph(module, x, axis, output=output, causal=causal, into_past=into_past)
+            graph = StreamingGraph(module, x, axis, **options)
             if narrow is not None and graph.axis_map(axis).whole > narrow.axis_map(axis).whole:
                 break  # of any length, but it holds what the first one streams
             broken = _checked_as_it_rounds(graph)
         except CaptureError as error:
-            if isinstance(error, DiffersError) and not into_past and _changes(graph, x):
+            if isinstance(error, DiffersError) and not options["into_past"] and _changes(graph, x):
                 raise CaptureError([_CHANGES], name) from None
             refused = refused or error
             if not isinstance(error, DiffersError):
@@ -186,12 +199,13 @@ def _changes(graph: StreamingGraph, x: Tensor) -> bool:
     return first.shape != second.shape or not bool(torch.eq(first, second).logical_or(first.isnan()).all())
 
 
-def _exact(module: nn.Module, x: Tensor, axis: int, output: str | int | None) -> StreamingGraph | None:
-    """The module's capture in float64, where it holds: a difference is then the rounding of `x`'s type."""
+def _exact(graph: StreamingGraph, x: Tensor, axis: int) -> StreamingGraph | None:
+    """A module's capture in float64, where it holds: a difference is then the rounding of `x`'s type."""
     if not x.is_floating_point() or x.dtype == torch.float64:
         return None
     try:
-        exact = StreamingGraph(copy.deepcopy(module).double(), x.double(), axis, output=output)
+        module = copy.deepcopy(graph.__dict__["_module"]).double()
+        exact = StreamingGraph(module, x.double(), axis, output=graph._output, layout=graph._layout)
         _checked(exact, x.double(), axis)
     except Exception:  # of any kind: the module may not run in float64, or not be copied
         return None
@@ -228,7 +242,7 @@ def _rounding_checked(graph: StreamingGraph, x: Tensor) -> frozenset[int]:
     try:
         return _checked(graph, x, axis)
     except DiffersError:
-        exact = None if graph._into_past else _exact(graph.__dict__["_module"], x, axis, graph._output)
+        exact = None if graph._into_past else _exact(graph, x, axis)
         if exact is None:
             raise
         graph.notes.append(f"its own rounding is large in {_type(x)}: chunks may round otherwise")

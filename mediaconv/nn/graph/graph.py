@@ -14,7 +14,7 @@ from mediaconv.counted import counted
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.axis_factors import shape_of
-from mediaconv.nn.graph.capture.captured import Captured, capture, select
+from mediaconv.nn.graph.capture.captured import Captured, called, capture
 from mediaconv.nn.graph.captured_lengths import REMADE, CapturedLengths, Phase, with_length
 from mediaconv.nn.graph.conditions import Conditions, Ways
 from mediaconv.nn.graph.maps import Phased, Sized
@@ -41,6 +41,7 @@ from mediaconv.nn.graph.rules import (
 from mediaconv.nn.graph.steps.graph_step import Run
 from mediaconv.nn.graph.steps.program import Program
 from mediaconv.nn.graph.symbols import evaluate, expression
+from mediaconv.nn.model_layout import ModelLayout
 from mediaconv.nn.streaming.protocol import BATCH_NORMS, RANDOM, TotalStride
 from mediaconv.nn.streaming.state import State
 
@@ -71,7 +72,8 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
     Called, it is the module, or its causal twin (`into_past`). `notes` tells of what is held to the end, and
     of hooks. Made by `to_streaming`.
 
-    Shape: (N, C, ...) to (N, C', ...), the axes after the channels as the module has them.
+    Shape: (N, C, ...) to (N, C', ...), the axes after the channels as the module has them, or as its `layout`
+    says of it.
     """
 
     kind_in_words = "captured"
@@ -86,8 +88,10 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
         output: str | int | None = None,
         causal: bool = False,
         into_past: bool = False,
+        layout: ModelLayout | None = None,
     ) -> None:
         super().__init__()
+        self._layout = layout
         self.training = module.training
         self._share(module)
         self._output, self._causal, self._into_past = output, causal, into_past
@@ -166,7 +170,7 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
         if self._into_past:
             graph = self.like_length(x.shape[self._axis + 2])
             return graph.step(x, graph.init_state(self._axis), axis=self._axis, last=True)
-        return select(module(x), self._output)
+        return called(module, x, self._output, self._layout)
 
     def a_capture(self) -> tuple[torch.dtype, Captured]:
         """A capture and its type, made anew after the graph was pickled, which leaves captures out."""
@@ -178,10 +182,9 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
     def captured_at(self, length: int) -> StreamingGraph:
         """The module captured anew, with an example of another length."""
         x = self.with_example(length)._example
-        module, output = self.__dict__["_module"], self._output
-        return type(self)(
-            module, x, self._axis, output=output, causal=self._causal, into_past=self._into_past
-        )
+        options: dict[str, Any] = {"causal": self._causal, "into_past": self._into_past}
+        options |= {"output": self._output, "layout": self._layout}
+        return type(self)(self.__dict__["_module"], x, self._axis, **options)
 
     @property
     def coarsest(self) -> torch.dtype:
@@ -264,9 +267,8 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
                 example = self._example.to(dtype)
                 device = next((p.device for p in self.parameters()), example.device)
                 module = self.__dict__["_module"]
-                captured = capture(
-                    module, example.to(device), self._axis, self._output, lambda op: rule_of(op) is not None
-                )
+                known = lambda op: rule_of(op) is not None  # noqa: E731
+                captured = capture(module, example.to(device), self._axis, self._output, known, self._layout)
                 self._captured[dtype] = captured
             full = list(shape)
             full[axis + 2] = self._shape[axis + 2]
@@ -280,7 +282,9 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
                     f"sizes {full[2:]}: the module was captured with {list(self._shape[2:])} and goes "
                     "another way at these: give an example of these sizes"
                 )
-            program = Analysis(captured, full, axis, causal=self._causal, into_past=self._into_past).run()
+            options = {"causal": self._causal, "into_past": self._into_past}
+            pattern = None if self._layout is None else self._layout.pattern
+            program = Analysis(captured, full, axis, **options, pattern=pattern).run()
             self._programs[key] = program
         return program
 

@@ -35,9 +35,15 @@ class Stream:
     """
 
     def __init__(
-        self, module: nn.Module, axis: int, example: Tensor | None = None, length: int | None = None
+        self,
+        module: nn.Module,
+        axis: int,
+        example: Tensor | None = None,
+        length: int | None = None,
+        axes: str | None = None,
     ) -> None:
-        module = module if _as_it_is(module) else to_streaming(module, example=example, axis=axis)
+        if axes is not None or not _as_it_is(module):
+            module = to_streaming(module, example=example, axis=axis, axes=axes)
         self.module = module if length is None else for_length(module, length)
         _check_length_known(self.module)
         self.map = geometry(self.module, axis)
@@ -282,7 +288,12 @@ def _check_length_known(module: nn.Module) -> None:
 
 
 def stream(
-    module: nn.Module, *, axis: int = 0, example: Tensor | None = None, length: int | None = None
+    module: nn.Module,
+    *,
+    axis: int = 0,
+    example: Tensor | None = None,
+    length: int | None = None,
+    axes: str | None = None,
 ) -> Stream:
     """Run a module over its input in chunks of any size, with the result of one call on the whole.
 
@@ -291,7 +302,9 @@ def stream(
     axis: which axis after the channels the chunks come along; 0 is samples, frames or rows.
     example: an input, (N, C, ...), with which a module of anything else is captured (see `to_streaming`).
     length: steps that the whole input will have, where a captured model must know it (see `to_streaming`).
+    axes: what a captured model takes and gives, where that is not (N, C, ...): `n t c`, `n t`,
+        `n c t -> n t c`; the stream takes and gives (N, C, ...) (see `to_streaming`).
     Raises TypeError naming a layer that cannot stream, ValueError one that is in training mode, or for an
     axis that is not there.
     """
-    return Stream(module, axis, example, length)
+    return Stream(module, axis, example, length, axes)

@@ -24,6 +24,7 @@ from mediaconv.nn.graph.capture.export_failure import reason
 from mediaconv.nn.graph.capture.obstacles import obstacles_removed
 from mediaconv.nn.graph.refusal import CaptureError
 from mediaconv.nn.graph.symbols import AxisSize, expression
+from mediaconv.nn.model_layout import ModelLayout
 
 _FIXED = (
     "torch.export: its export holds for {} steps along the stream axis alone: a size is written into the "
@@ -57,15 +58,22 @@ class Captured:
 
 
 class _Selected(nn.Module):
-    """A module whose call gives the one tensor of its output."""
+    """A module whose call takes (N, C, ...) and gives the one tensor of its output, laid out so, too."""
 
-    def __init__(self, module: nn.Module, output: str | int | None) -> None:
+    def __init__(self, module: nn.Module, output: str | int | None, layout: ModelLayout | None) -> None:
         super().__init__()
         self.module = module
-        self.output = output
+        self.output, self.layout = output, layout
 
     def forward(self, x: Tensor) -> Tensor:
-        return select(self.module(x), self.output)
+        return called(self.module, x, self.output, self.layout)
+
+
+def called(module: nn.Module, x: Tensor, output: str | int | None, layout: ModelLayout | None) -> Tensor:
+    """The tensor of a module's result for an input (N, C, ...), as (N, C', ...)."""
+    if layout is None:
+        return select(module(x), output)
+    return layout.from_model(select(module(layout.to_model(x)), output), x.shape[0])
 
 
 def select(result: Any, output: str | int | None) -> Tensor:
@@ -96,15 +104,17 @@ def capture(
     axis: int,
     output: str | int | None = None,
     known: Callable[[Any], bool] = lambda operation: True,
+    layout: ModelLayout | None = None,
 ) -> Captured:
     """Export a module in eval mode; every axis but the channels is dynamic where the module allows it.
 
     known: operations that stay as they are; of the others, those that torch composes of simpler ones are
-    taken apart.
+    taken apart. layout: the module's own, where it is not that of the example.
 
     Raises CaptureError with torch's reason where it cannot be exported.
     """
-    wrapped = _Selected(module, output).train(False) if not module.training else _Selected(module, output)
+    wrapped = _Selected(module, output, layout)
+    wrapped = wrapped if module.training else wrapped.train(False)
     wrapped.training = module.training
     stream = axis + 2
     attempts: list[tuple[Tensor, list[int]]] = []
@@ -112,7 +122,7 @@ def capture(
         pair = torch.cat([example, example]) if example.shape[0] == 1 else example
         attempts.append((pair, [0, *range(2, example.ndim)]))
     attempts.append((example, [stream]))
-    reasons = []
+    reasons, fixed = [], False
     for x, dynamic in attempts:
         try:
             with assertions_hold() as assertions:
@@ -127,7 +137,21 @@ def capture(
         if captured.sizes[stream].symbol is not None:
             return captured
         reasons.append(_FIXED.format(example.shape[stream]))
+        fixed = True
+    if fixed and layout is None and (hint := _hint(wrapped, example, stream, known)):
+        raise CaptureError([hint])
     raise CaptureError(list(dict.fromkeys(reasons)))
+
+
+def _hint(module: nn.Module, example: Tensor, stream: int, known: Callable[[Any], bool]) -> str | None:
+    """What to write where another axis than the stream's grows; None where none does, or it is not known."""
+    from mediaconv.nn.graph.capture.layout_hints import input_hint
+
+    try:
+        program = _export(module, example, list(range(1, example.ndim)), known)
+        return input_hint(_captured(program, example.dtype), stream)
+    except Exception:  # whatever an export says: the reason of the first one is told
+        return None
 
 
 def _export(
