@@ -6,6 +6,7 @@ phase, and others have captures of their own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -80,6 +81,21 @@ class CapturedLengths:
         broken = self.conditions().broken(shape)
         return not broken if self._ways is None else self._ways.take(broken)
 
+    def late_conditions(self, most: int) -> tuple[int, int]:
+        """From which length on it repeats whether the capture `takes` one, and after how many steps.
+
+        Raises UnknownRepeatError where the conditions do not tell, or are tried at more than `most` lengths.
+        """
+        conditions, ways = self.conditions(), self._ways
+        harmless = frozenset() if ways is None else frozenset().union(*ways.good) - ways.bad
+        start, period = 0, 1
+        for i in conditions.along - harmless:
+            first, own = conditions.repeats(i, self._shape)
+            start = max(start, first)
+            if conditions.fails_late(i, self._shape, most):
+                period = math.lcm(period, own)
+        return start, period
+
     def similar_lengths(self, length: int) -> list[int]:
         """Lengths near the example's at which all that depends on the length is as it is at this one."""
         own = self._shape[self._axis + 2]
@@ -125,6 +141,8 @@ class CapturedLengths:
         """Take only lengths at which the capture was found to hold. broken: conditions to be told of."""
         self._ways = ways
         phases = self.conditions().phase_numbers
+        if not broken:
+            broken = self._broken_seldom()
         words = self.conditions().describe(broken, self._shape) if broken else ""
         if broken & phases:
             self._length_note = (
@@ -134,6 +152,17 @@ class CapturedLengths:
         elif broken:
             self._length_note = f"lengths {words} alone: at others the module goes another way"
         self.notes += [self._length_note] if broken else []
+
+    def _broken_seldom(self) -> frozenset[int]:
+        """Conditions that no length broke which was tried, though some long ones do."""
+        assert self._ways is not None
+        conditions, known = self.conditions(), frozenset().union(self._ways.bad, *self._ways.good)
+        length = self._shape[self._axis + 2]
+        return frozenset(
+            i
+            for i in conditions.along - known
+            if conditions.may_fail_past(i, self._shape, length, unknown=False)
+        )
 
     def check_length(self, length: int) -> None:
         """Raise ValueError for a length along the captured axis at which the module goes another way."""

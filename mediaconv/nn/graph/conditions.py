@@ -7,18 +7,22 @@ tried at a length or two; those that differ from the module are refused at the e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import sympy
 
+from mediaconv.nn.graph.capture.length_repeats import UnknownRepeatError, repeat_of
 from mediaconv.nn.graph.symbols import AxisSize, depends, evaluate, source
 
 MOST_WAYS = 24
 """Ways that are tried; of those past it, lengths are refused."""
 LONG, MOST_PERIOD, MOST_RESTS = 1024, 128, 4
 """Lengths are described from this one on, by a period and so many rests at most."""
+MOST_TRIED = 2**14
+"""Lengths at which a condition is tried in order to describe it, where it repeats after so many."""
 MOST_PHASES = 2048
 """The longest period in which padding that follows from the length may repeat."""
 
@@ -47,7 +51,8 @@ class Conditions:
         self.all += [sympy.Eq(e, n, evaluate=False) for e, n in self.phases.items()]
         self.phase_numbers = frozenset(range(count, len(self.all)))
         symbol = sizes[dim].symbol
-        self._along = [] if symbol is None else [i for i, e in enumerate(self.all) if depends(e, symbol)]
+        along = [] if symbol is None else [i for i, e in enumerate(self.all) if depends(e, symbol)]
+        self.along = frozenset(along)
 
     def period(self, shape: Sequence[int]) -> int | None:
         """After how many steps all that depends on the length repeats, None where it does not."""
@@ -56,7 +61,7 @@ class Conditions:
             return None
         first = max(shape[dim], LONG)
         rows = []
-        parts = [self.all[i] for i in self._along if i not in self.phase_numbers]
+        parts = [self.all[i] for i in self.along if i not in self.phase_numbers]
         for n in range(first, first + 2 * MOST_PHASES):
             values = self._values([n if d == dim else s for d, s in enumerate(shape)])
             sizes = [int(evaluate(e, values)) for e in self.phases]
@@ -66,6 +71,35 @@ class Conditions:
             if np.array_equal(table[:-period], table[period:]):
                 return period
         return None
+
+    def repeats(self, number: int, shape: Sequence[int]) -> tuple[int, int]:
+        """From which length on a condition repeats, and after how many steps. Raises UnknownRepeatError."""
+        size, values = self.sizes[self.dim], self._values(shape)
+        expr, symbol = self.all[number], size.symbol
+        if symbol is None or not depends(expr, symbol):
+            return 0, 1
+        others = {s: sympy.Integer(values[str(s)]) for s in expr.free_symbols if s != symbol}
+        found = repeat_of(expr.xreplace(others) if others else expr, symbol)
+        return found.start * size.factor + size.offset, found.period * size.factor
+
+    def fails_late(self, number: int, shape: Sequence[int], most: int) -> bool:
+        """Whether a condition is not met at some lengths however long inputs are.
+
+        Raises UnknownRepeatError where that takes more than `most` lengths to tell.
+        """
+        start, period = self.repeats(number, shape)
+        if period > most:
+            raise UnknownRepeatError(f"{self.all[number]} repeats after {period} steps")
+        return not all(self._met([number], shape, n) for n in range(start, start + period))
+
+    def may_fail_past(self, number: int, shape: Sequence[int], length: int, *, unknown: bool = True) -> bool:
+        """Whether an input as long as that or longer may not meet a condition. unknown: if none tells."""
+        try:
+            start, period = self.repeats(number, shape)
+        except UnknownRepeatError:
+            return unknown
+        end = max(start, length) + period
+        return end - length > MOST_TRIED or not all(self._met([number], shape, n) for n in range(length, end))
 
     def _holds(self, expr: sympy.Basic, values: dict[str, int]) -> bool:
         try:
@@ -85,7 +119,7 @@ class Conditions:
     def broken(self, shape: Sequence[int]) -> frozenset[int]:
         """Numbers of the conditions on the stream axis that an input's shape does not meet."""
         values = self._values(shape)
-        return frozenset(i for i in self._along if not self._holds(self.all[i], values))
+        return frozenset(i for i in self.along if not self._holds(self.all[i], values))
 
     def others_hold(self, shape: Sequence[int]) -> bool:
         """Whether the conditions on the other axes' sizes alone are met."""
@@ -96,16 +130,17 @@ class Conditions:
     def about_ends(self, number: int, shape: Sequence[int]) -> bool:
         """Whether short inputs alone break a condition, as that of a window which needs so many steps."""
         length = shape[self.dim]
-        lengths = range(length, length + 65)
-        return not any(
-            number in self.broken([n if d == self.dim else s for d, s in enumerate(shape)]) for n in lengths
-        )
+        if not all(self._met([number], shape, n) for n in range(length, length + 65)):
+            return False
+        return not self.may_fail_past(number, shape, length, unknown=False)
 
     def describe(self, numbers: Collection[int], shape: Sequence[int]) -> str:
         """The lengths that meet conditions: `3 n + 1` where they repeat, else the conditions of a size T."""
         first = max(shape[self.dim], LONG)
         met = [self._met(numbers, shape, n) for n in range(first, first + 2 * MOST_PERIOD)]
         if all(met):
+            if any(self.may_fail_past(i, shape, first) for i in numbers):
+                return self._seldom_broken(numbers, shape)
             failing = (n for n in range(first) if not self._met(numbers, shape, n))
             return f"{1 + max(failing, default=0)} or more"
         for period in range(2, MOST_PERIOD + 1):
@@ -114,14 +149,37 @@ class Conditions:
                 if len(rests) > MOST_RESTS and set(numbers) & self.phase_numbers:
                     rests = [shape[self.dim] % period]
                 if 0 < len(rests) <= MOST_RESTS:
-                    return " or ".join(f"{period} n + {rest}" if rest else f"{period} n" for rest in rests)
+                    return _multiples(period, rests)
                 break
+        return self._seldom_broken(numbers, shape)
+
+    def _seldom_broken(self, numbers: Collection[int], shape: Sequence[int]) -> str:
+        """The lengths that meet conditions which few do not: `all but 5000 n`, else in symbols."""
+        try:
+            spans = [self.repeats(i, shape) for i in numbers]
+        except UnknownRepeatError:
+            return self._in_symbols(numbers)
+        start, period = max(s for s, _ in spans), math.lcm(*(p for _, p in spans))
+        if start > LONG or period > MOST_TRIED:
+            return self._in_symbols(numbers)
+        first = -(-max(start, LONG) // period) * period
+        rests = [n - first for n in range(first, first + period) if not self._met(numbers, shape, n)]
+        if len(rests) > MOST_RESTS:
+            return self._in_symbols(numbers)
+        return "all but " + _multiples(period, rests)
+
+    def _in_symbols(self, numbers: Collection[int]) -> str:
         symbol = str(self.sizes[self.dim].symbol)
         return "T with " + " and ".join(sorted({source(self.all[i]).replace(symbol, "T") for i in numbers}))
 
     def _met(self, numbers: Collection[int], shape: Sequence[int], length: int) -> bool:
         values = self._values([length if d == self.dim else n for d, n in enumerate(shape)])
         return all(self._holds(self.all[i], values) for i in numbers)
+
+
+def _multiples(period: int, rests: Iterable[int]) -> str:
+    """Lengths of such rests, in words."""
+    return " or ".join(f"{period} n + {rest}" if rest else f"{period} n" for rest in rests)
 
 
 @dataclass(frozen=True)

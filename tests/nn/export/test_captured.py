@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -309,6 +310,46 @@ def test_lengths_that_repeat_too_seldom_to_tell_have_no_step(multiple: int, peri
         return
     with pytest.raises(ValueError, match="repeat after more than 512 steps or never"):
         export_step(graph, example[:, :, :8])
+
+
+class OtherwiseSeldom(torch.nn.Module):
+    """Goes another way at lengths of which none is near those that are tried."""
+
+    def __init__(self, seldom: Callable[[int], bool]) -> None:
+        super().__init__()
+        self.conv, self.seldom = torch.nn.Conv1d(1, 1, 3, padding=1), seldom
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x) * (2 if self.seldom(x.shape[2]) else 1)
+
+
+SELDOM = {
+    "multiples": (lambda n: n % 5000 == 0, 5000, "all but 5000 n"),
+    "of frames": (lambda n: (n // 4 + 1) // 7 % 311 == 0, 4 * 7 * 311, "T with .*"),
+    "long ones": (lambda n: n > 20000, 20001, "T with T <= 20000"),
+}
+
+
+@pytest.mark.parametrize("name", SELDOM)
+def test_lengths_that_are_met_seldom_are_told_and_have_no_step(name: str) -> None:
+    """What is said of lengths follows from the conditions: none of those tried need meet one."""
+    seldom, length, words = SELDOM[name]
+    graph = nn.to_streaming(OtherwiseSeldom(seldom).eval(), example=torch.zeros(1, 1, 64))
+    assert any(re.match(rf"lengths {words} alone: ", note) for note in graph.notes), graph.notes
+    assert seldom(length)
+    with pytest.raises(ValueError, match=rf"length {length}: this capture holds for lengths {words} alone"):
+        graph.check_length(length)
+    with pytest.raises(ValueError, match="repeat after more than 512 steps or never"):
+        export_step(graph, torch.zeros(1, 1, 8))
+
+
+def test_a_step_says_how_short_an_input_may_be() -> None:
+    """A reflection takes no fewer steps than it repeats: the model itself refuses them."""
+    graph = captured(lambda m, x: m.a(F.pad(x, (5, 0), mode="reflect")))
+    step = export_step(graph, torch.zeros(2, 4, 8, dtype=torch.float64))
+    with pytest.raises(ValueError, match=r"length 5: the model takes none so short; .* from 6 on"):
+        run_step(step, step.info, step.start(), torch.zeros(2, 4, 5, dtype=torch.float64))
+    assert_step_is_the_call(graph, (2, 4, 24), 6, 2)
 
 
 class Spectra(torch.nn.Module):
