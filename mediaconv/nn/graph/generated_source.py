@@ -119,10 +119,10 @@ class GraphSource:
         lengths = range(first, first + _PROBED_LENGTHS * size.factor, size.factor)
         amounts = [int(function((), self.batch, length, None)) for length in lengths]
         if max(amounts) - min(amounts) > _PROBED_LENGTHS // 2:
-            raise RefusalError(_GROWS.format(self._in_words(value)))
+            raise RefusalError(_GROWS.format(self.in_words(value)))
         return min(amounts), max(amounts), function
 
-    def _in_words(self, value: Any) -> str:
+    def in_words(self, value: Any) -> str:
         """A size as an expression of the input's length T."""
         return str(self._of_length(expression(value))).replace(str(self.symbol), "T")
 

@@ -248,3 +248,14 @@ def test_assertions_on_values_are_taken_as_true_and_told() -> None:
     torch.testing.assert_close(joined(graph, X), module(X))
     with pytest.raises(AssertionError, match="too large"):
         module(X + 200)
+
+
+def test_a_size_that_was_found_by_dividing_the_length_is_told() -> None:
+    def windowed(module: Any, x: Tensor) -> Tensor:
+        y = module.conv(x).unflatten(2, (x.shape[2] // 8, -1))
+        return (y + torch.arange(y.shape[3])).flatten(2)
+
+    said = refused(Given(windowed))
+    assert "arange" in said
+    assert "a tensor of (T//((T//8))) values, a size that follows from the input's length" in said
+    assert "give it as a number" in said

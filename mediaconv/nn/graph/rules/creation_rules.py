@@ -36,6 +36,12 @@ def create(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
             dims[at[0]] = (STREAM,)
         an.constants.append(Late(out, an.function(code), (), False))
         return Value(out, CONSTANT, tuple(dims), value.dtype)
+    if not at:
+        made = ", ".join(an.in_words(s) for s in value.shape)
+        raise RefusalError(
+            f"it makes a tensor of {made} values, a size that follows from the input's length and is no "
+            "stream axis: where a window's size was found by division, give it as a number"
+        )
     if len(at) > 1:
         raise RefusalError("a table over pairs of positions (a mask or bias of attention over the stream)")
     uniform = (aten.zeros, aten.ones, aten.full, aten.empty, aten.expand)
