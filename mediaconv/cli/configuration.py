@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mediaconv.cli.options import (
-    CausalOption,
-    InputOption,
-    OutputOption,
-    SetOption,
-    causal_override,
-)
+from mediaconv.cli.options import InputOption, OutputOption, StackOptions
 from mediaconv.counted import counted
 from mediaconv.errors import UsageError
 
@@ -21,60 +15,85 @@ if TYPE_CHECKING:
     from mediaconv.config import RunConfig
 
 ConfigsArgument = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
-        metavar="CONFIG...", help="YAML files; relative paths in them count from the current folder"
+        metavar="[CONFIG]...",
+        help="YAML files; relative paths in them count from the current folder. With --model none is needed",
     ),
 ]
 
 
 def validate(
-    configs: ConfigsArgument,
+    configs: ConfigsArgument = None,
     input: InputOption = None,
     output: OutputOption = None,
-    causal: CausalOption = None,
-    set: SetOption = None,
+    channels: Annotated[
+        int | None, typer.Option("--channels", help="channels of the input, where none is there to be opened")
+    ] = None,
+    replacing: StackOptions = StackOptions(),
 ) -> None:
-    """Check configurations without running them; all errors are shown at once.
+    """Check configurations, or a model alone, without running them; all errors are shown at once.
 
     The first sixteen inputs are opened, and the stack is built for them: files that are broken and weights
-    that do not fit are found here.
+    that do not fit are found here. A model is captured: whether it streams, and what it holds to the end.
     """
     problems = []
-    overrides = [*(set or []), *causal_override(causal)]
-    for config in configs:
+    overrides = replacing.overrides()
+    named: list[str | None] = [*configs] if configs else [None]
+    for config in named:
         try:
-            _check(config, overrides=overrides, input=input, output=output)
+            loaded = _loaded(config, replacing, overrides, input, output)
+            _check(loaded, config or str(replacing.model), channels)
         except UsageError as error:
             problems.append(str(error))
     if problems:
         raise UsageError("\n".join(problems))
 
 
-def _check(config: str, *, overrides: list[str], input: str | None, output: str | None) -> None:
+def _loaded(
+    config: str | None, replacing: StackOptions, overrides: list[str], input: str | None, output: str | None
+) -> RunConfig:
     from mediaconv.config import load_config
 
-    checked = load_config(Path(config), overrides=overrides, input=input, output=output)
+    if config is not None:
+        return load_config(Path(config), overrides=overrides, input=input, output=output)
+    if replacing.model is None:
+        raise UsageError("validate: give a configuration, or a model alone by --model")
+    from mediaconv.guide.stack_only import load_model_only
+
+    return load_model_only(replacing.model, overrides=overrides, input=input, output=output)
+
+
+def _check(checked: RunConfig, config: str, channels: int | None) -> None:
+    from mediaconv.guide.stack_only import NO_INPUT
     from mediaconv.run.jobs.rehearsal import rehearse
 
+    alone = checked.input == NO_INPUT
     try:
-        rehearsed = rehearse(checked)
+        rehearsed = rehearse(checked, channels=channels, alone=alone)
+        if alone and rehearsed.channels is None:
+            raise UsageError("channels: the model does not state how many it takes; give --channels")
     except UsageError as error:
         raise UsageError(
             "\n".join(_placed(line, checked, config) for line in str(error).splitlines())
         ) from error
     layers = counted(len(checked.stack), "layer")
-    channels = ", {} -> {} channels".format(*rehearsed.channels) if rehearsed.channels else ""
-    print(f"{config}: valid ({checked.pipeline}, {layers}{channels})")
+    both = ", {} -> {} channels".format(*rehearsed.channels) if rehearsed.channels else ""
+    print(f"{config}: valid ({checked.pipeline}, {layers}{both})")
     for fault in rehearsed.faults:
         print(f"{config}: an input would fail: {fault}")
+    for note in rehearsed.notes:
+        print(f"{config}: note: {note}")
     for text in rehearsed.unchecked:
         print(f"{config}: not checked: {text}")
 
 
 def _placed(line: str, config: RunConfig, name: str) -> str:
+    if line.startswith("- "):  # one of several reasons, below the line that it belongs to
+        return line
     placed = config.placed(line)
-    return placed if placed.startswith(f"{name}:") else f"{name}: {placed}"
+    known = placed.startswith((f"{name}:", f"--model {name}: "))
+    return placed if known else f"{name}: {placed}"
 
 
 def schema() -> None:

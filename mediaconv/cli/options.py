@@ -86,9 +86,11 @@ class ModelOptions:
         """As `--set` has them. Code that `--model` names may be run."""
         if self.model is None:
             return self.set or []
+        from mediaconv.config.overrides import Override
         from mediaconv.model_files.typed_code import trust
 
-        return [f"stack=[{{model: {json.dumps({'file': trust(self.model)})}}}]", *(self.set or [])]
+        stack = f"stack=[{{model: {json.dumps({'file': trust(self.model)})}}}]"
+        return [Override(stack, f"--model {self.model}"), *(self.set or [])]
 
 
 @dataclass(frozen=True)

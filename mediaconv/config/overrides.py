@@ -10,6 +10,17 @@ from mediaconv.config.problems import Location, Problem, one_line, shown
 from mediaconv.errors import ConfigError
 
 
+class Override(str):
+    """As `--set` takes it, made of another option. typed: what the user wrote, for messages."""
+
+    typed: str
+
+    def __new__(cls, option: str, typed: str) -> Override:
+        made = super().__new__(cls, option)
+        made.typed = one_line(typed)
+        return made
+
+
 def override(document: Document, option: str, *, source: str = "") -> None:
     """Apply one `key.path=value` to a document. Raises ConfigError naming the option.
 
@@ -18,7 +29,7 @@ def override(document: Document, option: str, *, source: str = "") -> None:
     The value is YAML. List items go by number; mappings that are missing are made, and a bare name
     (`- relu`) becomes the mapping it stands for when a key below it is set.
     """
-    source = source or f"--set {one_line(option)}"
+    source = source or getattr(option, "typed", None) or f"--set {one_line(option)}"
     path, sign, text = option.partition("=")
     parts = [part.strip() for part in re.sub(r"\[(-?\d+)\]", r".\1", path).split(".")]
     if not sign or not all(parts):

@@ -19,6 +19,7 @@ from mediaconv.config import RunConfig
 from mediaconv.errors import ReadError, UsageError
 from mediaconv.model.binding import bind
 from mediaconv.model.build import build_stack
+from mediaconv.model.stand_in import assumed_rate_hz
 from mediaconv.nn.streaming.protocol import axis_map, leaves
 from mediaconv.nn.summary.sliding import slides
 from mediaconv.pipeline import Pipeline, find
@@ -64,7 +65,9 @@ def subject(
         count = (
             channels or stated or _channels_of_input(config, pipeline) or pipeline.typical_input().channels
         )
-        stack = build_stack(config, pipeline, channels=count, rate_hz=float(_RATE_HZ))
+        stack = build_stack(
+            config, pipeline, channels=count, rate_hz=assumed_rate_hz(config, pipeline, count, _RATE_HZ)
+        )
         return Subject(config, pipeline, stack, count)
     input = first_file(config, pipeline, input)
     with pipeline.open(input, config.read, config.limits) as source:

@@ -45,6 +45,7 @@ def export_configuration(config: RunConfig, path: Path, options: ExportOptions) 
 
     from mediaconv.compute.step import prepared
     from mediaconv.model.binding import bind
+    from mediaconv.model.stand_in import stand_in
     from mediaconv.nn.export.export_step import export_step
     from mediaconv.nn.export.step_files import Target, write_step
     from mediaconv.nn.export.whole import write_whole_call
@@ -53,7 +54,10 @@ def export_configuration(config: RunConfig, path: Path, options: ExportOptions) 
     Target(path, options.overwrite)  # refused before anything is computed
     pipeline = find(config.pipeline)
     own = options.input or _first_input(config, pipeline)
-    info = pipeline.typical_input() if own is None else _info(config, pipeline, own)
+    if own is None:
+        info = stand_in(config, pipeline)
+    else:
+        info = _info(config, pipeline, own)
     frame = _frame(pipeline, info, options.size)
     bound = bind(config, pipeline, info)
     finish = _stored(config, pipeline, info) if options.normalize else None

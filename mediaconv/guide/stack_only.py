@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mediaconv.config import RunConfig, load_config
+from mediaconv.config import RunConfig, load_config, parse_config
 from mediaconv.errors import UsageError
 
 NO_INPUT = "no-input-given"
@@ -27,6 +27,31 @@ def load_stack_only(
     Raises ConfigError.
     """
     return load_config(path, overrides=overrides, fill=what_is_missing(input=input, axes=axes))
+
+
+def load_model_only(
+    model: str, *, overrides: Sequence[str], input: str | None = None, output: str | None = None
+) -> RunConfig:
+    """The configuration of a model alone, which `overrides` make the stack.
+
+    Its pipeline is told by an input, by `pipeline` among the overrides, or by the axes of what it takes.
+    Raises ConfigError.
+    """
+
+    def fill(value: Mapping[str, Any]) -> dict[str, Any]:
+        from mediaconv.model_files.open_model import axes_of
+
+        named = input or value.get("input")
+        axes = None if "pipeline" in value or named else axes_of(_model_layer(value))
+        return what_is_missing(input=input, axes=axes)(value)
+
+    return parse_config("{}", name=model, overrides=overrides, input=input, output=output, fill=fill)
+
+
+def _model_layer(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What stands below `model` in a stack that `--model` made."""
+    layer = value["stack"][0]["model"]
+    return {"file": layer} if isinstance(layer, str) else layer
 
 
 def what_is_missing(

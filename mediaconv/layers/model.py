@@ -18,8 +18,11 @@ from mediaconv.layers.registry import register
 if TYPE_CHECKING:
     from torch import nn
 
+    from mediaconv.nn.axes_pattern import AxesPattern
+
 _EXAMPLE_SIZES = {1: (9600,), 2: (96, 96), 3: (16, 64, 64)}
 """Sizes of the input that a model is captured and checked with, where its file states none."""
+_PIPELINES = {1: "audio", 2: "image", 3: "video"}
 _DIVISIONS = 64
 """Models pad, or go another way, where a size is no multiple of up to so many."""
 
@@ -218,14 +221,31 @@ class Model(LayerSpec):
         output = None if onnx else self.output
         causal = self.causal or bool(context.file.causal)
         layout = None if pattern.plain and window == 1 else ModelLayout(pattern, window, causal)
-        if self.causal or layout is not None or output is not None:
-            captured: nn.Module = streaming_graph(
-                model, example, output=output, into_past=self.causal, layout=layout
-            )
-        else:
-            captured = to_streaming(model, example=example)
+        try:
+            if self.causal or layout is not None or output is not None:
+                captured: nn.Module = streaming_graph(
+                    model, example, output=output, into_past=self.causal, layout=layout
+                )
+            else:
+                captured = to_streaming(model, example=example)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"{error}{self._axes_hint(model, pattern)}") from None
         captured.notes = [*getattr(captured, "notes", ()), *getattr(model, "notes", ())]  # type: ignore[assignment]
         return captured
+
+    def _axes_hint(self, model: nn.Module, pattern: AxesPattern) -> str:
+        """What may be wrong where a model that is called fails: its first convolution has other axes."""
+        from torch.nn.modules.conv import _ConvNd
+
+        dims = next((part.weight.ndim - 2 for part in model.modules() if isinstance(part, _ConvNd)), None)
+        has = len(pattern.letters)
+        if self.axes is not None or dims is None or dims == has:
+            return ""
+        way = "; `axes: t c h w` runs it over the frames of a film" if (dims, has) == (2, 3) else ""
+        return (
+            f" (its first convolution is {dims}D, and it is given {pattern.text}: set pipeline: "
+            f"{_PIPELINES[dims]}, or state its layout by `axes`{way})"
+        )
 
     def _window(self, context: BuildContext, pattern: Any, declared: Any) -> int:
         """Frames in the model's channels. Raises ValueError where the channels do not fit."""

@@ -171,6 +171,32 @@ def origin_of(name: str, options: Mapping[str, Any]) -> str:
     return f"{entry.value}{package} {weights_of(open_model(name, options=options))}"
 
 
+def axes_of(layer: Mapping[str, Any]) -> int | None:
+    """Axes after the channels of what a model takes: by its `axes`, by what its file states, or by its first
+    convolution; a model that has none of them, but a recurrent, attention or linear layer, takes one.
+
+    layer: `file`, and the other keys of the layer `model`. Raises UsageError.
+    """
+    from torch import nn
+
+    from mediaconv.nn.axes_pattern import AxesPattern
+
+    if isinstance(text := layer.get("axes"), str):
+        try:
+            return len(AxesPattern.parse(text).letters)
+        except ValueError as error:
+            raise UsageError(f"model.axes: {error}") from None
+    module = open_model(layer["file"], input=layer.get("input"), options=layer.get("options"))
+    shape = getattr(module, "input_shape", None)
+    if shape is not None:
+        return len(shape) - 2
+    for part in module.modules():
+        if isinstance(part, nn.modules.conv._ConvNd):
+            return part.weight.ndim - 2
+    features = ("input_size", "embed_dim", "in_features")
+    return 1 if any(hasattr(part, name) for part in module.modules() for name in features) else None
+
+
 @lru_cache(maxsize=16)
 def channels_of(name: str, axis: int | None) -> int | None:
     """Channels of a model's input: as its file states them along `axis`, or as its first convolution has."""

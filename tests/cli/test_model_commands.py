@@ -97,6 +97,76 @@ def test_commands_that_look_at_a_stack_take_its_channels_from_the_model(
     assert "3 samples" in proven.stdout, proven.stdout + proven.stderr
 
 
+HELD = CODE.replace("return x + ", "x = x - x.mean(2, keepdim=True); return x + ")
+REFUSED = CODE.replace(
+    "return x + ",
+    "x = x + torch.fft.fft(x).real\n        x = x + torch.fft.fft(2 * x).real\n        return x + ",
+)
+
+
+def test_a_model_is_validated_without_a_file(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TRUSTED, "")
+    for name, code in (("good", CODE), ("held", HELD), ("refused", REFUSED)):
+        (tmp_path / f"{name}.py").write_text(code)
+    (tmp_path / "image.py").write_text(
+        "from torch import nn\ndef build(): return nn.Conv2d(3, 5, 3, padding=1)\n"
+    )
+    (tmp_path / "tokens.py").write_text("from torch import nn\ndef build(): return nn.Linear(4, 3)\n")
+
+    def validate(*words: str) -> tuple[int, str]:
+        done = run_program("validate", *words, cwd=tmp_path)
+        return done.returncode, done.stdout + done.stderr
+
+    code, said = validate("--model", "good.py:build")
+    assert (code, said.splitlines()[0]) == (0, "good.py:build: valid (audio, 1 layer, 2 -> 2 channels)")
+    assert validate("--model", str(folder / "m.pt2"))[1].startswith(
+        f"{folder}/m.pt2: valid (audio, 1 layer, 2 -> 2"
+    )
+    code, said = validate("--model", "held.py:build")
+    assert code == 0
+    assert "held.py:build: note: mean" in said
+    assert "held to the end" in said
+    code, said = validate("--model", "refused.py:build")
+    assert code == 2
+    assert said.startswith("error: --model refused.py:build: stack[0].model: Denoiser: "), said
+    assert "2 reasons why it cannot stream" in said
+    assert said.count("\n- _fft_r2c in Denoiser") == 2, said
+    assert validate("--model", "image.py:build")[1].startswith(
+        "image.py:build: valid (image, 1 layer, 3 -> 5"
+    )
+    code, said = validate("--model", "image.py:build", "--set", "pipeline=video")
+    assert code == 2
+    assert "its first convolution is 2D" in said
+    assert "`axes: t c h w` runs it over the frames" in said
+    words = ("--set", "pipeline=video", "--set", "stack.0.model.axes=t c h w")
+    assert validate("--model", "image.py:build", *words)[1].startswith("image.py:build: valid (video")
+    code, said = validate("--model", "tokens.py:build", "--set", "stack.0.model.axes=n t c")
+    assert (code, "give --channels" in said) == (2, True)
+    words = ("--set", "stack.0.model.axes=n t c", "--channels", "4")
+    assert "valid (audio, 1 layer, 4 -> 3 channels)" in validate("--model", "tokens.py:build", *words)[1]
+    assert validate() == (2, "error: validate: give a configuration, or a model alone by --model\n")
+
+
+def test_a_rate_that_a_model_states_is_no_obstacle_where_there_is_no_file(
+    folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "pipeline: audio\ninput: none\noutput: out\n"
+        "stack: [{conv: {in_channels: 2, out_channels: 2, kernel_size: 2, stride: 2}}, "
+        f"{{model: {{file: {folder}/m.pt2, rate: 9000}}}}]\n"
+    )
+    step = tmp_path / "s.pt2"
+    for words in ((), ("--chunk", "16", "-o", str(step))):
+        commands = ("export",) if words else ("validate", "trace", "receptive", "prove")
+        for command in commands:
+            done = run_program(command, "c.yaml", *words, cwd=tmp_path)
+            assert "steps a second" not in done.stderr, done.stderr
+            assert done.returncode in ((0, 1) if command == "prove" else (0,)), done.stderr
+    assert json.loads(step.with_suffix(".json").read_text())["rate_hz"] == 18000
+
+
 @pytest.mark.parametrize("model", [[], ["--model", "build.py:build"]])
 def test_a_model_is_inspected_and_its_step_exported(
     folder: Path, model: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path

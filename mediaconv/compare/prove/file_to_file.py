@@ -18,6 +18,7 @@ import numpy as np
 from mediaconv.compare.prove.function_reads.reads import Order
 from mediaconv.config import RunConfig
 from mediaconv.engine.computation import ArraySink, Computations
+from mediaconv.model.stand_in import assumed_info
 from mediaconv.pipeline import Pipeline, Source, SourceInfo
 from mediaconv.temporary_folder import temporary_folder
 
@@ -148,6 +149,7 @@ def _material(
         typical, sides = pipeline.typical_input(), (LARGEST_SIDE,) * (dims - 1)
         rate = Fraction(getattr(config.read, "fps", None) or typical.rate or 0) or None
         info = replace(typical, channels=channels, shape=(wanted, *sides), rate=rate)
+        info = assumed_info(config, pipeline, info)
         random = np.random.default_rng(0)
         shape = (wanted, *sides, channels)
         if info.scale > 1:

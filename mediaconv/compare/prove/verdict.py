@@ -22,6 +22,7 @@ from mediaconv.layers import walk
 from mediaconv.layers.construct import iter_bound_layers
 from mediaconv.layers.layer_spec import CausalLayer
 from mediaconv.layers.model import Model
+from mediaconv.model.stand_in import stand_in
 from mediaconv.nn.layers.gates import Gated
 from mediaconv.nn.streaming.protocol import axis_map
 from mediaconv.nn.summary.fitting_length import fitting_length
@@ -175,9 +176,7 @@ def first_input(config: RunConfig, pipeline: Pipeline) -> tuple[Path | None, Sou
                 return path, opened.info
         except ReadError:
             continue
-    typical = pipeline.typical_input()
-    stated = next((n for _, s in walk(config.stack) if (n := getattr(s, "in_channels", None))), None)
-    return None, replace(typical, channels=stated or typical.channels, shape=(None,) * len(pipeline.axes))
+    return None, replace(stand_in(config, pipeline), shape=(None,) * len(pipeline.axes))
 
 
 def _labels(config: RunConfig, module: nn.Module, *, prelude: bool) -> dict[str, str]:

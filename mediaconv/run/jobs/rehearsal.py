@@ -37,23 +37,28 @@ class Rehearsal:
 
     unchecked: what could not be checked, and why, a line each.
     faults: inputs that a run would fail on, and why, a line each.
+    notes: on the stack, as a run tells them of each input: what a model holds to the end.
     """
 
     channels: tuple[int, int] | None
     unchecked: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def rehearse(config: RunConfig) -> Rehearsal:
+def rehearse(config: RunConfig, *, channels: int | None = None, alone: bool = False) -> Rehearsal:
     """Build the stack of a run for its first inputs, or for the channels that its first layer states.
 
+    channels: of inputs, where there are none to look at. alone: there are none, and the stack is looked at.
     Raises UsageError: what would end the run, or fail every file that was looked at.
     """
     pipeline = find(config.pipeline)
+    if channels is not None and channels < 1:
+        raise UsageError(f"channels: got {channels}, expected an integer >= 1")
     try:
-        paths, missing = _inputs(config, pipeline)
+        paths, missing = ([], "no input is named") if alone else _inputs(config, pipeline)
         if missing:
-            return _without_input(config, pipeline, missing)
+            return _without_input(config, pipeline, missing, channels)
         return _with_inputs(config, pipeline, paths)
     except UsageError:
         raise
@@ -88,6 +93,7 @@ class _Opened:
     channels: tuple[int, int] | None
     unread: tuple[str, ...]
     misfits: dict[Path, MediaconvError | ValueError]
+    notes: tuple[str, ...]
 
 
 def misfits(config: RunConfig, paths: Sequence[Path]) -> dict[Path, MediaconvError | ValueError]:
@@ -106,6 +112,7 @@ def _opened(config: RunConfig, pipeline: Pipeline, paths: Sequence[Path]) -> _Op
     channels: tuple[int, int] | None = None
     unread: list[str] = []
     unfit: dict[Path, MediaconvError | ValueError] = {}
+    notes: list[str] = []
     known: dict[tuple[int, Fraction | None], Computation | MediaconvError | ValueError] = {}
     for path in paths[:_MOST_OPENED]:
         try:
@@ -122,11 +129,12 @@ def _opened(config: RunConfig, pipeline: Pipeline, paths: Sequence[Path]) -> _Op
             if isinstance(computation, Exception):
                 raise computation
             fits = _fits(config, pipeline, info, computation)
+            notes += computation.notes
             channels = channels or fits
         except (MediaconvError, ValueError) as error:
             known.setdefault(kind, error)
             unfit[path] = error
-    return _Opened(channels, tuple(unread), unfit)
+    return _Opened(channels, tuple(unread), unfit, tuple(dict.fromkeys(notes)))
 
 
 def _with_inputs(config: RunConfig, pipeline: Pipeline, paths: Sequence[Path]) -> Rehearsal:
@@ -137,9 +145,9 @@ def _with_inputs(config: RunConfig, pipeline: Pipeline, paths: Sequence[Path]) -
     more = len(paths) - _MOST_OPENED
     unopened = (f"the other {more} of {len(paths)} inputs",) if more > 0 else ()
     if opened.channels is not None:
-        return Rehearsal(opened.channels, unopened, faults)
-    alone = _without_input(config, pipeline, opened.unread[0])
-    return Rehearsal(alone.channels, (*alone.unchecked, *unopened), faults[1:])
+        return Rehearsal(opened.channels, unopened, faults, opened.notes)
+    alone = _without_input(config, pipeline, opened.unread[0], None)
+    return Rehearsal(alone.channels, (*alone.unchecked, *unopened), faults[1:], alone.notes)
 
 
 def _computation(config: RunConfig, pipeline: Pipeline, info: SourceInfo) -> Computation:
@@ -159,21 +167,24 @@ def _fits(
     return info.channels, output.channels
 
 
-def _without_input(config: RunConfig, pipeline: Pipeline, reason: str) -> Rehearsal:
+def _without_input(config: RunConfig, pipeline: Pipeline, reason: str, channels: int | None) -> Rehearsal:
     from mediaconv.model.build import build_stack
+    from mediaconv.model.stand_in import assumed_rate_hz
     from mediaconv.model.weights import load_weights
     from mediaconv.nn.streaming.protocol import output_channels
 
-    channels = getattr(config.stack[0], "in_channels", None)
+    channels = channels or getattr(config.stack[0], "in_channels", None)
     if channels is None:
         if config.weights is not None:
             weights = config.weights
             load_weights(weights.file, key=weights.key, prefix=weights.prefix)
-        hint = "give an input, or in_channels in the first layer"
+        hint = "give an input, --channels, or in_channels in the first layer"
         return Rehearsal(None, (f"whether the layers fit each other ({reason}; {hint})",))
     rate = getattr(config.read, "sample_rate", None)
-    stack = build_stack(config, pipeline, channels=channels, rate_hz=float(rate or _ANY_RATE_HZ))
+    rate_hz = float(rate or assumed_rate_hz(config, pipeline, channels, _ANY_RATE_HZ))
+    stack = build_stack(config, pipeline, channels=channels, rate_hz=rate_hz)
     unchecked = [f"whether the stack fits its input ({reason})"]
     if rate is None and any(spec.needs_rate for _, spec in walk(config.stack)):
         unchecked.append("cut-offs in Hz (the rate of the sound is not known)")
-    return Rehearsal((channels, output_channels(stack, channels)), tuple(unchecked))
+    notes = dict.fromkeys(note for part in stack.modules() for note in getattr(part, "notes", ()))
+    return Rehearsal((channels, output_channels(stack, channels)), tuple(unchecked), notes=tuple(notes))
