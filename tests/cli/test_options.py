@@ -60,5 +60,5 @@ def test_every_command_takes_debug_and_the_fields_of_its_groups():
         names = {option for parameter in command.params for option in parameter.opts}
         assert name == "demo" or "--debug" in names
         assert ("--model" in names) == (
-            name in ("run", "compare", "prove", "trace", "inspect", "receptive", "export")
+            name in ("run", "validate", "compare", "prove", "trace", "inspect", "receptive", "export")
         )
