@@ -18,10 +18,17 @@ from mediaconv.cli.waiting import waiting
 
 if TYPE_CHECKING:
     from mediaconv.nn.summary.receptive_field import Cone
+    from mediaconv.pipeline import Pipeline
 
 
 def receptive(
     config: ConfigArgument,
+    input: Annotated[
+        str | None,
+        typer.Option(
+            "--input", "-i", help="a media file, or a folder's first: told in its seconds, frames and pixels"
+        ),
+    ] = None,
     output: Annotated[
         str | None, typer.Option("--output", "-o", help="a picture of the cone: .svg or .png")
     ] = None,
@@ -36,31 +43,44 @@ def receptive(
     """Measure the receptive field by gradient, beside the formula's numbers; more than these is an error."""
     import json as writer
 
+    from mediaconv.errors import UsageError
     from mediaconv.filesystem import check_made
     from mediaconv.guide.stack_only import load_stack_only
 
+    if input is not None and channels is not None:
+        raise UsageError("receptive: got an input and channels, expected one of them: the file has its own")
     if output is not None:
         check_made(Path(output), overwrite=overwrite)
-    loaded = load_stack_only(Path(config), overrides=replacing.overrides())
+    loaded = load_stack_only(Path(config), overrides=replacing.overrides(), input=input)
     from mediaconv.draw.receptive.cone import cone_scene
+    from mediaconv.draw.receptive.file_reach import FileReach
     from mediaconv.draw.scene.figure import Figure
-    from mediaconv.draw.subject import subject
+    from mediaconv.draw.subject import fitted, subject
     from mediaconv.nn.summary.receptive_field import receptive as measured
+    from mediaconv.pipeline import find
 
-    made = subject(loaded, channels=channels)
+    pipeline = find(loaded.pipeline)
+    found = None if input is None else fitted(loaded, Path(input))
+    made = found or subject(loaded, channels=channels)
     with waiting("measuring"):
-        cones = measured(made.stack, axes=made.pipeline.axes, channels=made.channels)
+        cones = measured(made.stack, axes=pipeline.axes, channels=made.channels)
     if output is not None:
         Figure(cone_scene(cones), label=f"receptive field of {Path(config).name}").save(
             output, overwrite=overwrite
         )
-    rows = _after_each(loaded, made.channels) if layers else []
+    rows = _after_each(made.stack, pipeline, made.channels) if layers else []
+    reaches = [None if found is None else FileReach.of(found, pipeline, cone) for cone in cones]
     if json:
-        axes = [_axis(cone) for cone in cones]
+        axes = [
+            _axis(cone) | ({"input": reach.facts()} if reach else {})
+            for cone, reach in zip(cones, reaches, strict=True)
+        ]
         print(writer.dumps({"axes": axes, "layers": rows} if layers else axes, indent=2, allow_nan=False))
         return
-    for cone in cones:
+    for cone, reach in zip(cones, reaches, strict=True):
         print(f"{cone.axis}: {_verdict(cone)}; stride {cone.stride:g}")
+        if reach is not None:
+            print(f"  {reach.words()}")
     for line in _lines(rows):
         print(line)
     if output is not None:
@@ -87,17 +107,15 @@ def _axis(cone: Cone) -> dict[str, Any]:
     return {"axis": cone.axis, "stride": cone.stride, **numbers}
 
 
-def _after_each(config: Any, channels: int) -> list[dict[str, Any]]:
+def _after_each(stack: Any, pipeline: Pipeline, channels: int) -> list[dict[str, Any]]:
     """What an output has read of the input by each layer, and by each operation of a captured model."""
-    from mediaconv.draw.subject import subject
     from mediaconv.nn.summary.fitting_length import fitting_length
     from mediaconv.nn.summary.trace import trace
     from mediaconv.nn.summary.trace_table import trace_json
 
-    made = subject(config, channels=channels)
-    lengths = enumerate(made.pipeline.typical_input().shape)
-    sizes = [fitting_length(made.stack, axis, n or 1) for axis, n in lengths]
-    told = trace_json(trace(made.stack, (channels, *sizes), axes=made.pipeline.axes))["layers"]
+    lengths = enumerate(pipeline.typical_input().shape)
+    sizes = [fitting_length(stack, axis, n or 1) for axis, n in lengths]
+    told = trace_json(trace(stack, (channels, *sizes), axes=pipeline.axes))["layers"]
     return [
         {key: row[key] for key in ("name", "layer", "receptive_field", "stride", "latency")} for row in told
     ]

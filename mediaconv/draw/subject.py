@@ -99,11 +99,23 @@ def _channels_of_input(config: RunConfig, pipeline: Pipeline) -> int | None:
         return None
 
 
-def shape_of(config: RunConfig, input: Path) -> tuple[mnn.Sequential, list[int], tuple[str, ...]]:
-    """The stack for an input file (or a folder's first), the (C, ...) that it gets and its channels' names.
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A stack for one file, and what it gets of it: after the pipeline's own layers, such as resampling.
 
-    Raises UsageError, ReadError.
+    lengths: along each axis. rate_hz: steps of the stream axis a second; None where the axis is not time.
     """
+
+    file: Path
+    stack: mnn.Sequential
+    channels: int
+    lengths: list[int]
+    rate_hz: float | None
+    channel_names: tuple[str, ...]
+
+
+def fitted(config: RunConfig, input: Path) -> Fitted:
+    """The stack for an input file, or for a folder's first. Raises UsageError, ReadError."""
     pipeline = find(config.pipeline)
     input = first_file(config, pipeline, input)
     with pipeline.open(input, config.read, config.limits) as source:
@@ -115,7 +127,8 @@ def shape_of(config: RunConfig, input: Path) -> tuple[mnn.Sequential, list[int],
     bound = bind(config, pipeline, info)
     if bound.prelude is not None:
         lengths = [axis_map(bound.prelude, axis).output_length(int(n or 0)) for axis, n in enumerate(lengths)]
-    return bound.stack, [info.channels, *(int(n or 0) for n in lengths)], info.channel_names
+    sizes = [int(n or 0) for n in lengths]
+    return Fitted(input, bound.stack, info.channels, sizes, bound.rate_hz, info.channel_names)
 
 
 def layer_named(stack: nn.Module, name: str | None) -> tuple[str, nn.Module]:

@@ -271,7 +271,7 @@ def trace(
     from dataclasses import replace
 
     from mediaconv.compare.prove.verdict import order_axes
-    from mediaconv.draw.subject import shape_of, subject
+    from mediaconv.draw.subject import fitted, subject
     from mediaconv.nn.summary.fitting_length import fitting_length
     from mediaconv.pipeline import find
 
@@ -281,9 +281,10 @@ def trace(
     if input is not None and shape is not None:
         raise UsageError("trace: got an input and a shape, expected one of them")
     if input is not None:
-        stack, sizes, speakers = shape_of(resolved, Path(input))
-        made = trace_module(stack, sizes, axes=pipeline.axes, time_axis=time_axis)
-        return replace(made, channel_names=speakers)
+        found = fitted(resolved, Path(input))
+        shape = (found.channels, *found.lengths)
+        made = trace_module(found.stack, shape, axes=pipeline.axes, time_axis=time_axis)
+        return replace(made, channel_names=found.channel_names)
     if shape is not None and (len(shape) != 1 + len(pipeline.axes) or min(shape) < 1):
         raise UsageError(f"shape: got {list(shape)}, expected channels and {', '.join(pipeline.axes)}")
     studied = subject(resolved, channels=None if shape is None else shape[0])

@@ -9,6 +9,7 @@ import re
 import av
 import numpy as np
 import pytest
+import soundfile
 import typer
 from PIL import Image
 from typer.testing import CliRunner
@@ -238,6 +239,43 @@ def test_receptive(run, made, tmp_path):
             "measured": {"receptive_field": 7, "latency": 0, "lookback": 6},
         }
     ]
+
+
+def test_receptive_in_the_terms_of_a_film(run, made, film):
+    """Film of 12 frames of 24 x 32 at 10 frames a second, of which an output reads 7: 0.7 s."""
+    code, out = run("receptive", made("video"), "--input", film)
+    assert code == 0, out
+    assert "  film.mp4: 7 of 12 frames, 700 ms of 1.2 s at 10 a second; look-ahead 0 ms; an output" in out
+    assert "every 100 ms" in out
+    assert "  film.mp4: 7 of 24 rows\n" in out
+    assert "  film.mp4: 7 of 32 columns\n" in out
+    time, _, width = json.loads(run("receptive", made("video"), "--input", film, "--json")[1])
+    assert time["input"]["seconds"] == {
+        "receptive_field": 0.7, "latency": 0.0, "lookback": 0.6, "stride": 0.1, "length": 1.2
+    }  # fmt: skip
+    assert width["input"] == {"length": 32, "unit": "columns", "rate_hz": None, "seconds": None}
+
+
+def test_receptive_counts_at_the_rate_that_the_stack_gets(run, tmp_path):
+    """A second of 8 kHz is read at 2 kHz: 2000 samples, of which a kernel of 3 reads 1.5 ms."""
+    soundfile.write(tmp_path / "a.wav", np.zeros(8000), 8000)
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        "pipeline: audio\nread: {sample_rate: 2000}\n"
+        "stack: [{conv: {out_channels: 1, kernel_size: 3, stride: 2}}]\n"
+    )
+    code, out = run("receptive", config, "--input", tmp_path / "a.wav")
+    assert code == 0, out
+    assert (
+        "a.wav: 3 of 2,000 samples, 1.5 ms of 1 s at 2000 a second; look-ahead 0.5 ms; an output every 1 ms"
+        in out
+    )
+    config.write_text("pipeline: audio\nstack: [{conv: {in_channels: 2, out_channels: 1, kernel_size: 3}}]\n")
+    code, out = run("receptive", config, "--input", tmp_path / "a.wav")
+    assert code == 2
+    assert "in_channels: got 2, but what comes before gives 1 channel" in out
+    code, out = run("receptive", config, "--input", tmp_path / "a.wav", "--channels", 2)
+    assert (code, "expected one of them" in out) == (2, True)
 
 
 @pytest.mark.parametrize("command", [animate, trace, receptive])
