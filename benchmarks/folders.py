@@ -5,21 +5,21 @@ python -m benchmarks.folders
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from benchmarks.film import ROOT, cost
+from benchmarks.film import ROOT
+from benchmarks.fresh_folder import fresh_folder
+from benchmarks.measured_ratio import DIFFERENCES, UNTOLD, further, in_turn, least_of
 from benchmarks.table import Table
-from mediaconv.config import RunConfig, parse_config
-from mediaconv.run.jobs.identity import run_identity, versions
-from mediaconv.run.resume.manifest import Manifest
-from mediaconv.run.resume.rows import DONE, Row
+from benchmarks.timed_program import to_new_folder
 
 IMAGES, CLIPS = 500, 50
 SIDE, CLIP_SECONDS, CLIP_SIZE = 64, 1, "160x120"
@@ -52,77 +52,48 @@ def make_clips(folder: Path, count: int) -> None:
         os.link(first, folder / f"{i:05}.mp4")
 
 
-def finished_tree(folder: Path, count: int) -> RunConfig:
-    """A folder of `count` inputs, its finished outputs and their manifest; its configuration."""
-    source, output = folder / "many", folder / "many_out"
-    text = CONFIG.format(pipeline="image", source=source, output=output)
-    config = parse_config(text)
-    common, known = run_identity(config), versions()
-    output.mkdir()
-    with Manifest(output) as manifest:
-        for i in range(count):
-            name = f"{i // 1000:03}/{i:06}.png"
-            path, target = source / name, output / name
-            if i % 1000 == 0:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                (output / name).parent.mkdir()
-            path.write_bytes(b"input")
-            target.mkdir()
-            files = []
-            for c in range(CHANNELS):
-                file = target / f"channel_{c}.png"
-                file.write_bytes(b"output")
-                written = {"bytes": 6, "sha256": "0" * 64, "time": file.stat().st_mtime_ns}
-                files.append({"path": f"{name}/{file.name}", **written})
-            identity = {**common, "size": 5, "time": path.stat().st_mtime_ns, "sha256": "0" * 64}
-            row = Row(
-                name,
-                DONE,
-                files,
-                seconds=0.002,
-                input_shape=[3, SIDE, SIDE],
-                output_shape=[CHANNELS, SIDE, SIDE],
-                identity=identity,
-                versions=known,
-                place="process 4321",
-            )
-            manifest.add(row)
-    return config
-
-
-def throughput(folder: Path, pipeline: str, source: Path, count: int) -> list[list[str]]:
+def throughput(folder: Path, pipeline: str, make: Callable[[Path, int], None], count: int) -> list[list[str]]:
     """Files a second of a plain loop and of the program with one and two workers; what the start costs."""
-    plain = [sys.executable, str(ROOT / "benchmarks/plain_folder.py"), str(source), str(folder / "plain")]
-    seconds = {"plain script, a loop": cost(plain).seconds}
-    config = folder / f"{pipeline}.yaml"
-    config.write_text(CONFIG.format(pipeline=pipeline, source=source, output=folder / f"{pipeline}_out"))
-    run = [sys.executable, "-m", "mediaconv.cli.main", "run", str(config), "--overwrite", "--quiet"]
-    cost([*run, "--workers", "1", "--include", "00000*"])  # compiles its loops, once per machine
-    for label, options in (("1 worker", ["--workers", "1"]), ("2 workers", ["--workers", "2"]), ("auto", [])):
-        seconds[f"`mediaconv run`, {label}"] = cost([*run, *options]).seconds
-    alone = cost([*run, "--workers", "1", "--include", "00000*"]).seconds
-    first = seconds["`mediaconv run`, 1 worker"]
-    rows = [
-        [f"{count} {pipeline}s", label, f"{spent:.1f}", f"{count / spent:.0f}"]
-        for label, spent in seconds.items()
+    few = count // 10
+    for name, files in (("many", count), ("few", few)):
+        make(folder / name, files)
+        text = CONFIG.format(pipeline=pipeline, source=folder / name, output=folder / "unused")
+        (folder / f"{name}.yaml").write_text(text)
+    run = [sys.executable, "-m", "mediaconv", "run", "--quiet"]
+    options = {
+        "short": ["few.yaml", "--workers", "1"],
+        "`mediaconv run`, 1 worker": ["many.yaml", "--workers", "1"],
+        "`mediaconv run`, 2 workers": ["many.yaml", "--workers", "2"],
+        "`mediaconv run`, auto": ["many.yaml"],
+    }
+    acts = [
+        to_new_folder(folder / f"out_{i}", *run, str(folder / config), *more, "--output")
+        for i, (config, *more) in enumerate(options.values())
     ]
-    each = (first - alone) / (count - 1) * 1000
-    rows.append([f"{count} {pipeline}s", "of it, the start and one file", f"{alone:.1f}", ""])
-    rows.append([f"{count} {pipeline}s", "each further file, 1 worker", f"{each / 1000:.4f}", ""])
+    plain = [sys.executable, str(ROOT / "benchmarks/plain_folder.py"), str(folder / "many")]
+    acts[0]()  # compiles its loops, once per machine
+    short, *runs, loops = in_turn(*acts, to_new_folder(folder / "plain", *plain), turns=DIFFERENCES)
+    labels = ["plain script, a loop", *list(options)[1:]]
+    work, rows = f"{count} {pipeline}s", []
+    for label, column in zip(labels, [loops, *runs], strict=True):
+        seconds = least_of(column).clock / 1000
+        rows.append([work, label, f"{seconds:.1f}", f"{count / seconds:.0f}"])
+    rows.append([work, f"the start and {few} files, 1 worker", f"{least_of(short).clock / 1000:.1f}", ""])
+    each = further(short, runs[0], count - few).clock / 1000
+    rows.append([work, "each further file, 1 worker", UNTOLD if math.isnan(each) else f"{each:.4f}", ""])
     return rows
 
 
 def measure() -> list[Table]:
     """The table of this benchmark."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        make_images(folder / "images", IMAGES)
-        make_clips(folder / "clips", CLIPS)
-        rows = throughput(folder, "image", folder / "images", IMAGES)
-        rows += throughput(folder, "video", folder / "clips", CLIPS)
+    rows: list[list[str]] = []
+    for pipeline, make, count in (("image", make_images, IMAGES), ("video", make_clips, CLIPS)):
+        with fresh_folder() as folder:
+            rows += throughput(folder, pipeline, make, count)
     note = (
         f"Images of {SIDE}x{SIDE}, clips of {CLIP_SIZE} and {CLIP_SECONDS} s, 3 channels to {CHANNELS}, "
-        "kernel 3. Ours also hashes, verifies and syncs every file, and can be killed at any moment."
+        "kernel 3, to new folders; the least of several runs in turn by the clock, of each further file the "
+        "median difference. Ours also hashes, verifies and syncs every file, and can be killed at any moment."
     )
     return [Table("Folders of small files.", note, ["", "", "seconds", "files a second"], rows)]
 

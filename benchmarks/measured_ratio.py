@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import math
 import resource
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 TURNS = 3
+DIFFERENCES = 5
+"""Turns where what is told is the difference of two runs."""
+UNTOLD = "cannot be told"
 COLUMNS = ("work", "by", "ours, ms", "compared with", "ms", "ratio", "goal", "met", "limit")
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """Milliseconds of ours and of what it is compared with.
+    """Milliseconds of ours and of what it is compared with; NaN where `further` could not tell them.
 
     limit: of the ratio; over it is a fault. goal: of the ratio; most: of ours, in ms. by: what they are.
     """
@@ -35,27 +39,34 @@ class Ratio:
 
     @property
     def value(self) -> float:
-        """How many times as long ours takes; infinite, so over every limit, where a time is not above 0.
+        """How many times as long ours takes; NaN, which is over no limit, where that cannot be told."""
+        return self.ours / self.others
 
-        Times are differences of two runs, which another program's load can spoil.
-        """
-        return self.ours / self.others if min(self.ours, self.others) > 0 else math.inf
+    def _is_untold(self) -> bool:
+        return math.isnan(self.ours) or (self.goal is not None and math.isnan(self.others))
 
     @property
     def met(self) -> bool:
         """Whether ours is within its goals."""
-        within = math.isfinite(self.value) and (self.goal is None or self.value <= self.goal)
+        within = self.goal is None or self.value <= self.goal
         return within and (self.most is None or self.ours <= self.most)
 
     def cells(self) -> list[str]:
         """A row of a table of `COLUMNS`."""
-        ours, others = (f"{ms:,.0f}" if abs(ms) >= 100 else f"{ms:.3g}" for ms in (self.ours, self.others))
+        ours, others = _milliseconds(self.ours), _milliseconds(self.others)
         goals = [f"ratio {self.goal:.2f}"] if self.goal is not None else []
         goals += [f"{self.most:g} ms"] if self.most is not None else []
-        met = ("yes" if self.met else "**no**") if goals else ""
+        met = ("yes" if self.met else "**no**") if goals and not self._is_untold() else ""
         limit = f"{self.limit:g}" if math.isfinite(self.limit) else ""
-        named = [self.work, self.by, ours, self.other, others, f"{self.value:.2f}"]
+        ratio = UNTOLD if math.isnan(self.value) else f"{self.value:.2f}"
+        named = [self.work, self.by, ours, self.other, others, ratio]
         return [*named, ", ".join(goals), met, limit]
+
+
+def _milliseconds(ms: float) -> str:
+    if math.isnan(ms):
+        return UNTOLD
+    return f"{ms:,.0f}" if ms >= 100 else f"{ms:.3g}"
 
 
 class Spent(NamedTuple):
@@ -77,10 +88,37 @@ def spent(act: Callable[[], object]) -> Spent:
     return Spent((used() - used_before) * 1000, (time.perf_counter() - began) * 1000)
 
 
-def least(*acts: Callable[[], object], turns: int = TURNS) -> list[Spent]:
-    """The least processor time and the least time by the clock of each, in turn with the others."""
-    times = [[spent(act) for act in acts] for _ in range(turns)]
+def in_turn(*acts: Callable[[], object], turns: int = TURNS) -> list[list[Spent]]:
+    """What each of them takes in each turn."""
     return [
-        Spent(min(run.processor for run in column), min(run.clock for run in column))
-        for column in zip(*times, strict=True)
+        list(column) for column in zip(*([spent(act) for act in acts] for _ in range(turns)), strict=True)
     ]
+
+
+def least_of(runs: Sequence[Spent]) -> Spent:
+    """The least processor time and the least time by the clock."""
+    return Spent(min(run.processor for run in runs), min(run.clock for run in runs))
+
+
+def least(*acts: Callable[[], object], turns: int = TURNS) -> list[Spent]:
+    """The same of each, in turn with the others."""
+    return [least_of(runs) for runs in in_turn(*acts, turns=turns)]
+
+
+def further(short: Sequence[Spent], long: Sequence[Spent], more: float) -> Spent:
+    """What each thing takes that a long run has `more` of than a short one in the same turn.
+
+    NaN where that cannot be told.
+    """
+    pairs = list(zip(short, long, strict=True))
+    return Spent(
+        told([many.processor - few.processor for few, many in pairs]) / more,
+        told([many.clock - few.clock for few, many in pairs]) / more,
+    )
+
+
+def told(differences: Sequence[float]) -> float:
+    """The median of differences; NaN where it is not above twice what they typically differ from it by."""
+    median = statistics.median(differences)
+    scatter = statistics.median(abs(difference - median) for difference in differences)
+    return median if median > 2 * scatter else math.nan

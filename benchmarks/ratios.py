@@ -8,7 +8,6 @@ measured.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,15 +19,13 @@ from torch import nn
 
 from benchmarks.busy_core import FRAMES, fused_step
 from benchmarks.film import PAIR_FRAMES, RATE, ROOT, make_film
-from benchmarks.folders import CONFIG, IMAGES, finished_tree, make_images
+from benchmarks.finished import finished
+from benchmarks.folders import CONFIG, make_images
 from benchmarks.fresh_folder import fresh_folder
-from benchmarks.measured_ratio import COLUMNS, Ratio, least, spent
-from benchmarks.small_files import program, to_new_folder
+from benchmarks.measured_ratio import COLUMNS, DIFFERENCES, Ratio, further, in_turn, least, least_of
 from benchmarks.table import Table
+from benchmarks.timed_program import program, to_new_folder
 from mediaconv.nn import CausalConv1d, Sequential, stream
-from mediaconv.run.report.summary import Summary
-from mediaconv.run.resume.manifest import read_manifest
-from mediaconv.run.runner import run_folder
 
 SOUND_CONFIG = """
 pipeline: audio
@@ -38,11 +35,10 @@ stack:
   - conv: {{out_channels: 2, kernel_size: 9}}
 """
 SOUND_SECONDS, SOUND_RATE = 600, 48_000
-FINISHED = 100_000
-FINISHED_MS, ROW_BYTES, START_MS = 4000, 300, 250
+START_MS = 250
 EQUAL = 1.02
 """Of two times by the clock that are one: what turns differ by."""
-CLOCK, FILM_TURNS = "clock", 4
+CLOCK, IMAGES = "clock", 1_000
 DILATIONS = (1, 2, 4, 8, 16, 32)
 GRAY = ["-an", "-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "ultrafast"]
 
@@ -53,68 +49,70 @@ def ours(config: Path, *options: str) -> Callable[[], object]:
 
 
 def folders(folder: Path) -> list[Ratio]:
-    """Small images to new folders, beside a plain loop; the start, beside `import torch`."""
-    make_images(folder / "images", IMAGES)
-    make_images(folder / "image", 1)
-    config, single = folder / "images.yaml", folder / "image.yaml"
-    for path, name in ((config, "images"), (single, "image")):
-        path.write_text(CONFIG.format(pipeline="image", source=folder / name, output=folder / f"{name}_out"))
+    """Small images to new folders, beside a plain loop; each further one, by folders of two lengths."""
+    few = IMAGES // 10
+    for name, count in (("many", IMAGES), ("few", few)):
+        make_images(folder / name, count)
+        text = CONFIG.format(pipeline="image", source=folder / name, output=folder / f"{name}_out")
+        (folder / f"{name}.yaml").write_text(text)
+    ours(folder / "few.yaml")()  # compiles its loops, once per machine
     plain = [sys.executable, str(ROOT / "benchmarks/plain_folder.py")]
     run = [sys.executable, "-m", "mediaconv", "run", "--quiet"]
-    ours(single)()  # compiles its loops, once per machine
-    one, two, start, loop, first, bare = least(
-        to_new_folder(folder / "one", *run, str(config), "--workers", "1", "--output"),
-        to_new_folder(folder / "two", *run, str(config), "--workers", "2", "--output"),
-        to_new_folder(folder / "start", *run, str(single), "--output"),
-        to_new_folder(folder / "loop", *plain, str(folder / "images")),
-        to_new_folder(folder / "first", *plain, str(folder / "image")),
-        program(sys.executable, "-c", "import torch"),
-    )
-    more = IMAGES - 1
-    each, each_by_clock = (loop.processor - first.processor) / more, (loop.clock - first.clock) / more
-    one_more, two_more = (one.processor - start.processor) / more, (two.clock - start.clock) / more
-    further, all_of_them = "each further 64x64 image", f"{IMAGES} of them, the whole command"
+    acts = []
+    for name in ("few", "many"):
+        for workers in "1", "2":
+            command = [*run, str(folder / f"{name}.yaml"), "--workers", workers, "--output"]
+            acts.append(to_new_folder(folder / f"{name}_{workers}", *command))
+        acts.append(to_new_folder(folder / f"{name}_loop", *plain, str(folder / name)))
+    one_few, two_few, loop_few, ones, twos, loops = in_turn(*acts, turns=DIFFERENCES)
+    more = IMAGES - few
+    each_one, each_two = further(one_few, ones, more), further(two_few, twos, more)
+    each = further(loop_few, loops, more)
+    one, two, loop = map(least_of, (ones, twos, loops))
+    work, all_of_them = "each further 64x64 image", f"{IMAGES:,} of them, the whole command"
     return [
-        Ratio(f"{further}, one worker", one_more, "a plain loop", each, 2.6, most=1.6),
-        Ratio(f"{further}, two workers", two_more, "a plain loop", each_by_clock, most=1.0, by=CLOCK),
+        Ratio(f"{work}, one worker", each_one.processor, "a plain loop", each.processor, 2.6, most=1.6),
+        Ratio(f"{work}, two workers", each_two.clock, "a plain loop", each.clock, most=1.0, by=CLOCK),
         Ratio(f"{all_of_them}, one worker", one.processor, "the plain loop", loop.processor, 2.1, goal=1.1),
         Ratio(f"{all_of_them}, two workers", two.processor, "the plain loop", loop.processor, 2.8),
         Ratio(f"{all_of_them}, two workers", two.clock, "one worker", one.clock, goal=1.0, by=CLOCK),
-        started("one 64x64 image", start.processor, bare.processor),
     ]
 
 
-def started(work: str, milliseconds: float, bare: float) -> Ratio:
-    """The start of a run that has next to nothing to do."""
-    return Ratio(work, milliseconds, "`import torch` + 250 ms", bare + START_MS, 1.5, goal=1.0)
-
-
-def sound(folder: Path) -> list[Ratio]:
-    """A second of sound beside `import torch`, and ten minutes beside the second."""
+def short_runs(folder: Path) -> list[Ratio]:
+    """An image and a second of sound beside `import torch`, and ten minutes of sound beside the second."""
+    make_images(folder / "image", 1)
+    text = CONFIG.format(pipeline="image", source=folder / "image", output=folder / "image_out")
+    (folder / "image.yaml").write_text(text)
     rng = np.random.default_rng(0)
     for seconds in (1, SOUND_SECONDS):
         source = folder / f"{seconds}.wav"
         soundfile.write(source, rng.uniform(-0.5, 0.5, (seconds * SOUND_RATE, 1)), SOUND_RATE)
         text = SOUND_CONFIG.format(source=source, output=folder / f"{seconds}_out")
         (folder / f"{seconds}.yaml").write_text(text)
-    ours(folder / "1.yaml")()
-    short, long, bare = least(
-        ours(folder / "1.yaml"),
-        ours(folder / f"{SOUND_SECONDS}.yaml"),
-        program(sys.executable, "-c", "import torch"),
-    )
-    work = long.processor - short.processor
+    image, short, long = (ours(folder / f"{name}.yaml") for name in ("image", "1", str(SOUND_SECONDS)))
+    for act in (image, short):
+        act()
+    bare = program(sys.executable, "-c", "import torch")
+    images, seconds_of_sound, minutes, imports = in_turn(image, short, long, bare, turns=DIFFERENCES)
+    second, torchs = least_of(seconds_of_sound).processor, least_of(imports).processor
     return [
-        started("one second of sound", short.processor, bare.processor),
+        started("one 64x64 image", least_of(images).processor, torchs),
+        started("one second of sound", second, torchs),
         Ratio(
             f"{SOUND_SECONDS} s of sound, 1 to 2 channels, without the start",
-            work,
+            further(seconds_of_sound, minutes, 1).processor,
             "all of a run of one second",
-            short.processor,
+            second,
             1.0,
             most=1000,
         ),
     ]
+
+
+def started(work: str, milliseconds: float, bare: float) -> Ratio:
+    """The start of a run that has next to nothing to do."""
+    return Ratio(work, milliseconds, "`import torch` + 250 ms", bare + START_MS, 1.5, goal=1.0)
 
 
 def film(folder: Path) -> list[Ratio]:
@@ -133,16 +131,14 @@ def film(folder: Path) -> list[Ratio]:
         commands += [program("ffmpeg", "-v", "error", "-y", "-i", str(source), *outputs)]
     fused = fused_step()
     fused()  # compiles, and takes the memory
-    ours_1, live_1, ffmpeg_1, ours_2, live_2, ffmpeg_2, computed = least(*commands, fused, turns=FILM_TURNS)
-    coded = (ffmpeg_2.processor - ffmpeg_1.processor) / PAIR_FRAMES
-    parts = coded + computed.processor / FRAMES
+    ours_1, live_1, ffmpeg_1, ours_2, live_2, ffmpeg_2, alone = in_turn(*commands, fused, turns=DIFFERENCES)
+    coded = further(ffmpeg_1, ffmpeg_2, PAIR_FRAMES).processor
+    parts = coded + least_of(alone).processor / FRAMES
     work = "a frame of 720p, 3 to 4 channels, four films out"
     label = f"decode and four encodes of ffmpeg ({coded:.1f}) + the fused step alone"
-    by_processor = (ours_2.processor - ours_1.processor) / PAIR_FRAMES
-    by_clock = (ours_2.clock - ours_1.clock) / PAIR_FRAMES
+    by_processor, by_clock = further(ours_1, ours_2, PAIR_FRAMES)
     live = "the same, chunks of one frame"
-    live_by_processor = (live_2.processor - live_1.processor) / PAIR_FRAMES
-    live_by_clock = (live_2.clock - live_1.clock) / PAIR_FRAMES
+    live_by_processor, live_by_clock = further(live_1, live_2, PAIR_FRAMES)
     return [
         Ratio(work, by_processor, label, parts, 1.6, goal=1.1),
         Ratio(work, by_clock, "half of that sum: two cores", parts / 2, goal=1.1, by=CLOCK),
@@ -189,37 +185,17 @@ def pushes() -> list[Ratio]:
     return ratios
 
 
-def finished(folder: Path) -> Table:
-    """What finding everything done takes, by the clock and in memory."""
-    config = finished_tree(folder, FINISHED)
-    summaries: list[Summary] = []
-    taken = spent(lambda: summaries.append(run_folder(config)))
-    if [(summary.files, summary.skipped) for summary in summaries] != [(0, FINISHED)]:
-        raise RuntimeError("a finished tree was not found to be finished")
-    program_text = (
-        "import sys, psutil; from pathlib import Path\n"
-        "from mediaconv.run.resume.manifest import read_manifest\n"
-        "before = psutil.Process().memory_info().rss; rows = read_manifest(Path(sys.argv[1]))\n"
-        "print((psutil.Process().memory_info().rss - before) // len(rows))"
-    )
-    command = [sys.executable, "-c", program_text, config.output]
-    held = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
-    met = taken.processor <= FINISHED_MS and int(held) <= ROW_BYTES
-    row = [f"{FINISHED:,}", f"{taken.processor / 1000:.1f}", f"{taken.clock / 1000:.1f}", held]
-    row += [f"{FINISHED_MS / 1000:g} s, {ROW_BYTES} bytes", "yes" if met else "**no**"]
-    assert len(read_manifest(Path(config.output))) == FINISHED
-    columns = ["finished files", "processor seconds", "seconds", "bytes a row", "goal", "met"]
-    return Table("A folder in which everything is done.", "Each output is looked at.", columns, [row])
-
-
 def measure() -> list[Table]:
     """The tables."""
     with fresh_folder() as folder:
-        measured = [*folders(folder), *sound(folder), *film(folder), *pushes()]
+        measured = [*folders(folder), *short_runs(folder), *film(folder), *pushes()]
+    with fresh_folder() as folder:
         done = finished(folder)
     note = (
         "Milliseconds, the least of several runs in turn: of the processor, or by the clock, which another "
-        "program makes longer. The goals were set for two quiet cores; a ratio over its limit is a fault."
+        "program makes longer. Of each further file or frame, the median difference of a long and a short "
+        "run in the same turns, where it can be told from their scatter. The goals were set for two quiet "
+        "cores; a ratio over its limit is a fault."
     )
     rows = [ratio.cells() for ratio in measured]
     faults = [ratio.work for ratio in measured if ratio.value > ratio.limit]

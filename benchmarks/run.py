@@ -1,6 +1,6 @@
 """Measures everything and writes it into docs/performance.md, each part between its two marks.
 
-python -m benchmarks.run            # all of it: twenty minutes
+python -m benchmarks.run            # all of it: half an hour
 python -m benchmarks.run film       # one part of it
 """
 

@@ -5,9 +5,6 @@ python -m benchmarks.small_files [wav] [jpeg] [clip]
 
 from __future__ import annotations
 
-import itertools
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,8 +17,9 @@ import soundfile
 from benchmarks.film import ROOT
 from benchmarks.folders import CONFIG, make_clips
 from benchmarks.fresh_folder import fresh_folder
-from benchmarks.measured_ratio import COLUMNS, Ratio, least
+from benchmarks.measured_ratio import COLUMNS, DIFFERENCES, Ratio, further, in_turn, least_of
 from benchmarks.table import Table
+from benchmarks.timed_program import to_new_folder
 
 RATE, SAMPLES = 16_000, 1_600
 WIDTH, HEIGHT = 320, 240
@@ -63,43 +61,30 @@ KINDS = {
 }
 
 
-def program(*command: str) -> Callable[[], object]:
-    """Runs a command to its end, with one thread of torch: a second one waits for its share by spinning."""
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return lambda: subprocess.run(command, cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)
-
-
-def to_new_folder(folder: Path, *command: str) -> Callable[[], object]:
-    """The same, its last argument a folder that is new each time: writing over files is less work for a loop
-    that takes no care of those that are there, and more for one that does."""
-    numbers = itertools.count()
-    return lambda: program(*command, str(folder / f"new_{next(numbers)}"))()
-
-
 def beside_plain(kind: Kind, folder: Path) -> list[Ratio]:
     """A folder of one kind, by the program and by a plain loop, in turn."""
-    many, single = folder / "many", folder / "single"
+    many, few = folder / "many", folder / "few"
     kind.make(many, kind.count)
-    kind.make(single, 1)
-    configs = [source.with_suffix(".yaml") for source in (many, single)]
+    kind.make(few, kind.count // 10)
+    configs = [source.with_suffix(".yaml") for source in (many, few)]
     for config in configs:
         source = config.with_suffix("")
         config.write_text(CONFIG.format(pipeline=kind.pipeline, source=source, output=folder / "unused"))
     run = [sys.executable, "-m", "mediaconv", "run", "--quiet"]
     plain = [sys.executable, str(ROOT / "benchmarks/plain_libraries.py")]
-    begin = to_new_folder(folder / "start", *run, str(configs[1]), "--output")
-    begin()  # compiles its loops, once per machine
-    one, two, start, loop, first = least(
+    tenth = to_new_folder(folder / "tenth", *run, str(configs[1]), "--workers", "1", "--output")
+    tenth()  # compiles its loops, once per machine
+    ones, twos, tenths, loops, short_loops = in_turn(
         to_new_folder(folder / "one", *run, str(configs[0]), "--workers", "1", "--output"),
         to_new_folder(folder / "two", *run, str(configs[0]), "--workers", "2", "--output"),
-        begin,
+        tenth,
         to_new_folder(folder / "loop", *plain, str(many)),
-        to_new_folder(folder / "first", *plain, str(single)),
+        to_new_folder(folder / "first", *plain, str(few)),
+        turns=DIFFERENCES,
     )
-    more, (each, whole) = kind.count - 1, kind.limits
-    ours, others = (
-        (long.processor - short.processor) / more for long, short in ((one, start), (loop, first))
-    )
+    more, (each, whole) = kind.count - kind.count // 10, kind.limits
+    ours, others = further(tenths, ones, more).processor, further(short_loops, loops, more).processor
+    one, two, loop = map(least_of, (ones, twos, loops))
     name = f"{kind.count} of them, the whole command"
     return [
         Ratio(f"each further {kind.work}, one worker", ours, "a plain loop", others, each),
@@ -115,7 +100,8 @@ def measure(chosen: list[str] | None = None) -> list[Table]:
         with fresh_folder() as folder:
             measured += beside_plain(KINDS[name], folder)
     note = (
-        "Milliseconds, the least of several runs in turn, of the processor or by the clock. The plain loop "
+        "Milliseconds, the least of several runs in turn, of the processor or by the clock; of each further "
+        "file the median difference to runs over a tenth of the files in the same turns. The plain loop "
         "reads and writes by soundfile, OpenCV and PyAV with the program's own settings; it hashes, syncs "
         "and verifies nothing. A ratio over its limit is a fault."
     )

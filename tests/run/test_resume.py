@@ -355,8 +355,8 @@ def test_an_input_that_grows_while_it_is_read_fails(tmp_path: Path, monkeypatch:
 
 
 def test_a_hundred_thousand_finished_files_are_found_in_seconds(tmp_path: Path) -> None:
-    """A fiftieth of it here; benchmarks/ratios.py measures the whole."""
-    from benchmarks.folders import finished_tree
+    """A fiftieth of it here; benchmarks/finished.py measures the whole."""
+    from benchmarks.finished import finished_tree
 
     config = finished_tree(tmp_path, 2_000)
     began = time.monotonic()
