@@ -7,28 +7,31 @@ nine tenths.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from mediaconv.nn.backends.algorithms import is_recorded, onednn_takes
+from mediaconv.nn.backends.kept_weights import KeptWeights
 
 _LSTM = 2
 """oneDNN's number of the kind."""
 
 
-class PackedLSTM:
+class PackedLSTM(KeptWeights):
     """The weights of an LSTM that reads forward: of each layer two matrices, and two vectors with biases."""
 
-    def __init__(self, weights: Sequence[Tensor], biases: bool) -> None:
-        self._weights, self._biases = [w.detach() for w in weights], biases
-        self._packed: list[list[Tensor]] = []
+    def __init__(self, *weights: Tensor, biases: bool) -> None:
+        super().__init__(weights)
+        self._biases = biases
+        self._packed: dict[int, list[Tensor]] = {}
 
     def __deepcopy__(self, memo: dict) -> PackedLSTM:
-        return PackedLSTM(self._weights, self._biases)
+        return PackedLSTM(*self._weights, biases=self._biases)
 
     def __reduce__(self) -> tuple:
-        return PackedLSTM, (self._weights, self._biases)
+        return partial(PackedLSTM, biases=self._biases), tuple(self._weights)
 
     def takes(self, x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> bool:
         """Whether torch would give this call to oneDNN, and nothing records it."""
@@ -53,10 +56,12 @@ class PackedLSTM:
         ends: list[tuple[Tensor, Tensor]] = []
         for layer in range(len(self._weights) // each):
             w = self._weights[layer * each : (layer + 1) * each]
-            if layer == len(self._packed):
+            matrices = self._packed.get(layer)
+            if matrices is None:
+                self.note()
                 reorder = torch.ops.mkldnn._reorder_mkldnn_rnn_layer_weight
-                self._packed.append(reorder(w[0], w[1], hidden, False, self._biases, False, list(x.shape)))
-            matrices = self._packed[layer]
+                matrices = reorder(w[0], w[1], hidden, False, self._biases, False, list(x.shape))
+                self._packed[layer] = matrices
             vectors = w[2:] if self._biases else [torch.zeros(4 * hidden), torch.zeros(4 * hidden)]
             h, c = (s[layer : layer + 1].contiguous() for s in state)
             x, h, c, _ = torch.ops.aten.mkldnn_rnn_layer(

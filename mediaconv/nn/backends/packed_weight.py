@@ -1,7 +1,7 @@
 """A convolution's weight in the order that oneDNN computes in, made once and not anew in every call.
 
 For a short input that change of order takes as long as the sums: at 512 channels and 13 rows, half the time.
-A captured model's weights are constants of its stream, so that they can be kept. Memory: as much again as
+A captured model's weights are constants of its streams, so that they can be kept. Memory: as much again as
 the weights whose inputs are short.
 """
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mediaconv.nn.backends.algorithms import convolve, is_ours, is_recorded, onednn_takes
+from mediaconv.nn.backends.kept_weights import KeptWeights
 
 Slides = tuple[list[int], list[int], list[int], int]
 """How a kernel slides: stride, padding and dilation along each axis, and the groups."""
@@ -25,11 +26,11 @@ MOST_OUTPUTS = 2**13
 """Outputs of a channel above which the change of order does not show."""
 
 
-class PackedWeight:
+class PackedWeight(KeptWeights):
     """A weight (C', C / groups, ...), and the same in oneDNN's order once a call can use it."""
 
     def __init__(self, weight: Tensor) -> None:
-        self._weight = weight.detach()
+        super().__init__([weight])
         self._packed: dict[tuple, Tensor] = {}
 
     def get(self, x: Tensor, slides: Slides) -> Tensor:
@@ -37,7 +38,9 @@ class PackedWeight:
         key = tuple(map(tuple, slides[:3])), slides[3]
         packed = self._packed.get(key)
         if packed is None:
-            weight = self._weight if x.ndim == self._weight.ndim else self._weight.unsqueeze(2)
+            self.note()
+            (weight,) = self._weights
+            weight = weight if x.ndim == weight.ndim else weight.unsqueeze(2)
             packed = self._packed[key] = self._reordered(weight, list(x.shape), slides)
         return packed
 
@@ -47,10 +50,10 @@ class PackedWeight:
         return reorder(weight.to_mkldnn(), padding, stride, dilation, groups, shape)
 
     def __deepcopy__(self, memo: dict) -> PackedWeight:
-        return type(self)(self._weight)
+        return type(self)(*self._weights)
 
     def __reduce__(self) -> tuple:
-        return type(self), (self._weight,)
+        return type(self), tuple(self._weights)
 
 
 class PackedTransposedWeight(PackedWeight):

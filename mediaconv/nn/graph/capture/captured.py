@@ -9,8 +9,9 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from torch._export.utils import _get_decomp_for_cia
 from torch.export import Dim, ExportedProgram, export
 from torch.fx.traceback import preserve_node_meta
 
+from mediaconv.nn.backends.kept_weights import Keeper, KeptWeights
 from mediaconv.nn.graph.capture.assertions import assertions_hold
 from mediaconv.nn.graph.capture.export_failure import reason
 from mediaconv.nn.graph.capture.obstacles import obstacles_removed
@@ -42,7 +44,8 @@ class Captured:
     buffers: placeholder to a buffer as it was. constants: placeholder to a tensor that is neither.
     x: the placeholder of the input. y: the output's node.
     sizes: of the input's dimensions. dtype: that it was captured in. conditions: on sizes, under which it
-    holds. assertions: where the module asserts what its stream does not check.
+    holds. assertions: where the module asserts what its stream does not check. keepers: of weights in another
+    order, by what they are put in order for and their nodes.
     """
 
     graph: fx.Graph
@@ -55,6 +58,12 @@ class Captured:
     conditions: list[Any] = field(default_factory=list)
     buffers: dict[fx.Node, Tensor] = field(default_factory=dict)
     assertions: list[str] = field(default_factory=list)
+    keepers: dict[Any, Keeper] = field(default_factory=dict)
+
+    def keeper(self, kind: Callable[..., KeptWeights], weights: Sequence[fx.Node], **options: bool) -> Keeper:
+        """The one that all programs of this capture have for these weights."""
+        key = (kind, *weights, *options.items())
+        return self.keepers.setdefault(key, Keeper(partial(kind, **options)))
 
 
 class _Selected(nn.Module):

@@ -99,7 +99,8 @@ def _along_the_stream(
     if a["kind"] == "lstm" and not a["bidirectional"] and all(v.kind == CONSTANT for v in values):
         packed = an.slot()
         listed = ", ".join(f"e[{w}]" for w in weights)
-        code = f"{an.name(PackedLSTM)}([{listed}], {a['biases']})"
+        keeper = an.captured.keeper(PackedLSTM, a["weights"], biases=a["biases"])
+        code = f"{an.name(keeper)}({listed})"
         an.constants.append(Late(packed, an.function(code), (), False))
     firsts = tuple(s.slot for s in starts)
     an.steps.append(

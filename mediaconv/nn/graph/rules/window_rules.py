@@ -94,7 +94,7 @@ def convolution(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     uneven = [amount for i in reversed(range(n)) for amount in ((0, 0) if i == axis else pads[i])]
     even = all(left == right for i, (left, right) in enumerate(pads) if i != axis)
     padding = [0 if i == axis or not even else pads[i][0] for i in range(n)]
-    packed = _packed(an, w, PackedWeight)
+    packed = _packed(an, a["weight"], PackedWeight)
     names = {
         "convolve": convolve_packed,
         "pad": F.pad,
@@ -142,10 +142,10 @@ def _given(an: Analysis, amount: Any) -> tuple[int, int]:
     return amount, amount
 
 
-def _packed(an: Analysis, weight: Value, kind: type[PackedWeight]) -> int:
-    """The slot of a weight that is kept in oneDNN's order."""
-    out = an.slot()
-    an.constants.append(Late(out, an.function(f"{an.name(kind)}(e[{weight.slot}])"), (), False))
+def _packed(an: Analysis, weight: fx.Node, kind: type[PackedWeight]) -> int:
+    """The slot of a weight that is kept in oneDNN's order, for all streams of the capture."""
+    out, keeper = an.slot(), an.name(an.captured.keeper(kind, [weight]))
+    an.constants.append(Late(out, an.function(f"{keeper}(e[{an.value(weight).slot}])"), (), False))
     return out
 
 
@@ -189,7 +189,7 @@ def transposed_convolution(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Va
     )  # fmt: skip
     weights = {"weight": w.slot}
     if w.kind == CONSTANT:
-        weights["packed"] = _packed(an, w, PackedTransposedWeight)
+        weights["packed"] = _packed(an, a["weight"], PackedTransposedWeight)
     del layer._parameters["weight"]
     if biased:
         del layer._parameters["bias"]

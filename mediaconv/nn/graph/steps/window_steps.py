@@ -81,13 +81,21 @@ class Layered(Buffered):
 
     @contextmanager
     def lent(self, e: Sequence[Any]) -> Iterator[None]:
-        """The layer with the weights of these slots, for as long as it is called."""
+        """The layer with the weights of these slots, for as long as it is traced."""
         self.layer.__dict__.update({name: e[slot] for name, slot in self.weights.items()})
         try:
             yield
         finally:
             for name in self.weights:
                 del self.layer.__dict__[name]
+
+    def with_weights(self, e: Sequence[Any]) -> Streamable:
+        """A layer of its own with the weights of these slots: other threads and copies share the step."""
+        if not self.weights:
+            return self.layer
+        layer = object.__new__(type(self.layer))
+        layer.__dict__.update(self.layer.__dict__, **{name: e[slot] for name, slot in self.weights.items()})
+        return layer
 
     def run(self, r: Run, state: Any) -> None:
         x = r.e[self.x]
@@ -98,8 +106,7 @@ class Layered(Buffered):
         if not self.plain:
             for name in state.tensors:
                 state.tensors[name] = self.load(state, name)
-        with self.lent(r.e):
-            y = self.layer.step(x, state, axis=self.along.dim - 2, last=r.last)
+        y = self.with_weights(r.e).step(x, state, axis=self.along.dim - 2, last=r.last)
         if not self.plain:
             for name, held in state.tensors.items():
                 self.save(state, name, held, r)
