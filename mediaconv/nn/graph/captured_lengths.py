@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mediaconv.nn.graph.capture.captured import Captured
+from mediaconv.nn.graph.capture.lengths_run import RunLengths
 from mediaconv.nn.graph.conditions import Conditions, Ways
 from mediaconv.nn.graph.steps.program import Program
 
@@ -39,6 +40,7 @@ class CapturedLengths:
     _captured: dict[torch.dtype, Captured]
     _example: Tensor
     _length_note: str
+    _run_lengths: RunLengths | None
     _shape: tuple[int, ...]
     _ways: Ways | None
 
@@ -54,7 +56,8 @@ class CapturedLengths:
         """Those under which the capture holds, for the example's type."""
         dtype, captured = self.a_capture()
         program = self.program(self._axis, self._shape, dtype)
-        known = (*captured.conditions, *program.conditions)
+        own = self._run_lengths.conditions(captured.sizes[self._axis + 2]) if self._run_lengths else []
+        known = (*captured.conditions, *program.conditions, *own)
         return Conditions(known, captured.sizes, self._axis + 2, program.phases)
 
     def resizes_alone(self, numbers: Collection[int]) -> bool:
@@ -152,6 +155,10 @@ class CapturedLengths:
         elif broken:
             self._length_note = f"lengths {words} alone: at others the module goes another way"
         self.notes += [self._length_note] if broken else []
+
+    def keep_run_lengths(self, lengths: RunLengths) -> None:
+        """Take only lengths at which the module itself runs, where it refuses some that the capture takes."""
+        self._run_lengths = lengths
 
     def _broken_seldom(self) -> frozenset[int]:
         """Conditions that no length broke which was tried, though some long ones do."""

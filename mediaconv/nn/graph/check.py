@@ -30,18 +30,22 @@ def check(
     axis: int = 0,
     taken: Callable[[int], bool] = lambda length: True,
     exact: nn.Module | None = None,
-) -> None:
+) -> list[int]:
     """Raise CaptureError unless a streaming module's chunks give what it gives on the whole.
+
+    Returns the lengths among those tried that the module itself refuses.
 
     The lengths are the example's and two others; those that the module itself refuses are left out.
     taken: whether a length is one that the module claims to stream. exact: see `agrees`.
     """
     length = example.shape[axis + 2]
-    passed = 0
+    passed, refused = 0, []
     near = islice((n for n in range(length + 1, length + _NEAR) if taken(n)), 2)
     for size in (length, length + 1, length - 1, 2 * length + 3, 2 * length, *near, 3 * length):
         if passed < 3 and size > 0 and taken(size):
-            passed += agrees(module, example, axis, size, needed=size == length, exact=exact)
+            ran = agrees(module, example, axis, size, needed=size == length, exact=exact)
+            passed += ran
+            refused += [] if ran else [size]
     if passed < 2:
         raise CaptureError(
             [
@@ -49,6 +53,19 @@ def check(
                 "or export it with that length open (torch.export's dynamic_shapes)"
             ]
         )
+    return refused
+
+
+def runs(module: nn.Module, example: Tensor, axis: int, size: int) -> bool:
+    """Whether a module itself takes a length."""
+    shape = list(example.shape)
+    shape[axis + 2] = size
+    try:
+        with torch.no_grad():
+            module(_noise(example, shape, size))
+    except Exception:  # of any kind: it is the module's own
+        return False
+    return True
 
 
 def agrees(

@@ -13,8 +13,9 @@ from torch.export import ExportedProgram
 
 from mediaconv.nn.graph.capture.exported_program import module_of
 from mediaconv.nn.graph.capture.layout_hints import check_layout
+from mediaconv.nn.graph.capture.lengths_run import lengths_run
 from mediaconv.nn.graph.captured_lengths import Phase
-from mediaconv.nn.graph.check import DiffersError, agrees, check
+from mediaconv.nn.graph.check import DiffersError, agrees, check, runs
 from mediaconv.nn.graph.conditions import tried_ways
 from mediaconv.nn.graph.graph import StreamingGraph
 from mediaconv.nn.graph.refusal import CaptureError
@@ -262,7 +263,20 @@ def _checked(graph: StreamingGraph, x: Tensor, axis: int, exact: nn.Module | Non
         except CaptureError:
             return False
 
-    check(graph, x, axis, holds, exact)
+    refused = check(graph, x, axis, holds, exact)
+    short = next((n for n in range(1, x.shape[dim]) if holds(n)), x.shape[dim])
+    refused += [] if runs(graph, x, axis, short) else [short]
+    if refused and not graph._into_past:
+        length = x.shape[dim]
+        later = max(refused) > length
+        found = lengths_run(lambda n: runs(graph, x, axis, n), holds, length, later=later)
+        if found is None:
+            graph.notes.append(
+                f"at {refused[0]} steps, and at others, the module itself raises: a stream gives values there"
+            )
+        else:
+            graph.keep_run_lengths(found)
+            conditions = graph.conditions()
     _check_lengths(graph, x, axis, holds, exact)
     ways = tried_ways(conditions, x.shape, agrees_at)
     broken = frozenset(i for i in ways.bad if not conditions.about_ends(i, x.shape))

@@ -15,6 +15,7 @@ from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.axis_factors import shape_of
 from mediaconv.nn.graph.capture.captured import Captured, called, capture
+from mediaconv.nn.graph.capture.lengths_run import RunLengths
 from mediaconv.nn.graph.captured_lengths import REMADE, CapturedLengths, Phase, with_length
 from mediaconv.nn.graph.conditions import Conditions, Ways
 from mediaconv.nn.graph.maps import Phased, Sized
@@ -105,6 +106,7 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
         self._phases: dict[int, Phase | None] = {}
         self.__dict__["_told"] = None
         self._length_note = ""
+        self._run_lengths: RunLengths | None = None
         self._axis = axis
         self._example = example.detach()
         tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mediaconv.nn import stream, to_streaming
+from mediaconv.nn.streaming.protocol import run_chunks
 
 
 class Branching(nn.Module):
@@ -122,3 +123,32 @@ def test_pools_that_round_up_stream_at_every_length() -> None:
         s = stream(graph)
         ours = torch.cat([s.push(x[..., :9]), s.push(x[..., 9:]), s.flush()], 2)
         torch.testing.assert_close(ours, module(x), rtol=0, atol=1e-12)
+
+
+class CheckedUntraced(torch.nn.Module):
+    """Refuses some lengths by a check that it leaves out while it is traced."""
+
+    def __init__(self, multiple: int, least: int) -> None:
+        super().__init__()
+        self.conv, self.multiple, self.least = torch.nn.Conv1d(1, 1, 3, padding=1), multiple, least
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not torch.compiler.is_compiling() and (x.shape[2] % self.multiple or x.shape[2] < self.least):
+            raise RuntimeError(f"wrong length {x.shape[2]}")
+        return self.conv(x)
+
+
+@pytest.mark.parametrize(("multiple", "least"), [(32, 1), (8, 40), (1, 9)])
+def test_lengths_that_the_module_refuses_untraced_are_refused(multiple: int, least: int) -> None:
+    model = CheckedUntraced(multiple, least).eval()
+    graph = to_streaming(model, example=torch.zeros(1, 1, 64))
+    for n in (1, 2, 8, 9, 10, 32, 40, 63, 64, 65, 96, 1000, 1024):
+        x = torch.randn(1, 1, n)
+        if n % multiple or n < least:
+            with pytest.raises(RuntimeError, match="wrong length"):
+                model(x)
+            with pytest.raises(ValueError, match=f"length {n}: "):
+                run_chunks(graph, x.split(7, 2))
+        else:
+            # float32 sums of a chunk run in another order
+            torch.testing.assert_close(run_chunks(graph, x.split(7, 2)), model(x), rtol=0, atol=1e-6)
