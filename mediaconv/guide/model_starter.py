@@ -17,6 +17,8 @@ from mediaconv.pipeline import find
 
 PIPELINES = {1: "audio", 2: "image", 3: "video"}
 FRAMES_AS_BATCH = "t c h w"
+ONE_CHANNEL = "n t"
+"""Of a model that takes samples without an axis of channels."""
 PLACEHOLDER = "FILE_OR_FOLDER"
 
 
@@ -37,7 +39,9 @@ def model_starter(path: Path, *, kind: str | None = None) -> ModelStarter:
 
     shape: Sequence[int | None] = open_model(str(path)).input_shape  # type: ignore[assignment]
     stated = ", ".join("?" if size is None else str(size) for size in shape)
-    dims = len(shape) - 2
+    dims, squeezed = len(shape) - 2, len(shape) == 2 and shape[1] is None
+    if squeezed:
+        shape, dims = (shape[0], 1, shape[1]), 1
     if dims not in PIPELINES:
         raise UsageError(
             f"{path}: its input ({stated}) has {len(shape)} axes, expected 3 (sound), 4 (images) or 5 (film)"
@@ -46,7 +50,8 @@ def model_starter(path: Path, *, kind: str | None = None) -> ModelStarter:
     over_frames = dims == 2 and len(pipeline.axes) == 3
     if len(pipeline.axes) != dims and not over_frames:
         raise UsageError(f"{path}: its input ({stated}) is not of pipeline {pipeline.name}")
-    model: Any = {"file": str(path), "axes": FRAMES_AS_BATCH} if over_frames else str(path)
+    axes = FRAMES_AS_BATCH if over_frames else ONE_CHANNEL if squeezed else None
+    model: Any = {"file": str(path), "axes": axes} if axes else str(path)
     read = read_for_shape(pipeline, shape)
     output = default_output(path)
     values = {"pipeline": pipeline.name, "input": PLACEHOLDER, "output": output, "read": read}

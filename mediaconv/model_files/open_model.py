@@ -80,7 +80,8 @@ def open_model(
     if suffix != ".pt2":
         raise UsageError(
             f"model: {name}: {suffix or 'such'} files are weights, TorchScript or pickles: {WAY_OUT}; "
-            "weights go into a stack by the key `weights`"
+            "weights go into a stack by the key `weights`, or are loaded by a function of yours: --model "
+            "FILE.py:FUNCTION on the command line"
         )
     if input is not None:
         raise UsageError(f"input: {name} has its inputs in order and without names: leave the key out")
@@ -189,7 +190,7 @@ def axes_of(layer: Mapping[str, Any]) -> int | None:
     module = open_model(layer["file"], input=layer.get("input"), options=layer.get("options"))
     shape = getattr(module, "input_shape", None)
     if shape is not None:
-        return len(shape) - 2
+        return max(1, len(shape) - 2)
     for part in module.modules():
         if isinstance(part, nn.modules.conv._ConvNd):
             return part.weight.ndim - 2
@@ -205,6 +206,8 @@ def channels_of(name: str, axis: int | None) -> int | None:
     except (UsageError, ValueError):  # told of where the model is built
         return None
     shape = getattr(module, "input_shape", None)
+    if shape is not None and len(shape) == 2:
+        return 1  # samples without an axis of channels, which `axes` must state
     if shape is not None:
         return shape[axis] if axis is not None and axis < len(shape) else None
     for layer in module.modules():

@@ -310,6 +310,9 @@ def test_an_exported_onnx_model_becomes_a_configuration_that_gives_its_values(sa
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+AXES = ("--set", "stack.0.model.axes=n t")
+
+
 def test_init_of_a_model_names_what_its_input_takes_and_refuses_what_is_no_media(said, tmp_path):
     still = nn.Conv2d(1, 2, 3, padding=1).eval()
     fixed = torch.export.export(still, (torch.zeros(1, 1, 24, 32),))
@@ -324,6 +327,17 @@ def test_init_of_a_model_names_what_its_input_takes_and_refuses_what_is_no_media
     assert "is there already" in said("init", "still.pt2", code=2)
     torch.export.save(torch.export.export(nn.Linear(4, 2), (torch.zeros(1, 4),)), tmp_path / "flat.pt2")
     assert "(1, 4) has 2 axes, expected 3 (sound)" in said("init", "flat.pt2", code=2)
+    wave = nn.Sequential(nn.Unflatten(1, (1, -1)), nn.Conv1d(1, 1, 3, padding=1), nn.Flatten(1))
+    lengths = ({1: torch.export.Dim.AUTO},)
+    program = torch.export.export(wave.eval(), (torch.zeros(1, 400),), dynamic_shapes=lengths)
+    torch.export.save(program, tmp_path / "wave.pt2")
+    assert "takes 1 channel of sound" in said("init", "wave.pt2")
+    written = yaml.safe_load((tmp_path / "wave.yaml").read_text())
+    assert (written["stack"], written["read"]) == (
+        [{"model": {"file": "wave.pt2", "axes": "n t"}}], {"channels": "mono"}
+    )  # fmt: skip
+    assert "valid (audio, 1 layer, 1 -> 1 channels)" in said("validate", "--model", "wave.pt2", *AXES)
+    assert "its input has 2 axes" in said("validate", "--model", "wave.pt2", code=2)
 
 
 def test_completion_is_installed_and_completes(tmp_path):
