@@ -191,6 +191,12 @@ class GraphSource:
                 text = text.replace(str(symbol), f"(({name} - {size.offset})//{size.factor})")
         return text
 
+    def other_size_code(self, value: Any) -> str:
+        """Source of a size that is none of the stream's: the batch's, or a number, as `4 * (T // T)` is."""
+        if self.batch_symbol is not None and depends(expression(value), self.batch_symbol):
+            return self.size_code(value)
+        return repr(self.size(value))
+
     def _of_length(self, expr: Size) -> Size:
         """An expression with the other axes' sizes as they are."""
         if not isinstance(expr, sympy.Basic):

@@ -29,7 +29,7 @@ def create(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
         fill = a["fill_value"] if NEW[packet] is None else NEW[packet]
         if isinstance(fill, fx.Node):
             raise RefusalError("a tensor made with a value that is computed")
-        shape = ", ".join("1" if d in at else an.size_code(s) for d, s in enumerate(value.shape))
+        shape = ", ".join("1" if d in at else an.other_size_code(s) for d, s in enumerate(value.shape))
         code = f"torch.full([{shape}], {fill!r}, dtype={an.name(value.dtype)}, device=D)"
         out, dims = an.slot(), list(an.sized_dims([1 if d in at else s for d, s in enumerate(value.shape)]))
         if len(at) == 1:
@@ -48,7 +48,7 @@ def create(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     dims = list(an.sized_dims([1 if d == at[0] else s for d, s in enumerate(value.shape)]))
     if packet in uniform:
         name = "size" if "size" in a else "shape"
-        sizes = ["1" if d == at[0] else an.code(s, {}) for d, s in enumerate(a[name])]
+        sizes = ["1" if d == at[0] else _size_code(an, s) for d, s in enumerate(a[name])]
         dims[at[0]] = (STREAM,)
         late = [v for v in (an.values[n] for n in tensor_nodes(an, node)) if v.kind == LATE]
         kind = LATE if late else CONSTANT
@@ -70,6 +70,11 @@ def create(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     needs = tuple(an.values[n].slot for n in tensor_nodes(an, node))
     an.steps.append(Late(slot, an.function(an.call_code(node)), needs, True, tuple(dims)))
     return Value(slot, STREAMED, tuple(dims), value.dtype, an.made_at_end(size))
+
+
+def _size_code(an: Analysis, argument: Any) -> str:
+    """Source of a size among the arguments, none of the stream's."""
+    return an.other_size_code(argument.meta["val"] if isinstance(argument, fx.Node) else argument)
 
 
 def counted(an: Analysis, node: fx.Node, a: dict[str, Any]) -> str | None:
