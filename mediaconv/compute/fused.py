@@ -24,9 +24,8 @@ from mediaconv.compute.normalize import Normalizer
 from mediaconv.counted import counted
 from mediaconv.errors import ComputeError
 from mediaconv.media.samples import SampleFormat
+from mediaconv.nn.backends.small_work import FEW_FOR_A_POOL
 
-FEW_PRODUCTS = 1 << 21
-"""Multiplications that one thread does in less time than a second one takes to wake up."""
 BANDS_A_THREAD = 4
 """A thread whose core is busy takes fewer of them, and the others more."""
 PLANS = 8
@@ -183,7 +182,7 @@ class FusedStep:
                 codes, parameters, checked, quantum, lines, out.reshape(-1), out_ring, strides,
             )  # fmt: skip
 
-        spread = self._threads > 1 and count * plan.products > FEW_PRODUCTS
+        spread = self._threads > 1 and count * plan.products > FEW_FOR_A_POOL
         areas = _divide(count, plan.height, self._threads * BANDS_A_THREAD if spread else 1)
         while len(lines) < len(areas):
             lines.append(plan.lines())

@@ -321,11 +321,12 @@ def test_a_short_chunk_of_sound_stays_on_one_thread() -> None:
         failing = Failing()
         s = nn.stream(nn.Sequential(Threads(seen), nn.CausalConv1d(8, 8, 3), failing))
         s.push(torch.zeros(1, 8, 64))
-        s.push(torch.zeros(1, 8, 50_000))
+        s.push(torch.zeros(1, 8, 50_000))  # ten million products
+        s.push(torch.zeros(1, 8, 200_000))
         failing.fails = True
         with pytest.raises(KeyboardInterrupt):
             s.push(torch.zeros(1, 8, 64))
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
-    assert seen == [1, 2, 1]
+    assert seen == [1, 1, 2, 1]

@@ -16,15 +16,13 @@ from torch import Tensor, nn
 from mediaconv.nn.backends.large_pages import SHORT_BYTES
 from mediaconv.nn.backends.memory_layout import is_packed
 from mediaconv.nn.backends.reused_memory import ReusedMemory
+from mediaconv.nn.backends.small_work import FEW_FOR_TORCH
 from mediaconv.nn.convert import check_unchanged, for_length, to_streaming, unchecked
 from mediaconv.nn.geometry import whole_number
 from mediaconv.nn.streaming.items import fresh_group, item_indices, restart_items, step_groups
 from mediaconv.nn.streaming.protocol import count_axes, fingerprint, output_channels, step
 from mediaconv.nn.streaming.state import State
 from mediaconv.nn.summary.dependence import check_eval, geometry, streams
-
-FEW_PRODUCTS = 1 << 21
-"""Products of a layer of sound that one thread adds up in less time than it takes to wake another."""
 
 
 class Stream:
@@ -226,7 +224,7 @@ class Stream:
         """Torch's threads where a chunk of sound is too short to be shared among them, else 1."""
         if not self._products or x.ndim != 3 or not x.is_cpu or torch.compiler.is_compiling():
             return 1
-        return torch.get_num_threads() if x.shape[0] * x.shape[2] * self._products <= FEW_PRODUCTS else 1
+        return torch.get_num_threads() if x.shape[0] * x.shape[2] * self._products <= FEW_FOR_TORCH else 1
 
     def _advanced(self, x: Tensor, *, last: bool) -> Tensor:
         state, dim = self._state, self.axis + 2
