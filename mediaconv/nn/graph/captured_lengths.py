@@ -153,8 +153,14 @@ class CapturedLengths:
                 "be known when it begins"
             )
         elif broken:
-            self._length_note = f"lengths {words} alone: at others the module goes another way"
+            self._length_note = f"lengths {words} alone: at others {self._otherwise(broken)}"
         self.notes += [self._length_note] if broken else []
+
+    def _otherwise(self, numbers: Collection[int]) -> str:
+        """What is otherwise at lengths that do not meet conditions."""
+        if self.resizes_alone(numbers):
+            return "what it resizes is by no whole factor"
+        return "the module goes another way"
 
     def keep_run_lengths(self, lengths: RunLengths) -> None:
         """Take only lengths at which the module itself runs, where it refuses some that the capture takes."""
@@ -192,7 +198,7 @@ class CapturedLengths:
                 raise ValueError(f"length {length}: the module takes {words}")
             raise ValueError(
                 f"length {length}: this capture holds for lengths {words} alone; "
-                f"at others the module goes another way: give length={length} to stream or to_streaming"
+                f"at others {self._otherwise(told)}: give length={length} to stream or to_streaming"
             )
 
 

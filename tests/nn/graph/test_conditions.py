@@ -68,7 +68,7 @@ def test_sizes_resized_to_each_other_hold_at_lengths_that_divide() -> None:
         s.reset()
         parts = [s.push(x[..., :5]), s.push(x[..., 5:])]
         if length % 4:
-            with pytest.raises(ValueError, match="goes another way"):
+            with pytest.raises(ValueError, match="by no whole factor"):
                 s.flush()
         else:
             torch.testing.assert_close(torch.cat([*parts, s.flush()], 2), module(x), rtol=0, atol=1e-12)
@@ -152,3 +152,18 @@ def test_lengths_that_the_module_refuses_untraced_are_refused(multiple: int, lea
         else:
             # float32 sums of a chunk run in another order
             torch.testing.assert_close(run_chunks(graph, x.split(7, 2)), model(x), rtol=0, atol=1e-6)
+
+
+class Resizing(nn.Module):
+    """Brought back to the input's size, which is by no whole factor at odd lengths."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + F.interpolate(x[:, :, ::2] * 2, size=x.shape[2])
+
+
+def test_lengths_at_which_a_resize_is_uneven_are_told_as_such() -> None:
+    graph = to_streaming(Resizing().eval(), example=torch.zeros(1, 1, 64))
+    words = "lengths 2 n alone: at others what it resizes is by no whole factor"
+    assert any(words in note for note in graph.notes), graph.notes
+    with pytest.raises(ValueError, match=r"length 63: .*lengths 2 n alone; .*by no whole factor"):
+        graph.check_length(63)
