@@ -7,8 +7,7 @@ threads. This module strings the layers together and divides the work among thre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -25,6 +24,7 @@ from mediaconv.counted import counted
 from mediaconv.errors import ComputeError
 from mediaconv.media.samples import SampleFormat
 from mediaconv.nn.backends.small_work import FEW_FOR_A_POOL
+from mediaconv.side_by_side import SideBySide
 
 BANDS_A_THREAD = 4
 """A thread whose core is busy takes fewer of them, and the others more."""
@@ -53,7 +53,7 @@ class FusedPlan:
         self.quantum = kernel_quantum(sample_format, normalizer)
         self._threads = threads
         self._layers: dict[tuple[int, int], list[LayerPlan]] = {}
-        self._pool: tuple[int, ThreadPoolExecutor] | None = None
+        self._workers: SideBySide | None = None
 
     def step(self) -> FusedStep:
         """A fresh pass over one input."""
@@ -72,13 +72,13 @@ class FusedPlan:
             self._layers[height, width] = plans
         return plans
 
-    def map(self, work: Callable[[Any], Any], bands: list[Any], threads: int) -> Iterable[Any]:
+    def map(self, work: Callable[[Any], Any], bands: list[Any], threads: int) -> list[Any]:
         """Every band's work, side by side where there are several; the threads stay for later steps."""
         if len(bands) == 1:
             return [work(bands[0])]
-        if self._pool is None or self._pool[0] != threads:
-            self._pool = threads, ThreadPoolExecutor(threads, "compute")
-        return self._pool[1].map(work, bands)
+        if self._workers is None or self._workers.threads != threads:
+            self._workers = SideBySide(threads, "compute")
+        return self._workers.map(work, bands)
 
 
 class FusedStep:
@@ -186,7 +186,7 @@ class FusedStep:
         areas = _divide(count, plan.height, self._threads * BANDS_A_THREAD if spread else 1)
         while len(lines) < len(areas):
             lines.append(plan.lines())
-        results = list(self._plan.map(work, list(zip(areas, lines, strict=False)), self._threads))
+        results = self._plan.map(work, list(zip(areas, lines, strict=False)), self._threads)
         if not all(finite for finite, _ in results):
             raise ComputeError(NOT_FINITE)
         self.clipped += sum(clipped for _, clipped in results)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from functools import partial
 from operator import itemgetter
@@ -22,6 +21,7 @@ from mediaconv.media.output_names import names_of_channels
 from mediaconv.media.samples import SampleFormat
 from mediaconv.media.sink import Sink
 from mediaconv.media.tensor.writer import TensorWriter
+from mediaconv.side_by_side import SideBySide
 
 Times = Sequence[Fraction] | None
 View = Callable[[np.ndarray], np.ndarray]
@@ -66,7 +66,7 @@ class FileSink(Sink):
         self._views = list(views.values())
         self._paths = [folder / name for name in views]
         self._writers: list[Writer] = []
-        self._pool: ThreadPoolExecutor | None = None
+        self._encoders: SideBySide | None = None
         self._bytes = 0
         try:
             for path in self._paths:
@@ -82,11 +82,11 @@ class FileSink(Sink):
 
     def finish(self) -> list[Path]:
         self._all([writer.close for writer in self._writers])
-        self._end_pool()
+        self._end_encoders()
         return self._paths
 
     def abort(self) -> None:
-        self._end_pool()
+        self._end_encoders()
         for writer in self._writers:
             writer.abort()
 
@@ -98,19 +98,21 @@ class FileSink(Sink):
 
         While there is little, in the caller's thread: threads would take longer to start.
         """
-        if self._pool is None and (len(calls) == 1 or self._bytes <= FEW_BYTES):
+        if self._encoders is None and (len(calls) == 1 or self._bytes <= FEW_BYTES):
             for call in calls:
                 call()
             return
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(min(len(calls), os.cpu_count() or 1), "encode")
-        errors = [task.exception() for task in [self._pool.submit(call) for call in calls]]
-        for error in filter(None, errors):
-            raise error
+        if self._encoders is None:
+            self._encoders = SideBySide(min(len(calls), os.cpu_count() or 1), "encode")
+        self._encoders.map(_call, calls)
 
-    def _end_pool(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+    def _end_encoders(self) -> None:
+        if self._encoders is not None:
+            self._encoders.close()
+
+
+def _call(call: Callable[[], None]) -> None:
+    call()
 
 
 class TensorSink(Sink):
