@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mediaconv.nn.backends.algorithms import convolve, is_ours, is_recorded, onednn_takes
+from mediaconv.nn.backends.algorithms import MANY_PRODUCTS, convolve, is_ours, is_recorded, onednn_takes
 from mediaconv.nn.backends.kept_weights import KeptWeights
 
 Slides = tuple[list[int], list[int], list[int], int]
@@ -76,7 +76,8 @@ def convolve_packed(
     groups: int,
 ) -> Tensor:
     """`algorithms.convolve` with a weight that is kept. The result may lie with its channels last."""
-    if not _packing_pays(x, weight, bias, stride, groups):
+    repacked = math.prod(weight.shape[1:]) > MANY_PRODUCTS  # by `convolve`, in every call
+    if not _packing_pays(x, weight, bias, stride, groups, 0 if repacked else LEAST_SUMS):
         return convolve(x, weight, bias, stride, padding, dilation, groups)
     images, slides = _as_images(x, stride, padding, dilation, groups)
     kept, (strides, paddings, dilations, _) = packed.get(images, slides), slides
@@ -101,7 +102,7 @@ def transpose_packed(
         packed is None
         or groups > 1
         or x.ndim == 5
-        or not _packing_pays(x, weight.transpose(0, 1), bias, [1], groups)
+        or not _packing_pays(x, weight.transpose(0, 1), bias, [1], groups, LEAST_SUMS)
     ):
         transpose = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[weight.ndim - 3]
         return transpose(x, weight, bias, stride, padding, 0, groups, dilation)
@@ -122,8 +123,10 @@ def _as_images(
     return x.unsqueeze(2), ([1, *stride], [0, *padding], [1, *dilation], groups)
 
 
-def _packing_pays(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], groups: int) -> bool:
+def _packing_pays(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], groups: int, least_sums: int
+) -> bool:
     if not is_ours(x, weight, groups) or not onednn_takes(x) or is_recorded(x, weight, bias):
         return False
     outputs = x.shape[0] * math.prod(x.shape[2:]) / math.prod(stride)
-    return outputs <= MOST_OUTPUTS and outputs * weight.numel() >= LEAST_SUMS
+    return outputs <= MOST_OUTPUTS and outputs * weight.numel() >= least_sums

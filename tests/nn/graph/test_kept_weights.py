@@ -140,3 +140,16 @@ def test_streams_in_several_threads_share_what_is_kept() -> None:
 def _ungraded(graph: nn.Module) -> Tensor:
     """In a thread, where the context of the test does not hold."""
     return streamed(graph)
+
+
+@torch.no_grad()
+def test_calls_of_few_outputs_use_the_weight_that_is_kept(made: list[str]) -> None:
+    """Where sums are long oneDNN computes a call of any size: it would put the weight in order each time."""
+    weight, bias = torch.randn(64, 64, 7), torch.randn(64)
+    kept = packed_weight.PackedWeight(weight)
+    for outputs in (1, 2, 5):
+        x = torch.randn(1, 64, 6 + outputs)
+        y = packed_weight.convolve_packed(x, weight, bias, kept, [1], [0], [1], 1)
+        # float32 summed in another order: 448 products
+        assert torch.allclose(y, nn.functional.conv1d(x, weight, bias), atol=2e-4)
+    assert made == ["PackedWeight"]
