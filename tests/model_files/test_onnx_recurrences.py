@@ -117,6 +117,28 @@ g (float[n, 3, t] x) => (float[n, 3, t] y) <int64[1] axis = {2}, float half = {0
 """
 """It computes with the number of the step, and begins with the first position."""
 
+TWO_STATES = """
+g (float[n, 3, t] x) => (float[n, 3, t] y) <int64[1] axis = {2}, float half = {0.5}> {
+  sizes = Shape (x)
+  two = Constant <value_int = 2> ()
+  count = Gather (sizes, two)
+  nothing = Constant <value_int = 0> ()
+  go = Constant <value = bool {1}> ()
+  first = Gather <axis = 2> (x, nothing)
+  zeros = Sub (first, first)
+  a_end, b_end, ys = Loop (count, go, zeros, zeros) <body = step (
+    int64 i, bool on, float[n, 3] a, float[n, 3] b) => (bool on, float[n, 3] a_next, float[n, 3] b_next, float[n, 3] out) {
+      now = Gather <axis = 2> (x, i)
+      b_half = Mul (b, half)
+      b_next = Add (b_half, now)
+      a_next = Sub (b_next, a)
+      out = Mul (a_next, now)
+  }>
+  y = Transpose <perm = [1, 2, 0]> (ys)
+}
+"""
+"""Both states begin as one tensor, as the two of tf2onnx's ConvLSTM do."""
+
 
 def weights(*shapes: tuple[int, ...]) -> list[np.ndarray]:
     return [(NUMBERS.standard_normal(shape) * 0.5).astype(np.float32) for shape in shapes]
@@ -155,6 +177,7 @@ MODELS = {
     "gru": (GRU, {"w": (3, 15), "r": (5, 15), "b": (2, 15)}, LastChannels, (3, 9)),
     "images": (IMAGES, {"w": (3, 5, 3)}, AsOurs, (2, 9, 6)),
     "counted": (COUNTED, {}, None, (3, 9)),
+    "two states": (TWO_STATES, {}, None, (3, 9)),
 }
 
 

@@ -45,7 +45,8 @@ def _traced(step: Step, xs: list[Any], state: list[Tensor], known: list[Any]) ->
         outputs = len(y)
         return [*y, *after]
 
-    operations = make_fx(of_tensors)(*tensors).forward
+    # a tensor that is given twice, as one zero for two states, would be traced as one argument
+    operations = make_fx(of_tensors)(*(t.detach() for t in tensors)).forward
     nested = len(tensors) != len(xs) + len(state) + len(known)
 
     def run(xs: list[Any], state: list[Tensor], known: list[Any]) -> tuple[list[Tensor], list[Tensor]]:
