@@ -127,7 +127,8 @@ g (float[n, 3, t] x) => (float[n, 3, t] y) <int64[1] axis = {2}, float half = {0
   first = Gather <axis = 2> (x, nothing)
   zeros = Sub (first, first)
   a_end, b_end, ys = Loop (count, go, zeros, zeros) <body = step (
-    int64 i, bool on, float[n, 3] a, float[n, 3] b) => (bool on, float[n, 3] a_next, float[n, 3] b_next, float[n, 3] out) {
+    int64 i, bool on, float[n, 3] a, float[n, 3] b
+  ) => (bool on, float[n, 3] a_next, float[n, 3] b_next, float[n, 3] out) {
       now = Gather <axis = 2> (x, i)
       b_half = Mul (b, half)
       b_next = Add (b_half, now)
