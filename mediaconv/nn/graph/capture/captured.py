@@ -148,7 +148,7 @@ def capture(
         reasons.append(_FIXED.format(example.shape[stream]))
         fixed = True
     if fixed and layout is None and (hint := _hint(wrapped, example, stream, known)):
-        raise CaptureError([hint])
+        reasons.append(hint)
     raise CaptureError(list(dict.fromkeys(reasons)))
 
 

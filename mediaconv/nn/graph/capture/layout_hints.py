@@ -124,6 +124,6 @@ def input_hint(captured: Captured, stream: int) -> str | None:
     letters = iter(USUAL.get(len(sizes) - 2, ()))
     order = ["n", *(next(letters) if d in grow else "c" for d in range(1, len(sizes)))]
     return (
-        f"its dimension {stream} is fixed and the others grow, as where the channels are there: give "
+        f"its dimension {stream} is fixed and the others grow: where the channels are there, give "
         f"axes={' '.join(order)!r}, and example= as (N, C, ...)"
     )
