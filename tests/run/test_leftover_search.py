@@ -65,15 +65,18 @@ def test_so_is_what_lies_in_a_folder_in_it_whatever_its_time(target: Path, done:
     left.mkdir(parents=True)
     os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
     again(done)
+    assert not left.exists()
 
 
 def test_after_a_kill_every_folder_is_searched(target: Path, done: Path) -> None:
     """Also one that says that nothing came into it: the clock may have been set back."""
     before = target.stat()
-    (target / temporary_name(Path("channel_0.png"))).write_bytes(b"begun")
+    left = target / temporary_name(Path("channel_0.png"))
+    left.write_bytes(b"begun")
     os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
     (done / NAME).write_bytes(lock_content([]) + b'"another.png"\n')
     again(done)
+    assert not left.exists()
 
 
 def test_a_run_into_the_folder_of_an_inputs_outputs_is_not_disturbed(target: Path, done: Path) -> None:

@@ -22,4 +22,4 @@ def test_modules_that_were_wrong_once(seed: int) -> None:
 
     7000591: zeros of a size in which the length cancels out.
     """
-    searched(seed)
+    assert searched(seed) == EXACT
