@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.errors import UsageError
-from mediaconv.nn.graph.capture.captured import quiet
+from mediaconv.nn.graph.capture.quiet_export import quiet
 from mediaconv.temporary_folder import temporary_folder
 
 OPSET = 18

@@ -26,6 +26,7 @@ from mediaconv.nn.graph.axis_factors import (
     whole_factors,
 )
 from mediaconv.nn.graph.capture.captured import Captured
+from mediaconv.nn.graph.capture.layout_hints import output_hint
 from mediaconv.nn.graph.graph_values import CONSTANT, LATE, STREAMED, TABLE, Pairs, Value
 from mediaconv.nn.graph.maps import GraphMap, MapNode
 from mediaconv.nn.graph.refusal import CaptureError, Origin, RefusalError
@@ -257,8 +258,6 @@ class Analysis(Alignment):
         return Value(out, kind, dims, dtype, at_end=at_end)
 
     def _hint(self, y: Value) -> str:
-        from mediaconv.nn.graph.capture.layout_hints import output_hint
-
         return output_hint(self.captured, y.dims, self.pattern, self.stream_dim - 2)
 
     # --- the end ------------------------------------------------------------------------------------------

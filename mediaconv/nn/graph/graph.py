@@ -14,7 +14,9 @@ from mediaconv.counted import counted
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.axis_factors import shape_of
-from mediaconv.nn.graph.capture.captured import Captured, called, capture
+from mediaconv.nn.graph.capture.called import called
+from mediaconv.nn.graph.capture.captured import Captured
+from mediaconv.nn.graph.capture.export_module import capture
 from mediaconv.nn.graph.capture.lengths_run import RunLengths
 from mediaconv.nn.graph.captured_lengths import REMADE, CapturedLengths, Phase, with_length
 from mediaconv.nn.graph.conditions import Conditions, Ways

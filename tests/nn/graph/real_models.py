@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 import mediaconv.nn as mnn
-from mediaconv.nn.graph.capture.captured import select
+from mediaconv.nn.graph.capture.called import select
 from mediaconv.nn.graph.refusal import CaptureError
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "models.md"

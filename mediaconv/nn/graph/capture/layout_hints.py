@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from mediaconv.counted import counted
 from mediaconv.nn.axes_pattern import AxesPattern, told_output
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Dims
-from mediaconv.nn.graph.capture.captured import Captured, select
+from mediaconv.nn.graph.capture.called import select
+from mediaconv.nn.graph.capture.captured import Captured
 from mediaconv.nn.graph.refusal import CaptureError
 from mediaconv.nn.graph.symbols import depends, expression
 from mediaconv.nn.model_layout import ModelLayout
