@@ -100,7 +100,7 @@ def test_a_kernel_of_one_takes_what_the_layer_before_it_gives(dims: int) -> None
     """Without a copy into another layout: nothing is made contiguous between the two."""
     conv = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dims - 1]
     module = nn.Sequential(conv(32, 64, 3, padding=1), nn.ELU(), conv(64, 96, 1)).eval()
-    x = torch.randn(1, 32, *((1000,), (40, 40), (12, 12, 12))[dims - 1])
+    x = torch.randn(1, 32, *((6000,), (40, 40), (12, 12, 12))[dims - 1])
     graph = mnn.to_streaming(Whole(module), example=x)
     sizes = (x.shape[2] // 2, x.shape[2] - x.shape[2] // 2)
     with torch.no_grad():
