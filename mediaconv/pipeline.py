@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mediaconv.errors import UsageError, nearest
+from mediaconv.lazy_lists import PathList
 from mediaconv.media.limits import Limits
 from mediaconv.media.output_names import check_names, check_pattern
 from mediaconv.media.sink import OutputInfo, Sink
@@ -112,9 +113,11 @@ class Pipeline(ABC):
         """Extensions of the files that inputs are made of, with these `read` options."""
         return self.extensions
 
-    def inputs(self, files: Sequence[Path], options: Options) -> list[Path]:
+    def inputs(self, files: Sequence[Path], options: Options) -> Sequence[Path]:
         """Which of the files found under a folder are inputs; by default those with its extensions."""
         taken = self.takes(options)
+        if isinstance(files, PathList):
+            return files.with_suffixes(taken)
         return [f for f in files if f.suffix.lower() in taken]
 
     def needed_bytes(self, path: Path) -> int:

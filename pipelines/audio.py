@@ -119,7 +119,7 @@ class AudioPipeline(Pipeline):
     read_options: ClassVar[type[Options]] = AudioRead
     write_options: ClassVar[type[Options]] = AudioWrite
 
-    def inputs(self, files: Sequence[Path], options: Options) -> list[Path]:
+    def inputs(self, files: Sequence[Path], options: Options) -> Sequence[Path]:
         """Sounds; of films where there are only these, as a folder or a glob of films means their sound."""
         return super().inputs(files, options) or [
             f for f in files if f.suffix.lower() in VIDEO_AUDIO_SUFFIXES

@@ -167,7 +167,7 @@ class VideoPipeline(Pipeline):
     def takes(self, options: VideoRead) -> frozenset[str]:  # type: ignore[override]
         return frozenset(IMAGE_SUFFIXES) if options.sequence else self.extensions
 
-    def inputs(self, files: Sequence[Path], options: VideoRead) -> list[Path]:  # type: ignore[override]
+    def inputs(self, files: Sequence[Path], options: VideoRead) -> Sequence[Path]:  # type: ignore[override]
         """Films by extension; with `sequence`, every folder that holds still images."""
         if not options.sequence:
             return super().inputs(files, options)

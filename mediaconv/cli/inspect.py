@@ -98,7 +98,7 @@ def _first_input(config: RunConfig) -> list[Path]:
     inputs = find_inputs(config, find(config.pipeline)).inputs
     if not inputs:
         raise UsageError(f"input: {config.input} holds nothing for {config.pipeline}; give --input FILE")
-    return inputs[:1]
+    return [inputs[0]]
 
 
 def _check_folder(folder: Path, *, overwrite: bool) -> None:

@@ -6,12 +6,13 @@ import fnmatch
 import functools
 import glob
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mediaconv.config import RunConfig
 from mediaconv.errors import UsageError
+from mediaconv.lazy_lists import PathList, suffix_of
 from mediaconv.pipeline import Pipeline
 from mediaconv.run.jobs.folder_search import (
     HIDDEN,
@@ -38,15 +39,20 @@ class Listing:
     """
 
     root: Path
-    inputs: list[Path]
+    inputs: Sequence[Path]
     left_out: list[LeftOut] = field(default_factory=list)
     folders: frozenset[Path] = frozenset()
     url: str = ""
 
     @functools.cached_property
+    def prefix(self) -> str:
+        """What stands in an input's path before its name: the root."""
+        return os.path.join(self.root, "") if self.root.parts else ""
+
+    @property
     def skip(self) -> int:
-        """Letters of an input's path that stand before its name: those of the root."""
-        return len(os.path.join(self.root, "")) if self.root.parts else 0
+        """How many letters that are."""
+        return len(self.prefix)
 
 
 def discover(config: RunConfig, pipeline: Pipeline) -> Listing:
@@ -77,7 +83,10 @@ def find_inputs(config: RunConfig, pipeline: Pipeline) -> Listing:
         files = search.glob(config.input, root)
     else:
         raise UsageError(f"input: {path} does not exist (paths are taken from {Path.cwd()})")
-    listing = Listing(root, [Path(file) for file in sorted(files)])
+    if not root.parts:
+        files = (file.removeprefix("./") for file in files)
+    listing = Listing(root, [])
+    listing = replace(listing, inputs=PathList.of(sorted(files), listing.prefix))
     return _taken(listing, list(search.left_out.values()), config, pipeline)
 
 
@@ -91,7 +100,7 @@ def _find_remote(config: RunConfig, pipeline: Pipeline) -> Listing:
     outputs = {f"{folder}/": OTHER_OUTPUTS for folder in set.intersection(*folders_with.values())}
     if own := path_below(root, config.output):
         outputs[f"{own}/"] = OWN_OUTPUTS
-    files, left_out = [], {}
+    files, left_out = list[str](), dict[str, LeftOut]()
     for name in names:
         folder = next((folder for folder in outputs if name.startswith(folder)), "")
         if not name or name.endswith("/"):  # a store's mark of a folder
@@ -103,39 +112,44 @@ def _find_remote(config: RunConfig, pipeline: Pipeline) -> Listing:
             path = join(root, folder or name)
             left_out[path] = LeftOut(path, outputs.get(folder, HIDDEN))
         else:
-            files.append(Path(name))
-    return _taken(Listing(Path(), files, url=root), list(left_out.values()), config, pipeline)
+            files.append(name)
+    return _taken(Listing(Path(), PathList("", files), url=root), list(left_out.values()), config, pipeline)
 
 
 def _taken(listing: Listing, left_out: list[LeftOut], config: RunConfig, pipeline: Pipeline) -> Listing:
     """What patterns and the pipeline take of the files that were found, and why not the others."""
 
-    def known(file: Path) -> str:
-        return join(listing.url, str(file)) if listing.url else str(file)
+    def known(file: str) -> str:
+        return join(listing.url, file) if listing.url else file
 
     files = listing.inputs
     if config.include or config.exclude:
         chosen = []
-        for file in files:
-            reason = _refusal(str(file)[listing.skip :], config.include, config.exclude)
+        for file in _texts(files):
+            reason = _refusal(file[listing.skip :], config.include, config.exclude)
             if reason is None:
                 chosen.append(file)
             else:
                 left_out.append(LeftOut(known(file), reason, unwanted=True))
-        files = chosen
+        files = PathList.of(chosen, listing.prefix)
     inputs, folders = pipeline.inputs(files, config.read), frozenset[Path]()
-    if inputs != files:
-        taken, kinds = set(inputs), pipeline.takes(config.read)
-        folders = frozenset(taken.difference(files))
+    if inputs is not files:
+        taken, kinds = set(_texts(inputs)), pipeline.takes(config.read)
+        folders = frozenset(map(Path, taken.difference(_texts(files))))
         reason = f"no input of the pipeline {pipeline.name}"
-        left_out += [LeftOut(known(f), reason) for f in files if not _is_part(f, taken, kinds)]
+        others = (text for text in _texts(files) if text not in taken)
+        left_out += [LeftOut(known(text), reason) for text in others if not _is_part(text, taken, kinds)]
     left_out.sort(key=lambda entry: entry.path)
     return replace(listing, inputs=inputs, folders=folders, left_out=left_out)
 
 
-def _is_part(file: Path, taken: Collection[Path], kinds: Collection[str]) -> bool:
-    """An input, or a file of an input that is a folder (a sequence of stills)."""
-    return file in taken or (file.suffix.lower() in kinds and file.parent in taken)
+def _texts(files: Sequence[Path]) -> Iterable[str]:
+    return files.texts() if isinstance(files, PathList) else map(str, files)
+
+
+def _is_part(file: str, folders: Collection[str], kinds: Collection[str]) -> bool:
+    """Whether it is a file of an input that is a folder (a sequence of stills)."""
+    return suffix_of(file) in kinds and (os.path.dirname(file) or ".") in folders
 
 
 def _refusal(name: str, include: Sequence[str], exclude: Sequence[str]) -> str | None:

@@ -14,6 +14,7 @@ from mediaconv.config import RunConfig
 from mediaconv.counted import counted
 from mediaconv.errors import UsageError, refuse_shortage
 from mediaconv.filesystem import MARK
+from mediaconv.lazy_lists import LazyList, PathList
 from mediaconv.media.output_names import patterned
 from mediaconv.pipeline import Pipeline
 from mediaconv.run.jobs.discover import Listing, discover, find_inputs
@@ -79,9 +80,29 @@ def _arrived(name: str, input: str, output: str, *rest: Any) -> Job:
     return Job(name, Path(input), Path(output), *rest)
 
 
+class Plan(LazyList[Job]):
+    """Jobs of files of this machine, sorted by name, made when they are asked for.
+
+    paths: of the inputs, all below the listing's root.
+    """
+
+    def __init__(self, paths: PathList, output: Path, pattern: str) -> None:
+        names = paths.names
+        if any(after < name for name, after in itertools.pairwise(names)):
+            names = sorted(names)
+        self.names, self._prefix = names, paths.prefix
+        super().__init__(
+            len(names), lambda place: Job(names[place], Path(self.input_at(place)), output, pattern=pattern)
+        )
+
+    def input_at(self, place: int) -> str:
+        """The path of a job's input, as a text."""
+        return self._prefix + self.names[place]
+
+
 def make_plan(
     config: RunConfig, pipeline: Pipeline, *, listing: Listing | None = None, folder: Path | None = None
-) -> list[Job]:
+) -> Sequence[Job]:
     """All jobs of a run, sorted by name.
 
     listing: the inputs, where they were looked for already.
@@ -106,17 +127,29 @@ def make_plan(
     pattern = getattr(config.write, "pattern", None) or ""
     if pattern and not local:
         raise UsageError("write.pattern: flat folders are for outputs on this machine; leave it out")
-    jobs = [job_of(path, listing, folder, pattern=pattern) for path in listing.inputs]
-    jobs.sort(key=lambda job: job.name)
-    if not local:
-        jobs = [replace(job, target_url=join(config.output, job.name)) for job in jobs]
-    elif not listing.url:
-        _refuse_overwriting(jobs, listing)
-    _refuse_own_names(jobs)
-    _refuse_sharing(jobs)
+    jobs = _jobs(config, listing, folder, pattern)
+    names = job_names(jobs)
+    if local and not listing.url:
+        _refuse_overwriting(jobs, names, listing)
+    _refuse_own_names(jobs, names)
+    _refuse_sharing(jobs, names)
     if pattern:
         _refuse_collisions(jobs, getattr(config.write, "names", None) or _STANDARD_NAMES)
     return jobs
+
+
+def _jobs(config: RunConfig, listing: Listing, folder: Path, pattern: str) -> Sequence[Job]:
+    paths, local = listing.inputs, not is_remote(config.output)
+    if local and not listing.url and isinstance(paths, PathList) and paths.prefix == listing.prefix:
+        return Plan(paths, folder, pattern)
+    jobs = [job_of(path, listing, folder, pattern=pattern) for path in paths]
+    jobs.sort(key=lambda job: job.name)
+    return jobs if local else [replace(job, target_url=join(config.output, job.name)) for job in jobs]
+
+
+def job_names(jobs: Sequence[Job]) -> Sequence[str]:
+    """Their names, in their order."""
+    return jobs.names if isinstance(jobs, Plan) else [job.name for job in jobs]
 
 
 def job_of(path: Path, listing: Listing, output: Path, *, pattern: str = "") -> Job:
@@ -144,20 +177,21 @@ def _refuse_hiding(config: RunConfig, pipeline: Pipeline, root: Path) -> None:
         )
 
 
-def _refuse_overwriting(jobs: Sequence[Job], listing: Listing) -> None:
+def _refuse_overwriting(jobs: Sequence[Job], names: Sequence[str], listing: Listing) -> None:
     """Outputs never lie on a file, nor in a folder whose stills are an input."""
     folders = {os.path.realpath(path) for path in listing.folders}
     files: dict[str, set[str]] = {}
-    for job in jobs:
-        folder, _, name = job.name.rpartition("/")
+    for place, path in enumerate(names):
+        folder, _, name = path.rpartition("/")
         if folder not in files:
-            files[folder] = _files_in(job.target.parent)
+            files[folder] = _files_in(jobs[place].target.parent)
         if name in files[folder]:
             kind = "which is a file"
-        elif folders and os.path.realpath(job.target) in folders:
+        elif folders and os.path.realpath(jobs[place].target) in folders:
             kind = "which is an input"
         else:
             continue
+        job = jobs[place]
         raise UsageError(
             f"output: the outputs of {job.input} would lie in {job.target}, {kind}; "
             "choose an output folder that is not the input's own"
@@ -173,16 +207,17 @@ def _files_in(folder: Path) -> set[str]:
         return set()
 
 
-def _refuse_own_names(jobs: Sequence[Job]) -> None:
+def _refuse_own_names(jobs: Sequence[Job], names: Sequence[str]) -> None:
     """Outputs never lie where a run keeps its own files, nor under names that it removes as leftovers."""
-    for job in jobs:
-        first = job.name.partition("/")[0]
+    for place, name in enumerate(names):
+        first = name.partition("/")[0]
         if first in OWN_NAMES:
             kind = f"{first} in the output folder is the run's own"
-        elif MARK in job.name and any(map(is_unfinished, job.name.split("/"))):
+        elif MARK in name and any(map(is_unfinished, name.split("/"))):
             kind = "a name that starts with a dot and contains .part is that of an unfinished output"
         else:
             continue
+        job = jobs[place]
         raise UsageError(
             f"input: the outputs of {job.origin} would lie in {job.destination}, but {kind}; "
             "rename it, or leave it out with exclude"
@@ -203,9 +238,10 @@ def _refuse_collisions(jobs: Sequence[Job], names: Sequence[str]) -> None:
                 )
 
 
-def _refuse_sharing(jobs: Sequence[Job]) -> None:
-    for one, other in itertools.pairwise(jobs):
-        if one.name == other.name:
+def _refuse_sharing(jobs: Sequence[Job], names: Sequence[str]) -> None:
+    for place, (name, after) in enumerate(itertools.pairwise(names)):
+        if name == after:
+            one, other = jobs[place], jobs[place + 1]
             raise UsageError(
                 f"input: the outputs of {one.input} and {other.input} would lie in the same folder "
                 f"{one.target}; give the folder above as input, or rename one"

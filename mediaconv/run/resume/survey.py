@@ -6,15 +6,16 @@ an output that was damaged, or that a killed run of another configuration put th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mediaconv.errors import ReadError
+from mediaconv.lazy_lists import Picked
 from mediaconv.run.jobs.discover import Listing
-from mediaconv.run.jobs.identity import content_hash
-from mediaconv.run.jobs.plan import Job
+from mediaconv.run.jobs.identity import content_hash, input_identity
+from mediaconv.run.jobs.plan import Job, Plan, job_names
 from mediaconv.run.output.folder import Found, Output
 from mediaconv.run.output.transfer import content_of, identity_of
 from mediaconv.run.resume.fingerprint import mark, run_mark
@@ -44,12 +45,23 @@ class Survey:
     """
 
     todo: list[tuple[Job, str]]
-    skipped: list[Job] = field(default_factory=list)
+    skipped: Sequence[Job] = field(default_factory=list)
     renewed: list[Row] = field(default_factory=list)
     not_failed: list[Job] = field(default_factory=list)
     inputs: Listing = field(default_factory=lambda: Listing(Path(), []))
     rows: Mapping[str, Row] = field(default_factory=dict, repr=False)
-    closed: Set[str] = frozenset()
+    closed: Container[str] = frozenset()
+
+
+class Closed(Container[str]):
+    """The inputs with rows but for the `others`: of a million nearly all are closed, and few are kept."""
+
+    def __init__(self, rows: Container[str]) -> None:
+        self._rows = rows
+        self.others: set[str] = set()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._rows and name not in self.others
 
 
 def survey(
@@ -65,20 +77,24 @@ def survey(
     run: what all jobs have in common (identity.run_identity). overwrite: nothing is skipped.
     """
     todo: list[tuple[Job, str]] = []
-    skipped: list[Job] = []
-    renewed: list[Row] = []
-    closed: set[str] = set()
+    skipped, renewed = Picked(jobs), list[Row]()
+    closed, known = Closed(rows), 0
     fingerprint = rows.fingerprint if isinstance(rows, Rows) and not overwrite else _none
     common = run_mark(run.get("config"), run.get("weights"), run.get("code"))
-    for job in jobs:
-        kept = fingerprint(job.name)
-        found = _unchanged(job, *kept, output, common) if kept is not None else None
+    names = job_names(jobs)
+    for place, name in enumerate(names):
+        kept = fingerprint(name)
+        found = _unchanged(jobs, place, name, *kept, output, common) if kept is not None else None
         if found is not None:
-            skipped.append(job)
-            if found[2]:
-                closed.add(job.name)
+            known += 1
+            skipped.add(place)
+            if not found[2]:
+                closed.others.add(name)
             continue
-        row = rows.get(job.name)
+        job, row = jobs[place], rows.get(name)
+        if row is not None:
+            known += 1
+            closed.others.add(name)
         if row is None or overwrite:
             todo.append((job, OVERWRITE if overwrite else NEW))
             continue
@@ -87,9 +103,11 @@ def survey(
         if reason is not None:
             todo.append((job, reason))
             continue
-        skipped.append(job)
+        skipped.add(place)
         if now:
             renewed.append(replace(row, **now))
+    if known < len(rows):
+        closed.others.update(set(rows).difference(names))
     return Survey(todo, skipped, renewed, rows=rows, closed=closed)
 
 
@@ -97,13 +115,15 @@ def _none(name: str) -> None:
     """Rows that keep no fingerprints."""
 
 
-def _unchanged(job: Job, names: Sequence[str], known: int, output: Output, run: int) -> Found | None:
+def _unchanged(
+    jobs: Sequence[Job], place: int, name: str, outputs: Sequence[str], known: int, output: Output, run: int
+) -> Found | None:
     """The outputs, where input and outputs are to size and time what the row says; else the row must tell."""
     try:
-        now = identity_of(job)
+        now = input_identity(jobs.input_at(place)) if isinstance(jobs, Plan) else identity_of(jobs[place])
     except (OSError, ReadError):
         return None
-    found = output.find_all(f"{job.name}/", names)
+    found = output.find_all(f"{name}/", outputs)
     if found is None or mark(run, now["size"], now["time"], found[0], found[1]) != known:
         return None
     return found
