@@ -88,7 +88,7 @@ class FixedGraph(FixedLayer):
         if program.batch is not None and x.shape[0] != program.batch:
             raise ValueError(f"{self._where}: captured for a batch of {program.batch} alone")
         with torch.no_grad():
-            values = self.graph._values(program, x.shape[0], x)
+            values = self.graph.first_values(program, x)
         self.constants = Constants(values)
         plan = Plan(list(values), x, self._fix, self.before.length)
         plan.values[program.x] = x

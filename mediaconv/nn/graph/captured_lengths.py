@@ -18,9 +18,8 @@ from mediaconv.nn.graph.capture.captured import Captured
 from mediaconv.nn.graph.capture.lengths_run import RunLengths
 from mediaconv.nn.graph.conditions import Conditions, Ways
 from mediaconv.nn.graph.steps.program import Program
+from mediaconv.nn.graph.steps.program_values import ProgramValues
 
-REMADE = ("_constants", "_parameters_of")
-"""What follows from the module's parameters, and is made again for a copy."""
 _OF_PHASE = ("_captured", "_programs", "_example", "_shape", "_ways")
 """What belongs to the lengths that a graph is for."""
 
@@ -42,6 +41,7 @@ class CapturedLengths:
     _length_note: str
     _run_lengths: RunLengths | None
     _shape: tuple[int, ...]
+    _kept: ProgramValues
     _ways: Ways | None
 
     def program(self, axis: int, shape: Sequence[int], dtype: torch.dtype) -> Program:
@@ -135,7 +135,7 @@ class CapturedLengths:
     def _made_of(self, phase: Phase) -> Self:
         graph = type(self).__new__(type(self))
         graph.__dict__.update(self.__dict__)
-        graph.__dict__.update({name: {} for name in REMADE})
+        graph._kept = ProgramValues()
         graph.notes = list(self.notes)
         graph.__dict__.update(zip(_OF_PHASE, phase.values, strict=True))
         return graph

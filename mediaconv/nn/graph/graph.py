@@ -18,10 +18,9 @@ from mediaconv.nn.graph.capture.called import called
 from mediaconv.nn.graph.capture.captured import Captured
 from mediaconv.nn.graph.capture.export_module import capture
 from mediaconv.nn.graph.capture.lengths_run import RunLengths
-from mediaconv.nn.graph.captured_lengths import REMADE, CapturedLengths, Phase, with_length
+from mediaconv.nn.graph.captured_lengths import CapturedLengths, Phase, with_length
 from mediaconv.nn.graph.conditions import Conditions, Ways
 from mediaconv.nn.graph.maps import Phased, Sized
-from mediaconv.nn.graph.parameters import Parameters
 from mediaconv.nn.graph.refusal import CaptureError
 from mediaconv.nn.graph.rule_registry import rule_of
 from mediaconv.nn.graph.rules import (
@@ -43,6 +42,7 @@ from mediaconv.nn.graph.rules import (
 )
 from mediaconv.nn.graph.steps.graph_step import Run
 from mediaconv.nn.graph.steps.program import Program
+from mediaconv.nn.graph.steps.program_values import ProgramValues
 from mediaconv.nn.graph.symbols import evaluate, expression
 from mediaconv.nn.model_layout import ModelLayout
 from mediaconv.nn.streaming.protocol import BATCH_NORMS, RANDOM, TotalStride
@@ -102,8 +102,7 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
         self._shape = tuple(example.shape)
         self._captured: dict[torch.dtype, Captured] = {}
         self._programs: dict[Any, Program] = {}
-        self._constants: dict[Any, Any] = {}
-        self._parameters_of: dict[int, Parameters] = {}
+        self._kept = ProgramValues()
         self._ways: Ways | None = None
         self._phases: dict[int, Phase | None] = {}
         self.__dict__["_told"] = None
@@ -131,9 +130,7 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
         memo[id(self)] = duplicate
         for name, value in self.__dict__.items():
             shared = name in ("_captured", "_programs", "_example", "_phases", "notes")
-            duplicate.__dict__[name] = (
-                value if shared else {} if name in REMADE else copy.deepcopy(value, memo)
-            )
+            duplicate.__dict__[name] = value if shared else copy.deepcopy(value, memo)
         duplicate._share(duplicate.__dict__["_module"])  # the copy of an exported program's has others
         return duplicate
 
@@ -156,7 +153,7 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        empty: dict[str, Any] = {name: {} for name in ("_captured", "_programs", "_phases", *REMADE)}
+        empty: dict[str, Any] = {name: {} for name in ("_captured", "_programs", "_phases")}
         return {**self.__dict__, **empty}
 
     def parts(self) -> Any:
@@ -313,7 +310,7 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
                 raise ValueError(
                     f"{name}: {type(layer).__name__} in training mode cannot stream: call .eval() first"
                 )
-        self._constants.clear()  # what was written through `.data` since, nothing else tells of
+        self._kept.forget()
         now = self._parameter_type()
         moved = now is not None and now != self._captured_with
         program = self.program(axis, self._shape, now if now and moved else self._example.dtype)
@@ -337,7 +334,7 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
                     f"length {whole[dim]}: what this model pads, cuts or resizes follows from it: capture "
                     f"the model along this axis (axis={axis}) and give length="
                 )
-        e = self._values(program, batch, x)
+        e = self.first_values(program, x)
         e[program.x] = x if count else None
         r = Run(e, batch, last, state.counts["received"] if last else None, x.device, x.dtype)
         states = iter(state.children)
@@ -350,30 +347,9 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
             return torch.empty(shape_of(program.y_dims, batch, 0), dtype=program.y_dtype, device=x.device)
         return y.clone() if y.untyped_storage().data_ptr() == x.untyped_storage().data_ptr() else y
 
-    def _values(self, program: Program, batch: int, x: Tensor) -> list[Any]:
-        """Slots with the parameters and what follows from them, computed again only where they changed."""
-        key = id(program)
-        parameters = self._parameters_of.get(key)
-        if parameters is None:
-            captured, nodes = self._captured[x.dtype], program.parameters.items()
-            named = {slot: captured.names[node] for slot, node in nodes if node in captured.names}
-            others = {slot: captured.constants[n] for slot, n in nodes if n not in captured.names}
-            parameters = Parameters(self.__dict__["_module"], named, others)
-            self._parameters_of[key] = parameters
-        tensors = parameters.tensors(x.device)
-        traced = torch.is_grad_enabled() and any(t.requires_grad for _, t in tensors)
-        versions = (batch, tuple((id(t), t._version) for _, t in tensors))
-        known = self._constants.get(key)
-        if known is not None and known[0] == versions and not traced:
-            return list(known[1])
-        e: list[Any] = [None] * program.slots
-        for slot, t in tensors:
-            e[slot] = t
-        for one in program.constants:
-            e[one.out] = one.function(e, batch, None, x.device)
-        if not traced:
-            self._constants[key] = (versions, list(e))
-        return e
+    def first_values(self, program: Program, x: Tensor) -> list[Any]:
+        """The slots of a program before its steps run on `x`: parameters, constants and None."""
+        return self._kept.of(program, self._captured[x.dtype], self.__dict__["_module"], x)
 
     def extra_repr(self) -> str:
         return f"{type(self.__dict__['_module']).__name__}, captured for (N, C, ...) of {self._shape}"

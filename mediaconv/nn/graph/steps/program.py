@@ -13,7 +13,7 @@ from mediaconv.nn.graph.maps import GraphMap, MapNode
 from mediaconv.nn.graph.steps.graph_step import Late, Step
 
 
-@dataclass
+@dataclass(eq=False)
 class Program:
     """Steps along one axis for one size of the others. parameters: slot to the placeholder's node.
 
