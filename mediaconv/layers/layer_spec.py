@@ -104,6 +104,9 @@ class LayerSpec(Named):
         """The stacks inside the layer: the keys that lead to each, its layers, its module's name."""
         return iter(())
 
+    def check_files(self) -> None:
+        """Raise UsageError where a file that the layer names cannot be read."""
+
     @property
     def path_keys(self) -> tuple[str, ...]:
         """Keys that hold paths of local files."""

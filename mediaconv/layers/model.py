@@ -177,11 +177,30 @@ class Model(LayerSpec):
             for size, now in known
         ]
 
+    def check_files(self) -> None:
+        try:
+            self._opened()
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+
+    def _opened(self) -> nn.Module:
+        """The model as its file or factory gives it. Raises ValueError, also for what open_model refuses."""
+        from mediaconv.model_files.open_model import open_model
+
+        named = str(self.output) if self.output is not None and self._is_onnx else None
+        try:
+            return open_model(self.file, input=self.input, output=named, options=self.options)
+        except UsageError as error:
+            raise ValueError(str(error).removeprefix("model: ")) from None
+
+    @property
+    def _is_onnx(self) -> bool:
+        return self.file.lower().endswith(".onnx")
+
     def _captured(self, context: BuildContext) -> nn.Module:
         import torch
 
         from mediaconv.model_files.free_batch import free_batch
-        from mediaconv.model_files.open_model import open_model
         from mediaconv.nn import to_streaming
         from mediaconv.nn.axes_pattern import AxesPattern
         from mediaconv.nn.graph.entry import streaming_graph
@@ -190,14 +209,7 @@ class Model(LayerSpec):
         axes = context.file.axes
         letters = tuple(axis[0] for axis in axes)
         pattern = AxesPattern.parse(self.axes or " ".join(["n", "c", *letters]), axes)
-        onnx = self.file.lower().endswith(".onnx")
-        named = str(self.output) if self.output is not None else None
-        try:
-            model = open_model(
-                self.file, input=self.input, output=named if onnx else None, options=self.options
-            )
-        except UsageError as error:
-            raise ValueError(str(error).removeprefix("model: ")) from None
+        model = self._opened()
         shape = getattr(model, "input_shape", None)
         declared = shape if shape is not None and len(shape) == len(pattern.order) else None
         if shape is not None and declared is None:
@@ -218,7 +230,7 @@ class Model(LayerSpec):
                 raise ValueError(f"{self.file}: {error}") from None
         generator = torch.Generator().manual_seed(0)
         example = torch.randn(1, context.channels, *sizes, generator=generator)
-        output = None if onnx else self.output
+        output = None if self._is_onnx else self.output
         causal = self.causal or bool(context.file.causal)
         layout = None if pattern.plain and window == 1 else ModelLayout(pattern, window, causal)
         try:

@@ -18,6 +18,7 @@ from mediaconv.errors import UsageError, nearest
 from mediaconv.model_files import OTHER_PRECISION
 from mediaconv.model_files.archive import check_regular
 from mediaconv.model_files.external_data import external_bytes
+from mediaconv.model_files.onnx_order import OrderError, check_given, in_order
 
 if TYPE_CHECKING:
     from mediaconv.model_files.onnx_module import OnnxModule
@@ -76,6 +77,8 @@ def load_onnx(
         return module
     except UnsupportedError as error:
         raise UsageError(f"model: {path}: {error}") from None
+    except OrderError as error:
+        raise UsageError(f"model: {path}: its graph is inconsistent: {error}") from None
     except UsageError:
         raise
     except Exception as error:
@@ -159,8 +162,11 @@ class _Reader:
             if proto is not None and id(proto) not in needed:
                 needed.add(id(proto))
                 todo.extend(_reads(proto))
-        chosen = [proto for proto in self.graph.node if id(proto) in needed]
+        chosen = [proto for proto in in_order(self.graph.node, _reads) if id(proto) in needed]
         self._check_others(input, {name for proto in chosen for name in _reads(proto)})
+        constants = [t.name for t in self.graph.initializer]
+        constants += [t.values.name for t in self.graph.sparse_initializer]  # which are refused by that name
+        check_given(chosen, [input, *constants], output, _reads)
         unknown: dict[str, int] = {}
         for proto in _with_inner(chosen):
             kind = proto.op_type if proto.domain in ("", "ai.onnx") else f"{proto.domain}.{proto.op_type}"
@@ -196,7 +202,7 @@ class _Reader:
         own = [*(v.name for v in graph.input), *(t.name for t in graph.initializer)]
         own += [name for proto in graph.node for name in proto.output]
         names = {**names, **{name: prefix + name for name in own if name}}
-        inner = [self._node(proto, names) for proto in graph.node]
+        inner = [self._node(proto, names) for proto in in_order(graph.node, _reads)]
         nodes = [node for node in inner if node.kind != "Constant"]
         self.inner |= {names[t.name]: t for t in graph.initializer}
         self.inner |= {node.outputs[0]: node for node in inner if node.kind == "Constant"}

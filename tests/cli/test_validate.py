@@ -277,3 +277,27 @@ def test_the_schema_takes_every_shipped_configuration(printed_schema, root):
 
 def test_the_schema_in_the_docs_is_the_one_printed(printed_schema, root):
     assert (root / "docs" / "schema.json").read_text() == printed_schema, "run: make schema"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("none.onnx", None, "none.onnx: no such file"),
+        ("cut.onnx", b"\x08\x08\x3a\x50\x0a", "cut.onnx: cannot be read as ONNX"),
+        ("pickle.pt2", b"\x80\x04", "pickle.pt2: is no archive of torch.export"),
+        ("w.ckpt", b"x", "w.ckpt: .ckpt files are weights, TorchScript or pickles"),
+        ("not_installed", None, "got 'not_installed', expected a path that ends in .onnx or .pt2"),
+    ],
+)
+def test_a_model_that_cannot_be_read_is_told_of_where_nothing_tells_the_channels(
+    mediaconv, tmp_path, name, content, told
+):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    said = mediaconv("validate", "--model", name, "--set", "pipeline=audio", code=2).stderr
+    assert f"--model {name}: stack[0].model: {told}" in said
+    assert "--channels" not in said
+    inside = {"residual": {"layers": [{"model": name}]}}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(keys("none", CONV, inside, pipeline="audio")))
+    said = mediaconv("validate", "c.yaml", code=2).stderr
+    assert f"stack[1].residual.layers[0].model: {told}" in said, said

@@ -4,6 +4,7 @@ period to `resize_phases`; what depends on the length in another way is refused.
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -52,6 +53,8 @@ def _resized(
     if sizes is not None:
         factors = [_factor(n, own) for n, own in zip(sizes, x.shape, strict=True)]
     assert factors is not None
+    if any(factor is not None and not 0 < factor < math.inf for factor in factors):
+        raise node.refuse(f"scales: got {factors}, expected numbers above 0")
     moved = [i for i, factor in enumerate(factors) if factor != 1]
     if not moved:
         return x

@@ -14,6 +14,7 @@ from mediaconv.model_files.onnx_operators.node import Node, operator
 _CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 _MAX = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
+_AUTO = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 _AVG = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
 
@@ -31,10 +32,25 @@ def _lists(node: Node, dims: int, kernel: list[int]) -> tuple[list[int], list[in
     return stride, dilation, [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
 
 
+def _auto_pad(node: Node) -> str:
+    auto = node.get("auto_pad", "NOTSET") or "NOTSET"
+    if auto not in _AUTO:
+        raise node.refuse(f"auto_pad: got {auto!r}, expected one of {', '.join(_AUTO)}")
+    return str(auto)
+
+
+def _kernel(node: Node, weight: Tensor) -> list[int]:
+    """Kernel sizes: the weight's, which a node may state again."""
+    sizes = list(weight.shape[2:])
+    if list(node.get("kernel_shape") or sizes) != sizes:
+        raise node.refuse(f"kernel_shape: got {node.get('kernel_shape')}, and a weight of {sizes}")
+    return sizes
+
+
 def _pads(node: Node, x: Tensor, stride: list[int], extent: list[int]) -> tuple[list[Any], list[Any]]:
     """Padding before and after, per axis; that of SAME depends on the length under a stride."""
-    dims, auto = len(stride), node.get("auto_pad", "NOTSET")
-    if auto in ("NOTSET", ""):
+    dims, auto = len(stride), _auto_pad(node)
+    if auto == "NOTSET":
         pads = list(node.get("pads") or [0] * 2 * dims)
         return pads[:dims], pads[dims:]
     if auto == "VALID":
@@ -70,7 +86,7 @@ def _symmetric(before: list[Any], after: list[Any]) -> bool:
 @operator("Conv")
 def conv(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     dims = _axes(node, x)
-    stride, dilation, extent = _lists(node, dims, list(weight.shape[2:]))
+    stride, dilation, extent = _lists(node, dims, _kernel(node, weight))
     before, after = _pads(node, x, stride, extent)
     padding = before
     if not _symmetric(before, after):
@@ -81,10 +97,10 @@ def conv(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> T
 @operator("ConvTranspose")
 def conv_transpose(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     dims = _axes(node, x)
-    stride, dilation, extent = _lists(node, dims, list(weight.shape[2:]))
+    stride, dilation, extent = _lists(node, dims, _kernel(node, weight))
     extra = list(node.get("output_padding") or [0] * dims)
     pads = list(node.get("pads") or [0] * 2 * dims)
-    auto = node.get("auto_pad", "NOTSET")
+    auto = _auto_pad(node)
     if node.get("output_shape"):
         total = _trimmed_to(node, x, stride, extra, extent)
         small, large = [t // 2 for t in total], [t - t // 2 for t in total]

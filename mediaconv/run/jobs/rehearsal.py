@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mediaconv.config import RunConfig
+from mediaconv.config.run_config import render
 from mediaconv.errors import MediaconvError, ReadError, UsageError
 from mediaconv.layers import walk
 from mediaconv.pipeline import Pipeline, SourceInfo, find
@@ -178,6 +179,7 @@ def _without_input(config: RunConfig, pipeline: Pipeline, reason: str, channels:
         if config.weights is not None:
             weights = config.weights
             load_weights(weights.file, key=weights.key, prefix=weights.prefix)
+        _check_files(config)
         hint = "give an input, --channels, or in_channels in the first layer"
         return Rehearsal(None, (f"whether the layers fit each other ({reason}; {hint})",))
     rate = getattr(config.read, "sample_rate", None)
@@ -188,3 +190,12 @@ def _without_input(config: RunConfig, pipeline: Pipeline, reason: str, channels:
         unchecked.append("cut-offs in Hz (the rate of the sound is not known)")
     notes = dict.fromkeys(note for part in stack.modules() for note in getattr(part, "notes", ()))
     return Rehearsal((channels, output_channels(stack, channels)), tuple(unchecked), notes=tuple(notes))
+
+
+def _check_files(config: RunConfig) -> None:
+    """Read the files that layers name, where the stack is not built. Raises UsageError naming the layer."""
+    for path, spec in walk(config.stack):
+        try:
+            spec.check_files()
+        except UsageError as error:
+            raise UsageError(f"{render((*path, spec.name))}: {error}") from None
