@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,10 +17,14 @@ from mediaconv.cli.options import (
     QuietOption,
     telling,
 )
+from mediaconv.errors import UsageError
+
+if TYPE_CHECKING:
+    from mediaconv.config import RunConfig
 
 
 def compare(
-    config: ConfigArgument,
+    config: ConfigArgument = None,
     other: Annotated[
         str | None,
         typer.Argument(
@@ -43,7 +47,7 @@ def compare(
     from mediaconv.config import load_config
 
     overrides = replacing.overrides()
-    first = load_config(Path(config), overrides=overrides, input=input, output=output)
+    first = _first(config, replacing, input, output)
     first = first.model_copy(update={"output": output or f"{first.output.rstrip('/')}-compare"})
     second = (
         None if other is None else load_config(Path(other), overrides=overrides, input=input, output=output)
@@ -77,3 +81,17 @@ def compare(
         if result.report is not None:
             console.print(escaped(f"report: {result.report}"), markup=False, highlight=False, soft_wrap=True)
     return result.exit_code
+
+
+def _first(config: str | None, replacing: ModelOptions, input: str | None, output: str | None) -> RunConfig:
+    """The configuration, or that of a model alone over an input. Raises UsageError."""
+    name, overrides = replacing.subject("compare", config), replacing.overrides()
+    if config is not None:
+        from mediaconv.config import load_config
+
+        return load_config(Path(config), overrides=overrides, input=input, output=output)
+    if input is None:
+        raise UsageError(f"compare: {name} alone names no input; give --input FILE_OR_FOLDER")
+    from mediaconv.guide.direct import direct_config
+
+    return direct_config(Path(input), overrides=overrides, output=output, trained=True)

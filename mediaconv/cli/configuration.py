@@ -55,13 +55,12 @@ def _loaded(
 ) -> RunConfig:
     from mediaconv.config import load_config
 
+    name = replacing.subject("validate", config)
     if config is not None:
         return load_config(Path(config), overrides=overrides, input=input, output=output)
-    if replacing.model is None:
-        raise UsageError("validate: give a configuration, or a model alone by --model")
     from mediaconv.guide.stack_only import load_model_only
 
-    return load_model_only(replacing.model, overrides=overrides, input=input, output=output)
+    return load_model_only(name, overrides=overrides, input=input, output=output)
 
 
 def _check(checked: RunConfig, config: str, channels: int | None) -> None:

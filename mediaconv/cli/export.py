@@ -18,7 +18,8 @@ from mediaconv.counted import counted
 
 
 def export(
-    config: ConfigArgument,
+    config: ConfigArgument = None,
+    *,
     output: Annotated[Path, typer.Option("--output", "-o", help="the file to write: .onnx or .pt2")],
     chunk: Annotated[
         int | None, typer.Option("--chunk", help="steps of a chunk: samples, rows or frames", min=1)
@@ -50,13 +51,10 @@ def export(
     from mediaconv.errors import UsageError
     from mediaconv.front.configured import placing
     from mediaconv.front.exporting import ExportOptions, export_configuration, told_of
-    from mediaconv.guide.stack_only import load_stack_only
 
     if chunk is None and not whole:
         raise UsageError("chunk: give --chunk, the steps (samples, rows or frames) that every call takes")
-    loaded = load_stack_only(
-        Path(config), overrides=replacing.overrides(), input=None if input is None else str(input)
-    )
+    loaded = replacing.load_stack("export", config, input=None if input is None else str(input))
     replaced = told_of(output)
     options = ExportOptions(chunk or 16, size, input, whole, normalize, overwrite)
     with placing(loaded):

@@ -25,7 +25,7 @@ INPUT_PICTURES = ("00_input_maps.png", "00_input_values.png")
 
 
 def inspect(
-    config: ConfigArgument,
+    config: ConfigArgument = None,
     input: Annotated[
         list[str] | None,
         typer.Option("--input", "-i", metavar="FILE", help="a media file; give several for a batch"),
@@ -49,7 +49,6 @@ def inspect(
     """Show a stack from inside: kernels, feature maps, sums and values of every layer."""
     from mediaconv.errors import UsageError
     from mediaconv.filesystem import check_made
-    from mediaconv.guide.stack_only import load_stack_only
 
     if output is not None and Path(output).suffix.lower() not in (".html", ".htm"):
         raise UsageError(
@@ -60,9 +59,7 @@ def inspect(
         check_made(page, overwrite=overwrite)
     if png is not None:
         _check_folder(Path(png), overwrite=overwrite)
-    checked = load_stack_only(
-        Path(config), overrides=replacing.overrides(), input=input[0] if input else None
-    )
+    checked = replacing.load_stack("inspect", config, input=input[0] if input else None)
     from mediaconv.draw.inspect import inspect_config
     from mediaconv.pipeline import find
     from mediaconv.run.jobs.discover import first_file
@@ -94,7 +91,7 @@ def _first_input(config: RunConfig) -> list[Path]:
     from mediaconv.run.jobs.discover import find_inputs
 
     if config.input == NO_INPUT:
-        raise UsageError("input: the configuration names none; give --input FILE")
+        raise UsageError("input: none is named; give --input FILE")
     inputs = find_inputs(config, find(config.pipeline)).inputs
     if not inputs:
         raise UsageError(f"input: {config.input} holds nothing for {config.pipeline}; give --input FILE")

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, is_dataclass
 from inspect import Parameter, Signature, signature
-from typing import Annotated, Any, get_type_hints
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -21,11 +22,17 @@ from mediaconv.enough_threads import refuse_few_threads, startable_threads
 from mediaconv.errors import SHORTAGES, MediaconvError, UsageError, shortage
 from mediaconv.run.report.formatting import escaped
 
+if TYPE_CHECKING:
+    from mediaconv.config import RunConfig
+
 INTERRUPTED = 130
 
 ConfigArgument = Annotated[
-    str,
-    typer.Argument(metavar="CONFIG", help="YAML file; relative paths in it count from the current folder"),
+    str | None,
+    typer.Argument(
+        metavar="[CONFIG]",
+        help="YAML file; relative paths in it count from the current folder. With --model none is needed",
+    ),
 ]
 InputOption = Annotated[str | None, typer.Option("--input", "-i", help="replaces `input` of the file")]
 OutputOption = Annotated[str | None, typer.Option("--output", "-o", help="replaces `output` of the file")]
@@ -41,8 +48,8 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         metavar="FILE",
-        help="a model in place of `stack`: FILE.onnx, FILE.pt2, an installed name, or FILE.py:FUNCTION, "
-        "which is run: name only what you trust",
+        help="a model in place of `stack`, or of CONFIG: FILE.onnx, FILE.pt2, an installed name, or "
+        "FILE.py:FUNCTION, which is run: name only what you trust",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON document for programs")]
@@ -81,6 +88,29 @@ class ModelOptions:
 
     set: SetOption = None
     model: ModelOption = None
+
+    def subject(self, command: str, config: str | None) -> str:
+        """What the command is about, for messages: the configuration's file, or the model alone.
+
+        Raises UsageError where neither is given.
+        """
+        if config is None and self.model is None:
+            raise UsageError(f"{command}: give a configuration, or a model alone by --model")
+        return str(self.model) if config is None else config
+
+    def load_stack(
+        self, command: str, config: str | None, *, input: str | None = None, axes: int | None = None
+    ) -> RunConfig:
+        """The configuration of which the command looks at the stack: a file's, or that of a model alone.
+
+        input: a media file or a folder. axes: how many are convolved. Both tell the pipeline where nothing
+        else does. Raises UsageError.
+        """
+        self.subject(command, config)
+        from mediaconv.guide.stack_only import load_stack_only
+
+        path = None if config is None else Path(config)
+        return load_stack_only(path, model=self.model, overrides=self.overrides(), input=input, axes=axes)
 
     def overrides(self) -> list[str]:
         """As `--set` has them. Code that `--model` names may be run."""

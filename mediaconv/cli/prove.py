@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,10 +20,11 @@ from mediaconv.cli.waiting import waiting
 if TYPE_CHECKING:
     from mediaconv.compare.prove.module_proof.search import Proof
     from mediaconv.compare.prove.verdict import Verdict
+    from mediaconv.config import RunConfig
 
 
 def prove(
-    config: ConfigArgument,
+    config: ConfigArgument = None,
     input: InputOption = None,
     output: OutputOption = None,
     replacing: StackOptions = StackOptions(),
@@ -39,17 +40,8 @@ def prove(
 
     Exit code 0: no output depends on a later input. 1: one does. `stack` is enough: no input need exist.
     """
-    from mediaconv.config import load_config
-    from mediaconv.guide.stack_only import what_is_missing
-
-    resolved = load_config(
-        Path(config),
-        overrides=replacing.overrides(),
-        input=input,
-        output=output,
-        refuse_leaks=False,
-        fill=what_is_missing(input=input),
-    )
+    name = replacing.subject("prove", config)
+    resolved = _resolved(config, replacing, input, output)
     from mediaconv.compare.prove.verdict import Verdict
     from mediaconv.front import prove as prove_config
     from mediaconv.web.json_values import dumps
@@ -60,8 +52,21 @@ def prove(
     if json:
         print(dumps(verdict.as_json()))
     elif not quiet:
-        print(_text(config, verdict))
+        print(_text(name, verdict))
     return 0 if verdict.causal else 1
+
+
+def _resolved(
+    config: str | None, replacing: StackOptions, input: str | None, output: str | None
+) -> RunConfig:
+    """The configuration; one that is to be causal need not be so."""
+    from mediaconv.config import load_config
+    from mediaconv.guide.stack_only import load_model_only, what_is_missing
+
+    keys: dict[str, Any] = {"overrides": replacing.overrides(), "input": input, "output": output}
+    if config is None:
+        return load_model_only(str(replacing.model), refuse_leaks=False, **keys)
+    return load_config(Path(config), refuse_leaks=False, fill=what_is_missing(input=input), **keys)
 
 
 def _text(config: str, verdict: Verdict) -> str:

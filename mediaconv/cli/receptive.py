@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def receptive(
-    config: ConfigArgument,
+    config: ConfigArgument = None,
     input: Annotated[
         str | None,
         typer.Option(
@@ -45,13 +45,12 @@ def receptive(
 
     from mediaconv.errors import UsageError
     from mediaconv.filesystem import check_made
-    from mediaconv.guide.stack_only import load_stack_only
 
     if input is not None and channels is not None:
         raise UsageError("receptive: got an input and channels, expected one of them: the file has its own")
     if output is not None:
         check_made(Path(output), overwrite=overwrite)
-    loaded = load_stack_only(Path(config), overrides=replacing.overrides(), input=input)
+    loaded = replacing.load_stack("receptive", config, input=input)
     from mediaconv.draw.receptive.cone import cone_scene
     from mediaconv.draw.receptive.file_reach import FileReach
     from mediaconv.draw.scene.figure import Figure
@@ -65,9 +64,9 @@ def receptive(
     with waiting("measuring"):
         cones = measured(made.stack, axes=pipeline.axes, channels=made.channels)
     if output is not None:
-        Figure(cone_scene(cones), label=f"receptive field of {Path(config).name}").save(
-            output, overwrite=overwrite
-        )
+        Figure(
+            cone_scene(cones), label=f"receptive field of {Path(replacing.subject('receptive', config)).name}"
+        ).save(output, overwrite=overwrite)
     rows = _after_each(made.stack, pipeline, made.channels) if layers else []
     reaches = [None if found is None else FileReach.of(found, pipeline, cone) for cone in cones]
     if json:

@@ -75,11 +75,12 @@ class RunOptions:
 
 def run(
     config: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="CONFIG", help="YAML file; or a media file or folder, with --stack or --kernel"
+            metavar="[CONFIG]",
+            help="YAML file; or a media file or folder, with --stack, --kernel or --model",
         ),
-    ],
+    ] = None,
     input: InputOption = None,
     output: OutputOption = None,
     replacing: StackOptions = StackOptions(),
@@ -101,12 +102,7 @@ def run(
 
     What is done already and still matches is skipped; a run that was killed goes on where it was.
     """
-    if replacing.model is not None and (own.stack is not None or own.kernel is not None):
-        from mediaconv.errors import UsageError
-
-        raise UsageError("model: says nothing beside --stack or --kernel; give one of them")
-    overrides = [*replacing.overrides(), *(["write.plots=true"] if plots else [])]
-    resolved = _resolved(config, overrides, own.stated(), input, output)
+    resolved = _resolved(config, replacing, own, plots=plots, input=input, output=output)
 
     from mediaconv.front import run as run_folder
     from mediaconv.run.report.progress import make_reporter
@@ -126,24 +122,39 @@ def run(
 
 
 def _resolved(
-    config: str, overrides: list[str], options: dict[str, Any], input: str | None, output: str | None
+    config: str | None,
+    replacing: StackOptions,
+    own: RunOptions,
+    *,
+    plots: bool,
+    input: str | None,
+    output: str | None,
 ) -> RunConfig:
     """The configuration of a file, or of a media file or folder with a stack of its own."""
     from mediaconv.errors import UsageError
     from mediaconv.guide.input_kind import looks_like_media
 
-    path = Path(config)
-    if not path.exists() or not looks_like_media(path):
+    if replacing.model is not None and (own.stack is not None or own.kernel is not None):
+        raise UsageError("model: says nothing beside --stack or --kernel; give one of them")
+    overrides = [*replacing.overrides(), *(["write.plots=true"] if plots else [])]
+    options = own.stated()
+    if config is not None and not (Path(config).exists() and looks_like_media(Path(config))):
         from mediaconv.config import load_config
 
-        return load_config(path, overrides=overrides, options=options, input=input, output=output)
+        return load_config(Path(config), overrides=overrides, options=options, input=input, output=output)
     from mediaconv.guide.direct import direct_config, next_steps
 
-    if input is not None:
+    if config is not None and input is not None:
         raise UsageError(f"input: {config} is the input itself; leave --input out, or give a YAML file")
+    media = input if config is None else config
+    if media is None:
+        raise UsageError(
+            "run: give a configuration, or a media file or folder with --model, --stack or --kernel"
+        )
     if "stack" not in options and not any(option.lstrip().startswith("stack") for option in overrides):
-        raise UsageError(next_steps(path))
-    return direct_config(path, options=options, overrides=overrides, output=output)
+        raise UsageError(next_steps(Path(media)))
+    trained = replacing.model is not None
+    return direct_config(Path(media), options=options, overrides=overrides, output=output, trained=trained)
 
 
 def _dry_run(config: Any, again: dict[str, bool], *, json: bool, quiet: bool) -> int:

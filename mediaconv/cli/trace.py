@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,7 +15,7 @@ from mediaconv.cli.options import (
 
 
 def trace(
-    config: ConfigArgument,
+    config: ConfigArgument = None,
     input: Annotated[
         str | None,
         typer.Option("--input", "-i", help="a media file, or a folder's first, whose shape the stack gets"),
@@ -36,11 +35,10 @@ def trace(
     import json as writer
 
     from mediaconv.cli.waiting import waiting
-    from mediaconv.guide.stack_only import load_stack_only
 
     sizes = None if shape is None else _sizes(shape)
     axes = None if sizes is None else len(sizes) - 1
-    loaded = load_stack_only(Path(config), overrides=replacing.overrides(), input=input, axes=axes)
+    loaded = replacing.load_stack("trace", config, input=input, axes=axes)
     from mediaconv.front import trace as traced
     from mediaconv.nn.summary import trace_table
     from mediaconv.nn.summary.size_formula import explain as explained

@@ -45,15 +45,22 @@ def _make_absolute(content: dict[str, Any], config: RunConfig, base: Path) -> No
     holders: list[tuple[Any, str]] = [(content, "input"), (content, "output")]
     if config.weights is not None:
         holders.append((content["weights"], "file") if config.weights.selection else (content, "weights"))
+    holders += path_holders(content, config)
+    for holder, key in holders:
+        if "://" not in holder[key]:
+            holder[key] = os.path.join(base, holder[key])
+
+
+def path_holders(content: dict[str, Any], config: RunConfig) -> list[tuple[dict[str, Any], str]]:
+    """Where a configuration's content holds paths of its layers' files: the options of a layer, and the key."""
+    holders: list[tuple[dict[str, Any], str]] = []
     for location, spec in walk(config.stack):
         if spec.path_keys:
             options: Any = content
             for part in (*location, spec.name):
                 options = options[part]
             holders += [(options, key) for key in spec.path_keys]
-    for holder, key in holders:
-        if "://" not in holder[key]:
-            holder[key] = os.path.join(base, holder[key])
+    return holders
 
 
 def _plain(value: Any) -> Any:

@@ -24,6 +24,7 @@ def next_steps(path: Path) -> str:
         f"  mediaconv init {name}                     writes a configuration for it",
         f"  mediaconv run {name} --kernel {option}       a well-known kernel, without a file",
         f"  mediaconv run {name} --stack '[{{conv: {{out_channels: 4, kernel_size: 3}}}}]'",
+        f"  mediaconv run {name} --model YOURS.onnx     a model of yours: .onnx, .pt2, FILE.py:FUNCTION",
         f"  mediaconv info {name}                     what would be read",
     ]
     return "\n".join(lines)
@@ -32,21 +33,25 @@ def next_steps(path: Path) -> str:
 def direct_config(
     path: Path,
     *,
-    options: Mapping[str, str | Sequence[str]],
+    options: Mapping[str, str | Sequence[str]] | None = None,
     overrides: Sequence[str] = (),
     output: str | None = None,
+    trained: bool = False,
 ) -> RunConfig:
     """The configuration of a run over a file or folder. `options` hold its `stack`; others as `run` has them.
 
+    trained: it is a model with its weights, whose values are kept where they lie about the file's range.
     The normalizer is measured on the input, unless it is set. Raises UsageError, ReadError.
     """
+    options = options or {}
     kind = input_kind(path)
     output = output or default_output(path)
     values: dict[str, Any] = {"pipeline": kind.pipeline.name, "input": str(path), "output": output}
     config = _parsed(values, options, overrides)
     if any(option.lstrip().startswith("normalize") for option in overrides):
         return config
-    return _parsed({**values, "normalize": fitted_normalize(config, kind.first)}, options, overrides)
+    normalize = fitted_normalize(config, kind.first, trained=trained)
+    return _parsed({**values, "normalize": normalize}, options, overrides)
 
 
 def _parsed(

@@ -1,13 +1,17 @@
-"""Configurations for commands that only look at a stack: they need no input, no output, often no pipeline."""
+"""Configurations for commands that only look at a stack: they need no input, no output, often no pipeline.
+
+A model alone (`--model` without a file) is such a configuration, too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from mediaconv.config import RunConfig, load_config, parse_config
-from mediaconv.errors import UsageError
+from mediaconv.errors import ReadError, UsageError
 
 NO_INPUT = "no-input-given"
 KINDS = {1: "audio", 2: "image", 3: "video"}
@@ -15,37 +19,56 @@ _PER_AXIS = ("kernel_size", "stride", "dilation", "padding", "output_padding", "
 
 
 def load_stack_only(
-    path: Path,
+    path: Path | None,
     *,
+    model: str | None = None,
     overrides: Sequence[str] = (),
     input: str | None = None,
     axes: int | None = None,
 ) -> RunConfig:
-    """The configuration in a file, of which `stack` alone is required.
+    """The configuration in a file, of which `stack` alone is required; without a file that of a model.
 
-    input: a media file, whose kind is the pipeline where the file says none. axes: how many are convolved.
-    Raises ConfigError.
+    model: its name, where `overrides` make it the stack. input: a media file or a folder, whose kind is the
+    pipeline where the configuration says none. axes: how many are convolved. Raises ConfigError.
     """
+    if path is None:
+        return load_model_only(str(model), overrides=overrides, input=input, axes=axes)
     return load_config(path, overrides=overrides, fill=what_is_missing(input=input, axes=axes))
 
 
 def load_model_only(
-    model: str, *, overrides: Sequence[str], input: str | None = None, output: str | None = None
+    model: str,
+    *,
+    overrides: Sequence[str],
+    input: str | None = None,
+    output: str | None = None,
+    axes: int | None = None,
+    refuse_leaks: bool = True,
 ) -> RunConfig:
-    """The configuration of a model alone, which `overrides` make the stack.
+    """The configuration of a model alone, which `overrides` make the stack; values stay as they are.
 
     Its pipeline is told by an input, by `pipeline` among the overrides, or by the axes of what it takes.
     Raises ConfigError.
     """
 
     def fill(value: Mapping[str, Any]) -> dict[str, Any]:
-        from mediaconv.model_files.open_model import axes_of
+        def taken() -> int | None:
+            from mediaconv.model_files.open_model import axes_of
 
-        named = input or value.get("input")
-        axes = None if "pipeline" in value or named else axes_of(_model_layer(value))
-        return what_is_missing(input=input, axes=axes)(value)
+            return axes or axes_of(_model_layer(value))
 
-    return parse_config("{}", name=model, overrides=overrides, input=input, output=output, fill=fill)
+        kept = {} if "normalize" in value else {"normalize": "none"}
+        return {**what_is_missing(input=input, axes=taken)(value), **kept}
+
+    return parse_config(
+        "{}",
+        name=model,
+        overrides=overrides,
+        input=input,
+        output=output,
+        fill=fill,
+        refuse_leaks=refuse_leaks,
+    )
 
 
 def _model_layer(value: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -55,9 +78,12 @@ def _model_layer(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def what_is_missing(
-    *, input: str | None = None, axes: int | None = None
+    *, input: str | None = None, axes: int | Callable[[], int | None] | None = None
 ) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """Makes the keys that a configuration lacks and a look at its stack does not need."""
+    """Makes the keys that a configuration lacks and a look at its stack does not need.
+
+    axes: how many are convolved, or what tells it where no input does.
+    """
 
     def fill(value: Mapping[str, Any]) -> dict[str, Any]:
         filled: dict[str, Any] = {}
@@ -72,13 +98,14 @@ def what_is_missing(
     return fill
 
 
-def _kind(value: Mapping[str, Any], input: Any, axes: int | None) -> str:
-    if isinstance(input, str) and Path(input).suffix:
+def _kind(value: Mapping[str, Any], input: Any, axes: int | Callable[[], int | None] | None) -> str:
+    if isinstance(input, str) and Path(input).exists():
         from mediaconv.guide.input_kind import input_kind
 
-        if Path(input).is_file():
+        with suppress(UsageError, ReadError) if Path(input).is_dir() else nullcontext():
             return input_kind(Path(input)).pipeline.name
-    counts = {axes} if axes else set(_counts(value["stack"]))
+    known = axes() if callable(axes) else axes
+    counts = {known} if known else set(_counts(value["stack"]))
     if len(counts) == 1 and (name := KINDS.get(counts.pop())):
         return name
     raise UsageError(

@@ -61,7 +61,8 @@ def survey_run(config: RunConfig, selection: Selection = RESUME, *, looking: boo
         listing = discover(config, pipeline)
         jobs = make_plan(config, pipeline, listing=listing, folder=output.folder)
         rows = read_manifest(output.folder)
-        surveyed = _surveyed(jobs, rows, output, run_identity(config), selection)
+        identity = run_identity(config, rows if looking else None)
+        surveyed = _surveyed(jobs, rows, output, identity, selection)
         if not looking:
             check_run_yaml(output.folder, rows)
             surveyed = _cleared(surveyed, rows, output, config)

@@ -373,7 +373,7 @@ def test_drawing_needs_the_stack_alone(said, tmp_path):
     assert "Conv2d" in said("trace", "s.yaml", "--shape", "1,8,8")
     assert "receptive field 3" in said("receptive", "s.yaml")
     said("animate", "s.yaml", "-o", "s.svg")
-    assert "the configuration names none; give --input FILE" in said("inspect", "s.yaml", code=2)
+    assert "input: none is named; give --input FILE" in said("inspect", "s.yaml", code=2)
     (tmp_path / "t.yaml").write_text("stack:\n  - conv: {out_channels: 2, kernel_size: 3}\n")
     assert "add pipeline: audio, image or video" in said("trace", "t.yaml", code=2)
     assert "conv" in said("trace", "t.yaml", "--set", "pipeline=audio")

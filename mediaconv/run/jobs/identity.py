@@ -12,37 +12,49 @@ import json
 import os
 import platform
 import stat
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mediaconv
 from mediaconv.config import RunConfig
+from mediaconv.config.dump import path_holders
 from mediaconv.config.weights_file import WeightsFile
 from mediaconv.errors import UsageError
 from mediaconv.filesystem import NotAFileError, digest, kind_of, open_regular, refuse_holes
 from mediaconv.layers import walk
 from mediaconv.layers.model import Model
 from mediaconv.model.weight_shards import is_index, shards
+from mediaconv.model_files.typed_code import code_of, is_trusted
 from mediaconv.pipeline import GROUP
+
+if TYPE_CHECKING:
+    from mediaconv.run.resume.rows import Row
 
 WHERE_FROM = frozenset(["input", "output", "weights", "include", "exclude"])
 HOW = frozenset(["executor", "workers", "timeout_seconds", "max_failures", "ray"])
-"""Keys of a configuration that do not change an output; weights count by their content, not their path."""
+"""Keys of a configuration that do not change an output; weights and models count by their content and name,
+not by the folder that they lie in.
+"""
 
 LIBRARIES = ("torch", "av", "numpy", "opencv-python-headless", "soundfile")
 
 
-def run_identity(config: RunConfig) -> dict[str, str]:
+def run_identity(config: RunConfig, rows: Mapping[str, Row] | None = None) -> dict[str, str]:
     """What all jobs of a run have in common: hashes of the configuration and the weights, the code's version.
 
+    rows: of a folder that is only looked at: the weights that typed code gives, which is not run for that,
+        are those that a finished row says where all else is the same.
     Raises UsageError for weights that cannot be read.
     """
     relevant = config.model_dump(mode="json", exclude=set(WHERE_FROM | HOW))
+    for options, key in path_holders(relevant, config):
+        options[key] = Path(options[key]).name
     text = json.dumps(relevant, sort_keys=True)
     return {
         "config": hashlib.sha256(text.encode()).hexdigest(),
-        "weights": _weights_hash(config.weights) + _models_hash(config),
+        "weights": _with_code(_weights_hash(config.weights) + _models_hash(config), config, rows or {}),
         "code": code_version(config.pipeline),
     }
 
@@ -101,13 +113,28 @@ def _files(folder: Path | str) -> list[Path]:
 def _models_hash(config: RunConfig) -> str:
     """Of the files and packages of all models in the stack; empty where there is none."""
     parts = []
-    for _, spec in walk(config.stack):
-        if isinstance(spec, Model):
-            try:
-                parts += [spec.origin(), *(content_hash(file) for file in spec.files())]
-            except OSError as error:
-                raise UsageError(f"model: {spec.file} cannot be read: {error.strerror}") from error
+    for spec in _models(config):
+        try:
+            parts += ["" if code_of(spec.file) else spec.origin(), *map(content_hash, spec.files())]
+        except OSError as error:
+            raise UsageError(f"model: {spec.file} cannot be read: {error.strerror}") from error
     return hashlib.sha256("\n".join(parts).encode()).hexdigest() if parts else ""
+
+
+def _with_code(known: str, config: RunConfig, rows: Mapping[str, Row]) -> str:
+    """The hash so far with that of the weights which code named on the command line gives, where there is any."""
+    typed = [spec for spec in _models(config) if code_of(spec.file)]
+    if not typed:
+        return known
+    if all(is_trusted(spec.file) for spec in typed):
+        origins = "\n".join(spec.origin() for spec in typed)
+        return known + hashlib.sha256(origins.encode()).hexdigest()
+    told = (str(row.identity.get("weights")) for row in rows.values())
+    return next((weights for weights in told if weights.startswith(known)), known)
+
+
+def _models(config: RunConfig) -> list[Model]:
+    return [spec for _, spec in walk(config.stack) if isinstance(spec, Model)]
 
 
 def _weights_hash(weights: WeightsFile | None) -> str:

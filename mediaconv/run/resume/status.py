@@ -91,7 +91,7 @@ def read_status(where: str | Path) -> Status:
             for name in surveyed.rows.keys() - known
         ]
         there = [job for job in others if _is_there(job)]
-        rest = survey(there, surveyed.rows, output, run_identity(config))
+        rest = survey(there, surveyed.rows, output, run_identity(config, surveyed.rows))
     status = Status(where, rows=surveyed.rows)
     status.done = sorted(job.name for job in [*surveyed.skipped, *rest.skipped])
     for job, reason in sorted([*surveyed.todo, *rest.todo], key=lambda entry: entry[0].name):
