@@ -52,7 +52,7 @@ def _make_absolute(content: dict[str, Any], config: RunConfig, base: Path) -> No
 
 
 def path_holders(content: dict[str, Any], config: RunConfig) -> list[tuple[dict[str, Any], str]]:
-    """Where a configuration's content holds paths of its layers' files: the options of a layer, and the key."""
+    """Where a configuration's content holds paths of its layers' files: a layer's options, and the key."""
     holders: list[tuple[dict[str, Any], str]] = []
     for location, spec in walk(config.stack):
         if spec.path_keys:

@@ -34,7 +34,8 @@ def check_conversion(module: nn.Module, converted: nn.Module, example: Tensor | 
     """Run both on one input and compare: the conversion on the whole, and in ragged chunks along axis 0.
 
     example: (N, C, ...); without one, noise of a shape that the model takes.
-    Raises TypeError where the values differ, or where no input was found that the model takes.
+    Raises TypeError where the values differ, where the model does not take the example, or where no input was
+    found that it takes.
     """
     if any(t.is_meta for t in (*module.parameters(), *module.buffers())):
         return  # there are no values to compare
@@ -42,9 +43,21 @@ def check_conversion(module: nn.Module, converted: nn.Module, example: Tensor | 
         if example is None:
             example, whole = _first_taken(module, converted)
         else:
-            whole = module(example.clone())
+            whole = _called(module, example)
         _compare(converted(example.clone()), whole, type(module).__name__, "on the whole")
         _compare(_in_chunks(converted, example), whole, type(module).__name__, "in chunks")
+
+
+def _called(module: nn.Module, example: Tensor) -> Tensor:
+    """What a model gives for an example. Raises TypeError with what to do where it does not take it."""
+    try:
+        return module(example.clone())
+    except (ValueError, RuntimeError) as error:
+        from mediaconv.nn.graph.capture.layout_hints import call_hint
+
+        if (hint := call_hint(module, example)) is None:
+            raise
+        raise TypeError(f"{type(module).__name__}: {hint}") from error
 
 
 @contextmanager

@@ -6,7 +6,7 @@ The last resort: every chunk is computed together with its context again. Nothin
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -14,8 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from mediaconv.nn.geometry import AxisMap
+from mediaconv.nn.graph.capture.called import called
+from mediaconv.nn.graph.capture.layout_hints import call_hint, check_layout, layout_of
 from mediaconv.nn.graph.check import check
 from mediaconv.nn.graph.refusal import CaptureError
+from mediaconv.nn.model_layout import ModelLayout
 from mediaconv.nn.streaming.protocol import TotalStride
 from mediaconv.nn.streaming.state import State
 
@@ -42,24 +45,33 @@ class OpaqueMap(AxisMap):
 class Opaque(TotalStride, nn.Module):
     """A module run over overlapping windows. Made by `opaque`, which checks it.
 
-    Shape: that of the module, (N, C, ...) to (N, C', ...).
+    Shape: (N, C, ...) to (N, C', ...), whatever the module's own layout is.
     """
 
     def __init__(
-        self, module: nn.Module, example: Tensor, axis: int, lookback: int, lookahead: int, stride: Fraction
+        self,
+        module: nn.Module,
+        example: Tensor,
+        axis: int,
+        lookback: int,
+        lookahead: int,
+        stride: Fraction,
+        *,
+        output: str | int | None = None,
+        layout: ModelLayout | None = None,
     ) -> None:
         super().__init__()
-        self.module = module
+        self.module, self.output, self.layout = module, output, layout
         self.training = module.training
         self.dims, self.axis = example.ndim - 2, axis
         self.back, self.ahead, self.input_steps = lookback, lookahead, stride
         self._lengths: dict[int, int] = {}
         self._shape = tuple(example.shape)
-        self.channels = int(module(example[:1]).shape[1])
+        self.channels = int(self(example[:1]).shape[1])
 
     def forward(self, x: Tensor) -> Tensor:
-        """The module's own output."""
-        return self.module(x)
+        """The module's own output, as (N, C', ...)."""
+        return called(self.module, x, self.output, self.layout)
 
     def axis_map(self, axis: int) -> AxisMap:
         if axis != self.axis:
@@ -79,7 +91,7 @@ class Opaque(TotalStride, nn.Module):
             like = next(self.module.parameters(), torch.zeros(()))
             try:
                 with torch.no_grad():
-                    self._lengths[length] = self.module(like.new_zeros(shape)).shape[self.axis + 2]
+                    self._lengths[length] = self(like.new_zeros(shape)).shape[self.axis + 2]
             except (RuntimeError, ValueError):  # too short for the module's windows: it gives nothing
                 self._lengths[length] = 0
         return self._lengths[length]
@@ -101,7 +113,7 @@ class Opaque(TotalStride, nn.Module):
             ready = self.length_after(received)
         if ready > counts["emitted"]:
             first = int(counts["start"] / stride)
-            y = self.module(x)
+            y = self(x)
             stop = y.shape[dim] if last else min(ready - first, y.shape[dim])
             begin = min(counts["emitted"] - first, stop)
             y = y.narrow(dim, begin, stop - begin)
@@ -128,6 +140,8 @@ def opaque(
     *,
     example: Tensor,
     axis: int = 0,
+    output: str | int | None = None,
+    axes: str | None = None,
 ) -> Opaque:
     """A module of a known reach as one that streams, by overlapping windows; checked against itself.
 
@@ -135,32 +149,45 @@ def opaque(
         stride: input steps an output step. What is not given is measured: inputs are replaced by NaN, and
         the outputs that change are counted. `cost(chunk)` of the result tells what the overlap costs.
     example: an input (N, C, ...), longer than what an output reads; other axes stay at its sizes.
-    Raises CaptureError where the chunks do not give what the module gives on the whole.
+    output: which tensor of the module's result, by name or number, where it has several.
+    axes: what the module takes and gives, where that is not (N, C, ...): `n t c`, as of `to_streaming`.
+    Raises CaptureError where the module does not take the example, or where the chunks do not give what the
+    module gives on the whole.
     """
     for name, steps in (("lookback", lookback), ("lookahead", lookahead)):
         if steps is not None and steps < 0:
             raise ValueError(f"{name}: got {steps}, expected input steps >= 0")
     if stride is not None and stride <= 0:
         raise ValueError(f"stride: got {stride}, expected input steps > 0")
+    layout = None if axes is None else layout_of(axes, module, example, axis)
     with torch.no_grad():
-        _check_steady(module, example)
+        if layout is not None:
+            check_layout(module, example, layout, output, type(module).__name__)
+        elif hint := call_hint(module, example):
+            raise CaptureError([hint], type(module).__name__)
+
+        def run(x: Tensor) -> Tensor:
+            return called(module, x, output, layout)
+
+        _check_steady(run, example)
         if stride is None:
-            stride = _measured_stride(module, example, axis)
+            stride = _measured_stride(run, example, axis)
         stride = Fraction(stride)
         if lookback is None or lookahead is None:
-            back, ahead = _measured_reach(module, example, axis, stride)
+            back, ahead = _measured_reach(run, example, axis, stride)
             lookback = back if lookback is None else lookback
             lookahead = ahead if lookahead is None else lookahead
-        made = Opaque(module, example, axis, lookback, lookahead, stride)
+        made = Opaque(module, example, axis, lookback, lookahead, stride, output=output, layout=layout)
         check(made, example, axis)
     return made
 
 
-def _check_steady(module: nn.Module, example: Tensor) -> None:
+Run = Callable[[Tensor], Tensor]
+
+
+def _check_steady(run: Run, example: Tensor) -> None:
     """Raise CaptureError unless the module gives one tensor, the same in every call."""
-    first, second = module(example), module(example)
-    if not isinstance(first, Tensor):
-        raise CaptureError([f"it gives a {type(first).__name__}, expected a tensor (N, C, ...)"])
+    first, second = run(example), run(example)
     if not torch.equal(first.nan_to_num(), second.nan_to_num()):
         raise CaptureError(
             [
@@ -170,27 +197,27 @@ def _check_steady(module: nn.Module, example: Tensor) -> None:
         )
 
 
-def _measured_stride(module: nn.Module, example: Tensor, axis: int) -> Fraction:
+def _measured_stride(run: Run, example: Tensor, axis: int) -> Fraction:
     """Input steps an output step, from where the output's length grows."""
     dim, n = axis + 2, example.shape[axis + 2]
     lengths = {}
     for size in {n // 2, n}:
-        lengths[size] = module(example.narrow(dim, 0, size)).shape[dim]
+        lengths[size] = run(example.narrow(dim, 0, size)).shape[dim]
     outputs = lengths[n] - lengths[n // 2]
     if outputs <= 0:
         raise CaptureError(["its output does not grow with its input: there is no stride to stream by"])
     return Fraction(n - n // 2, outputs).limit_denominator(64)
 
 
-def _measured_reach(module: nn.Module, example: Tensor, axis: int, stride: Fraction) -> tuple[int, int]:
+def _measured_reach(run: Run, example: Tensor, axis: int, stride: Fraction) -> tuple[int, int]:
     """Look-back and look-ahead: which outputs become NaN, or change, with one input in the middle."""
     dim, n = axis + 2, example.shape[axis + 2]
-    whole, back, ahead = module(example), 0, 0
+    whole, back, ahead = run(example), 0, 0
     for position in _positions(n, stride):
         for value in (math.nan, 1e3):
             x = example.clone()
             x.select(dim, position).fill_(value)
-            differs = ~(module(x) == whole)
+            differs = ~(run(x) == whole)
             hit = differs.movedim(dim, 0).flatten(1).any(1).nonzero()[:, 0]
             for j in hit[[0, -1]].tolist() if len(hit) else ():
                 now = math.floor(j * stride)

@@ -122,7 +122,7 @@ def _models_hash(config: RunConfig) -> str:
 
 
 def _with_code(known: str, config: RunConfig, rows: Mapping[str, Row]) -> str:
-    """The hash so far with that of the weights which code named on the command line gives, where there is any."""
+    """The hash so far with that of the weights which typed code gives, where there is any."""
     typed = [spec for spec in _models(config) if code_of(spec.file)]
     if not typed:
         return known

@@ -131,6 +131,11 @@ def test_the_exported_step_takes_and_gives_channels_first():
         # no axes: what is seen in the export is told
         (Tokens(), (2, 60, 4), None, "2 is fixed and the others grow.*axes='n t c', and example="),
         (Images("n h w c"), (2, 3, 20, 12), None, "give axes='n c h w -> n h w c'"),
+        (Tokens(), (2, 4, 60), None, r"it takes \(2, 60, 4\): give axes='n t c' where that is \(N, T, C\)"),
+        (Waves("n t"), (2, 1, 100), None, r"it takes \(2, 100\): give axes='n t'"),
+        (Images(), (2, 3, 5, 20, 12), None, r"it takes \(10, 3, 20, 12\): give axes='t c h w'"),
+        (nn.Conv2d(3, 4, 3), (2, 3, 5, 20, 12), None, r"it takes \(10, 3, 20, 12\): give axes='t c h w'"),
+        (Images(), (2, 4, 20, 12), None, r"of \(2, 4, 20, 12\) it fails: .*give an input that it takes"),
         (Waves("n t"), (2, 100), None, r"give one of \(N, 1, T\), and axes='n t'"),
         # axes that do not fit
         (Tokens(), (2, 4, 60), "n t c -> n c t", "give axes='n t c -> n t c'"),

@@ -223,8 +223,10 @@ def test_an_opaque_module_of_impossible_numbers_or_values_is_refused() -> None:
         nn.opaque(conv, 2, 2, 0, example=X)
     with pytest.raises(CaptureError, match=r"eval\(\)"):
         nn.opaque(tn.Dropout(), example=X)
-    with pytest.raises(CaptureError, match="gives a tuple"):
-        nn.opaque(Given(lambda m, x: (x, x)), example=X)
+    both = Given(lambda m, x: (x, 2 * x))
+    with pytest.raises(CaptureError, match="gives 2 tensors: choose one with output="):
+        nn.opaque(both, example=X)
+    assert torch.equal(nn.opaque(both, 0, 0, 1, example=X, output=1)(X), 2 * X)
 
 
 def to_a_multiple(m: Given, x: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from mediaconv.nn.graph.capture.assertions import assertions_hold
 from mediaconv.nn.graph.capture.called import called
 from mediaconv.nn.graph.capture.captured import Captured, of_program
 from mediaconv.nn.graph.capture.export_failure import reason
-from mediaconv.nn.graph.capture.layout_hints import input_hint
+from mediaconv.nn.graph.capture.layout_hints import call_hint, input_hint
 from mediaconv.nn.graph.capture.obstacles import obstacles_removed
 from mediaconv.nn.graph.capture.quiet_export import quiet
 from mediaconv.nn.graph.refusal import CaptureError
@@ -84,7 +84,16 @@ def capture(
         fixed = True
     if fixed and layout is None and (hint := _hint(wrapped, example, stream, known)):
         reasons.append(hint)
+    in_torch = reasons[0].startswith(("in ", "torch.export: "))  # not of a file's node, nor what we know of
+    if in_torch and not fixed and layout is None and (failing := _call_hint(module, example)):
+        reasons = [failing]
     raise CaptureError(list(dict.fromkeys(reasons)))
+
+
+def _call_hint(module: nn.Module, example: Tensor) -> str | None:
+    """What to write where it is the call itself that fails, not its export."""
+    with quiet(), torch.no_grad():
+        return call_hint(module, example)
 
 
 def _hint(module: nn.Module, example: Tensor, stream: int, known: Callable[[Any], bool]) -> str | None:

@@ -1,4 +1,6 @@
-"""What to write for a model whose layout is not (N, C, ...): told by which sizes of an export grow."""
+"""What to write for a model whose layout is not (N, C, ...): told by what it takes, and by which sizes of an
+export grow.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +39,39 @@ def layout_of(axes: str, module: nn.Module, example: Tensor | None, axis: int) -
     return ModelLayout(pattern, window=taken // example.shape[1])
 
 
+_TRIED = {1: ("n t c", "n t"), 2: ("n h w c",), 3: ("t c h w", "n t h w c")}
+"""Layouts of models, by the axes after the channels, that are tried where (N, C, ...) fails."""
+
+
+def call_hint(module: nn.Module, example: Tensor) -> str | None:
+    """What to do where the module itself fails when it is called with the example; None where it does not."""
+    came = tuple(example.shape)
+    try:
+        module(example)
+        return None
+    except Exception as error:  # of the module's own
+        said = _first_line(error)
+    fails = f"called with an input (N, C, ...) of {came} it fails: {said}"
+    for axes in _TRIED.get(example.ndim - 2, ()):
+        try:
+            x = ModelLayout(AxesPattern.parse(axes)).to_model(example)
+        except ValueError:
+            continue
+        if not _takes(module, x):
+            continue
+        words = f"{fails}; it takes {tuple(x.shape)}: give axes={axes!r}"
+        if x.ndim < example.ndim:
+            return words
+        theirs = ", ".join(axes.upper().split())
+        ours = ", ".join(["N", "C", *(name.upper() for name in axes.split() if name not in "nc")])
+        return f"{words} where that is ({theirs}), or such an input where it is ({ours})"
+    return f"{fails}: give an input that it takes, or state its own layout by axes="
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
 def check_layout(
     module: nn.Module, example: Tensor, layout: ModelLayout, output: str | int | None, name: str
 ) -> None:
@@ -51,7 +86,7 @@ def check_layout(
     except CaptureError as error:
         raise CaptureError(error.reasons, name) from None
     except Exception as error:  # of the module's own
-        said = (str(error).splitlines() or [type(error).__name__])[0]
+        said = _first_line(error)
         reason = f"called with {tuple(x.shape)}, which axes={text!r} makes of the example, it fails: {said}"
         if _takes(module, example):
             reason += (
