@@ -14,7 +14,6 @@ import functools
 import hashlib
 import os
 import re
-import secrets
 import stat
 from io import BufferedReader
 from pathlib import Path
@@ -269,7 +268,7 @@ def temporary_prefix(target: Path) -> str:
 
 def temporary_name(target: Path) -> str:
     """A new temporary name for a target, with the program's full mark: check digits over the whole name."""
-    name = temporary_prefix(target) + secrets.token_hex(4)
+    name = temporary_prefix(target) + os.urandom(4).hex()
     return name + hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
 
 

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from mediaconv.errors import ReadError
-from mediaconv.filesystem import NotAFileError, open_to_read
+from mediaconv.filesystem import NotAFileError, open_regular
 
 HEAD_BYTES = 65536
 
@@ -20,8 +20,14 @@ def read_head(path: Path) -> bytes:
     Opens the file, so that a missing permission is found here and not told as "not an image".
     """
     try:
-        with open_to_read(path, follow=True) as file:  # a pipe is not waited for
-            head = file.read(HEAD_BYTES)
+        handle = open_regular(path, follow=True)  # a pipe is not waited for
+        try:
+            head = part = os.read(handle, HEAD_BYTES)
+            while part and len(head) < HEAD_BYTES:
+                part = os.read(handle, HEAD_BYTES - len(head))
+                head += part
+        finally:
+            os.close(handle)
     except NotAFileError as error:
         if os.path.isdir(path):
             raise ReadError(f"{path}: a directory, expected a media file") from error

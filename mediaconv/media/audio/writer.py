@@ -1,6 +1,7 @@
 """Writing sound: quantized samples to WAV (RF64 past 4 GiB) or FLAC, by suffix. Quantizes nothing.
 
-FFmpeg writes both. The same samples give the same bytes: no dates, no versions are written.
+FFmpeg writes both, but short WAV files of one or two channels (`short_wav`), which are the same. The same
+samples give the same bytes: no dates, no versions are written.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import av
 import numpy as np
 
 from mediaconv.errors import WriteError, nearest
+from mediaconv.media.audio.short_wav import SPEAKERS, short_wav, stored_bytes
 from mediaconv.media.samples import SampleFormat
 from mediaconv.media.written_file import WrittenFile
 
@@ -21,6 +23,8 @@ BITS = {".wav": (16, 24, 32), ".flac": (16, 24)}
 MOST_CHANNELS = {".wav": 512, ".flac": 8}  # FFmpeg has no sound of more than 512
 LAYOUTS = {1: "mono", 2: "stereo"}
 STORED = {"i2": "s16", "i4": "s32", "f4": "flt", "f8": "dbl"}
+SHORT_BYTES = 1 << 18
+"""Samples of a WAV file that wait for its end: to open FFmpeg for a short one takes longer than all else."""
 HIGHEST_RATE = {".wav": 2**31 - 1, ".flac": 655350}
 
 
@@ -39,10 +43,16 @@ class AudioWriter(WrittenFile):
         self._channels = channels
         self._samples = 0
         self._finished = False
-        suffix = self._path.suffix.lower()
-        self._check(suffix, rate_hz)
+        self._suffix, self._rate_hz = self._path.suffix.lower(), rate_hz
+        self._check(self._suffix, rate_hz)
+        self._container: Any = None
+        self._waiting: list[np.ndarray] | None = None
         try:
-            self._open(suffix, rate_hz)
+            open(self._path, "wb").close()  # FFmpeg opens it with the first packet only: too late to be told
+            if self._suffix == ".wav" and channels in SPEAKERS:
+                self._waiting = []
+            else:
+                self._open()
         except (av.error.FFmpegError, OSError) as error:
             raise self._failure(error) from error
 
@@ -57,7 +67,12 @@ class AudioWriter(WrittenFile):
         if not len(block):
             return
         self._samples += len(block)
-        self._encode(self._frame(block))
+        if self._waiting is None:
+            self._encode(self._frame(block))
+            return
+        self._waiting.append(block.copy())
+        if self._samples * block.itemsize * self._channels > SHORT_BYTES:
+            self._hand_over(self._waiting)
 
     def close(self) -> None:
         """Complete the file, which holds one sample at least."""
@@ -66,8 +81,11 @@ class AudioWriter(WrittenFile):
         try:
             if not self._samples:
                 raise WriteError(f"{self._path}: the stack gave no sample to write")
-            self._encode(None)
-            self._container.close()
+            if self._waiting is not None:
+                self._path.write_bytes(self._whole(self._waiting))
+            else:
+                self._encode(None)
+                self._container.close()
         except (av.error.FFmpegError, OSError) as error:
             raise self._failure(error) from error
         finally:
@@ -75,14 +93,30 @@ class AudioWriter(WrittenFile):
 
     def abort(self) -> None:
         self._finished = True
+        self._waiting = None
         try:
-            self._container.close()
+            if self._container is not None:
+                self._container.close()
         except (av.error.FFmpegError, OSError):
             return  # the file is given up, or the error that led here is on its way already
 
-    def _open(self, suffix: str, rate_hz: int) -> None:
+    def _whole(self, blocks: list[np.ndarray]) -> bytes:
+        stored = b"".join(stored_bytes(block, self._format.bits) for block in blocks)
+        return short_wav(stored, rate_hz=self._rate_hz, format=self._format, channels=self._channels)
+
+    def _hand_over(self, blocks: list[np.ndarray]) -> None:
+        """What has waited, and what comes, is FFmpeg's to write: the sound is not short."""
+        self._waiting = None
+        try:
+            self._open()
+        except (av.error.FFmpegError, OSError) as error:
+            raise self._failure(error) from error
+        for block in blocks:
+            self._encode(self._frame(block))
+
+    def _open(self) -> None:
+        suffix, rate_hz = self._suffix, self._rate_hz
         options = {"fflags": "+bitexact"} | ({"rf64": "auto"} if suffix == ".wav" else {})
-        open(self._path, "wb").close()  # FFmpeg opens it with the first packet only: too late to be told
         self._container = av.open(f"file:{self._path}", "w", format=suffix[1:], container_options=options)
         layout = LAYOUTS.get(self._channels, f"{self._channels} channels")
         letter = "f" if self._format.floating else "s"

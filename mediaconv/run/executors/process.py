@@ -30,7 +30,7 @@ ATTEMPTS = 2
 START_FAILURES = 3
 """Workers in a row that may be lost before they are ready."""
 TICK_SECONDS = 0.5
-AT_ONCE = 8
+AT_ONCE = 32
 """Small jobs that a worker is handed at a time, and as many ahead: a message for each costs a third of it."""
 SMALL_BYTES = 1 << 16
 """An input of up to so many bytes is small: no other waits long behind it."""
