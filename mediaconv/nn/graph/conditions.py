@@ -102,10 +102,11 @@ class Conditions:
         return end - length > MOST_TRIED or not all(self._met([number], shape, n) for n in range(length, end))
 
     def _holds(self, expr: sympy.Basic, values: dict[str, int]) -> bool:
+        """Whether a condition is met; not where it has no value, as a division by a size of zero."""
         try:
             return bool(evaluate(expr, values))
         except (ArithmeticError, TypeError, ValueError, NameError, AttributeError):
-            return True
+            return False
 
     def _values(self, shape: Sequence[int]) -> dict[str, int]:
         values = {}
