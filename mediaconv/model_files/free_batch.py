@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
+
+from mediaconv.nn.graph.capture.items_alone import items_alone
 
 
 def free_batch(model: nn.Module, shape: Sequence[int]) -> None:
@@ -18,26 +18,8 @@ def free_batch(model: nn.Module, shape: Sequence[int]) -> None:
         if getattr(hook, "__name__", "") == "_check_input_constraints_pre_hook":  # torch.export's own
             del model._forward_pre_hooks[number]
             model._forward_pre_hooks_with_kwargs.pop(number, None)
-    items = torch.randn(3, *shape[1:], generator=torch.Generator().manual_seed(0))
-    try:
-        with torch.no_grad():
-            together = _tensors(model(items))
-            alone = [_tensors(model(item[None])) for item in items]
-        same = all(
-            torch.allclose(y, torch.cat(parts), rtol=1e-4, atol=1e-5 * float(y.abs().max()))
-            for y, *parts in zip(together, *alone, strict=True)
-        )
-    except Exception:  # a size of one is written into the model: whatever torch says of it
-        same = False
-    if not same:
+    if not items_alone(model, shape[1:]):
         raise ValueError(
             "it was exported for a batch of 1 and does not take several frames at once: export it with a "
             "batch of any size (dynamic_shapes or dynamic_axes with 0)"
         )
-
-
-def _tensors(result: Any) -> list[Tensor]:
-    if isinstance(result, Tensor):
-        return [result]
-    values = result.values() if hasattr(result, "values") else result
-    return [value for value in values if isinstance(value, Tensor)]

@@ -87,7 +87,14 @@ def ints(value: np.ndarray | Sequence[int] | None) -> list[Any]:
     """Numbers of a shape or a list of axes, symbolic ones as they are."""
     if value is None:
         return []
-    return [v if isinstance(v, torch.SymInt) else int(v) for v in np.asarray(value).reshape(-1).tolist()]
+    return [_plain(v) for v in np.asarray(value).reshape(-1).tolist()]
+
+
+def _plain(number: Any) -> Any:
+    """A number as an int; a symbol stays one, unless arithmetic left a number of it (`0 * n + 3`)."""
+    if isinstance(number, torch.SymInt) and not number.node.expr.is_number:
+        return number
+    return int(number)
 
 
 def axes_of(node: Node, operand: np.ndarray | None, rank: int) -> list[int] | None:

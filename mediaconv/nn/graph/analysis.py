@@ -171,7 +171,7 @@ class Analysis(Alignment):
         if node is self.captured.x:
             sizes = [evaluate(s, self.binding) for s in map(expression, node.meta["val"].shape)]
             dims: list[tuple[int | str, ...]] = [size_factors(s) for s in sizes]
-            dims[0], dims[self.stream_dim] = (BATCH,), (STREAM,)
+            dims[0], dims[self.stream_dim] = () if self.single else (BATCH,), (STREAM,)
             self.x = Value(self.slot(), STREAMED, tuple(dims), node.meta["val"].dtype, MapNode())
             return self.x
         if not isinstance(node.meta.get("val"), Tensor):
@@ -272,7 +272,7 @@ class Analysis(Alignment):
             y = self.sole(y)
         except LayoutError as problem:
             raise CaptureError([f"its output, as the stream: {problem}: {self._hint(y)}"]) from None
-        if y.dim != self.stream_dim or y.dims[0] != (BATCH,):
+        if y.dim != self.stream_dim or y.dims[0] != (() if self.single else (BATCH,)):
             raise CaptureError(
                 [
                     f"its output has the stream in dimension {y.dim} of {len(y.dims)}, the input in "

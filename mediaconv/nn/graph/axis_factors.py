@@ -1,7 +1,8 @@
 """Where batch and stream lie in a tensor's dimensions, and how views move them. Nothing is computed here.
 
 A dimension is a row-major product of factors: whole numbers, `BATCH` and `STREAM`. Frames folded into the
-batch are `(BATCH, STREAM)`, the result of a shuffle in one dimension `(STREAM, 4)`.
+batch are `(BATCH, STREAM)`, the result of a shuffle in one dimension `(STREAM, 4)`. A batch that is always of
+one item is nowhere: it could be in any dimension.
 """
 
 from __future__ import annotations
@@ -73,8 +74,6 @@ def regroup(
     for size, along in zip(sizes, streamed, strict=True):
         group: list[Factor] = []
         rest = size
-        while batch == 1 and flat and flat[0] == BATCH:
-            group.append(flat.pop(0))
         while rest > 1 or (along and STREAM not in group):
             if not flat:
                 raise LayoutError("the view does not fit its input")
@@ -190,5 +189,5 @@ def native(x: Tensor, dims: Dims) -> Tensor:
 
 
 def is_batch_first(dims: Dims) -> bool:
-    """Whether dimension 0 is the batch and nothing else."""
-    return bool(dims) and dims[0] == (BATCH,)
+    """Whether dimension 0 is the batch and nothing else, or one long where no batch is told apart."""
+    return bool(dims) and (dims[0] == (BATCH,) or (dims[0] == () and find(dims, BATCH) is None))

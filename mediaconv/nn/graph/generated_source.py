@@ -40,6 +40,7 @@ class GraphSource:
     has what else it names. binding: symbols of sizes to their values at the probed input.
     phases: sizes that follow from the input's length, as padding in front does, and what they are for it: the
     analysis holds for lengths at which they are the same. conditions: on sizes, under which it holds too.
+    single: captured for a batch of one item alone, which no dimension has then.
     """
 
     def __init__(self, captured: Captured, shape: Sequence[int], axis: int) -> None:
@@ -62,6 +63,7 @@ class GraphSource:
             self.batch = int(sizes[0].size)  # type: ignore[arg-type]
         else:
             self.batch = _BATCH_PROBE
+        self.single = self.batch_symbol is None and self.batch == 1
         self.phases: dict[Any, int] = {}
         self.conditions: list[Any] = []
         # "inf" and "nan" are how Python writes such numbers

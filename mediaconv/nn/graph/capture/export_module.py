@@ -15,6 +15,7 @@ from mediaconv.nn.graph.capture.assertions import assertions_hold
 from mediaconv.nn.graph.capture.called import called
 from mediaconv.nn.graph.capture.captured import Captured, of_program
 from mediaconv.nn.graph.capture.export_failure import reason
+from mediaconv.nn.graph.capture.items_alone import items_alone
 from mediaconv.nn.graph.capture.layout_hints import call_hint, input_hint
 from mediaconv.nn.graph.capture.obstacles import obstacles_removed
 from mediaconv.nn.graph.capture.quiet_export import quiet
@@ -62,7 +63,7 @@ def capture(
     wrapped.training = module.training
     stream = axis + 2
     attempts: list[tuple[Tensor, list[int]]] = []
-    if example.ndim > 2:
+    if example.ndim > 2 and not _of_one_item(wrapped, example):
         pair = torch.cat([example, example]) if example.shape[0] == 1 else example
         attempts.append((pair, [0, *range(2, example.ndim)]))
     attempts.append((example, [stream]))
@@ -94,6 +95,17 @@ def _call_hint(module: nn.Module, example: Tensor) -> str | None:
     """What to write where it is the call itself that fails, not its export."""
     with quiet(), torch.no_grad():
         return call_hint(module, example)
+
+
+def _of_one_item(wrapped: _Selected, example: Tensor) -> bool:
+    """Whether a module says that it takes a batch of one, and does not take the items of a larger one apart.
+
+    Such a module of a file may fold what it has of them into the stream, for there it is one.
+    """
+    declared = getattr(wrapped.module, "input_shape", None)
+    if not declared or declared[0] != 1 or example.shape[0] != 1 or not example.is_floating_point():
+        return False
+    return not items_alone(lambda x: wrapped(x.to(example)), example.shape[1:], count=2)
 
 
 def _hint(module: nn.Module, example: Tensor, stream: int, known: Callable[[Any], bool]) -> str | None:

@@ -134,7 +134,8 @@ def _known(captured: Captured, dims: Dims, letters: Sequence[str], axis: int) ->
         return None
     known: list[str | None] = []
     for factors, size in zip(dims, captured.y.meta["val"].shape, strict=True):
-        names = ["n"] if BATCH in factors else []
+        single = captured.sizes[0].symbol is None and not known and factors == ()
+        names = ["n"] if BATCH in factors or single else []
         names += [letters[axis]] if STREAM in factors else []
         if not names:
             names = [letter for letter, symbol in others.items() if depends(expression(size), symbol)]

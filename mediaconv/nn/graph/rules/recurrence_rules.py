@@ -62,7 +62,7 @@ def recurrent(an: Analysis, node: fx.Node, a: dict[str, Any]) -> list[Value]:
     batch_at = 0 if a["batch_first"] else 1
     if len(x.dims) != 3:
         raise RefusalError("a recurrence whose input has no batch")
-    if BATCH not in x.dims[batch_at]:
+    if BATCH not in x.dims[batch_at] and not an.single:
         raise RefusalError(
             "a recurrence from item to item of the batch: their order would be part of the result"
         )

@@ -37,7 +37,7 @@ def window_dims(an: Analysis, node: fx.Node, x: Value) -> Dims:
     value = node.meta["val"]
     value = value if isinstance(value, Tensor) else value[0]
     for d, size in enumerate(value.shape):
-        if d == 0 and not (BATCH in x.dims[0] or STREAM in x.dims[0]):
+        if d == 0 and not (an.single or BATCH in x.dims[0] or STREAM in x.dims[0]):
             raise RefusalError("its input has no batch")
         if d == 0 or d == x.dim:
             out.append(x.dims[d])

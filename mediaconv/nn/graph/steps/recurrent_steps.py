@@ -99,7 +99,7 @@ class Recurrent(Buffered):
     def __post_init__(self) -> None:
         super().__post_init__()
         batch = self.dims[0 if self.options[3] else 1]
-        self.folded = batch != (BATCH,)
+        self.folded = batch not in ((BATCH,), ())
         self.state_dims: Dims = ((), batch, ())
 
     def reads(self) -> Iterable[int]:
