@@ -28,14 +28,30 @@ def test_a_helper_works_beside_the_caller(two):
 
 
 def test_a_helper_that_does_not_come_is_not_waited_for(two):
-    leave = threading.Event()
-    busy = two._pool.submit(leave.wait)  # as one whose core another program has
+    leave, came = threading.Event(), threading.Semaphore(0)
+    other = threading.Thread(target=lambda: two.map(lambda x: (came.release(), leave.wait(10)), range(2)))
+    other.start()
     try:
+        for _ in range(2):
+            assert came.acquire(timeout=10)  # the helper is busy, as one whose core another program has
         here = threading.current_thread().name
         assert two.map(lambda x: threading.current_thread().name, range(5)) == [here] * 5
-        assert not busy.done()
+        assert other.is_alive()
     finally:
         leave.set()
+        other.join()
+
+
+def test_helpers_end_with_what_they_help():
+    workers = SideBySide(3, "helper")
+    both = threading.Barrier(3, timeout=10)
+    workers.map(lambda x: both.wait(), range(3))
+    helpers = list(workers._helpers)
+    assert len(helpers) == 2
+    del workers
+    for helper in helpers:
+        helper.join(10)
+        assert not helper.is_alive()
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])

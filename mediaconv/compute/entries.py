@@ -70,7 +70,7 @@ array_at: Any = intrinsic(_array_at_of)
 def _band(  # type: ignore[no-untyped-def]
     source, out, lines, taps, weights, groups, codes, parameters, offsets, sums, used, sizes, numbers, result
 ):  # fmt: skip
-    """loops.conv_band; sizes: as `native.conv_band` lays them out."""
+    """loops.conv_band; sizes: as `native.ConvBands` lays them out."""
     n = array_at(sizes, (36,))
     q = array_at(numbers, (6,))
     layer = Layer(

@@ -175,18 +175,15 @@ class FusedStep:
         source, ring, first = layer.source()
         scale = self._plan.scale if index == 0 else np.float32(1)
 
-        def work(band: tuple[tuple[int, int, int, int], np.ndarray]) -> tuple[bool, int]:
-            area, lines = band
-            return native.conv_band(
-                source, ring, scale, plan.layer, first, area, plan.taps, plan.weights, plan.groups,
-                codes, parameters, checked, quantum, lines, out.reshape(-1), out_ring, strides,
-            )  # fmt: skip
-
+        bands = native.ConvBands(
+            source, ring, scale, plan.layer, first, plan.taps, plan.weights, plan.groups, codes, parameters,
+            checked, quantum, out.reshape(-1), out_ring, strides,
+        )  # fmt: skip
         spread = self._threads > 1 and count * plan.products > FEW_FOR_A_POOL
         areas = _divide(count, plan.height, self._threads * BANDS_A_THREAD if spread else 1)
         while len(lines) < len(areas):
             lines.append(plan.lines())
-        results = self._plan.map(work, list(zip(areas, lines, strict=False)), self._threads)
+        results = self._plan.map(lambda b: bands(*b), list(zip(areas, lines, strict=False)), self._threads)
         if not all(finite for finite, _ in results):
             raise ComputeError(NOT_FINITE)
         self.clipped += sum(clipped for _, clipped in results)

@@ -26,57 +26,72 @@ from llvmlite import binding  # type: ignore[import-untyped]
 
 from mediaconv.compute.kernel_types import TILE, Layer, Quantum
 
-__all__ = ["conv_band", "finish"]
+__all__ = ["ConvBands", "finish"]
 
 SOURCES = ("kernel_types.py", "simd.py", "loops.py", "entries.py", "native.py")
 NUMBA_SETTINGS = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_OPT")
 POINTERS = {"band": 14, "finish": 7}
 """Of each entry, beside a result's and an exception's."""
 
+_NO_AREA = (0, 0, 0, 0)
+_AREA, _LINES, _FRAMES = slice(19, 23), 28, 35
+"""Where in the sizes of "band" those stand that differ from band to band."""
+
 _lock = Lock()
 _engines: list[Any] = []
 """What holds the code; never let go of."""
 
 
-def conv_band(
-    source: np.ndarray,
-    ring: tuple[int, int],
-    scale: np.float32,
-    layer: Layer,
-    first: int,
-    area: tuple[int, int, int, int],
-    taps: np.ndarray,
-    weights: np.ndarray,
-    groups: np.ndarray,
-    functions: np.ndarray,
-    parameters: np.ndarray,
-    checked: int,
-    quantum: Quantum,
-    lines: np.ndarray,
-    out: np.ndarray,
-    out_ring: tuple[int, int],
-    out_strides: tuple[int, int, int],
-) -> tuple[bool, int]:
-    """See loops.conv_band, whose scratch is made here. All arrays are contiguous."""
-    tiled = -(-layer.out_width // TILE) * TILE
-    frames = len(lines) // (layer.channels * layer.extent_y * layer.stride_x * layer.phase)
-    sizes = np.array(
-        (
-            *layer, source.shape[0], source.shape[2], *ring, first, *area, len(taps), len(weights),
-            len(groups), len(functions), checked, len(lines), len(out), *out_ring, *out_strides, frames,
-        ),
-        np.int64,
-    )  # fmt: skip
-    numbers = np.array((*quantum, scale), np.float64)
-    offsets, sums, used = (
-        np.empty(len(taps), np.int64),
-        np.empty((4, tiled), np.float32),
-        np.empty(frames, int),
-    )
-    return _called(
-        _entry("band", source.dtype, out.dtype),
-        source, out, lines, taps, weights, groups, functions, parameters, offsets, sums, used, sizes, numbers,
-    )  # fmt: skip
+class ConvBands:
+    """loops.conv_band over bands of one layer's outputs: what they share is looked up once.
+
+    See there for the arguments; all arrays are contiguous, and lie still as long as this is held.
+    """
+
+    def __init__(
+        self,
+        source: np.ndarray,
+        ring: tuple[int, int],
+        scale: np.float32,
+        layer: Layer,
+        first: int,
+        taps: np.ndarray,
+        weights: np.ndarray,
+        groups: np.ndarray,
+        functions: np.ndarray,
+        parameters: np.ndarray,
+        checked: int,
+        quantum: Quantum,
+        out: np.ndarray,
+        out_ring: tuple[int, int],
+        out_strides: tuple[int, int, int],
+    ) -> None:
+        self._line = layer.channels * layer.extent_y * layer.stride_x * layer.phase
+        self._taps, self._tiled = len(taps), -(-layer.out_width // TILE) * TILE
+        self._sizes = [
+            *layer, source.shape[0], source.shape[2], *ring, first, *_NO_AREA, len(taps), len(weights),
+            len(groups), len(functions), checked, 0, len(out), *out_ring, *out_strides, 0,
+        ]  # fmt: skip
+        numbers = np.array((*quantum, scale), np.float64)
+        self._held = (source, out, taps, weights, groups, functions, parameters, numbers)
+        self._pointers = [array.ctypes.data for array in self._held]
+        self._entry = _entry("band", source.dtype, out.dtype)
+
+    def __call__(self, area: tuple[int, int, int, int], lines: np.ndarray) -> tuple[bool, int]:
+        """One band, with scratch of its own; whether all values were finite, and how many were clipped."""
+        frames = len(lines) // self._line
+        sizes = np.array(self._sizes, np.int64)
+        sizes[_AREA], sizes[_LINES], sizes[_FRAMES] = area, len(lines), frames
+        scratch = np.empty(2 * self._tiled + self._taps + frames + 2, np.int64)
+        sums = scratch.ctypes.data
+        offsets = sums + 16 * self._tiled
+        used = offsets + 8 * self._taps
+        source, out, *fixed, numbers = self._pointers
+        _call(
+            self._entry, source, out, lines.ctypes.data, *fixed, offsets, sums, used, sizes.ctypes.data,
+            numbers, used + 8 * frames,
+        )  # fmt: skip
+        return bool(scratch[-2]), int(scratch[-1])
 
 
 def finish(
@@ -89,12 +104,15 @@ def finish(
 
 def _called(entry: Callable[..., int], *arrays: np.ndarray) -> tuple[bool, int]:
     result = np.zeros(2, np.int64)
+    _call(entry, *(array.ctypes.data for array in (*arrays, result)))
+    return bool(result[0]), int(result[1])
+
+
+def _call(entry: Callable[..., int], *pointers: int) -> None:
     unused = ctypes.c_void_p()
-    pointers = [array.ctypes.data for array in (*arrays, result)]
     status = entry(ctypes.addressof(unused), ctypes.addressof(unused), *pointers)
     if status:
         raise RuntimeError(f"a compiled loop ended with status {status}")
-    return bool(result[0]), int(result[1])
 
 
 @functools.cache

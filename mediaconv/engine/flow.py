@@ -2,14 +2,15 @@
 there is one item.
 
 Knows nothing of files: a producer makes items, the caller's function turns each into one for the consumer.
+Items are handed over by compiled queues: film in chunks of one frame passes two of them a frame.
 """
 
 from __future__ import annotations
 
 import itertools
-import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from queue import Empty, SimpleQueue
 from typing import Any
 
 DEPTH = 2
@@ -35,8 +36,7 @@ def flow(
     """
     stop = threading.Event()
     errors: list[BaseException] = []
-    incoming: queue.Queue = queue.Queue(DEPTH)
-    outgoing: queue.Queue = queue.Queue(DEPTH)
+    incoming, outgoing = _BoundedQueue(stop), _BoundedQueue(stop)
 
     def guarded(act: Callable[[], None]) -> None:
         try:
@@ -49,11 +49,11 @@ def flow(
 
     def read() -> None:
         for item in produce:
-            _put(incoming, item, stop)
-        _put(incoming, _END, stop)
+            incoming.put(item)
+        incoming.put(_END)
 
     def write() -> None:
-        for item in _items(outgoing, stop):
+        for item in outgoing:
             consume(item)
 
     threads = [
@@ -63,10 +63,10 @@ def flow(
     for thread in threads:
         thread.start()
     try:
-        for item in _items(incoming, stop):
-            _put(outgoing, transform(item), stop)
-        _put(outgoing, finish(), stop)
-        _put(outgoing, _END, stop)
+        for item in incoming:
+            outgoing.put(transform(item))
+        outgoing.put(finish())
+        outgoing.put(_END)
         while threads[1].is_alive():
             threads[1].join(POLL_SECONDS)
     except StageStopped:
@@ -104,24 +104,37 @@ def in_turn(
     consume(finish())
 
 
-def _put(target: queue.Queue, item: Any, stop: threading.Event) -> None:
-    while not stop.is_set():
-        try:
-            target.put(item, timeout=POLL_SECONDS)
-        except queue.Full:
-            continue
-        return
-    raise StageStopped
+class _BoundedQueue:
+    """Up to `DEPTH` items between two threads. Both sides raise StageStopped once `stop` is set."""
 
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        self._waiting: SimpleQueue[Any] = SimpleQueue()
+        self._room: SimpleQueue[None] = SimpleQueue()
+        for _ in range(DEPTH):
+            self._room.put(None)
 
-def _items(source: queue.Queue, stop: threading.Event) -> Iterator[Any]:
-    while True:
-        try:
-            item = source.get(timeout=POLL_SECONDS)
-        except queue.Empty:
-            if stop.is_set():
-                raise StageStopped from None
-            continue
-        if item is _END:
+    def put(self, item: Any) -> None:
+        """Hand an item over as soon as there is room."""
+        while not self._stop.is_set():
+            try:
+                self._room.get(timeout=POLL_SECONDS)
+            except Empty:
+                continue
+            self._waiting.put(item)
             return
-        yield item
+        raise StageStopped
+
+    def __iter__(self) -> Iterator[Any]:
+        while True:
+            try:
+                item = self._waiting.get(timeout=POLL_SECONDS)
+            except Empty:
+                if self._stop.is_set():
+                    raise StageStopped from None
+                continue
+            self._room.put(None)
+            if item is _END:
+                return
+            yield item
+            del item  # not held while the next one is waited for

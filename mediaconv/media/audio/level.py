@@ -11,6 +11,8 @@ from mediaconv.media.samples import SampleFormat
 
 QUIET = 0.05
 """RMS around the mean below which a sound is quiet: 26 dB below full scale."""
+BLOCK = 2**16
+"""Samples that are looked at at a time: as float64 they stay in a core's second-level cache."""
 OFFSET = 0.01
 """A mean as large is a DC offset that a stack has put there; recordings have none to speak of."""
 
@@ -23,16 +25,21 @@ class LevelMeter:
 
     def __init__(self, format: SampleFormat, names: Sequence[str]) -> None:
         self._names = list(names)
-        self._scale = 1.0 if format.floating else format.factor
+        self._scale = 1.0 if format.floating else float(format.factor)
+        self._block = np.empty(BLOCK)
         self._sum, self._squares = np.zeros((2, len(self._names)))
         self._count = 0
 
     def add(self, samples: np.ndarray) -> None:
         """Append samples: (C, n), as they are stored."""
-        values = samples / self._scale
-        self._sum += values.sum(axis=1)
-        self._squares += np.einsum("cn,cn->c", values, values, dtype=np.float64)
-        self._count += values.shape[1]
+        for channel, row in enumerate(samples):
+            for begin in range(0, row.size, BLOCK):
+                part = row[begin : begin + BLOCK]
+                values = self._block[: part.size]
+                np.copyto(values, part)
+                self._sum[channel] += values.sum()
+                self._squares[channel] += np.einsum("n,n->", values, values)
+        self._count += samples.shape[1]
 
     def levels(self) -> list[tuple[float, float]]:
         """Of each channel the RMS around its mean, and the mean; 1.0 is full scale.
@@ -44,8 +51,8 @@ class LevelMeter:
         """
         if not self._count:
             return []
-        mean = self._sum / self._count
-        rms = np.sqrt(np.maximum(0.0, self._squares / self._count - mean**2))
+        mean = self._sum / self._count / self._scale
+        rms = np.sqrt(np.maximum(0.0, self._squares / self._count / self._scale**2 - mean**2))
         return [(float(r), float(m)) for r, m in zip(rms, mean, strict=True)]
 
     def notes(self) -> list[str]:

@@ -19,6 +19,7 @@ from mediaconv.nn.backends.continued_film import continued_conv3d
 from mediaconv.nn.backends.counted_products import register_when_counted
 from mediaconv.nn.backends.large_pages import empty
 from mediaconv.nn.backends.memory_layout import join, memory_format
+from mediaconv.nn.backends.phased_sound import LEAST_OUTPUTS, MOST_CHANNELS, phased_conv1d
 
 FRAME = 32 * 32
 """Pixels below which a frame is too small for banding and folding to pay."""
@@ -66,6 +67,12 @@ def convolve(
         if fits and _folding_pays(x):
             return folded_conv3d(x, weight, bias, stride, padding, dilation, groups, before)
         x = join((before, x), 2) if before.shape[2] else x
+    if (
+        x.ndim == 3
+        and products <= FEW_PRODUCTS
+        and _phases_pay(x, weight, bias, stride, padding, dilation, groups)
+    ):
+        return phased_conv1d(x, weight, bias)
     packs = packs and x.ndim == 3 and x.numel() > SLOW_BELOW and products <= FEW_PRODUCTS
     choice = packs or products > MANY_PRODUCTS or x.ndim == 5 or dilation[0] > 1
     if choice and is_ours(x, weight, groups):
@@ -121,6 +128,27 @@ def _banding_pays(x: Tensor, products: int) -> bool:
 def _folding_pays(x: Tensor) -> bool:
     n, c, t, h, w = x.shape
     return h * w >= FRAME and not onednn_takes(x) and (c <= FEW_CHANNELS or n * c * t * h <= SLOW_BELOW)
+
+
+def _phases_pay(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> bool:
+    plain = weight.shape[0] <= MOST_CHANNELS and weight.shape[2] > 1 and groups == 1
+    return (
+        plain
+        and x.shape[2] >= LEAST_OUTPUTS + weight.shape[2]
+        and (stride[0], padding[0], dilation[0]) == (1, 0, 1)
+        and is_ours(x, weight, groups)
+        and onednn_takes(x)
+        and not is_recorded(x, weight, bias)
+        and math.isfinite(float(x.sum()))  # times a weight of zero NaN and infinity would reach neighbours
+    )
 
 
 def _columns_pay(x: Tensor, products: int) -> bool:
