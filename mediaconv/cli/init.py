@@ -18,7 +18,8 @@ def init(
     input: Annotated[
         str | None,
         typer.Argument(
-            metavar="FILE_OR_FOLDER", help="a media file, a folder of them, or a model (.onnx, .pt2)"
+            metavar="FILE_OR_FOLDER",
+            help="a media file, a folder of them, or a model (.onnx, .pt2, an installed name)",
         ),
     ] = None,
     output: Annotated[
@@ -47,19 +48,19 @@ def init(
             "init: give a media file, a folder or a model, or --list for the examples that come along"
         )
     from mediaconv.guide.input_kind import input_kind
-    from mediaconv.guide.propose_stack import MODELS, WEIGHTS, propose_stack
+    from mediaconv.guide.propose_stack import WEIGHTS, propose_stack
     from mediaconv.guide.starter import default_output, starter
 
-    if Path(input).suffix.lower() in MODELS and weights is None:
-        _for_model(Path(input), output, kind)
+    if weights is None and _is_model(input):
+        _for_model(input, output, kind)
         return
     if Path(input).suffix.lower() in WEIGHTS and weights is None and Path(input).is_file():
         raise UsageError(
             f"{input}: holds weights, which do not tell what they run over; name a media file or a folder, "
             f"too: mediaconv init YOUR_FILE --from {shlex.quote(input)}"
         )
-    proposal = None if weights is None else propose_stack(weights)
     media = input_kind(Path(input), kind=kind)
+    proposal = None if weights is None else propose_stack(weights, media.pipeline.name)
     path = output or Path(f"{Path(default_output(Path(input))).name}.yaml")
     _refuse_there(path)
     if proposal is not None:
@@ -73,10 +74,26 @@ def init(
     tell(f"{path}: for {media.words}{unknown}\nnext: mediaconv run {shown}")
 
 
-def _for_model(model: Path, output: Path | None, kind: str | None) -> None:
+def _is_model(name: str) -> bool:
+    """Whether it is a model's file or the name of an installed one. Raises UsageError for code."""
+    from mediaconv.errors import UsageError
+    from mediaconv.guide.propose_stack import MODELS
+    from mediaconv.model_files.open_model import installed_names
+    from mediaconv.model_files.typed_code import code_of
+
+    if code_of(name) is not None or name.endswith(".py"):
+        code = shlex.quote(name if code_of(name) else f"{name}:FUNCTION")
+        raise UsageError(
+            f"{name}: is code, which no configuration names; without one: mediaconv validate --model {code}, "
+            f"mediaconv run YOUR_FILE --model {code}"
+        )
+    return Path(name).suffix.lower() in MODELS or (not Path(name).exists() and name in installed_names())
+
+
+def _for_model(model: str, output: Path | None, kind: str | None) -> None:
     from mediaconv.guide.model_starter import PLACEHOLDER, model_starter
 
-    path = output or Path(f"{model.stem}.yaml")
+    path = output or Path(f"{Path(model).stem}.yaml")
     _refuse_there(path)
     made = model_starter(model, kind=kind)
     shown = shlex.quote(str(path))

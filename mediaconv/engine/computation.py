@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -21,6 +21,7 @@ from mediaconv.model.binding import bind
 from mediaconv.model.channel_origins import channel_origins
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.streaming.protocol import axis_map, output_channels
+from mediaconv.nn.summary.fitting_length import least_length
 from mediaconv.pipeline import OutputInfo, Pipeline, Sink, Source, SourceInfo
 
 FLOATS = SampleFormat(32, floating=True)
@@ -132,15 +133,20 @@ class Computation:
             None if n is None else m.output_length(n) for m, n in zip(maps, info.shape, strict=True)
         )
         if 0 in shape:
-            raise ComputeError(
-                f"an input of {' x '.join(str(n) for n in info.shape)} leaves no output; "
-                "the stack's kernels are larger than it: use padding: same"
-            )
+            raise ComputeError(self._too_short(info.shape))
         ratio = tuple(1 / m.total_stride for m in maps)
         if info.channels not in self._origins:  # told from the weights, which stay as they are
             self._origins[info.channels] = channel_origins(self.module, info.channels)
         origins = self._origins[info.channels]
         return OutputInfo(self.output_channels, shape, ratio, self.floats.bits, origins)
+
+    def _too_short(self, lengths: Sequence[int | None]) -> str:
+        """Why nothing is left of an input, and what to do."""
+        least = [least_length(along) for along in self.maps]
+        needs = "" if None in least else f", the stack takes {_by(least)} or more"
+        trained = any(getattr(part, "trained", False) for part in self._parts)
+        ways = "give a longer one" if trained else "give a longer one, or padding: same in its layers"
+        return f"an input of {_by(lengths)} leaves no output{needs}: {ways}"
 
     def step(self, info: SourceInfo, format: SampleFormat) -> ComputeStep:
         """A fresh pass over one input."""
@@ -286,3 +292,8 @@ def computation_of(
         device=config.device,
         precision=config.precision,
     )
+
+
+def _by(lengths: Sequence[int | None]) -> str:
+    """Lengths as `20 x 48 x 64`."""
+    return " x ".join(map(str, lengths))

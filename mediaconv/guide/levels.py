@@ -28,7 +28,8 @@ def fitted_normalize(config: RunConfig, path: Path, *, trained: bool = False) ->
 
     Named kernels keep their units: `none` where all values lie in the signal's range, else `clip` at the
     next power of two. Other stacks get `sigmoid` with gain and bias. "sigmoid" where nothing can be measured.
-    trained: the weights are the user's, and values are kept where they lie about the signal's range.
+    trained: the weights are the user's, and values are kept where they lie about the signal's range, their
+        median within it.
     """
     try:
         low, middle, high = _spread(config, path)
@@ -36,7 +37,7 @@ def fitted_normalize(config: RunConfig, path: Path, *, trained: bool = False) ->
         return "sigmoid"
     floor, ceiling = find(config.pipeline).signal_range
     around = (ceiling - floor) / 2
-    if trained and low >= floor - around and high <= ceiling + around:
+    if trained and floor - around <= low and floor <= middle <= ceiling and high <= ceiling + around:
         return "none"
     if _all_named(config):
         if low >= floor - 1e-6 and high <= ceiling + 1e-6:

@@ -47,20 +47,25 @@ class Proposal:
     input_shape: tuple[int | None, ...] | None = None
 
 
-def propose_stack(path: Path) -> Proposal:
-    """The proposal for a model file or for weights. Raises UsageError."""
+def propose_stack(path: Path, kind: str) -> Proposal:
+    """The proposal for a model file or for weights. kind: the pipeline. Raises UsageError."""
     if path.suffix.lower() in MODELS:
         if not path.is_file():
             raise UsageError(f"from: {path}: no such file")
-        stack = [{"model": str(path)}]
-        from mediaconv.model_files.open_model import open_model
+        from mediaconv.guide.model_layer import model_layer
 
-        shape: tuple[int | None, ...] = tuple(open_model(str(path)).input_shape)  # type: ignore[arg-type]
-        line = f"  - model: {flow(str(path))}   # captured, and streamed exactly"
-        return Proposal(stack, ["stack:", line], input_shape=shape)
-    from mediaconv.model.weights import load_weights
+        made = model_layer(str(path), kind=kind)
+        line = f"  - model: {flow(made.options)}   # captured, and streamed exactly"
+        return Proposal([{"model": made.options}], ["stack:", line], input_shape=made.shape)
+    from mediaconv.model.weights import load_weights, only_key
 
-    return from_state(load_weights(path), str(path))
+    key = only_key(path)
+    made = from_state(load_weights(path, key=key), str(path))
+    if (
+        key is not None and made.weights is not None
+    ):  # the file beside the configuration holds them at its top
+        made.weights, made.renamed = None, load_weights(path, key=key)
+    return made
 
 
 def from_state(state: Mapping[str, Tensor], path: str) -> Proposal:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mediaconv.nn.axes_pattern import AxesPattern
 
-_EXAMPLE_SIZES = {1: (9600,), 2: (96, 96), 3: (16, 64, 64)}
+EXAMPLE_SIZES = {1: (9600,), 2: (96, 96), 3: (16, 64, 64)}
 """Sizes of the input that a model is captured and checked with, where its file states none."""
 _PIPELINES = {1: "audio", 2: "image", 3: "video"}
 _DIVISIONS = 64
@@ -170,7 +170,7 @@ class Model(LayerSpec):
         """Sizes to capture with along the axes after the stream's: small ones as they are; large ones divide
         as the input's do.
         """
-        usual = _EXAMPLE_SIZES[context.dims][1:]
+        usual = EXAMPLE_SIZES[context.dims][1:]
         known = zip(usual, context.signal.across, strict=True)
         return [
             size if now <= 1 else now if now <= size else size + (now - size) % _DIVISIONS
@@ -218,7 +218,7 @@ class Model(LayerSpec):
                 f"{len(pattern.order)}: {pattern.text}: state its layout by `axes`"
             )
         window = self._window(context, pattern, declared)
-        sizes = [_EXAMPLE_SIZES[context.dims][0], *self._across(context)]
+        sizes = [EXAMPLE_SIZES[context.dims][0], *self._across(context)]
         for i, token in enumerate(pattern.order if declared else ()):
             if token in letters and declared is not None and isinstance(declared[i], int):
                 sizes[letters.index(token)] = declared[i]
@@ -270,5 +270,16 @@ class Model(LayerSpec):
         if pattern.frames and channels % context.channels == 0:
             return channels // context.channels
         if channels != context.channels:
-            raise ValueError(f"got {counted(context.channels, 'channel')}, but {self.file} takes {channels}")
+            raise ValueError(
+                f"got {counted(context.channels, 'channel')}, but {self.file} takes {channels}"
+                f"{_read_hint(context.dims, channels)}"
+            )
         return 1
+
+
+def _read_hint(dims: int, channels: int) -> str:
+    """How a file is read with so many channels, where there is a way."""
+    if dims == 1:
+        return ": read: {channels: mono} gives one of a file" if channels == 1 else ""
+    colour = {1: "gray", 3: "rgb", 4: "rgba"}.get(channels)
+    return f": read: {{color: {colour}}} gives that of a file" if colour else ""

@@ -59,6 +59,22 @@ def load_weights(path: PathLike, *, key: str | None = None, prefix: str | None =
     return state if prefix is None else _without_prefix(state, prefix, path)
 
 
+def only_key(path: PathLike) -> str | None:
+    """The key of the one state_dict that a checkpoint holds, where it does not stand at the top or under
+    "state_dict"; None for any other file. Raises UsageError.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".pt", ".pth"):
+        return None
+    loaded = _load_torch(path)
+    try:
+        _state_dict(loaded, None, path)
+    except UsageError:
+        keys = list(_state_dict_keys(loaded))
+        return keys[0] if len(keys) == 1 else None
+    return None
+
+
 def _load_safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file

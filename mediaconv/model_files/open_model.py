@@ -31,6 +31,11 @@ def is_file(name: str) -> bool:
     )
 
 
+def installed_names() -> set[str]:
+    """The names of all installed models."""
+    return {entry.name for entry in entry_points(group=GROUP)}
+
+
 def entry_of(name: str) -> EntryPoint:
     """The entry point of an installed model. Raises UsageError."""
     installed = {entry.name: entry for entry in entry_points(group=GROUP)}

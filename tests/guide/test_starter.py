@@ -340,6 +340,84 @@ def test_init_of_a_model_names_what_its_input_takes_and_refuses_what_is_no_media
     assert "its input has 2 axes" in said("validate", "--model", "wave.pt2", code=2)
 
 
+class Features(nn.Module):
+    """Takes samples (N, T) or sound (N, C, T), gives features of every fourth with the channels last."""
+
+    def __init__(self, squeezed):
+        super().__init__()
+        self.conv, self.squeezed = nn.Conv1d(1, 6, 8, stride=4), squeezed
+
+    def forward(self, x):
+        return self.conv(x[:, None] if self.squeezed else x).mT
+
+
+@pytest.mark.parametrize(("squeezed", "axes"), [(True, "n t -> n t c"), (False, "n c t -> n t c")])
+def test_init_of_a_model_writes_the_layout_of_what_it_gives(said, tmp_path, squeezed, axes):
+    x = torch.zeros((2, 400) if squeezed else (2, 1, 400))
+    auto = torch.export.Dim.AUTO
+    lengths = ({0: auto, x.ndim - 1: auto},)
+    program = torch.export.export(Features(squeezed).eval(), (x,), dynamic_shapes=lengths)
+    torch.export.save(program, tmp_path / "m.pt2")
+    soundfile.write(tmp_path / "in.wav", np.zeros(800), 8000)
+    soundfile.write(tmp_path / "short.wav", np.zeros(1), 8000)
+    for words, name in ((["m.pt2"], "m.yaml"), (["in.wav", "--from", "m.pt2"], "in.yaml")):
+        said("init", *words)
+        written = yaml.safe_load((tmp_path / name).read_text())
+        assert written["stack"] == [{"model": {"file": "m.pt2", "axes": axes}}]
+        assert "1 -> 6 channels" in said("validate", name, "--input", "in.wav")
+    short = said("validate", "m.yaml", "--input", "short.wav", code=2)
+    assert "length 1: the module takes 8 or more" in short
+    assert "padding: same" not in short
+
+
+def test_init_of_an_image_model_for_a_film_runs_it_over_its_frames(said, tmp_path):
+    free = ({0: torch.export.Dim.AUTO, 2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO},)
+    model = nn.Conv2d(3, 2, 3, padding=1).eval()
+    program = torch.export.export(model, (torch.zeros(2, 3, 24, 32),), dynamic_shapes=free)
+    torch.export.save(program, tmp_path / "still.pt2")
+    make = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=size=32x24:duration=0.2:rate=10"]
+    subprocess.run([*make, str(tmp_path / "film.mp4")], check=True, timeout=60)
+    said("init", "film.mp4", "--from", "still.pt2")
+    written = yaml.safe_load((tmp_path / "film.yaml").read_text())
+    assert written["stack"] == [{"model": {"file": "still.pt2", "axes": "t c h w"}}]
+    assert "3 -> 2 channels" in said("validate", "film.yaml")
+    soundfile.write(tmp_path / "in.wav", np.zeros(800), 8000)
+    assert "is not of pipeline audio" in said("init", "in.wav", "--from", "still.pt2", code=2)
+
+
+def test_a_checkpoint_with_one_state_dict_below_a_key_is_proposed_from(said, tmp_path):
+    layers = nn.Sequential(nn.Conv1d(1, 2, 3), nn.ReLU(), nn.Conv1d(2, 1, 3))
+    soundfile.write(tmp_path / "in.wav", np.zeros(800), 8000)
+    for name, start in (("plain", ""), ("parallel", "module.")):
+        state = {start + key: value for key, value in layers.state_dict().items()}
+        torch.save({"model": state, "epoch": 3}, tmp_path / f"{name}.pt")
+        said("init", "in.wav", "--from", f"{name}.pt", "-o", f"{name}.yaml")
+        assert "1 -> 1 channels" in said("validate", f"{name}.yaml")
+        written = load_file(tmp_path / f"{name}.safetensors")
+        assert all(torch.equal(written[key], value) for key, value in layers.state_dict().items())
+
+
+def test_a_trained_model_whose_values_all_lie_outside_the_range_is_not_clipped_away(said, tmp_path):
+    dark = nn.Conv2d(3, 1, 1)
+    nn.init.constant_(dark.bias, -0.4)
+    nn.init.constant_(dark.weight, 0.01)
+    free = ({2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO},)
+    torch.export.save(
+        torch.export.export(dark.eval(), (torch.zeros(1, 3, 24, 32),), dynamic_shapes=free),
+        tmp_path / "dark.pt2",
+    )
+    cv2.imwrite(str(tmp_path / "in.png"), np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8))
+    said("init", "in.png", "--from", "dark.pt2")
+    assert "sigmoid" in yaml.safe_load((tmp_path / "in.yaml").read_text())["normalize"]
+
+
+def test_init_of_code_says_how_it_is_run(said):
+    told = said("init", "net.py:build", code=2)
+    assert "is code, which no configuration names" in told
+    assert "mediaconv run YOUR_FILE --model net.py:build" in told
+    assert "--model net.py:FUNCTION" in said("init", "net.py", code=2)
+
+
 def test_completion_is_installed_and_completes(tmp_path):
     """In a shell and a home of their own: the file is written and sourced, and the Tab key finds names."""
     program = shutil.which("mediaconv", path=str(Path(sys.executable).parent))

@@ -152,9 +152,8 @@ class Recorder(Visitor[Flow]):
         module: Any,
     ) -> Node:
         if any(0 in t.shape for t in tensors):
-            raise UsageError(
-                f"layer {name}: this input leaves no output; give a longer part, or padding: same"
-            )
+            ways = "" if getattr(module, "trained", False) else ", or padding: same"
+            raise UsageError(f"layer {name}: this input leaves no output; give a longer part{ways}")
         seen = [self._looked_at(t, i, port) for i, t in enumerate(tensors)]
         stats = measure([t for t, _ in seen], module)
         ranges = list(zip(stats.low.tolist(), stats.high.tolist(), strict=True))[:MAX_SHOWN]

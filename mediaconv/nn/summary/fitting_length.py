@@ -1,4 +1,7 @@
-"""Which length of an axis a stack takes, where a reshape in it reads whole blocks alone. Runs nothing."""
+"""Which lengths of an axis a stack takes: whole blocks for a reshape, and enough to give something.
+
+Runs nothing.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,30 @@ def fitting_length(stack: nn.Module, axis: int, length: int) -> int:
     period = axis_map(stack, axis).input_period
     tried = range(length, length + min(period, MOST_TRIED))
     return next((n for n in tried if all(_whole(before, takes, n) for before, takes in met)), length)
+
+
+def least_length(along: AxisMap) -> int | None:
+    """The fewest steps of which something is left; None where there is none up to MOST_TRIED.
+
+    >>> from mediaconv.nn import Conv1d
+    >>> least_length(Conv1d(1, 1, 9).axis_map(0))
+    9
+    """
+    long = next((1 << k for k in range(MOST_TRIED.bit_length()) if _gives(along, 1 << k)), None)
+    if long is None:
+        return None
+    short = long // 2  # gives nothing
+    while long - short > 1:
+        middle = (short + long) // 2
+        short, long = (short, middle) if _gives(along, middle) else (middle, long)
+    return long
+
+
+def _gives(along: AxisMap, length: int) -> bool:
+    try:
+        return along.output_length(length) > 0
+    except ValueError:  # a length that it does not take
+        return False
 
 
 def _whole(before: AxisMap, takes: Callable[[int], bool], length: int) -> bool:
