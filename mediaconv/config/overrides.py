@@ -56,7 +56,8 @@ def set_value(document: Document, parts: list[str], value: Any, source: str) -> 
             break
         if isinstance(holder, dict) and key not in holder:
             document.sources[location] = source
-        holder[key] = _opened(holder.get(key) if isinstance(holder, dict) else holder[key], parts[i + 1])
+        value_there = holder.get(key) if isinstance(holder, dict) else holder[key]
+        holder[key] = _opened(value_there, parts[i + 1], location)
         if not isinstance(holder[key], dict | list):
             above = one_line(".".join(parts[: i + 1]))
             said = f"{above} is {shown(holder[key])}, which has no keys; set it whole: {above}=VALUE"
@@ -68,11 +69,28 @@ def set_value(document: Document, parts: list[str], value: Any, source: str) -> 
     document.problems = [p for p in document.problems if p.location[: len(location)] != location]
 
 
-def _opened(value: Any, key: str) -> Any:
-    """A value that keys can be set in, where it stands for one."""
+def _opened(value: Any, key: str, location: Location) -> Any:
+    """A value that keys can be set in, where it stands for one. location: of the value."""
     if value is None:
         return {}
-    return {value: {}} if isinstance(value, str) and value == key else value
+    if not isinstance(value, str):
+        return value
+    if value == key:
+        return {value: {}}
+    stands_for = _text_key(location)
+    return value if stands_for is None else {stands_for: value}
+
+
+def _text_key(location: Location) -> str | None:
+    """The key that a text stands for: `file` of `weights: w.pt` and of a layer `model: m.onnx`."""
+    from mediaconv.layers.registry import LAYERS
+
+    if location == ("weights",):
+        return "file"
+    if location[0] != "stack" or location[-1] not in LAYERS:
+        return None
+    kind = LAYERS[str(location[-1])]
+    return kind.shorthand if str in kind.shorthand_kinds else None
 
 
 def _key(holder: Any, part: str, location: Location, source: str) -> str | int:

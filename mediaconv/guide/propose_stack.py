@@ -54,9 +54,9 @@ def propose_stack(path: Path, kind: str) -> Proposal:
             raise UsageError(f"from: {path}: no such file")
         from mediaconv.guide.model_layer import model_layer
 
-        made = model_layer(str(path), kind=kind)
-        line = f"  - model: {flow(made.options)}   # captured, and streamed exactly"
-        return Proposal([{"model": made.options}], ["stack:", line], input_shape=made.shape)
+        layer = model_layer(str(path), kind=kind)
+        line = f"  - model: {flow(layer.options)}   # captured, and streamed exactly"
+        return Proposal([{"model": layer.options}], ["stack:", line], input_shape=layer.shape)
     from mediaconv.model.weights import load_weights, only_key
 
     key = only_key(path)

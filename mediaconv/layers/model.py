@@ -130,7 +130,8 @@ class Model(LayerSpec):
         if "c" not in taken:
             return 1
         axes = taken.split()
-        return channels_of(self.file, axes.index("c") if "c" in axes else None)
+        last = axes[-1] == "c"
+        return channels_of(self.file, axes.index("c") if "c" in axes else None, last=last)
 
     def files(self) -> list[Path]:
         """Files that the layer's outputs follow from."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 GROUP = "mediaconv.models"
 SUFFIXES = (".onnx", ".pt2")
+_FEATURES = ("input_size", "embed_dim", "in_features")
+"""What recurrent, attention and linear layers of torch say that they take."""
 _REFUSED = (".pt", ".pth", ".ts", ".torchscript", ".pkl", ".bin", ".ckpt", ".safetensors")
 
 
@@ -199,13 +201,15 @@ def axes_of(layer: Mapping[str, Any]) -> int | None:
     for part in module.modules():
         if isinstance(part, nn.modules.conv._ConvNd):
             return part.weight.ndim - 2
-    features = ("input_size", "embed_dim", "in_features")
-    return 1 if any(hasattr(part, name) for part in module.modules() for name in features) else None
+    return 1 if any(hasattr(part, name) for part in module.modules() for name in _FEATURES) else None
 
 
 @lru_cache(maxsize=16)
-def channels_of(name: str, axis: int | None) -> int | None:
-    """Channels of a model's input: as its file states them along `axis`, or as its first convolution has."""
+def channels_of(name: str, axis: int | None, *, last: bool = False) -> int | None:
+    """Channels of a model's input: as its file states them along `axis`, or as its first convolution has.
+
+    last: they are its last axis, so that the first layer may be one that takes features.
+    """
     try:
         module = open_model(name)
     except (UsageError, ValueError):  # told of where the model is built
@@ -215,8 +219,6 @@ def channels_of(name: str, axis: int | None) -> int | None:
         return 1  # samples without an axis of channels, which `axes` must state
     if shape is not None:
         return shape[axis] if axis is not None and axis < len(shape) else None
-    for layer in module.modules():
-        count = getattr(layer, "in_channels", None)
-        if isinstance(count, int):
-            return count
-    return None
+    stated = ("in_channels", *(_FEATURES if last else ()))
+    counts = (getattr(layer, key, None) for layer in module.modules() for key in stated)
+    return next((count for count in counts if isinstance(count, int)), None)

@@ -142,3 +142,19 @@ def test_status_of_a_run_by_a_model_needs_neither_its_folder_nor_its_code(
     (folder / "net.py").write_text(CODE.replace("0.1", "0.2"))
     changed = json.loads(said(folder, "status", "out_code", "--json"))
     assert changed["stale"] == [{"input": "a.wav", "reason": "weights changed"}]
+
+
+def test_a_key_is_set_below_a_file_that_stands_alone(folder: Path) -> None:
+    (folder / "c.yaml").write_text(
+        "pipeline: audio\ninput: in\noutput: out\nstack: [{model: m.onnx}]\nweights: w.pt\n"
+    )
+    for option, key in (
+        ("stack.0.model.rate=24000", "stack[0].model"),
+        ("stack.0.model.axes=q", "stack[0].model.axes"),
+    ):
+        told = said(folder, "validate", "c.yaml", "--set", option, code=2)
+        assert key in told
+        assert "which has no keys" not in told
+    torch.save({"model": {}}, folder / "w.pt")
+    told = said(folder, "validate", "c.yaml", "--set", "stack=[relu]", "--set", "weights.key=modle", code=2)
+    assert "key: got 'modle', which is not there" in told

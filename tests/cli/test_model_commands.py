@@ -113,7 +113,10 @@ def test_a_model_is_validated_without_a_file(
     (tmp_path / "image.py").write_text(
         "from torch import nn\ndef build(): return nn.Conv2d(3, 5, 3, padding=1)\n"
     )
-    (tmp_path / "tokens.py").write_text("from torch import nn\ndef build(): return nn.Linear(4, 3)\n")
+    (tmp_path / "tokens.py").write_text(
+        "from torch import nn\ndef build(): return nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 3))\n"
+    )
+    (tmp_path / "any.py").write_text("from torch import nn\ndef build(): return nn.AvgPool1d(3, 1, 1)\n")
 
     def validate(*words: str) -> tuple[int, str]:
         done = run_program("validate", *words, cwd=tmp_path)
@@ -142,10 +145,12 @@ def test_a_model_is_validated_without_a_file(
     assert "`axes: t c h w` runs it over the frames" in said
     words = ("--set", "pipeline=video", "--set", "stack.0.model.axes=t c h w")
     assert validate("--model", "image.py:build", *words)[1].startswith("image.py:build: valid (video")
-    code, said = validate("--model", "tokens.py:build", "--set", "stack.0.model.axes=n t c")
-    assert (code, "give --channels" in said) == (2, True)
-    words = ("--set", "stack.0.model.axes=n t c", "--channels", "4")
+    words = ("--set", "stack.0.model.axes=n t c")
     assert "valid (audio, 1 layer, 4 -> 3 channels)" in validate("--model", "tokens.py:build", *words)[1]
+    code, said = validate("--model", "any.py:build", "--set", "pipeline=audio")
+    assert (code, "give --channels" in said) == (2, True)
+    words = ("--set", "pipeline=audio", "--channels", "4")
+    assert "valid (audio, 1 layer, 4 -> 4 channels)" in validate("--model", "any.py:build", *words)[1]
     assert validate() == (2, "error: validate: give a configuration, or a model alone by --model\n")
 
 
