@@ -33,7 +33,8 @@ _RATE_HZ = 48_000
 class Subject:
     """A stack with what comes before it.
 
-    x: (C, ...) float32 as the stack gets it, or None where no file was given. notes: what of it was read.
+    x: (C, ...) as the stack gets it, float64 where `precision` is, else float32; None where no file was
+    given. notes: what of it was read.
     """
 
     config: RunConfig
@@ -76,6 +77,7 @@ def subject(
         stack, prelude = bound.stack, bound.prelude
         wanted = _wanted(prelude, stack, lengths)
         x, cut = _read(source, wanted)
+        x = x.to(torch.float64 if config.precision == "float64" else torch.float32)
     if prelude is not None:
         with torch.no_grad():
             x = prelude(x[None])[0]

@@ -45,7 +45,8 @@ class LoadedStack(mnn.Sequential):
         >>> stack.plot(numpy.zeros((1, 8, 8), "float32")).data[:4]
         b'\\x89PNG'
         """
-        values = torch.as_tensor(x).detach().cpu().float()
+        own = (p.dtype for p in self.parameters() if p.is_floating_point())
+        values = torch.as_tensor(x).detach().cpu().to(next(own, torch.float32))
         dims = next((n for m in self.modules() if isinstance(n := getattr(m, "dims", None), int)), None)
         if dims is not None and values.ndim == dims + 2 and len(values) == 1:
             values = values[0]

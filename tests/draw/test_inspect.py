@@ -532,3 +532,16 @@ def test_shipped_configurations_can_be_inspected(root):
     assert flash.high.max() > 0.9  # lightning in frame 20
     assert found.clips[0].first == 18 - 8 - 1
     assert found.nodes[1].sums[0].difference <= found.nodes[1].sums[0].bound
+
+
+def test_a_stack_in_float64_is_looked_at_in_float32(sound):
+    def values(precision):
+        config = parse_config(
+            f"pipeline: audio\ninput: {sound}\noutput: out\nprecision: {precision}\n"
+            "stack: [{conv: {out_channels: 3, kernel_size: 5}}, tanh]",
+            name="c",
+        )
+        nodes = inspect_config(config, [sound]).nodes
+        return [(n.title, n.stats.low.tolist(), n.stats.high.tolist(), n.stats.mean.tolist()) for n in nodes]
+
+    assert values("float64") == values("float32")

@@ -27,3 +27,11 @@ def test_a_stack_is_loaded_with_overrides_and_shown_as_its_trace(tmp_path):
     shown = stack._repr_html_()
     assert "Conv2d 5×5" in shown
     assert f"{2 * 3 * 25 + 2}" in shown
+
+
+def test_a_stack_in_float64_takes_what_it_plots(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text(CONFIG + "precision: float64\n")
+    stack = load_stack(path, channels=1)
+    x = torch.rand(1, 8, 8)
+    assert stack.plot(x).data == stack.plot(x.double()).data

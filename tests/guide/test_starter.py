@@ -136,6 +136,9 @@ def test_a_media_file_runs_with_a_kernel_or_a_stack(said, tmp_path):
         "run", "edge.png", "--stack", "[{conv: {out_channels: 3, kernel_size: 3}}, relu]", "-o", "o2", "-j", 1
     )
     assert len(list((tmp_path / "o2").rglob("channel_*.png"))) == 3
+    stack = "[{conv: {out_channels: 3, kernel_size: 3}}]"
+    said("run", "edge.png", "--stack", stack, "--set", "precision=float64", "-o", "o3", "-j", 1)
+    assert len(list((tmp_path / "o3").rglob("channel_*.png"))) == 3
     assert "did you mean 'sobel'" in said("run", "edge.png", "--kernel", "sobl", code=2)
 
 

@@ -154,7 +154,7 @@ def _read_all(
 def _bound(config: RunConfig, pipeline: Pipeline, info: SourceInfo, path: Path) -> Bound:
     """The stack for a file, which an error names."""
     try:
-        return bind(config, pipeline, info)
+        return bind(config.model_copy(update={"precision": "float32"}), pipeline, info)
     except UsageError as error:
         raise UsageError(f"{path.name}: {error}") from error
 
