@@ -27,8 +27,9 @@ _LATER = (0, 48, 9600, 9601, 9602, 9603, 9605, 9607, 9611)
 _RUN = 2**12 * 3**3 * 5**2 * 7 * 11 * 13
 """Steps of a run in which windows of any usual stride are whole."""
 _GROWS = (
-    "it pads or cuts by an amount that grows with the input's length, {}. Where int() made a size a number, "
-    "as int(math.ceil(x.shape[-1] / hop)) does, the export keeps the example's. Write -(-x.shape[-1] // hop)"
+    "it pads or cuts by an amount that grows with the input's length, {}. Where a size is made a number, as "
+    "operator.index(math.ceil(x.shape[-1] / hop)) does, the export keeps the example's. Write "
+    "-(-x.shape[-1] // hop)"
 )
 _NO_BATCH = "it mixes the items of a batch"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -230,7 +231,7 @@ def test_an_opaque_module_of_impossible_numbers_or_values_is_refused() -> None:
 
 
 def to_a_multiple(m: Given, x: Tensor) -> Tensor:
-    whole = int(math.ceil(x.shape[2] / 16))  # noqa: RUF046
+    whole = operator.index(math.ceil(x.shape[2] / 16))
     return m.conv(torch.nn.functional.pad(x, (16, whole * 16 - x.shape[2])))
 
 

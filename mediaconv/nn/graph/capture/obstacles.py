@@ -3,6 +3,7 @@
 - Recurrent layers unroll their loop for the example's length: they become one operation of our own.
 - A size divided by a number becomes a float, and `ceil` of it an expression that grows with every layer:
   the quotient is kept as a fraction of sizes, so that rounding gives a plain size.
+- `int` or `float` of a size would make it a number: in the model's own code it stays one (`plain_numbers`).
 - `max_pool1d` is exported for one length alone: it becomes `max_pool2d`.
 - `linspace` is exported for one length alone: it becomes an operation of our own.
 - `istft` to a length is exported for that length alone: it is written out.
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from mediaconv.nn.graph.capture.inverse_spectrum import istft_of_any_length
 from mediaconv.nn.graph.capture.linspace import spaces_of_any_length
+from mediaconv.nn.graph.capture.plain_numbers import sizes_stay_sizes, stated
 
 _LIBRARY = torch.library.Library("mediaconv", "DEF")
 _LIBRARY.define(
@@ -122,6 +124,9 @@ class _Quotient:
     def __sub__(self, other: Any) -> Any:
         return self._combine(other, -1)
 
+    def __truediv__(self, other: Any) -> Any:
+        return _divide(self, other)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._float(), name)
 
@@ -153,7 +158,7 @@ def _through_float(operation: Any) -> Any:
     return call
 
 
-for _name in ("mul", "truediv", "neg", "lt", "le", "gt", "ge", "eq", "ne", "pow"):
+for _name in ("mul", "neg", "lt", "le", "gt", "ge", "eq", "ne", "pow"):
     setattr(_Quotient, f"__{_name}__", _through_float(getattr(operator, _name)))
 _Quotient.__rmul__ = _Quotient.__mul__  # type: ignore[attr-defined,operator]
 _Quotient.__hash__ = None  # type: ignore[assignment]
@@ -179,10 +184,31 @@ def _max_pool1d(
 _TRUEDIV = torch.SymInt.__truediv__
 
 
-def _divide(self: torch.SymInt, other: Any) -> Any:
-    if isinstance(other, int) and not isinstance(other, bool) and other > 0:
-        return _Quotient(self, other)
-    return _TRUEDIV(self, other)
+def _divide(self: Any, other: Any) -> Any:
+    whole = isinstance(other, int) or (isinstance(other, float) and other.is_integer())
+    top, bottom = (self.top, self.bottom) if isinstance(self, _Quotient) else (self, 1)
+    if whole and not isinstance(other, bool) and other > 0:
+        return _Quotient(top, bottom * int(other))
+    return _TRUEDIV(top, bottom * other)
+
+
+def _whole(number: Any) -> Any:
+    """What `int` makes of a size, a fraction of one, or a number that follows from one."""
+    if isinstance(number, _Rounded):
+        return number.size
+    if isinstance(number, _Quotient):
+        return number.__trunc__()
+    return torch.sym_int(number) if isinstance(number, torch.SymInt | torch.SymFloat) else None
+
+
+def _fraction(number: Any) -> Any:
+    """What `float` makes of the same."""
+    if isinstance(number, torch.SymInt):
+        return _Quotient(number, 1)
+    return number if isinstance(number, _Quotient | torch.SymFloat) else None
+
+
+_NUMBERS = {"int": stated(int, _whole), "float": stated(float, _fraction)}
 
 
 @contextmanager
@@ -207,7 +233,8 @@ def obstacles_removed(module: nn.Module, *, fractions: bool = True) -> Iterator[
     if fractions:
         torch.SymInt.__truediv__ = _divide  # type: ignore[method-assign]
     try:
-        with istft_of_any_length(), spaces_of_any_length():
+        names = _NUMBERS if fractions else {}
+        with istft_of_any_length(), spaces_of_any_length(), sizes_stay_sizes(module, **names):
             yield
     finally:
         for part, name, buffer in numbers:
