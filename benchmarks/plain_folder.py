@@ -1,8 +1,12 @@
 """The plain script for a folder: each file read whole, convolved by torch.nn, written by OpenCV.
 
-python benchmarks/plain_folder.py INPUT_FOLDER OUTPUT_FOLDER
+python benchmarks/plain_folder.py [--synced] INPUT_FOLDER OUTPUT_FOLDER
+
+With --synced it keeps the program's promise about images, one after another: outputs appear together, under
+their name only once they are on the disk.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -21,16 +25,34 @@ def convert_image(source: Path, folder: Path, conv: torch.nn.Conv2d) -> None:
         cv2.imwrite(f"{folder}/channel_{index}.png", channel)
 
 
-def main(source: str, folder: str) -> None:
+def convert_synced(source: Path, folder: Path, conv: torch.nn.Conv2d) -> None:
+    """The same, on the disk before it has its name."""
+    part = folder.with_name(f".{folder.name}.part")
+    convert_image(source, part, conv)
+    for path in (*part.iterdir(), part):
+        sync(path)
+    part.rename(folder)
+    sync(folder.parent)
+
+
+def sync(path: Path) -> None:
+    """Make a file's bytes or a folder's names durable."""
+    handle = os.open(path, os.O_RDONLY)
+    os.fsync(handle)
+    os.close(handle)
+
+
+def main(source: str, folder: str, *, synced: bool = False) -> None:
     """One file after another."""
     torch.manual_seed(0)
     conv = torch.nn.Conv2d(3, 4, 3, padding=1)
     for path in sorted(Path(source).iterdir()):
         if path.suffix == ".png":
-            convert_image(path, Path(folder) / path.name, conv)
+            (convert_synced if synced else convert_image)(path, Path(folder) / path.name, conv)
         else:
             convert_film(str(path), f"{folder}/{path.name}")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    words = sys.argv[1:]
+    main(*words[-2:], synced=words[0] == "--synced")

@@ -19,7 +19,6 @@ from torch import nn
 
 from benchmarks.busy_core import FRAMES, fused_step
 from benchmarks.film import RATE, ROOT, make_film
-from benchmarks.finished import finished
 from benchmarks.folders import CONFIG, make_images
 from benchmarks.fresh_folder import fresh_folder
 from benchmarks.measured_ratio import COLUMNS, DIFFERENCES, Ratio, further, in_turn, least, least_of
@@ -61,20 +60,23 @@ def folders(folder: Path) -> list[Ratio]:
     ours(folder / "few.yaml")()  # compiles its loops, once per machine
     plain = [sys.executable, str(ROOT / "benchmarks/plain_folder.py")]
     run = [sys.executable, "-m", "mediaconv", "run", "--quiet"]
+    synced = [sys.executable, str(ROOT / "benchmarks/plain_folder.py"), "--synced"]
     acts = []
     for name in ("few", "many"):
         for workers in "1", "2":
             command = [*run, str(folder / f"{name}.yaml"), "--workers", workers, "--output"]
             acts.append(to_new_folder(folder / f"{name}_{workers}", *command))
         acts.append(to_new_folder(folder / f"{name}_loop", *plain, str(folder / name)))
-    one_few, two_few, loop_few, ones, twos, loops = in_turn(*acts, turns=DIFFERENCES)
+        acts.append(to_new_folder(folder / f"{name}_synced", *synced, str(folder / name)))
+    one_few, two_few, loop_few, synced_few, ones, twos, loops, all_synced = in_turn(*acts, turns=DIFFERENCES)
     more = IMAGES - few
     each_one, each_two = further(one_few, ones, more), further(two_few, twos, more)
-    each = further(loop_few, loops, more)
+    each, each_synced = further(loop_few, loops, more), further(synced_few, all_synced, more)
     one, two, loop = map(least_of, (ones, twos, loops))
     work, all_of_them = "each further 64x64 image", f"{IMAGES:,} of them, the whole command"
     return [
         Ratio(f"{work}, one worker", each_one.processor, "a plain loop", each.processor, 4.5, most=1.6),
+        Ratio(f"{work}, one worker", each_one.clock, "a loop that syncs each", each_synced.clock, by=CLOCK),
         Ratio(f"{work}, two workers", each_two.clock, "a plain loop", each.clock, most=1.0, by=CLOCK),
         Ratio(f"{all_of_them}, one worker", one.processor, "the plain loop", loop.processor, 2.1, goal=1.1),
         Ratio(f"{all_of_them}, two workers", two.processor, "the plain loop", loop.processor, 2.8),
@@ -192,8 +194,6 @@ def measure() -> list[Table]:
     """The tables."""
     with fresh_folder() as folder:
         measured = [*folders(folder), *short_runs(folder), *film(folder), *pushes()]
-    with fresh_folder() as folder:
-        done = finished(folder)
     note = (
         "Milliseconds, the least of several runs in turn: of the processor, or by the clock, which another "
         "program makes longer. Of each further file or frame, the median difference of a long and a short "
@@ -202,7 +202,7 @@ def measure() -> list[Table]:
     )
     rows = [ratio.cells() for ratio in measured]
     faults = [ratio.work for ratio in measured if ratio.value > ratio.limit]
-    return [Table("The program beside what it is compared with.", note, COLUMNS, rows, faults), done]
+    return [Table("The program beside what it is compared with.", note, COLUMNS, rows, faults)]
 
 
 if __name__ == "__main__":

@@ -13,12 +13,13 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import busy_core, exported, film, folders, layers, models, ratios, small_files
+from benchmarks import busy_core, exported, film, finished, folders, layers, models, ratios, small_files
 from benchmarks.table import Table, machine
 
 PAGE = Path(__file__).parents[1] / "docs/performance.md"
 BENCHMARKS: dict[str, Callable[[], list[Table]]] = {
     "ratios": ratios.measure,
+    "finished": finished.measure,
     "small files": small_files.measure,
     "busy core": busy_core.measure,
     "film": film.measure,
