@@ -12,7 +12,6 @@ import re
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -20,7 +19,8 @@ import numpy as np
 import PIL.Image
 
 from mediaconv.errors import ReadError
-from mediaconv.media.image import tiff
+from mediaconv.media.image import png_rows, tiff
+from mediaconv.media.image.png_rows import PNG
 from mediaconv.media.input_file import HEAD_BYTES, describe, one_line
 from mediaconv.media.limits import Limits, check_pixels, image_bytes
 from mediaconv.media.orientation import Orientation, from_exif
@@ -30,7 +30,6 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # what matters is raised
 
 ORIENTATION_TAG = 274
-PNG = b"\x89PNG\r\n\x1a\n"
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PNM = {b"P2": 1, b"P3": 3, b"P5": 1, b"P6": 3}
 """Channels of the portable maps that may hold more than 8 bits; the first two are written in decimals."""
@@ -173,6 +172,8 @@ def _decode_pnm(stored: bytes) -> np.ndarray:
 
 def _decode_pillow(path: Path, image: PIL.Image.Image) -> np.ndarray:
     image.load()
+    if image.format == "PNG":
+        _check_rows(path, image)
     mode = EIGHT_BIT_MODES.get(image.mode)
     if image.mode == "P":
         mode = "RGBA" if "transparency" in image.info else "RGB"
@@ -184,6 +185,18 @@ def _decode_pillow(path: Path, image: PIL.Image.Image) -> np.ndarray:
         return _orientation(image).apply(_gray_with_key(path, image))
     data = np.asarray(image if image.mode == mode else image.convert(mode))
     return _orientation(image).apply(data if data.ndim == 3 else data[..., None])
+
+
+def _check_rows(path: Path, image: PIL.Image.Image) -> None:
+    """Pillow leaves rows 0 that a whole stream does not hold, the last one among them; interlaced any."""
+    if image.info.get("interlace") or not np.asarray(image)[-1].any():
+        _refuse_missing_rows(path, path.read_bytes())
+
+
+def _refuse_missing_rows(path: Path, content: bytes) -> None:
+    came = png_rows.missing(content)
+    if came is not None:
+        raise ReadError(f"{path}: damaged or cut off: it holds {came}; copy or download it again")
 
 
 def _gray_with_key(path: Path, image: PIL.Image.Image) -> np.ndarray:
@@ -204,7 +217,7 @@ def _decode_plain_png(path: Path, content: bytes, limits: Limits) -> np.ndarray 
     bands, flag = PLAIN_COLOURS.get(content[25], (0, 0))
     if not bands:
         return None
-    for kind, begin, end in png_chunks(content):
+    for kind, begin, end in png_rows.chunks(content):
         digits = int.from_bytes(content[end : end + 4], "big")
         if kind not in PLAIN_CHUNKS or zlib.crc32(content[begin - 4 : end]) != digits:
             return None
@@ -228,19 +241,12 @@ def _decode_deep(path: Path, bits: int, orientation: Orientation) -> np.ndarray:
         return _decode_pnm(stored.tobytes())
     data = cv2.imdecode(_without_animation(stored), cv2.IMREAD_UNCHANGED)
     if data is None:
+        if stored[: len(PNG)].tobytes() == PNG:
+            _refuse_missing_rows(path, stored.tobytes())
         raise ReadError(f"{path}: damaged or cut off: its {bits}-bit samples cannot be decoded")
     if data.dtype == np.uint16 and bits < 16:
         data = to_sixteen(data, bits)
     return orientation.apply(_keyed(from_bgr(data), _png_key(stored.tobytes())))
-
-
-def png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Of each chunk of a PNG its kind, and where its body begins and ends."""
-    offset = len(PNG)
-    while offset + 12 <= len(content):
-        end = offset + 8 + int.from_bytes(content[offset : offset + 4], "big")
-        yield content[offset + 4 : offset + 8], offset + 8, end
-        offset = end + 4
 
 
 def _without_animation(stored: np.ndarray) -> np.ndarray:
@@ -248,13 +254,15 @@ def _without_animation(stored: np.ndarray) -> np.ndarray:
     content = stored.tobytes()
     if not content.startswith(PNG) or b"acTL" not in content[: max(0, content.find(b"IDAT"))]:
         return stored
-    kept = [content[begin - 8 : end + 4] for kind, begin, end in png_chunks(content) if kind not in ANIMATION]
+    kept = [
+        content[begin - 8 : end + 4] for kind, begin, end in png_rows.chunks(content) if kind not in ANIMATION
+    ]
     return np.frombuffer(b"".join([PNG, *kept]), np.uint8)
 
 
 def _png_key(stored: bytes) -> tuple[int, ...]:
     """The colour that a PNG of 16 bits states to be transparent; empty where there is none."""
-    for kind, begin, end in png_chunks(stored) if stored.startswith(PNG) else ():
+    for kind, begin, end in png_rows.chunks(stored) if stored.startswith(PNG) else ():
         if kind == b"tRNS":
             return tuple(np.frombuffer(stored[begin:end], ">u2").tolist())
         if kind == b"IDAT":

@@ -17,7 +17,9 @@ import numpy as np
 import PIL.Image
 
 from mediaconv.errors import ReadError
-from mediaconv.media.image.decoders import PNG, from_bgr, png_chunks
+from mediaconv.media.image import png_rows
+from mediaconv.media.image.decoders import from_bgr
+from mediaconv.media.image.png_rows import PNG
 from mediaconv.media.image.reader import COLORS, resized
 from mediaconv.media.input_file import one_line, read_head
 from mediaconv.media.integrity.completeness import check_complete
@@ -182,7 +184,7 @@ def _png(path: Path, limits: Limits) -> Iterator[Shown]:
 def _parts(content: bytes) -> Iterator[_Part]:
     """A first picture (IDAT) without a control chunk before it is no part of the animation."""
     part: _Part | None = None
-    for kind, begin, end in png_chunks(content):
+    for kind, begin, end in png_rows.chunks(content):
         body = content[begin:end]
         if kind == b"fcTL":
             if part is not None:
@@ -207,7 +209,8 @@ def _decoded(header: bytes, part: _Part) -> np.ndarray:
     )
     data = cv2.imdecode(np.frombuffer(whole, np.uint8), cv2.IMREAD_UNCHANGED)
     if data is None:
-        raise ValueError("a picture of the animation cannot be decoded")
+        came = png_rows.missing(whole)
+        raise ValueError(f"a picture holds {came}" if came else "a picture cannot be decoded")
     return COLORS["rgba"](from_bgr(data))
 
 
