@@ -1,8 +1,8 @@
 """Which library decodes which image, and how its result becomes (H, W, C) in RGB order, upright.
 
 Pillow reads what has 8 bits (it refuses cut files and knows palettes, CMYK, transparency); OpenCV what has
-more in PNG, JPEG 2000, AVIF and PNM, which Pillow would cut to 8 bits; TIFF has its own module. Sizes are
-checked on the header. Colour profiles are not applied.
+more in PNG, JPEG 2000, AVIF and PNM, which Pillow would cut to 8 bits; TIFF and JPEG have their own modules.
+Sizes are checked on the header. Colour profiles are not applied.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 import PIL.Image
 
 from mediaconv.errors import ReadError
-from mediaconv.media.image import png_rows, tiff
+from mediaconv.media.image import jpeg, png_rows, tiff
 from mediaconv.media.image.png_rows import PNG
 from mediaconv.media.input_file import HEAD_BYTES, describe, one_line
 from mediaconv.media.limits import Limits, check_pixels, image_bytes
@@ -39,6 +39,7 @@ PLAIN_CHUNKS = frozenset({b"IHDR", b"IDAT", b"IEND", b"pHYs", b"tIME", b"sRGB", 
 """Of these none changes a pixel or turns the picture, as texts may."""
 PLAIN_COLOURS = {0: (1, cv2.IMREAD_UNCHANGED), 2: (3, cv2.IMREAD_COLOR_RGB), 6: (4, cv2.IMREAD_UNCHANGED)}
 """A PNG's kinds of colour without a palette: their channels, and how OpenCV reads them."""
+JPEGS = ("JPEG", "MPO")
 JPEG2000_SIZE = b"\xff\x4f\xff\x51"
 EIGHT_BIT_MODES = {
     **dict.fromkeys(("1", "L"), "L"),
@@ -72,6 +73,11 @@ def decode(path: Path, head: bytes, limits: Limits) -> tuple[np.ndarray, int]:
             check_pixels(path, *image.size, limits, bands=_bands(image), sample_bytes=2 if bits > 8 else 1)
             if bits > 8:
                 return _decode_deep(path, bits, _orientation(image)), _images(image)
+            if image.format in JPEGS:
+                content = head if is_whole else path.read_bytes()
+                data = jpeg.decode(path, content, image.mode)
+                if data is not None:
+                    return _orientation(image).apply(data), _images(image)
             return _decode_pillow(path, image), _images(image)
     except ReadError:
         raise
