@@ -12,6 +12,9 @@ from torch import Tensor
 from mediaconv.model_files.onnx_operators.node import Node, check_size, ints, operator
 
 _FAR = 2**31 - 1
+"""From this number on an end means "all", as files have it; a smaller one is a place."""
+_FAR_BACK = 10**9
+"""The same of the first end of an axis that is reversed: as many steps are not held in a memory."""
 
 
 @operator("Transpose", on_shapes=True)
@@ -45,9 +48,10 @@ def _cut_axis(node: Node, x: Any, first: Any, last: Any, axis: int, step: int) -
         end = None if far or (step < 0 and isinstance(last, int) and last <= -_FAR) else last
         return x[(*before, slice(first, end, step))]
     if step > 0:
+        first = 0 if isinstance(first, int) and first <= -_FAR else first
         return x[(*before, slice(first, None if far else last, step))]
-    whole = isinstance(first, int) and (first == -1 or first >= _FAR)
-    if not whole or not isinstance(last, int) or last > -_FAR:
+    whole = isinstance(first, int) and (first == -1 or first >= _FAR_BACK)
+    if not whole or not isinstance(last, int) or last > -_FAR_BACK:
         raise node.refuse(f"a negative step from {first} to {last}: only a whole axis is reversed")
     return x.flip(axis)[(*before, slice(None, None, -step))]
 

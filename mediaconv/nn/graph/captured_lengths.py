@@ -187,7 +187,7 @@ class CapturedLengths:
         if not self._ways.take(broken):
             lasting = {i for i in self._ways.bad if not conditions.about_ends(i, shape)}
             told = broken if broken & conditions.phase_numbers or not broken & lasting else broken | lasting
-            words = conditions.describe(told, shape)
+            words = conditions.describe(told, shape if broken & conditions.phase_numbers else self._shape)
             if broken & conditions.phase_numbers:
                 raise ValueError(
                     f"length {length}: what this model pads or cuts in front follows from the input's "

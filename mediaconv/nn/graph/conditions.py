@@ -19,12 +19,16 @@ from mediaconv.nn.graph.symbols import AxisSize, depends, evaluate, source
 
 MOST_WAYS = 24
 """Ways that are tried; of those past it, lengths are refused."""
+MOST_NUMBERS = 2**23
+"""Of an input that is tried because it is long."""
 LONG, MOST_PERIOD, MOST_RESTS = 1024, 128, 4
 """Lengths are described from this one on, by a period and so many rests at most."""
 MOST_TRIED = 2**14
 """Lengths at which a condition is tried in order to describe it, where it repeats after so many."""
 MOST_PHASES = 2048
 """The longest period in which padding that follows from the length may repeat."""
+_ENDLESS = 2**62
+"""A length past all others."""
 
 
 class Conditions:
@@ -136,7 +140,12 @@ class Conditions:
         return not self.may_fail_past(number, shape, length, unknown=False)
 
     def describe(self, numbers: Collection[int], shape: Sequence[int]) -> str:
-        """The lengths that meet conditions: `3 n + 1` where they repeat, else the conditions of a size T."""
+        """The lengths that meet conditions: `3 n + 1` where they repeat, `up to 20000` where longer ones do
+        not, else the conditions of a size T.
+        """
+        most = self.longest(numbers, shape)
+        if most is not None:
+            return f"up to {most}"
         first = max(shape[self.dim], LONG)
         met = [self._met(numbers, shape, n) for n in range(first, first + 2 * MOST_PERIOD)]
         if all(met):
@@ -153,6 +162,20 @@ class Conditions:
                     return _multiples(period, rests)
                 break
         return self._seldom_broken(numbers, shape)
+
+    def longest(self, numbers: Collection[int], shape: Sequence[int]) -> int | None:
+        """The longest length that meets conditions, where all from that of `shape` to it do; else None."""
+        lower, upper = shape[self.dim], _ENDLESS
+        if any(self._met(numbers, shape, n) for n in range(upper, upper + MOST_PERIOD)):
+            return None
+        first = lower
+        while upper - lower > 1:
+            middle = (lower + upper) // 2
+            lower, upper = (middle, upper) if self._met(numbers, shape, middle) else (lower, middle)
+        within = {*range(first, min(first + LONG, upper)), *range(max(first, upper - LONG), upper)}
+        if not all(self._met(numbers, shape, n) for n in within):
+            return None
+        return None if any(self._met(numbers, shape, n) for n in range(upper, upper + LONG)) else lower
 
     def _seldom_broken(self, numbers: Collection[int], shape: Sequence[int]) -> str:
         """The lengths that meet conditions which few do not: `all but 5000 n`, else in symbols."""
@@ -195,6 +218,20 @@ class Ways:
         return not broken or broken in self.good or broken <= frozenset().union(*self.good) - self.bad
 
 
+def _past_the_longest(conditions: Conditions, shape: Sequence[int]) -> set[int]:
+    """Lengths past those that a condition allows at most. torch chooses an algorithm by an input's size: then
+    the values are the same.
+    """
+    batch, lengths = conditions.sizes[0].symbol, set()
+    for i in conditions.along - conditions.phase_numbers:
+        longest = conditions.longest([i], shape)
+        if longest is not None:
+            # two items stand for any number of them: as many steps of one item
+            first = (longest + 1) * (2 if batch in conditions.all[i].free_symbols else 1)
+            lengths |= {first, first + first // 8 + 1}  # a slice's end just past the last step cuts nothing
+    return {n for n in lengths if n * math.prod(shape) <= MOST_NUMBERS * shape[conditions.dim]}
+
+
 def tried_ways(conditions: Conditions, shape: Sequence[int], agrees: Callable[[int], bool]) -> Ways:
     """Run lengths that break conditions.
 
@@ -203,7 +240,9 @@ def tried_ways(conditions: Conditions, shape: Sequence[int], agrees: Callable[[i
     length = shape[conditions.dim]
     ways: dict[frozenset[int], list[int]] = {}
     phases = conditions.phase_numbers  # at another phase another capture holds
-    for n in sorted({*range(1, 65), *range(length, length + 65), 3 * length, 8 * length, 8 * length + 1}):
+    usual = {*range(1, 65), *range(length, length + 65), 3 * length, 8 * length, 8 * length + 1}
+    past = _past_the_longest(conditions, shape)
+    for n in sorted(usual | past):
         broken = conditions.broken([n if d == conditions.dim else s for d, s in enumerate(shape)])
         if broken and not broken & phases:
             ways.setdefault(broken, []).append(n)
@@ -211,7 +250,11 @@ def tried_ways(conditions: Conditions, shape: Sequence[int], agrees: Callable[[i
     failed: list[frozenset[int]] = []
     for broken, lengths in sorted(ways.items(), key=lambda way: len(way[0]))[:MOST_WAYS]:
         tried = {lengths[0], lengths[len(lengths) // 2], min(lengths, key=lambda n: abs(n - length))}
-        if all(agrees(n) for n in sorted(tried) if n <= 2 * length + 64):
+        tried = {n for n in tried if n <= 2 * length + 64} or {lengths[0], lengths[-1]}
+        tried |= past.intersection(lengths)
+        if any(n * math.prod(shape) > MOST_NUMBERS * length for n in tried):
+            continue  # not known to hold
+        if all(agrees(n) for n in sorted(tried)):
             good.add(broken)
         else:
             failed.append(broken)

@@ -326,7 +326,7 @@ class OtherwiseSeldom(torch.nn.Module):
 SELDOM = {
     "multiples": (lambda n: n % 5000 == 0, 5000, "all but 5000 n"),
     "of frames": (lambda n: (n // 4 + 1) // 7 % 311 == 0, 4 * 7 * 311, "T with .*"),
-    "long ones": (lambda n: n > 20000, 20001, "T with T <= 20000"),
+    "long ones": (lambda n: n > 20000, 20001, "up to 20000"),
 }
 
 

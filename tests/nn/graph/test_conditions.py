@@ -167,3 +167,70 @@ def test_lengths_at_which_a_resize_is_uneven_are_told_as_such() -> None:
     assert any(words in note for note in graph.notes), graph.notes
     with pytest.raises(ValueError, match=r"length 63: .*lengths 2 n alone; .*by no whole factor"):
         graph.check_length(63)
+
+
+class Otherwise(nn.Module):
+    """Twice the input where it is longer than so many steps."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(x) * (2 if x.shape[2] > self.most else 1)
+
+
+@pytest.mark.parametrize("most", [300, 3000])
+def test_a_way_that_only_long_inputs_go_is_tried_there_and_refused(most: int) -> None:
+    module = Otherwise(most)
+    graph = to_streaming(module, example=torch.zeros(1, 1, 110))
+    assert any(f"lengths up to {most} alone" in note for note in graph.notes)
+    for n in (most - 1, most, most + 1, 4 * most):
+        x = torch.randn(1, 1, n)
+        if n <= most:
+            assert torch.equal(run_chunks(graph, x.split(50, 2), 0), module(x))
+        else:
+            with pytest.raises(ValueError, match=f"for lengths up to {most} alone"):
+                run_chunks(graph, x.split(50, 2), 0)
+
+
+class SameByAnotherWay(nn.Module):
+    """Doubled in two ways, which the number of all values chooses: as an algorithm is chosen."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + x if x.numel() < 3000 else x * 2
+
+
+def test_a_way_that_only_large_inputs_go_is_no_condition_where_it_gives_the_same() -> None:
+    graph = to_streaming(SameByAnotherWay(), example=torch.zeros(1, 1, 20, 5))
+    assert not graph.notes
+    x = torch.randn(1, 1, 1000, 5)
+    assert torch.equal(run_chunks(graph, x.split(90, 2), 0), x * 2)
+
+
+class Cut(nn.Module):
+    def __init__(self, start: int, end: int | None) -> None:
+        super().__init__()
+        self.bounds = slice(start, end)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(x)[..., self.bounds]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "most"),
+    [(0, 10**9, 10**9 - 1), (2, 1000, 999), (-1000, -3, 999), (-(10**9), 10**9, 10**9 - 1)],
+)
+def test_a_slice_to_a_place_past_the_end_is_open_for_inputs_that_do_not_reach_it(
+    start: int, end: int, most: int
+) -> None:
+    module = Cut(start, end)
+    graph = to_streaming(module, example=torch.zeros(1, 2, 64))
+    assert [note.split(" alone")[0] for note in graph.notes] == [f"lengths up to {most}"]
+    for n in (6, 64, 200, 999, 1001, 3000):
+        x = torch.randn(1, 2, n)
+        if n <= most:
+            assert torch.equal(run_chunks(graph, x.split(90, 2), 0), module(x))
+        else:
+            with pytest.raises(ValueError, match=f"for lengths up to {most} alone"):
+                run_chunks(graph, x.split(90, 2), 0)

@@ -127,23 +127,35 @@ def needs_first(an: Analysis, length: Any, high: tuple[str, Any]) -> None:
 
 def slice_stream(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     x = an.value(a["self"])
+    size = node.meta["val"].shape[x.dim]
     if x.kind != STREAMED:
-        return (
-            x
-            if an.streams(node.meta["val"].shape[x.dim])
-            else _fixed(an, x, node.meta["val"].shape[x.dim], node)
-        )
+        return x if an.streams(size) else _fixed(an, x, size, node)
     length = a["self"].meta["val"].shape[x.dim]
     step = a.get("step", 1)
     if not isinstance(step, int):
         raise RefusalError("its step is not a number")
     low = offset(an, a.get("start"), length, 0)
     high = offset(an, a.get("end"), length, 1)
+    if an.streams(size):
+        low, high = _open(size, length, low, high)
     if (low, high, step) == (("start", 0), ("end", 0), 1):  # as `n[:, None]` has it
         return x
     if low[0] == "start":
         needs_first(an, length, high)
     return piece(an, x, low, high, step)
+
+
+def _open(size: Any, length: Any, low: tuple[str, Any], high: tuple[str, Any]) -> tuple[Any, Any]:
+    """The bounds of a slice whose size grows with the stream, where numbers that lie past the other end mean
+    "all", as in `x[2:10**9]`: the export holds while they do, which is one of its conditions.
+    """
+    if low[0] == high[0] == "start":
+        return low, ("end", 0)
+    if low[0] == high[0] == "end":
+        return ("start", 0), high
+    if low[0] == "end" and high[0] == "start" and expression(size) == expression(length):
+        return ("start", 0), ("end", 0)
+    return low, high
 
 
 def _fixed(an: Analysis, x: Value, size: Any, node: fx.Node) -> Value:
