@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+import tifffile
 
 from mediaconv.errors import ReadError
 from mediaconv.media.image import jpeg
@@ -132,3 +133,49 @@ def test_two_pictures_in_one_file(tmp_path: Path) -> None:
     end = whole.index(END + b"\xff\xd8")
     content = whole[: end - 200] + END + bytes(200) + whole[end + 2 :]
     check_refused(tmp_path, content, "premature end of data segment")
+
+
+@pytest.mark.parametrize("tile", [None, (48, 64)])
+@pytest.mark.parametrize("photometric", ["rgb", "ycbcr", "minisblack"])
+def test_in_tiff(tmp_path: Path, photometric: str, tile: tuple[int, int] | None) -> None:
+    """A strip or tile is a JPEG of its own, the last strip a lower one."""
+    path, data = tmp_path / "a.tif", np.random.default_rng(4).integers(0, 256, (90, 128, 3), np.uint8)
+    data = data[..., 0] if photometric == "minisblack" else data
+    layout = {"rowsperstrip": 40} if tile is None else {"tile": tile}
+    tifffile.imwrite(path, data, compression="jpeg", photometric=photometric, **layout)
+    assert read_image(path).data.shape[:2] == (90, 128)
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        begin, count = file.pages[0].dataoffsets[1], file.pages[0].databytecounts[1]
+    cut = begin + count * 3 // 4
+    content[cut : begin + count] = END.ljust(begin + count - cut, b"\0")
+    path.write_bytes(content)
+    assert tifffile.imread(path).shape == data.shape
+    with pytest.raises(ReadError, match="some of its pixels are missing"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("photometric", ["rgb", "minisblack"])
+def test_a_lower_one_in_tiff(tmp_path: Path, photometric: str) -> None:
+    path, data = tmp_path / "a.tif", np.random.default_rng(4).integers(0, 256, (48, 128, 3), np.uint8)
+    data = data[..., 0] if photometric == "minisblack" else data
+    tifffile.imwrite(path, data[:40], compression="jpeg", photometric=photometric, rowsperstrip=40)
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        for tag in ("ImageLength", "RowsPerStrip"):
+            file.pages[0].tags[tag].overwrite(48)
+    with pytest.raises(ReadError, match="40 of 48 rows"):
+        read_image(path)
+
+
+def test_pages_that_are_bands_in_tiff(tmp_path: Path) -> None:
+    """Each is looked at."""
+    path, data = tmp_path / "a.ome.tif", np.random.default_rng(4).integers(0, 256, (3, 48, 128), np.uint8)
+    tifffile.imwrite(path, data, compression="jpeg", photometric="minisblack", metadata={"axes": "CYX"})
+    assert read_image(path).data.shape == (48, 128, 3)
+    with tifffile.TiffFile(path) as file:
+        begin, count = file.pages[2].dataoffsets[0], file.pages[2].databytecounts[0]
+    content = bytearray(path.read_bytes())
+    content[begin + count // 2 : begin + count] = END.ljust(count - count // 2, b"\0")
+    path.write_bytes(content)
+    with pytest.raises(ReadError, match="some of its pixels are missing"):
+        read_image(path)

@@ -15,6 +15,7 @@ import PIL.Image
 import tifffile
 
 from mediaconv.errors import ReadError
+from mediaconv.media.image import jpeg
 from mediaconv.media.limits import Limits, check_pixels
 from mediaconv.media.orientation import from_exif
 from mediaconv.media.samples import full_scale, to_sixteen
@@ -26,6 +27,8 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
 INKS, YCBCR, LAB = 5, 6, (8, 9, 10)
 MULTIPLIED_ALPHA = 1
 FOUR_INKS = 4
+JPEG, PLANES = 7, 2
+JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 FLOAT, FLOAT_BITS = 3, (16, 32, 64)
 KINDS = {1: "unsigned integer", 2: "signed integer", 3: "float"}
 NARROW = 16  # pixels: narrower pages may be bands
@@ -46,6 +49,7 @@ def decode(path: Path, limits: Limits) -> tuple[np.ndarray, int]:
         _check_size(path, (page.imagelength, page.imagewidth, page.samplesperpixel), limits, deep)
         _check_samples(path, page, file.filehandle.size)
         bands = _bands_in_pages(file)
+        _check_jpegs(path, file, [page] if bands is None else file.pages)
         if bands is not None:
             series, axis = bands
             rows, columns = (size for k, size in enumerate(series.shape) if k != axis)
@@ -105,6 +109,27 @@ def _check_samples(path: Path, page: tifffile.TiffPage, size: int) -> None:
     needed = max((offset + count for offset, count in pieces), default=0)
     if needed > size:
         raise ReadError(f"{path}: the file is cut off: its structure promises {needed} bytes, it has {size}")
+
+
+def _check_jpegs(path: Path, file: Any, pages: Any) -> None:
+    """Raises ReadError where a strip or tile that is a JPEG holds less than it should."""
+    page = pages[0]
+    mode = JPEG_MODES.get(1 if page.planarconfig == PLANES else page.samplesperpixel)
+    if page.compression != JPEG or page.bitspersample > 8 or page.jpegheader or mode is None:
+        return
+    begin = page.jpegtables[:-2] if page.jpegtables else b"\xff\xd8"
+    tall = page.tilelength if page.is_tiled else min(page.rowsperstrip, page.imagelength)
+    strips = -(-page.imagelength // tall)
+    for each in pages:
+        for index, (offset, count) in enumerate(zip(each.dataoffsets, each.databytecounts, strict=False)):
+            file.filehandle.seek(offset)
+            data = jpeg.decode(path, begin + file.filehandle.read(count)[2:], mode) if count else None
+            is_last = not page.is_tiled and index % strips == strips - 1
+            rows = page.imagelength - (strips - 1) * tall if is_last else tall
+            if data is not None and len(data) < rows:
+                raise ReadError(
+                    f"{path}: damaged: a JPEG in it holds {len(data)} of {rows} rows; copy it again"
+                )
 
 
 def _is_left_to_pillow(page: tifffile.TiffPage) -> bool:
