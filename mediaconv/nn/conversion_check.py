@@ -53,7 +53,7 @@ def _called(module: nn.Module, example: Tensor) -> Tensor:
     try:
         return module(example.clone())
     except (ValueError, RuntimeError) as error:
-        from mediaconv.nn.graph.capture.layout_hints import call_hint
+        from mediaconv.nn.graph.capture.stated_layout import call_hint
 
         if (hint := call_hint(module, example)) is None:
             raise

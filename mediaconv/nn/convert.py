@@ -75,7 +75,7 @@ def to_streaming(
 
 
 def _layout(axes: str, module: Any, example: Tensor | None, axis: int) -> ModelLayout | None:
-    from mediaconv.nn.graph.capture.layout_hints import layout_of
+    from mediaconv.nn.graph.capture.stated_layout import layout_of
 
     return layout_of(axes, module, example, axis)
 

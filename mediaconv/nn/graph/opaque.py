@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.graph.capture.called import called
-from mediaconv.nn.graph.capture.layout_hints import call_hint, check_layout, layout_of
+from mediaconv.nn.graph.capture.stated_layout import call_hint, check_layout, layout_of
 from mediaconv.nn.graph.check import check
 from mediaconv.nn.graph.refusal import CaptureError
 from mediaconv.nn.model_layout import ModelLayout

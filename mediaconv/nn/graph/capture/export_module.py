@@ -16,9 +16,10 @@ from mediaconv.nn.graph.capture.called import called
 from mediaconv.nn.graph.capture.captured import Captured, of_program
 from mediaconv.nn.graph.capture.export_failure import reason
 from mediaconv.nn.graph.capture.items_alone import items_alone
-from mediaconv.nn.graph.capture.layout_hints import call_hint, input_hint
+from mediaconv.nn.graph.capture.layout_hints import input_hint
 from mediaconv.nn.graph.capture.obstacles import obstacles_removed
 from mediaconv.nn.graph.capture.quiet_export import quiet
+from mediaconv.nn.graph.capture.stated_layout import call_hint
 from mediaconv.nn.graph.refusal import CaptureError
 from mediaconv.nn.model_layout import ModelLayout
 
@@ -63,10 +64,14 @@ def capture(
     wrapped.training = module.training
     stream = axis + 2
     attempts: list[tuple[Tensor, list[int]]] = []
-    if example.ndim > 2 and not _of_one_item(wrapped, example):
+    sizes = list(range(2, example.ndim))
+    if _of_one_item(wrapped, example):
+        attempts.append((example, sizes))
+    elif example.ndim > 2:
         pair = torch.cat([example, example]) if example.shape[0] == 1 else example
-        attempts.append((pair, [0, *range(2, example.ndim)]))
-    attempts.append((example, [stream]))
+        attempts.append((pair, [0, *sizes]))
+    if not attempts or sizes != [stream]:
+        attempts.append((example, [stream]))
     reasons, fixed = [], False
     for x, dynamic in attempts:
         try:
