@@ -62,3 +62,18 @@ def test_every_command_takes_debug_and_the_fields_of_its_groups():
         assert ("--model" in names) == (
             name in ("run", "validate", "compare", "prove", "trace", "inspect", "receptive", "export")
         )
+
+
+def test_status_of_a_configuration_says_which_folder_it_takes(tmp_path):
+    (tmp_path / "c.yaml").write_text(
+        "pipeline: image\ninput: photos\noutput: out/edges\nstack: [{avg_pool: {kernel_size: 3}}]\n"
+    )
+    done = run_program("status", "c.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "c.yaml: is a file; status takes the output folder of a run" in done.stderr
+    assert "this configuration writes to " in done.stderr
+    assert done.stderr.rstrip().endswith("out/edges")
+    (tmp_path / "notes.txt").write_text("no configuration")
+    done = run_program("status", "notes.txt", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.rstrip().endswith("status takes the output folder of a run")

@@ -72,12 +72,23 @@ class Status:
         return [escaped(line) for line in [*lines, f"{self.output}: {counts}"]]
 
 
+def _told_output(path: str) -> str:
+    """The folder that a configuration writes to, in words; "" where a file is none that can be read."""
+    try:
+        config = load_config(path)
+    except UsageError:
+        return ""
+    return "" if config.output is None else f": this configuration writes to {config.output}"
+
+
 def read_status(where: str | Path) -> Status:
     """Compare an output folder with its manifest, its run.yaml and the inputs as they are now.
 
     Raises UsageError where the folder holds no run.
     """
     where = str(where)
+    if Path(where).is_file():
+        raise UsageError(f"{where}: is a file; status takes the output folder of a run{_told_output(where)}")
     with open_output(where, write=False) as output:
         if not check_run_yaml(output.folder, read_manifest(output.folder)):
             raise UsageError(
