@@ -545,3 +545,46 @@ def test_a_stack_in_float64_is_looked_at_in_float32(sound):
         return [(n.title, n.stats.low.tolist(), n.stats.high.tolist(), n.stats.mean.tolist()) for n in nodes]
 
     assert values("float64") == values("float32")
+
+
+class Denoiser(nn.Module):
+    """With a skip, and a channel that is always dead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Conv1d(2, 4, 5, padding=2)
+        self.b = nn.Conv1d(4, 2, 5, padding=2)
+        with torch.no_grad():
+            self.a.weight[3], self.a.bias[3] = 0, -1
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.b(torch.relu(self.a(x)))
+
+
+def test_a_trained_model_is_shown_by_its_operations(sound, tmp_path):
+    """Their values, kernels and dead channels, over a part of the file as over the whole."""
+    from torch.export import Dim, export, save
+
+    model = Denoiser().eval()
+    program = export(model, (torch.zeros(1, 2, 64),), dynamic_shapes=({2: Dim.AUTO},))
+    save(program, tmp_path / "m.pt2")
+    stack = ["relu", {"model": str(tmp_path / "m.pt2")}]
+    config = settings("audio", stack, sound)
+    found = inspect_config(config, [sound], start=100, steps=50)
+    nodes = {n.name: n for n in found.nodes}
+    assert [n.title for n in found.nodes] == [
+        "input", "relu", "conv1d 5", "relu", "conv1d 5", "add", "model",
+    ]  # fmt: skip
+    x = torch.from_numpy(soundfile.read(sound, dtype="float32")[0].T[None]).relu()
+    with torch.no_grad():
+        expected = {"1.a": model.a(x), "1.b": model.b(model.a(x).relu()), "1.add": model(x)}
+    for name, y in expected.items():
+        part = y[0, :, 100:150].numpy()
+        np.testing.assert_allclose(nodes[name].stats.mean, part.mean(1), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(nodes[name].stats.high, part.max(1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(nodes["1.a"].kernels.weight, model.a.weight.detach().numpy())
+    assert nodes["1.b"].sums[0].difference <= nodes["1.b"].sums[0].bound
+    assert "dead" in str(nodes["1.relu"].stats.flags)
+    assert nodes["1.a"].source == nodes["0"].id
+    assert [kind for kind, _ in found.outline].count("enter") == 1
+    assert "its operations" in found.html()

@@ -121,7 +121,7 @@ function buildCards(main) {
     if (kind === "enter") {
       const holder = el("div");
       holder.kind = "block";
-      top().append(el("p", {class: "block-head"}, `${value}: its paths`), holder);
+      top().append(el("p", {class: "block-head"}, value), holder);
       boxes.push(holder);
     } else if (kind === "path") {
       leave("block");

@@ -16,7 +16,9 @@ from torch import nn
 import mediaconv.nn as mnn
 from mediaconv.counted import counted
 from mediaconv.draw.inspect.follow import Visitor, follow
+from mediaconv.draw.inspect.model_operations import operations_inside
 from mediaconv.errors import UsageError
+from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.streaming.protocol import Streamable, axis_map, output_channels
 
 MAX_VALUES = 2**27
@@ -72,18 +74,9 @@ class Survey(Visitor[Port]):
             _, channels, *lengths = module.output_shape(shape)
         else:
             channels, lengths = output_channels(module, x.channels), list(x.lengths)
-        along = axis_map(module, 0)
-        stride = x.stride * along.total_stride
-        step = float(x.stride)
-        made = Port(
-            channels,
-            tuple(lengths),
-            stride,
-            x.back + step * (along.lookback + (along.period > 1)),
-            x.ahead + step * (along.latency + (along.period > 1)),
-            math.lcm(x.input_period, stride.numerator),
-        )
-        return self._kept(name, made)
+        for part, inside in operations_inside(module, shape[1:]):
+            self._kept(f"{name}.{part}", _behind(x, inside.shape[0], inside.shape[1:], inside.along))
+        return self._kept(name, _behind(x, channels, lengths, axis_map(module, 0)))
 
     def merge(self, name: str, module: mnn.Branches, x: Port, parts: list[Port]) -> Port:
         channels = sum(p.channels for p in parts) if module.merge == "concat" else parts[0].channels
@@ -101,6 +94,20 @@ class Survey(Visitor[Port]):
     def _kept(self, name: str, port: Port) -> Port:
         self.ports[name] = port
         return port
+
+
+def _behind(x: Port, channels: int, lengths: Sequence[int], along: AxisMap) -> Port:
+    """The port of what reads another one as a map of axis 0 says."""
+    stride = x.stride * along.total_stride
+    step = float(x.stride)
+    return Port(
+        channels,
+        tuple(lengths),
+        stride,
+        x.back + step * (along.lookback + (along.period > 1)),
+        x.ahead + step * (along.latency + (along.period > 1)),
+        math.lcm(x.input_period, stride.numerator),
+    )
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from mediaconv.draw.inspect.clip import Clip
 from mediaconv.draw.inspect.excerpt import Port
 from mediaconv.draw.inspect.follow import Visitor
 from mediaconv.draw.inspect.kernel_maps import Kernels, is_convolution, kernels_of
+from mediaconv.draw.inspect.model_operations import outputs_inside
 from mediaconv.draw.inspect.sheets import Sheet, curve_sheet, picture_sheet, shrink
 from mediaconv.draw.inspect.stats import Stats, measure
 from mediaconv.draw.inspect.sums import Kept, Sums, plan_sums, take_apart
@@ -79,7 +80,7 @@ class Recorder(Visitor[Flow]):
     """Runs every layer over all files and notes what comes out.
 
     axes: of the pipeline. ticks: for each file the input steps that the page can stand at (film only).
-    outline: the nodes in order, with ("enter", block name), ("path", label) and ("leave", "") around them.
+    outline: the nodes in order, with ("enter", heading), ("path", label) and ("leave", "") around them.
     """
 
     def __init__(
@@ -106,16 +107,43 @@ class Recorder(Visitor[Flow]):
     def layer(self, name: str, module: nn.Module, x: Flow) -> Flow:
         tensors = _run(name, module, x.tensors)
         port = self._ports[name]
+        self._inside(name, module, x)
         node = self._note(name, self._title(name, module), "layer", x.node, tensors, port, module)
         if is_convolution(module):
-            node.kernels = kernels_of(module)
-            plan = plan_sums(module, x.tensors[0], tensors[0], outputs=self._scale.outputs)
-            for i, (before, after) in enumerate(zip(x.tensors, tensors, strict=True)):
-                node.sums.append(take_apart(module, before, after, plan, partial(self._keep, i, port)))
+            self._apart(node, module, x.tensors, tensors, port)
         return Flow(tensors, node.id, port)
 
+    def _apart(
+        self, node: Node, module: nn.Module, before: list[Tensor], after: list[Tensor], port: Port
+    ) -> None:
+        """Note a convolution's kernels and sums."""
+        node.kernels = kernels_of(module)
+        plan = plan_sums(module, before[0], after[0], outputs=self._scale.outputs)
+        for i, (x, y) in enumerate(zip(before, after, strict=True)):
+            node.sums.append(take_apart(module, x, y, plan, partial(self._keep, i, port)))
+
+    def _inside(self, name: str, module: nn.Module, x: Flow) -> None:
+        """Note the operations of a captured model, in a block of their own before its output."""
+        ids = {"": x.node}
+        for outputs in outputs_inside(module, x.tensors):
+            operation, layer = outputs.operation, outputs.convolution
+            full = f"{name}.{operation.name}"
+            if full not in self._ports:
+                continue
+            if len(ids) == 1:
+                self.outline.append(("enter", f"{self._title(name, module)} {name}: its operations"))
+            source = next((ids[n] for n in operation.sources if n in ids), None)
+            known = layer or outputs.activation
+            port = self._ports[full]
+            node = self._note(full, operation.title, "layer", source, outputs.values, port, known)
+            ids[operation.name] = node.id
+            if layer is not None and outputs.given is not None:
+                self._apart(node, layer, outputs.given, outputs.values, port)
+        if len(ids) > 1:
+            self.outline.append(("leave", ""))
+
     def enter(self, name: str, module: mnn.Branches, x: Flow) -> None:
-        self.outline.append(("enter", f"{self._title(name, module)} {name}"))
+        self.outline.append(("enter", f"{self._title(name, module)} {name}: its paths"))
 
     def enter_path(self, name: str, part: str, x: Flow) -> None:
         self.outline.append(("path", _path_label(part)))
@@ -168,7 +196,7 @@ class Recorder(Visitor[Flow]):
             name=name,
             title=title,
             kind=kind,
-            detail=_detail(module) if kind == "layer" else "",
+            detail=_detail(module) if kind == "layer" and isinstance(module, nn.Module) else "",
             source=source,
             channels=tensors[0].shape[1],
             lengths=tuple(seen[0][0].shape[2:]),

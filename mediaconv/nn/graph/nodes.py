@@ -52,9 +52,9 @@ def captured_nodes(graph: StreamingGraph, shape: Sequence[int]) -> list[Node]:
     programs = _programs(graph, shape)
     main = programs[graph._axis]
     assert main is not None
-    sizes = _Sizes(captured.sizes, shape)
-    shown = list(_shown(captured.graph, main))
-    names = _names(shown, captured.names)
+    sizes = Sizes(captured.sizes, shape)
+    shown = list(streamed_nodes(captured.graph, main))
+    names = names_of(shown, captured.names)
     parameters = _owned(graph, captured.names)
     out = []
     for node, name in zip(shown, names, strict=True):
@@ -62,7 +62,7 @@ def captured_nodes(graph: StreamingGraph, shape: Sequence[int]) -> list[Node]:
         out.append(
             Node(
                 name,
-                _operation(node),
+                title_of(node),
                 before[1:],
                 after[1:],
                 sum(parameters.pop(n, 0) for n in node.all_input_nodes),
@@ -86,7 +86,7 @@ def _programs(graph: StreamingGraph, shape: Sequence[int]) -> list[Program | Non
     return programs
 
 
-class _Sizes:
+class Sizes:
     """Sizes of the graph's tensors for an input (C, ...) of a shape, one item of it."""
 
     def __init__(self, sizes: Sequence[Any], shape: Sequence[int]) -> None:
@@ -102,7 +102,7 @@ class _Sizes:
         return tuple(int(evaluate(expression(size), self.values)) for size in value.shape)
 
 
-def _shown(graph: fx.Graph, program: Program) -> Iterator[fx.Node]:
+def streamed_nodes(graph: fx.Graph, program: Program) -> Iterator[fx.Node]:
     """Operations that make a stream, but those that give what they are given."""
     for node in graph.nodes:
         value = program.values.get(node)
@@ -116,12 +116,12 @@ def _shown(graph: fx.Graph, program: Program) -> Iterator[fx.Node]:
             yield node
 
 
-def _names(nodes: Sequence[fx.Node], parameters: dict[fx.Node, str]) -> list[str]:
+def names_of(nodes: Sequence[fx.Node], parameters: dict[fx.Node, str]) -> list[str]:
     """Paths of the modules; with the operation's name where a module has several, and a number where it is
     called again. parameters: dotted names, which tell the module where a file tells no more.
     """
     paths = [_path(node, parameters) for node in nodes]
-    operations = [_plain_name(node) for node in nodes]
+    operations = [plain_name(node) for node in nodes]
     several = {p: {o for q, o in zip(paths, operations, strict=True) if p == q} for p in set(paths)}
     seen: dict[str, int] = {}
     out = []
@@ -143,7 +143,7 @@ def _path(node: fx.Node, parameters: dict[fx.Node, str]) -> str:
     return owned[0].rpartition(".")[0] if owned else ""
 
 
-def _plain_name(node: fx.Node) -> str:
+def plain_name(node: fx.Node) -> str:
     """An operation's name without what torch adds for its own variants of it."""
     name = str(getattr(node.target, "_opname", node.target)).lstrip("_").removeprefix("native_")
     for ending in ("_legit_no_training", "_with_indices", "_no_update"):
@@ -163,21 +163,21 @@ def _owned(graph: StreamingGraph, names: dict[fx.Node, str]) -> dict[fx.Node, in
     return {node: counts[name].numel() for node, name in names.items() if name in counts}
 
 
-def _operation(node: fx.Node) -> str:
-    name = _plain_name(node)
+def title_of(node: fx.Node) -> str:
+    name = plain_name(node)
     weight = named_arguments(node).get("weight")
-    if _packet(node) in (*_CONVOLUTIONS, *_TRANSPOSED, aten.convolution) and isinstance(weight, fx.Node):
+    if packet_of(node) in (*_CONVOLUTIONS, *_TRANSPOSED, aten.convolution) and isinstance(weight, fx.Node):
         return f"{name} {'×'.join(str(int(k)) for k in weight.meta['val'].shape[2:])}"
     return name
 
 
-def _packet(node: fx.Node) -> Any:
+def packet_of(node: fx.Node) -> Any:
     return getattr(node.target, "overloadpacket", None)
 
 
 def _multiply_adds(node: fx.Node, before: tuple[int, ...], after: tuple[int, ...]) -> int:
     """Those of convolutions, as everywhere in this package's tables."""
-    a, packet = named_arguments(node), _packet(node)
+    a, packet = named_arguments(node), packet_of(node)
     transposed = packet in _TRANSPOSED or bool(a.get("transposed"))
     if packet not in (*_CONVOLUTIONS, *_TRANSPOSED, aten.convolution):
         return 0

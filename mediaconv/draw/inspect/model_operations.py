@@ -1,0 +1,30 @@
+"""The operations inside a captured model, by the names that the page gives them: none of any other layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from mediaconv.nn.summary.node_rows import is_captured
+
+if TYPE_CHECKING:
+    from mediaconv.nn.graph.operation_outputs import Operation, Outputs
+
+
+def operations_inside(module: nn.Module, shape: Sequence[int]) -> Iterator[tuple[str, Operation]]:
+    """Name and geometry of each, for an input (C, ...) of a shape."""
+    if is_captured(module):
+        from mediaconv.nn.graph.operation_outputs import operations_of
+
+        for operation in operations_of(module, shape):  # type: ignore[arg-type]
+            yield operation.name, operation
+
+
+def outputs_inside(module: nn.Module, inputs: Sequence[Tensor]) -> Iterator[Outputs]:
+    """What each gives for inputs (1, C, ...). Nothing where they are of several sizes."""
+    if is_captured(module) and len({x.shape for x in inputs}) == 1:
+        from mediaconv.nn.graph.operation_outputs import outputs_of
+
+        yield from outputs_of(module, inputs)  # type: ignore[arg-type]
