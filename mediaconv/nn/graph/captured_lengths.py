@@ -198,7 +198,8 @@ class CapturedLengths:
                 raise ValueError(f"length {length}: the module takes {words}")
             raise ValueError(
                 f"length {length}: this capture holds for lengths {words} alone; "
-                f"at others {self._otherwise(told)}: give length={length} to stream or to_streaming"
+                f"at others {self._otherwise(told)}: if the module takes that length, give length={length} "
+                "to stream or to_streaming"
             )
 
 
