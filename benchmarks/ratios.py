@@ -9,7 +9,7 @@ measured.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from benchmarks.busy_core import FRAMES, fused_step
 from benchmarks.film import RATE, ROOT, make_film
 from benchmarks.folders import CONFIG, make_images
 from benchmarks.fresh_folder import fresh_folder
-from benchmarks.measured_ratio import COLUMNS, DIFFERENCES, Ratio, further, in_turn, least, least_of
+from benchmarks.measured_ratio import COLUMNS, DIFFERENCES, Ratio, Spent, further, in_turn, least, least_of
 from benchmarks.table import Table
 from benchmarks.timed_program import program, to_new_folder
 from mediaconv.nn import CausalConv1d, Sequential, stream
@@ -52,7 +52,7 @@ def ours(config: Path, *options: str) -> Callable[[], object]:
 
 def folders(folder: Path) -> list[Ratio]:
     """Small images to new folders, beside a plain loop; each further one, by folders of two lengths."""
-    few = IMAGES // 10
+    few = IMAGES // 2
     for name, count in (("many", IMAGES), ("few", few)):
         make_images(folder / name, count)
         text = CONFIG.format(pipeline="image", source=folder / name, output=folder / f"{name}_out")
@@ -72,15 +72,26 @@ def folders(folder: Path) -> list[Ratio]:
     more = IMAGES - few
     each_one, each_two = further(one_few, ones, more), further(two_few, twos, more)
     each, each_synced = further(loop_few, loops, more), further(synced_few, all_synced, more)
-    one, two, loop = map(least_of, (ones, twos, loops))
-    work, all_of_them = "each further 64x64 image", f"{IMAGES:,} of them, the whole command"
+    work = "each further 64x64 image"
     return [
         Ratio(f"{work}, one worker", each_one.processor, "a plain loop", each.processor, 4.5, most=1.6),
         Ratio(f"{work}, one worker", each_one.clock, "a loop that syncs each", each_synced.clock, by=CLOCK),
         Ratio(f"{work}, two workers", each_two.clock, "a plain loop", each.clock, most=1.0, by=CLOCK),
-        Ratio(f"{all_of_them}, one worker", one.processor, "the plain loop", loop.processor, 2.1, goal=1.1),
-        Ratio(f"{all_of_them}, two workers", two.processor, "the plain loop", loop.processor, 2.8),
-        Ratio(f"{all_of_them}, two workers", two.clock, "one worker", one.clock, goal=1.0, by=CLOCK),
+        *whole_commands(few, one_few, two_few, loop_few),
+        *whole_commands(IMAGES, ones, twos, loops),
+    ]
+
+
+def whole_commands(
+    count: int, ones: Sequence[Spent], twos: Sequence[Spent], loops: Sequence[Spent]
+) -> list[Ratio]:
+    """A run over so many images with its start, by one worker and by two."""
+    one, two, loop = map(least_of, (ones, twos, loops))
+    work = f"{count:,} of them, the whole command"
+    return [
+        Ratio(f"{work}, one worker", one.processor, "the plain loop", loop.processor, 2.1, goal=1.1),
+        Ratio(f"{work}, two workers", two.processor, "the plain loop", loop.processor, 2.8),
+        Ratio(f"{work}, two workers", two.clock, "one worker", one.clock, goal=1.0, by=CLOCK),
     ]
 
 
