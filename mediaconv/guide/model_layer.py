@@ -5,11 +5,13 @@ What a model gives is laid out as it shows when it is called on inputs of two si
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mediaconv.errors import UsageError
+from mediaconv.layers.model import EXAMPLE_SIZES, PIPELINES
 from mediaconv.pipeline import Pipeline, find
 
 if TYPE_CHECKING:
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
     from mediaconv.nn.axes_pattern import AxesPattern
 
-PIPELINES = {1: "audio", 2: "image", 3: "video"}
 FRAMES_AS_BATCH = "t c h w"
 ONE_CHANNEL = "n t"
 """Of a model that takes samples without an axis of channels."""
@@ -81,7 +82,6 @@ def _known(name: str) -> tuple[int | None, ...]:
 
 def _with_output(model: nn.Module, taken: str, letters: Sequence[str], shape: Sequence[int | None]) -> str:
     """The pattern of what a model takes, and of what it gives where that is laid out in another way."""
-    from mediaconv.layers.model import EXAMPLE_SIZES
     from mediaconv.nn.axes_pattern import AxesPattern, told_output
 
     pattern = AxesPattern.parse(taken, letters)
@@ -108,7 +108,7 @@ def _seen(
     import torch
 
     def called(sizes: Mapping[str, int]) -> list[int]:
-        lengths = [_product(token, sizes) for token in pattern.order]
+        lengths = [math.prod(sizes.get(name, 1) for name in token.split()) for token in pattern.order]
         return list(model(torch.zeros(lengths)).shape)
 
     try:
@@ -124,10 +124,3 @@ def _seen(
     except Exception:  # of any kind: it is the model's own, and a run tells of it
         return None
     return known, base
-
-
-def _product(token: str, sizes: Mapping[str, int]) -> int:
-    length = 1
-    for name in token.split():
-        length *= sizes.get(name, 1)
-    return length

@@ -12,9 +12,9 @@ from typing import Any
 
 from mediaconv.config import RunConfig, load_config, parse_config
 from mediaconv.errors import ReadError, UsageError
+from mediaconv.layers.model import PIPELINES
 
 NO_INPUT = "no-input-given"
-KINDS = {1: "audio", 2: "image", 3: "video"}
 _PER_AXIS = ("kernel_size", "stride", "dilation", "padding", "output_padding", "scale_factor")
 
 
@@ -106,7 +106,7 @@ def _kind(value: Mapping[str, Any], input: Any, axes: int | Callable[[], int | N
             return input_kind(Path(input)).pipeline.name
     known = axes() if callable(axes) else axes
     counts = {known} if known else set(_counts(value["stack"]))
-    if len(counts) == 1 and (name := KINDS.get(counts.pop())):
+    if len(counts) == 1 and (name := PIPELINES.get(counts.pop())):
         return name
     raise UsageError(
         "pipeline: is missing, and the stack does not tell how many axes it has; add "

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 EXAMPLE_SIZES = {1: (9600,), 2: (96, 96), 3: (16, 64, 64)}
 """Sizes of the input that a model is captured and checked with, where its file states none."""
-_PIPELINES = {1: "audio", 2: "image", 3: "video"}
+PIPELINES = {1: "audio", 2: "image", 3: "video"}
+"""The pipeline of so many axes after the channels."""
 _DIVISIONS = 64
 """Models pad, or go another way, where a size is no multiple of up to so many."""
 
@@ -257,7 +258,7 @@ class Model(LayerSpec):
         way = "; `axes: t c h w` runs it over the frames of a film" if (dims, has) == (2, 3) else ""
         return (
             f" (its first convolution is {dims}D, and it is given {pattern.text}: set pipeline: "
-            f"{_PIPELINES[dims]}, or state its layout by `axes`{way})"
+            f"{PIPELINES[dims]}, or state its layout by `axes`{way})"
         )
 
     def _window(self, context: BuildContext, pattern: Any, declared: Any) -> int:

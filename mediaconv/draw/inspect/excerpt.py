@@ -74,8 +74,8 @@ class Survey(Visitor[Port]):
             _, channels, *lengths = module.output_shape(shape)
         else:
             channels, lengths = output_channels(module, x.channels), list(x.lengths)
-        for part, inside in operations_inside(module, shape[1:]):
-            self._kept(f"{name}.{part}", _behind(x, inside.shape[0], inside.shape[1:], inside.along))
+        for inside in operations_inside(module, shape[1:]):
+            self._kept(f"{name}.{inside.name}", _behind(x, inside.shape[0], inside.shape[1:], inside.along))
         return self._kept(name, _behind(x, channels, lengths, axis_map(module, 0)))
 
     def merge(self, name: str, module: mnn.Branches, x: Port, parts: list[Port]) -> Port:

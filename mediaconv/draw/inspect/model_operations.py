@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from mediaconv.nn.graph.operation_outputs import Operation, Outputs
 
 
-def operations_inside(module: nn.Module, shape: Sequence[int]) -> Iterator[tuple[str, Operation]]:
-    """Name and geometry of each, for an input (C, ...) of a shape."""
-    if is_captured(module):
-        from mediaconv.nn.graph.operation_outputs import operations_of
+def operations_inside(module: nn.Module, shape: Sequence[int]) -> list[Operation]:
+    """What is known of each for an input (C, ...) of a shape."""
+    if not is_captured(module):
+        return []
+    from mediaconv.nn.graph.operation_outputs import operations_of
 
-        for operation in operations_of(module, shape):  # type: ignore[arg-type]
-            yield operation.name, operation
+    return operations_of(module, shape)  # type: ignore[arg-type]
 
 
 def outputs_inside(module: nn.Module, inputs: Sequence[Tensor]) -> Iterator[Outputs]:

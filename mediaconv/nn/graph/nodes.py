@@ -67,7 +67,7 @@ def captured_nodes(graph: StreamingGraph, shape: Sequence[int]) -> list[Node]:
                 after[1:],
                 sum(parameters.pop(n, 0) for n in node.all_input_nodes),
                 _multiply_adds(node, before, after),
-                tuple(_map(p, node) for p in programs),
+                tuple(map_of(p, node) for p in programs),
                 tuple(_own(p, node) for p in programs),
             )
         )
@@ -185,14 +185,14 @@ def _multiply_adds(node: fx.Node, before: tuple[int, ...], after: tuple[int, ...
     return math.prod(before if transposed else after) * taps
 
 
-def _value(program: Program, node: fx.Node) -> Value | None:
+def value_of(program: Program, node: fx.Node) -> Value | None:
     value = program.values.get(node)
     value = value[0] if isinstance(value, list) and value else value
     return value if isinstance(value, Value) and value.node is not None else None
 
 
-def _map(program: Program | None, node: fx.Node) -> AxisMap | None:
-    value = None if program is None else _value(program, node)
+def map_of(program: Program | None, node: fx.Node) -> AxisMap | None:
+    value = None if program is None else value_of(program, node)
     if value is None or value.node is None:
         return None
     return program.map_of(value.node)  # type: ignore[union-attr]
@@ -200,10 +200,10 @@ def _map(program: Program | None, node: fx.Node) -> AxisMap | None:
 
 def _own(program: Program | None, node: fx.Node) -> AxisMap | None:
     """From the node's own inputs: followed back through the steps that it consists of."""
-    value = None if program is None else _value(program, node)
+    value = None if program is None else value_of(program, node)
     if value is None or value.node is None:
         return None
-    inputs = [_value(program, n) for n in node.all_input_nodes]  # type: ignore[arg-type]
+    inputs = [value_of(program, n) for n in node.all_input_nodes]  # type: ignore[arg-type]
     ends = {id(v.node) for v in inputs if v is not None}
     maps: list[AxisMap] = []
     now: MapNode = value.node

@@ -17,7 +17,16 @@ from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Dims
 from mediaconv.nn.graph.capture.captured import Captured
 from mediaconv.nn.graph.graph import StreamingGraph
-from mediaconv.nn.graph.nodes import Sizes, names_of, packet_of, plain_name, streamed_nodes, title_of
+from mediaconv.nn.graph.nodes import (
+    Sizes,
+    map_of,
+    names_of,
+    packet_of,
+    plain_name,
+    streamed_nodes,
+    title_of,
+    value_of,
+)
 from mediaconv.nn.graph.refusal import CaptureError
 from mediaconv.nn.graph.rule_registry import named_arguments
 from mediaconv.nn.graph.symbols import depends, expression
@@ -86,10 +95,11 @@ def operations_of(graph: StreamingGraph, shape: Sequence[int]) -> list[Operation
     nodes = list(streamed_nodes(captured.graph, program))
     found: list[tuple[fx.Node, str, tuple[int, ...]]] = []
     for node, name in zip(nodes, names_of(nodes, captured.names), strict=True):
-        value = program.values[node]
-        value = value[0] if isinstance(value, list) else value
+        value = value_of(program, node)
+        if value is None or plain_name(node) in MOVES or not value.dtype.is_floating_point:
+            continue
         order = _order(value.dims, node, captured)
-        if order is not None and plain_name(node) not in MOVES and value.dtype.is_floating_point:
+        if order is not None:
             found.append((node, name, order))
     if len(found) > MOST_OPERATIONS:
         weighed = [f for f in found if any(n in captured.names for n in f[0].all_input_nodes)]
@@ -97,11 +107,9 @@ def operations_of(graph: StreamingGraph, shape: Sequence[int]) -> list[Operation
     names = {node: name for node, name, _ in found}
     operations = []
     for node, name, order in found:
-        value = program.values[node]
-        value = value[0] if isinstance(value, list) else value
-        whole = sizes.of(node)
+        whole, along = sizes.of(node), map_of(program, node)
+        assert along is not None  # it has a value
         shown = tuple(whole[d] for d in order)
-        along = program.map_of(value.node)
         sources = tuple(dict.fromkeys(_sources(node, names, captured.x)))
         operations.append(Operation(name, title_of(node), shown, along, node, order, sources))
     return operations
