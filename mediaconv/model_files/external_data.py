@@ -11,12 +11,15 @@ from typing import Any
 
 from mediaconv.errors import UsageError
 from mediaconv.model_files.archive import check_regular
+from mediaconv.model_files.onnx_package import onnx_for
 
 
 def external_files(path: Path) -> list[Path]:
-    """Files beside a model that its tensors name; those that lead elsewhere are left out."""
-    import onnx
+    """Files beside a model that its tensors name; those that lead elsewhere are left out.
 
+    Raises UsageError where the package onnx is missing.
+    """
+    onnx = onnx_for(path)
     try:
         model = onnx.load_model_from_string(path.read_bytes())
     except Exception:  # reported where the model is read

@@ -19,6 +19,7 @@ from mediaconv.model_files import OTHER_PRECISION
 from mediaconv.model_files.archive import check_regular
 from mediaconv.model_files.external_data import external_bytes
 from mediaconv.model_files.onnx_order import OrderError, check_given, in_order
+from mediaconv.model_files.onnx_package import onnx_for
 
 if TYPE_CHECKING:
     from mediaconv.model_files.onnx_module import OnnxModule
@@ -42,13 +43,9 @@ def load_onnx(
     Raises UsageError: no ONNX, data outside the model's folder, sizes past the limits, and all operators that
     are not read, at once.
     """
-    try:
-        import onnx
-        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-    except ImportError:
-        raise UsageError(
-            f"model: {path}: reading ONNX needs the extra: pip install 'mediaconv[onnx]'"
-        ) from None
+    onnx = onnx_for(path)
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
     from mediaconv.model_files.local_functions import inlined
     from mediaconv.model_files.onnx_module import OnnxModule
     from mediaconv.model_files.onnx_operators.node import UnsupportedError
