@@ -77,7 +77,7 @@ def _known(name: str) -> tuple[int | None, ...]:
     dims = axes_of({"file": name})
     if dims is None:
         raise UsageError(f"{name}: no layer of it tells how many axes its input has: write `axes` yourself")
-    return (None, channels_of(name, 1), *[None] * dims)
+    return (None, channels_of({"file": name}, 1), *[None] * dims)
 
 
 def _with_output(model: nn.Module, taken: str, letters: Sequence[str], shape: Sequence[int | None]) -> str:

@@ -125,14 +125,15 @@ class Model(LayerSpec):
         """Channels that the file states, or a first convolution has; None where neither tells."""
         from mediaconv.model_files.open_model import channels_of
 
+        layer = {"file": self.file, "input": self.input, "output": self.output, "options": self.options}
         if self.axes is None:
-            return channels_of(self.file, 1)
+            return channels_of(layer, 1)
         taken = self.axes.partition("->")[0]
         if "c" not in taken:
             return 1
         axes = taken.split()
         last = axes[-1] == "c"
-        return channels_of(self.file, axes.index("c") if "c" in axes else None, last=last)
+        return channels_of(layer, axes.index("c") if "c" in axes else None, last=last)
 
     def files(self) -> list[Path]:
         """Files that the layer's outputs follow from."""
@@ -148,13 +149,20 @@ class Model(LayerSpec):
 
     def build(self, context: BuildContext) -> nn.Module:
         from mediaconv.model_files.capture_cache import captured_once, state_of
+        from mediaconv.model_files.factories import weights_of
+        from mediaconv.model_files.open_model import is_factory
 
+        # a function may give other weights each time, from a file that no key names
+        made = self._opened() if is_factory(self.file) else None
         key = (
             state_of(self.files()), self.model_dump_json(), context.channels,
             tuple(self._across(context)),
             repr(context.file),
+            None if made is None else weights_of(made),
         )  # fmt: skip
-        captured = captured_once(key, lambda: self._captured(context))
+        captured = captured_once(
+            key, lambda: self._captured(context, self._opened() if made is None else made)
+        )
         if context.signal.total is not None:
             from mediaconv.nn import for_length
 
@@ -199,7 +207,7 @@ class Model(LayerSpec):
     def _is_onnx(self) -> bool:
         return self.file.lower().endswith(".onnx")
 
-    def _captured(self, context: BuildContext) -> nn.Module:
+    def _captured(self, context: BuildContext, model: nn.Module) -> nn.Module:
         import torch
 
         from mediaconv.model_files.free_batch import free_batch
@@ -211,7 +219,6 @@ class Model(LayerSpec):
         axes = context.file.axes
         letters = tuple(axis[0] for axis in axes)
         pattern = AxesPattern.parse(self.axes or " ".join(["n", "c", *letters]), axes)
-        model = self._opened()
         shape = getattr(model, "input_shape", None)
         declared = shape if shape is not None and len(shape) == len(pattern.order) else None
         if shape is not None and declared is None:

@@ -6,7 +6,8 @@ A factory may draw weights and read files that no key names: the weights that it
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mediaconv.errors import UsageError
@@ -21,11 +22,9 @@ def made(name: str, find: Callable[[], Callable[..., Any]], options: Mapping[str
     Random weights are drawn from seed 0, so that every file and worker has the same.
     name: of the model, in errors. Raises UsageError, also for whatever goes wrong in the factory.
     """
-    import torch
     from torch import nn
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with _same_draws():
         try:
             module = find()(**options)
         except UsageError:
@@ -36,6 +35,26 @@ def made(name: str, find: Callable[[], Callable[..., Any]], options: Mapping[str
     if not isinstance(module, nn.Module):
         raise UsageError(f"model: {name} gave a {type(module).__name__}, expected a torch.nn.Module")
     return module.eval()
+
+
+@contextmanager
+def _same_draws() -> Iterator[None]:
+    """Seed 0 for what is drawn inside, by torch, numpy's and Python's own functions; afterwards as before."""
+    import random
+
+    import numpy as np
+    import torch
+
+    kept, legacy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        try:
+            torch.manual_seed(0)
+            np.random.seed(0)
+            random.seed(0)
+            yield
+        finally:
+            random.setstate(kept)
+            np.random.set_state(legacy)
 
 
 def weights_of(module: nn.Module) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +30,11 @@ def is_file(name: str) -> bool:
         or "/" in name
         or "\\" in name
     )
+
+
+def is_factory(name: str) -> bool:
+    """Whether a model is what a function gives, of a package or a file of Python, not a file itself."""
+    return not is_file(name) or code_of(name) is not None
 
 
 def installed_names() -> set[str]:
@@ -65,10 +69,13 @@ def open_model(
     input, output: names in an ONNX file. options: arguments of an installed model's factory.
     Raises UsageError.
     """
-    if not is_file(name):
-        return _installed(name, dict(options or {}))
-    if code_of(name) is not None:
-        return build_typed(name, dict(options or {}))
+    if is_factory(name):
+        if input is not None:
+            raise UsageError(
+                f"input: {name} is a function that gives a module of one input: leave the key out"
+            )
+        made = _installed if code_of(name) is None else build_typed
+        return made(name, dict(options or {}))
     path = Path(name)
     suffix = path.suffix.lower()
     if options:
@@ -135,6 +142,13 @@ def _check_floats(name: str, kind: str) -> None:
         )
 
 
+def _module_of(layer: Mapping[str, Any]) -> nn.Module:
+    """The module that a layer `model` names by its keys. Raises UsageError."""
+    name, output = layer["file"], layer.get("output")
+    named = str(output) if output is not None and Path(name).suffix.lower() == ".onnx" else None
+    return open_model(name, input=layer.get("input"), output=named, options=layer.get("options"))
+
+
 def _declared(program: Any) -> Any:
     """The tensor, without numbers, of a program's one input. Raises UsageError where it takes several."""
     names = program.graph_signature.user_inputs
@@ -194,7 +208,7 @@ def axes_of(layer: Mapping[str, Any]) -> int | None:
             return len(AxesPattern.parse(text).letters)
         except ValueError as error:
             raise UsageError(f"model.axes: {error}") from None
-    module = open_model(layer["file"], input=layer.get("input"), options=layer.get("options"))
+    module = _module_of(layer)
     shape = getattr(module, "input_shape", None)
     if shape is not None:
         return max(1, len(shape) - 2)
@@ -204,14 +218,13 @@ def axes_of(layer: Mapping[str, Any]) -> int | None:
     return 1 if any(hasattr(part, name) for part in module.modules() for name in _FEATURES) else None
 
 
-@lru_cache(maxsize=16)
-def channels_of(name: str, axis: int | None, *, last: bool = False) -> int | None:
+def channels_of(layer: Mapping[str, Any], axis: int | None, *, last: bool = False) -> int | None:
     """Channels of a model's input: as its file states them along `axis`, or as its first convolution has.
 
-    last: they are its last axis, so that the first layer may be one that takes features.
+    layer: as of `axes_of`. last: they are its last axis: a first layer may be one that takes features.
     """
     try:
-        module = open_model(name)
+        module = _module_of(layer)
     except (UsageError, ValueError):  # told of where the model is built
         return None
     shape = getattr(module, "input_shape", None)

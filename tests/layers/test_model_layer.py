@@ -1,9 +1,11 @@
 """`model:` in a stack: a stranger's file, in chunks, equals the model on the whole."""
 
+import random
 import warnings
 from collections import OrderedDict
 from importlib.metadata import EntryPoint
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -13,6 +15,7 @@ import mediaconv.nn as mnn
 from mediaconv.config import parse_config
 from mediaconv.errors import MediaconvError, UsageError
 from mediaconv.model.build import build_stack
+from mediaconv.model_files.open_model import open_model
 from mediaconv.pipeline import find
 from mediaconv.run.jobs.identity import run_identity
 
@@ -384,3 +387,65 @@ def test_a_model_for_a_batch_of_one_runs_over_frames_if_each_is_as_alone(tmp_pat
     torch.testing.assert_close(
         in_chunks(stack_of("video", layer, 3), x, [1, 3]), wanted, rtol=1e-5, atol=1e-6
     )
+
+
+def test_a_capture_is_not_kept_for_other_weights_of_a_factory(monkeypatch, tmp_path):
+    entry = EntryPoint("denoiser", f"{__name__}:from_weights", "mediaconv.models")
+    monkeypatch.setattr("mediaconv.model_files.open_model.entry_points", lambda group: [entry])
+    path, x = tmp_path / "w.pt", torch.randn(1, 1, 40)
+    for _ in range(2):  # within one process, as in a notebook
+        module = Denoiser().eval()
+        torch.save(module.state_dict(), path)
+        stack = stack_of("audio", f"{{file: denoiser, options: {{weights: {path}}}}}", 1)
+        with torch.no_grad():
+            assert torch.allclose(stack(x), module(x), atol=1e-6)  # sums in another order
+
+
+def drawn_by_numpy():
+    module = nn.Conv1d(1, 1, 3, padding=1)
+    with torch.no_grad():
+        module.weight.copy_(torch.from_numpy(np.random.uniform(size=(1, 1, 3))))
+        module.bias.fill_(random.random())
+    return module
+
+
+def test_weights_drawn_by_numpy_or_python_are_the_same_in_every_build(monkeypatch):
+    entry = EntryPoint("drawn", f"{__name__}:drawn_by_numpy", "mediaconv.models")
+    monkeypatch.setattr("mediaconv.model_files.open_model.entry_points", lambda group: [entry])
+    made = []
+    for seed in range(2):
+        np.random.seed(seed)
+        random.seed(seed)
+        expected = np.random.RandomState(seed).uniform(), random.Random(seed).random()
+        made.append(open_model("drawn").state_dict())
+        assert (np.random.uniform(), random.random()) == expected  # the caller's own draws go on
+    assert torch.equal(made[0]["weight"], made[1]["weight"])
+    assert torch.equal(made[0]["bias"], made[1]["bias"])
+
+
+def test_channels_follow_from_the_options_of_a_factory(monkeypatch):
+    entry = EntryPoint("denoiser", f"{__name__}:Denoiser", "mediaconv.models")
+    monkeypatch.setattr("mediaconv.model_files.open_model.entry_points", lambda group: [entry])
+    config = config_of("audio", "{file: denoiser, options: {channels: 3}}")
+    assert config.stack[0].in_channels == 3
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [("input: x", "input: denoiser is a function"), ("output: y", "'y', but the module gives one tensor")],
+)
+def test_names_that_a_factorys_model_has_not_are_refused(monkeypatch, keys, words):
+    entry = EntryPoint("denoiser", f"{__name__}:Denoiser", "mediaconv.models")
+    monkeypatch.setattr("mediaconv.model_files.open_model.entry_points", lambda group: [entry])
+    with pytest.raises(UsageError, match=words):
+        stack_of("audio", f"{{file: denoiser, {keys}}}", 1)
+
+
+def test_an_output_that_a_program_has_not_is_refused_with_those_it_has(tmp_path):
+    class Two(nn.Module):
+        def forward(self, x):
+            return x + 1, x[:, :1]
+
+    path = save_pt2(Two(), torch.randn(1, 2, 64), tmp_path / "m.pt2", [2])
+    with pytest.raises(UsageError, match=r"model: output: got 2, expected one of 0, 1$"):
+        stack_of("audio", f"{{file: {path}, output: 2}}", 2)

@@ -352,7 +352,7 @@ def test_an_output_is_chosen_by_name_and_one_of_several_is_not_guessed() -> None
         return {"low": m.a(x), "high": m.b(x)}
 
     assert streamed(captured(forward, output="high"), torch.randn(1, 4, 20, dtype=torch.float64)) < 1e-12
-    with pytest.raises(CaptureError, match="output="):
+    with pytest.raises(CaptureError, match="by output, of low, high"):
         captured(forward)
 
 

@@ -225,7 +225,7 @@ def test_an_opaque_module_of_impossible_numbers_or_values_is_refused() -> None:
     with pytest.raises(CaptureError, match=r"eval\(\)"):
         nn.opaque(tn.Dropout(), example=X)
     both = Given(lambda m, x: (x, 2 * x))
-    with pytest.raises(CaptureError, match="gives 2 tensors: choose one with output="):
+    with pytest.raises(CaptureError, match="gives 2 tensors: choose one by output, of 0, 1"):
         nn.opaque(both, example=X)
     assert torch.equal(nn.opaque(both, 0, 0, 1, example=X, output=1)(X), 2 * X)
 

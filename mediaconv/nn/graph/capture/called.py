@@ -20,20 +20,37 @@ def called(module: nn.Module, x: Tensor, output: str | int | None, layout: Model
 def select(result: Any, output: str | int | None) -> Tensor:
     """The tensor of a module's result: itself, or one by name or number. Raises CaptureError otherwise."""
     if isinstance(result, Tensor):
+        if output not in (None, 0):
+            raise CaptureError([f"output: got {output!r}, but the module gives one tensor: leave it out"])
         return result
     if output is not None:
         try:
-            result = result[output]
+            chosen = result[output]
         except (KeyError, IndexError, TypeError):
-            result = getattr(result, str(output), None)
-        if isinstance(result, Tensor):
-            return result
-        raise CaptureError([f"output {output!r}: the module's result has no such tensor"])
-    if not hasattr(result, "__len__") and not hasattr(result, "values"):
+            chosen = getattr(result, str(output), None)
+        if isinstance(chosen, Tensor):
+            return chosen
+        raise CaptureError([f"output: got {output!r}, expected one of {_named(result)}"])
+    tensors = _tensors(result)
+    if not tensors:
         raise CaptureError([f"the module gives a {type(result).__name__}, expected a tensor"])
-    values = list(result.values()) if hasattr(result, "values") else list(result)
-    tensors = [v for v in values if isinstance(v, Tensor)]
     if len(tensors) == 1:
-        return tensors[0]
-    names = list(result.keys()) if hasattr(result, "keys") else list(range(len(values)))
-    raise CaptureError([f"the module gives {len(tensors)} tensors: choose one with output=, of {names}"])
+        return next(iter(tensors.values()))
+    raise CaptureError(
+        [f"the module gives {len(tensors)} tensors: choose one by output, of {_named(result)}"]
+    )
+
+
+def _tensors(result: Any) -> dict[Any, Tensor]:
+    """The tensors of a module's result by what chooses them: its keys, or numbers from 0."""
+    if hasattr(result, "items"):
+        named = result.items()
+    elif hasattr(result, "__iter__"):
+        named = enumerate(result)
+    else:
+        return {}
+    return {key: value for key, value in named if isinstance(value, Tensor)}
+
+
+def _named(result: Any) -> str:
+    return ", ".join(map(str, _tensors(result))) or f"none: it gives a {type(result).__name__}"

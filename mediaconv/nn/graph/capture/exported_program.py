@@ -18,6 +18,7 @@ def module_of(program: ExportedProgram) -> fx.GraphModule:
     again: they become the operation of our own, which takes any length.
     """
     module = program.module(check_guards=False)
+    module.captured_as = ""  # type: ignore[assignment]  # its class says nothing of the model
     parts = [part for part in module.modules() if isinstance(part, fx.GraphModule)]
     if sum(_keep_recurrences(part) for part in parts):
         module.validate_inputs = False  # type: ignore[assignment]
