@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Self
 
+import sympy
 import torch
 from torch import Tensor
 
@@ -19,6 +21,7 @@ from mediaconv.nn.graph.capture.lengths_run import RunLengths
 from mediaconv.nn.graph.conditions import Conditions, Ways
 from mediaconv.nn.graph.steps.program import Program
 from mediaconv.nn.graph.steps.program_values import ProgramValues
+from mediaconv.nn.graph.symbols import AxisSize
 
 _OF_PHASE = ("_captured", "_programs", "_example", "_shape", "_ways")
 """What belongs to the lengths that a graph is for."""
@@ -58,7 +61,7 @@ class CapturedLengths:
         program = self.program(self._axis, self._shape, dtype)
         own = self._run_lengths.conditions(captured.sizes[self._axis + 2]) if self._run_lengths else []
         known = (*captured.conditions, *program.conditions, *own)
-        return Conditions(known, captured.sizes, self._axis + 2, program.phases)
+        return _conditions_of(known, tuple(captured.sizes), self._axis + 2, tuple(program.phases.items()))
 
     def resizes_alone(self, numbers: Collection[int]) -> bool:
         """Whether conditions are all of what it resizes: the module goes one way, whatever its length is."""
@@ -205,3 +208,14 @@ class CapturedLengths:
 
 def with_length(shape: Sequence[int], dim: int, length: int) -> list[int]:
     return [length if d == dim else n for d, n in enumerate(shape)]
+
+
+@lru_cache(maxsize=64)
+def _conditions_of(
+    known: tuple[object, ...],
+    sizes: tuple[AxisSize, ...],
+    dim: int,
+    phases: tuple[tuple[sympy.Expr, int], ...],
+) -> Conditions:
+    """Made once for what they are made of: a step's lengths are found by asking at thousands of them."""
+    return Conditions(known, sizes, dim, dict(phases))

@@ -343,6 +343,9 @@ def test_reasons_behind_a_refused_part_are_told_with_it() -> None:
 def test_attention_without_a_bound_is_refused(mask: Any, reason: str) -> None:
     with pytest.raises(CaptureError, match=reason):
         captured(lambda m, x: attended(m, x, mask))
+
+
+def test_attention_without_a_mask_is_refused() -> None:
     with pytest.raises(CaptureError, match="unbounded"):
         captured(lambda m, x: m.attend(x.mT, x.mT, x.mT, need_weights=False)[0].mT)
 

@@ -234,3 +234,13 @@ def test_a_slice_to_a_place_past_the_end_is_open_for_inputs_that_do_not_reach_it
         else:
             with pytest.raises(ValueError, match=f"for lengths up to {most} alone"):
                 run_chunks(graph, x.split(90, 2), 0)
+
+
+def test_conditions_are_made_once_for_all_lengths_that_are_asked() -> None:
+    """An exported step asks at thousands."""
+    graph = to_streaming(Branching().eval(), example=torch.zeros(1, 4, 40))
+    made = graph.conditions()
+    assert made is graph.conditions()
+    assert [n for n in range(40, 60) if graph.takes(n)] == [n for n in range(40, 60) if n % 3]
+    assert graph.conditions() is made
+    assert [n for n in range(40, 60) if graph.captured_at(42).takes(n)] == [42, 45, 48, 51, 54, 57]
