@@ -10,13 +10,13 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mediaconv.errors import UsageError, nearest
+from mediaconv.installed import installed
 from mediaconv.lazy_lists import PathList
 from mediaconv.media.limits import Limits
 from mediaconv.media.output_names import check_names, check_pattern
@@ -157,13 +157,13 @@ class Pipeline(ABC):
 
 def names() -> list[str]:
     """Names of all pipelines installed, ours and plug-ins."""
-    return sorted({e.name for e in entry_points(group=GROUP)})
+    return sorted({e.name for e in installed(GROUP)})
 
 
 @functools.cache
 def find(name: str) -> Pipeline:
     """The installed pipeline of that name. Raises UsageError listing what is installed."""
-    for entry in entry_points(group=GROUP):
+    for entry in installed(GROUP):
         if entry.name == name:
             kind = entry.load()
             return kind()

@@ -101,8 +101,9 @@ def parse_named(value: Any, kinds: Mapping[str, type[N]], noun: str, context: Va
     if isinstance(value, Named) and kinds.get(value.name) is type(value):
         return value  # type: ignore[return-value]
     spelt, body = _split(value, noun, kinds)
-    joined = {name.replace("_", ""): name for name in kinds}
-    name = spelt if spelt in kinds else joined.get(spelt.replace("_", ""))
+    name: str | None = spelt
+    if spelt not in kinds:  # listing all may load them
+        name = {each.replace("_", ""): each for each in kinds}.get(spelt.replace("_", ""))
     if name is None:
         raise wrong(spelt, f"one of the {noun}s: {listed(kinds)}", hint=nearest(spelt, kinds))
     kind = kinds[name]

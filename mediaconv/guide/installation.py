@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any, Literal
 
 from mediaconv import __version__
+from mediaconv.installed import installed
 
 LIBRARIES = ("torch", "av", "soundfile", "opencv-python-headless", "librosa", "numba")
 EXTRAS = {
@@ -85,4 +86,4 @@ def _codec(name: str, mode: Literal["r", "w"]) -> bool:
 
 
 def _entries(group: str) -> list[str]:
-    return sorted({entry.name for entry in entry_points(group=group)})
+    return sorted({entry.name for entry in installed(group)})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mediaconv.errors import UsageError, nearest
+from mediaconv.installed import installed
 from mediaconv.model_files import OTHER_PRECISION
 from mediaconv.model_files.typed_code import build_typed, code_of, is_trusted
 
@@ -39,22 +40,22 @@ def is_factory(name: str) -> bool:
 
 def installed_names() -> set[str]:
     """The names of all installed models."""
-    return {entry.name for entry in entry_points(group=GROUP)}
+    return {entry.name for entry in installed(GROUP)}
 
 
 def entry_of(name: str) -> EntryPoint:
     """The entry point of an installed model. Raises UsageError."""
-    installed = {entry.name: entry for entry in entry_points(group=GROUP)}
-    if name not in installed:
-        known = ", ".join(sorted(installed)) or "none is installed"
+    by_name = {entry.name: entry for entry in installed(GROUP)}
+    if name not in by_name:
+        known = ", ".join(sorted(by_name)) or "none is installed"
         code = (
             f"; of Python code, on the command line, --model {name}:FUNCTION" if name.endswith(".py") else ""
         )
         raise UsageError(
             f"model: got {name!r}, expected a path that ends in .onnx or .pt2, or an installed model: {known}"
-            f"{code or nearest(name, installed)}"
+            f"{code or nearest(name, by_name)}"
         )
-    return installed[name]
+    return by_name[name]
 
 
 def open_model(

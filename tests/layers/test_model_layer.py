@@ -232,7 +232,7 @@ def test_keys_are_checked_before_anything_is_opened(keys, words):
 
 def test_an_installed_model_is_made_by_its_factory(monkeypatch):
     entry = EntryPoint("denoiser", f"{__name__}:Denoiser", "mediaconv.models")
-    monkeypatch.setattr("mediaconv.model_files.open_model.entry_points", lambda group: [entry])
+    monkeypatch.setattr("mediaconv.model_files.open_model.installed", lambda group: [entry])
     torch.manual_seed(3)
     stack = stack_of("audio", "{file: denoiser, options: {channels: 2, causal: true}}", 2)
     assert stack(torch.zeros(1, 2, 40)).shape == (1, 2, 40)
@@ -242,7 +242,7 @@ def test_an_installed_model_is_made_by_its_factory(monkeypatch):
 
 def test_an_installed_models_random_weights_are_the_same_in_every_build(monkeypatch, tmp_path):
     entry = EntryPoint("denoiser", f"{__name__}:from_weights", "mediaconv.models")
-    monkeypatch.setattr("mediaconv.model_files.open_model.entry_points", lambda group: [entry])
+    monkeypatch.setattr("mediaconv.model_files.open_model.installed", lambda group: [entry])
     layer = "{file: denoiser, options: {channels: 2}}"
     x, outputs, identities = torch.randn(1, 2, 40), [], []
     for _ in range(2):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 import shutil
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from mediaconv.config import config_schema, parse_config
 from mediaconv.errors import ConfigError, UsageError
 from mediaconv.layers import LAYERS, LayerSpec, register
+from mediaconv.layers.registry import FAMILIES
 from mediaconv.model.build import build_stack
 from mediaconv.nn.summary.trace import trace
 from mediaconv.pipeline import find
@@ -39,7 +41,7 @@ def site(tmp_path, monkeypatch):
     """A folder where packages are installed for one test; the registry looks anew, and forgets it after."""
     before = dict(LAYERS.usable())
     monkeypatch.setattr(LAYERS, "_kinds", before)
-    monkeypatch.setattr(LAYERS, "_plugins", None)
+    monkeypatch.setattr(LAYERS, "_found", None)
     monkeypatch.syspath_prepend(tmp_path)
     modules = set(sys.modules)
     yield tmp_path
@@ -114,6 +116,37 @@ def test_a_name_has_one_owner(site):
     install(site, "mediaconv_mine", {"relu": "mediaconv_mine:Relu"})
     with pytest.raises(ConfigError, match="relu is taken by"):
         parse_config(HEAD + "- relu\n")
+
+
+def test_each_layer_is_looked_for_in_the_module_that_defines_it():
+    defined: dict[str, list[str]] = {}
+    for kind in LAYERS.usable().values():
+        if kind.__module__.startswith("mediaconv.layers."):
+            defined.setdefault(kind.__module__.rpartition(".")[2], []).append(kind.name)
+    assert defined == {family: list(names) for family, names in FAMILIES.items()}
+    assert list(defined) == list(FAMILIES)
+
+
+def test_a_name_of_ours_is_taken_before_its_module_is_loaded():
+    """In a fresh process, in which no family of layers has been imported yet."""
+    program = """
+import sys
+from mediaconv.errors import UsageError
+from mediaconv.layers import LAYERS, LayerSpec, register
+assert "max_pool" in LAYERS and "mediaconv.layers.pooling" not in sys.modules
+class Mine(LayerSpec):
+    name = "max_pool"
+try:
+    register(Mine)
+except UsageError as error:
+    print(error)
+print(LAYERS["max_pool"].__module__, "mediaconv.layers.norms" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "layer: the name max_pool is taken by mediaconv.layers.pooling.MaxPool",
+        "mediaconv.layers.pooling False",
+    ]
 
 
 def test_a_layer_registered_in_a_notebook_is_known_in_its_process(site):

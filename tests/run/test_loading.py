@@ -73,6 +73,11 @@ def test_a_run_loads_nothing_that_it_does_not_use(tmp_path: Path) -> None:
         "scipy.linalg",
         "onnx",
         "torch._dynamo",
+        "PIL.Image",
+        "tifffile",
+        "simplejpeg",
+        "mediaconv.layers.pooling",
+        "mediaconv.layers.activations",
     }
     arguments = ["run", str(config), "--overwrite"]
     loaded(COMMAND.format(arguments=arguments), set())  # may have to compile the loops, which Numba does

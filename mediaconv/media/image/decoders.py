@@ -13,18 +13,21 @@ import threading
 import warnings
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import PIL.Image
 
 from mediaconv.errors import ReadError
-from mediaconv.media.image import jpeg, png_rows, tiff
+from mediaconv.media.image import png_rows
 from mediaconv.media.image.png_rows import PNG
 from mediaconv.media.input_file import HEAD_BYTES, describe, one_line
 from mediaconv.media.limits import Limits, check_pixels, image_bytes
 from mediaconv.media.orientation import Orientation, from_exif
 from mediaconv.media.samples import to_sixteen
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # what matters is raised
@@ -62,6 +65,8 @@ def decode(path: Path, head: bytes, limits: Limits) -> tuple[np.ndarray, int]:
     """
     try:
         if head.startswith(TIFF):
+            from mediaconv.media.image import tiff  # with its library: most folders hold none
+
             return tiff.decode(path, limits)
         is_whole = len(head) < HEAD_BYTES
         if is_whole and (plain := _decode_plain_png(path, head, limits)) is not None:
@@ -74,6 +79,8 @@ def decode(path: Path, head: bytes, limits: Limits) -> tuple[np.ndarray, int]:
             if bits > 8:
                 return _decode_deep(path, bits, _orientation(image)), _images(image)
             if image.format in JPEGS:
+                from mediaconv.media.image import jpeg
+
                 content = head if is_whole else path.read_bytes()
                 data = jpeg.decode(path, content, image.mode)
                 if data is not None:
@@ -112,6 +119,8 @@ def _open_pillow(path: Path, head: bytes, content: io.BytesIO | None = None) -> 
 
     content: of the file, where it was read already.
     """
+    import PIL.Image
+
     with _pillow_limit:
         before, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None
         try:

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import PIL.Image
-import tifffile
 
 from mediaconv.errors import WriteError, not_one_of
 from mediaconv.filesystem import write_all
@@ -80,9 +78,13 @@ def _encoded(format: str, data: np.ndarray, quality: int | None, lossless: bool)
     picture = data.reshape(data.shape[:2]) if data.shape[2:] == (1,) else data
     buffer = io.BytesIO()
     if format == "webp":
+        import PIL.Image
+
         PIL.Image.fromarray(picture).save(buffer, "WEBP", quality=quality, lossless=lossless, exact=True)
         return buffer.getvalue()
     if data.dtype.kind == "f":
+        import tifffile
+
         kind = "minisblack" if picture.ndim == 2 else "rgb"
         extra = ["unassalpha"] if picture.shape[2:] == (4,) else None
         tifffile.imwrite(buffer, picture, photometric=kind, extrasamples=extra, metadata=None, software=False)

@@ -13,7 +13,7 @@ import os
 import platform
 import stat
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from mediaconv.config.dump import path_holders
 from mediaconv.config.weights_file import WeightsFile
 from mediaconv.errors import UsageError
 from mediaconv.filesystem import NotAFileError, digest, kind_of, open_regular, refuse_holes
+from mediaconv.installed import installed
 from mediaconv.layers import walk
 from mediaconv.layers.model import Model
 from mediaconv.model.weight_shards import is_index, shards
@@ -61,7 +62,7 @@ def run_identity(config: RunConfig, rows: Mapping[str, Row] | None = None) -> di
 
 def code_version(pipeline: str) -> str:
     """This package's version; of a plug-in's pipeline also its own package's: `0.1.0 volumes-1.2`."""
-    for entry in entry_points(group=GROUP):
+    for entry in installed(GROUP):
         if entry.name == pipeline and entry.dist is not None and entry.dist.name != "mediaconv":
             return f"{mediaconv.__version__} {entry.dist.name}-{entry.dist.version}"
     return mediaconv.__version__
