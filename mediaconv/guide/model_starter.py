@@ -43,7 +43,7 @@ def model_starter(name: str, *, kind: str | None = None) -> ModelStarter:
         *causal_lines(pipeline.name),
         *([f"read: {flow(read)}   # what the model takes"] if read else []),
         "stack:",
-        f"  - model: {flow(made.options)}   # captured, and streamed exactly",
+        f"  - model: {flow(made.options)}   # {made.comment}",
         "normalize: none   # values are taken as they are; sigmoid brings any into the file's range",
         "",
     ]

@@ -55,7 +55,7 @@ def propose_stack(path: Path, kind: str) -> Proposal:
         from mediaconv.guide.model_layer import model_layer
 
         layer = model_layer(str(path), kind=kind)
-        line = f"  - model: {flow(layer.options)}   # captured, and streamed exactly"
+        line = f"  - model: {flow(layer.options)}   # {layer.comment}"
         return Proposal([{"model": layer.options}], ["stack:", line], input_shape=layer.shape)
     from mediaconv.model.weights import load_weights, only_key
 

@@ -85,6 +85,15 @@ def load_onnx(
         ) from error
 
 
+def onnx_outputs(path: Path) -> list[str]:
+    """The names of a file's outputs; none where `load_onnx` refuses it. Raises UsageError without onnx."""
+    onnx = onnx_for(path)
+    try:
+        return [value.name for value in onnx.load_model_from_string(path.read_bytes()).graph.output]
+    except Exception:  # told of where the model is read
+        return []
+
+
 class _Reader:
     def __init__(self, path: Path, model: Any, *, double: bool = False) -> None:
         self._double = double

@@ -313,6 +313,35 @@ def test_an_exported_onnx_model_becomes_a_configuration_that_gives_its_values(sa
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+class Two(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(1, 3, 5, padding=2)
+
+    def forward(self, x):
+        return self.conv(x), x + 1
+
+
+@pytest.mark.parametrize(("file", "names"), [("two.onnx", ["mask", "rest"]), ("two.pt2", [0, 1])])
+def test_init_of_a_model_of_several_outputs_takes_the_first_and_names_all(said, tmp_path, file, names):
+    module, x = Two().eval(), torch.zeros(1, 1, 400)
+    if file.endswith(".onnx"):
+        axes = {"x": {2: "time"}}
+        torch.onnx.export(
+            module, (x,), tmp_path / file, dynamo=False, input_names=["x"], output_names=names,
+            dynamic_axes=axes,
+        )  # fmt: skip
+    else:
+        length = ({2: torch.export.Dim.AUTO},)
+        torch.export.save(torch.export.export(module, (x,), dynamic_shapes=length), tmp_path / file)
+    said("init", file)
+    text = (tmp_path / "two.yaml").read_text()
+    assert yaml.safe_load(text)["stack"] == [{"model": {"file": file, "output": names[0]}}]
+    assert f"output is one of {names[0]}, {names[1]}" in text
+    assert "1 -> 3 channels" in said("validate", "two.yaml")
+    assert "1 -> 1 channels" in said("validate", "two.yaml", "--set", f"stack.0.model.output={names[1]}")
+
+
 AXES = ("--set", "stack.0.model.axes=n t")
 
 

@@ -66,6 +66,9 @@ def test_the_files_of_an_index_are_part_of_a_runs_identity(tmp_path):
     before = run_identity(load_config(tmp_path / "c.yaml"))
     save_file({name: value + 1 for name, value in state().items()}, tmp_path / "part1.safetensors")
     assert run_identity(load_config(tmp_path / "c.yaml")) != before
+    (tmp_path / "part1.safetensors").unlink()
+    with pytest.raises(UsageError, match=r"part1\.safetensors cannot be read: No such file"):
+        run_identity(load_config(tmp_path / "c.yaml"))
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,9 @@ def _models_hash(config: RunConfig) -> str:
         try:
             parts += ["" if code_of(spec.file) else spec.origin(), *map(content_hash, spec.files())]
         except OSError as error:
-            raise UsageError(f"model: {spec.file} cannot be read: {error.strerror}") from error
+            raise UsageError(
+                f"model: {error.filename or spec.file} cannot be read: {error.strerror}"
+            ) from error
     return hashlib.sha256("\n".join(parts).encode()).hexdigest() if parts else ""
 
 
@@ -147,7 +149,8 @@ def _weights_hash(weights: WeightsFile | None) -> str:
         if is_index(Path(weights.file)):
             content += "".join(content_hash(file) for file in sorted(shards(Path(weights.file))))
     except OSError as error:
-        raise UsageError(f"weights: {weights.file} cannot be read: {error.strerror}") from error
+        file = error.filename or weights.file  # the index, or one of those that it names
+        raise UsageError(f"weights: {file} cannot be read: {error.strerror}") from error
     if not weights.selection:
         return content
     return hashlib.sha256(f"{content}{json.dumps(weights.selection)}".encode()).hexdigest()

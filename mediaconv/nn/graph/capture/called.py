@@ -31,7 +31,7 @@ def select(result: Any, output: str | int | None) -> Tensor:
         if isinstance(chosen, Tensor):
             return chosen
         raise CaptureError([f"output: got {output!r}, expected one of {_named(result)}"])
-    tensors = _tensors(result)
+    tensors = tensors_of(result)
     if not tensors:
         raise CaptureError([f"the module gives a {type(result).__name__}, expected a tensor"])
     if len(tensors) == 1:
@@ -41,7 +41,7 @@ def select(result: Any, output: str | int | None) -> Tensor:
     )
 
 
-def _tensors(result: Any) -> dict[Any, Tensor]:
+def tensors_of(result: Any) -> dict[Any, Tensor]:
     """The tensors of a module's result by what chooses them: its keys, or numbers from 0."""
     if hasattr(result, "items"):
         named = result.items()
@@ -53,4 +53,4 @@ def _tensors(result: Any) -> dict[Any, Tensor]:
 
 
 def _named(result: Any) -> str:
-    return ", ".join(map(str, _tensors(result))) or f"none: it gives a {type(result).__name__}"
+    return ", ".join(map(str, tensors_of(result))) or f"none: it gives a {type(result).__name__}"
