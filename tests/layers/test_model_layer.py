@@ -391,7 +391,7 @@ def test_a_model_for_a_batch_of_one_runs_over_frames_if_each_is_as_alone(tmp_pat
 
 def test_a_capture_is_not_kept_for_other_weights_of_a_factory(monkeypatch, tmp_path):
     entry = EntryPoint("denoiser", f"{__name__}:from_weights", "mediaconv.models")
-    monkeypatch.setattr("mediaconv.model_files.open_model.entry_points", lambda group: [entry])
+    monkeypatch.setattr("mediaconv.model_files.open_model.installed", lambda group: [entry])
     path, x = tmp_path / "w.pt", torch.randn(1, 1, 40)
     for _ in range(2):  # within one process, as in a notebook
         module = Denoiser().eval()
@@ -411,7 +411,7 @@ def drawn_by_numpy():
 
 def test_weights_drawn_by_numpy_or_python_are_the_same_in_every_build(monkeypatch):
     entry = EntryPoint("drawn", f"{__name__}:drawn_by_numpy", "mediaconv.models")
-    monkeypatch.setattr("mediaconv.model_files.open_model.entry_points", lambda group: [entry])
+    monkeypatch.setattr("mediaconv.model_files.open_model.installed", lambda group: [entry])
     made = []
     for seed in range(2):
         np.random.seed(seed)
@@ -425,7 +425,7 @@ def test_weights_drawn_by_numpy_or_python_are_the_same_in_every_build(monkeypatc
 
 def test_channels_follow_from_the_options_of_a_factory(monkeypatch):
     entry = EntryPoint("denoiser", f"{__name__}:Denoiser", "mediaconv.models")
-    monkeypatch.setattr("mediaconv.model_files.open_model.entry_points", lambda group: [entry])
+    monkeypatch.setattr("mediaconv.model_files.open_model.installed", lambda group: [entry])
     config = config_of("audio", "{file: denoiser, options: {channels: 3}}")
     assert config.stack[0].in_channels == 3
 
@@ -436,7 +436,7 @@ def test_channels_follow_from_the_options_of_a_factory(monkeypatch):
 )
 def test_names_that_a_factorys_model_has_not_are_refused(monkeypatch, keys, words):
     entry = EntryPoint("denoiser", f"{__name__}:Denoiser", "mediaconv.models")
-    monkeypatch.setattr("mediaconv.model_files.open_model.entry_points", lambda group: [entry])
+    monkeypatch.setattr("mediaconv.model_files.open_model.installed", lambda group: [entry])
     with pytest.raises(UsageError, match=words):
         stack_of("audio", f"{{file: denoiser, {keys}}}", 1)
 
