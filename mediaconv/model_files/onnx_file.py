@@ -5,28 +5,27 @@ What operators compute is in `onnx_operators`, tensors that lie in files of thei
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from mediaconv.errors import UsageError, nearest
 from mediaconv.model_files import OTHER_PRECISION
 from mediaconv.model_files.archive import check_regular
-from mediaconv.model_files.external_data import external_bytes
+from mediaconv.model_files.onnx_operators.node import UnsupportedError, all_told
 from mediaconv.model_files.onnx_order import OrderError, check_given, in_order
 from mediaconv.model_files.onnx_package import onnx_for
+from mediaconv.model_files.onnx_tensors import Sizes, stored_tensor
 
 if TYPE_CHECKING:
     from mediaconv.model_files.onnx_module import OnnxModule
     from mediaconv.model_files.onnx_operators import Node
 
 OPSETS = (11, 26)
-MAX_BYTES = 8 * 2**30
 _MAX_PROTOBUF = 2**31 - 1
 _QUANTIZED = (
     "; those of com.microsoft are onnxruntime's own: save the model before it is optimized, and quantize it "
@@ -48,7 +47,6 @@ def load_onnx(
 
     from mediaconv.model_files.local_functions import inlined
     from mediaconv.model_files.onnx_module import OnnxModule
-    from mediaconv.model_files.onnx_operators.node import UnsupportedError
     from mediaconv.model_files.whole_numbers import exact_sums
 
     size = check_regular(path, "model")
@@ -71,9 +69,10 @@ def load_onnx(
         module = OnnxModule(nodes, tensors, trained, source, target).eval()
         module.input_shape = reader.shape(source)
         module.notes, module.input_type = reader.notes, reader.input_type
+        refused = module.refusals(reader.refused, reader.others)
+        if refused:
+            raise UsageError(f"model: {path}: {all_told(refused, 'reasons why it is not read')}")
         return module
-    except UnsupportedError as error:
-        raise UsageError(f"model: {path}: {error}") from None
     except OrderError as error:
         raise UsageError(f"model: {path}: its graph is inconsistent: {error}") from None
     except UsageError:
@@ -109,8 +108,12 @@ class _Reader:
         self.input_type = "float"
         self.inner: dict[str, Any] = {}
         """Constants inside of nodes, by their names here."""
+        self.refused: list[str] = []
+        """Why it is not read, so far."""
+        self.others: dict[str, tuple[int | None, ...] | None] = {}
+        """Shapes of other inputs that the output needs, None for one that is not declared."""
         self._to_single: set[torch.dtype] = set()
-        self._spent = 0
+        self._sizes = Sizes(path)
 
     def ends(self, input: str | None, output: str | None) -> tuple[str, str]:
         """The names of the input and the output."""
@@ -157,8 +160,7 @@ class _Reader:
         )
 
     def nodes(self, input: str, output: str) -> list[Node]:
-        """What the output needs, all operators known, of one input alone."""
-        from mediaconv.model_files.onnx_operators import OPERATORS
+        """What the output needs. Operators that are not known, and other inputs, are noted as reasons."""
         from mediaconv.model_files.onnx_operators.recurrences.recurrent import plain_lengths
 
         protos = {name: proto for proto in self.graph.node for name in proto.output if name}
@@ -172,18 +174,17 @@ class _Reader:
         self._check_others(input, {name for proto in chosen for name in _reads(proto)})
         constants = [t.name for t in self.graph.initializer]
         constants += [t.values.name for t in self.graph.sparse_initializer]  # which are refused by that name
-        check_given(chosen, [input, *constants], output, _reads)
+        check_given(chosen, [input, *(v.name for v in self.graph.input), *constants], output, _reads)
         unknown: dict[str, int] = {}
-        for proto in _with_inner(chosen):
-            kind = proto.op_type if proto.domain in ("", "ai.onnx") else f"{proto.domain}.{proto.op_type}"
-            if kind not in OPERATORS and kind != "Constant":
+        for kind in map(_kind, _with_inner(chosen)):
+            if not _is_read(kind):
                 unknown[kind] = unknown.get(kind, 0) + 1
         if unknown:
             unread = ", ".join(
                 f"{kind} ({count} times)" if count > 1 else kind for kind, count in unknown.items()
             )
             way = _QUANTIZED if any(kind.startswith("com.microsoft.") for kind in unknown) else ""
-            raise UsageError(f"model: {self.path}: operators that are not read: {unread}{way}")
+            self.refused.append(f"operators that are not read: {unread}{way}")
         nodes = [self._node(proto, {}) for proto in chosen]
         plain_lengths(nodes)
         return nodes
@@ -199,7 +200,9 @@ class _Reader:
             if hasattr(value, "node"):
                 attributes[key] = self._subgraph(value, f"{outputs[0]}/", names)
                 inputs += [name for name in attributes[key].captured if name not in inputs]
-        return Node(proto.op_type, proto.name, inputs, outputs, attributes, self.opset)
+        node = Node(_kind(proto), proto.name, inputs, outputs, attributes, self.opset)
+        node.refused = None if _is_read(node.kind) else UnsupportedError()  # told of with the others
+        return node
 
     def _subgraph(self, graph: Any, prefix: str, names: dict[str, str]) -> Any:
         """A graph inside of a node, its names unlike any others; its constants are kept with the rest."""
@@ -220,13 +223,14 @@ class _Reader:
         return Subgraph(inputs, outputs, nodes, captured)
 
     def _check_others(self, input: str, read: set[str]) -> None:
-        """Refuse other inputs that the output needs, for nothing gives them."""
+        """Note other inputs that the output needs, for nothing gives them."""
         given = {input} | {t.name for t in self.graph.initializer}
         others = [v.name for v in self.graph.input if v.name in read and v.name not in given]
+        self.others = {name: self.shape(name) for name in others}
         if others:
-            raise UsageError(
-                f"model: {self.path}: also needs the input{'s' if len(others) > 1 else ''} "
-                f"{', '.join(others)}: export it with fixed values in their place, as a model of one input"
+            self.refused.append(
+                f"also needs the input{'s' if len(others) > 1 else ''} {', '.join(others)}: export it with "
+                "fixed values in their place, as a model of one input"
             )
 
     def _attribute(self, proto: Any) -> Any:
@@ -246,23 +250,37 @@ class _Reader:
     def tensors(self, nodes: list[Node]) -> dict[str, Tensor]:
         """Constants that the nodes read; nodes of the kind Constant leave the list."""
         read = {name for node in nodes for name in node.inputs}
-        tensors = {t.name: self._tensor(t) for t in self.graph.initializer if t.name in read}
+        tensors: dict[str, Tensor] = {}
         if self.graph.sparse_initializer:
-            raise UsageError(f"model: {self.path}: sparse initializers are not read")
+            self.refused.append("sparse initializers are not read")
+        for tensor in self.graph.initializer:
+            if tensor.name in read:
+                self._add(tensors, tensor.name, partial(self._tensor, tensor))
         for name, inner in self.inner.items():
-            tensors[name] = self._constant(inner) if hasattr(inner, "kind") else self._tensor(inner)
+            constant = self._constant if hasattr(inner, "kind") else self._tensor
+            self._add(tensors, name, partial(constant, inner))
         for node in list(nodes):
-            self._retype(node)
+            try:
+                self._retype(node)
+            except UnsupportedError as error:
+                self.refused += error.reasons
             if node.kind == "Constant":
                 nodes.remove(node)
-                tensors[node.outputs[0]] = self._constant(node)
+                self._add(tensors, node.outputs[0], partial(self._constant, node))
         return tensors
+
+    def _add(self, tensors: dict[str, Tensor], name: str, read: Callable[[], Tensor]) -> None:
+        """A constant, or the reason why it is not read."""
+        try:
+            tensors[name] = read()
+        except UnsupportedError as error:
+            self.refused += error.reasons
 
     def _retype(self, node: Node) -> None:
         """Let a node, and those inside of it, compute in the module's own type; constants in it are read."""
         if node.kind == "Cast" and node.attributes.get("to") in self._single_types():
             node.attributes["to"] = 1
-        if node.kind != "Constant" and "value" in node.attributes:
+        if node.kind != "Constant" and hasattr(node.get("value"), "data_type"):
             node.attributes["value"] = self._tensor(node.attributes["value"]).numpy()
         for inner in getattr(node.get("body"), "nodes", ()):
             self._retype(inner)
@@ -275,7 +293,9 @@ class _Reader:
         return {TensorProto.DataType.Value(names[kind]) for kind in self._to_single}
 
     def _constant(self, node: Node) -> Tensor:
-        (key, value), *_ = node.attributes.items()
+        if len(node.attributes) != 1:
+            raise node.refuse(f"has {len(node.attributes)} values, expected one")
+        ((key, value),) = node.attributes.items()
         if key == "value":
             return self._tensor(value)
         kinds = {"value_float": torch.float32, "value_floats": torch.float32}
@@ -286,7 +306,7 @@ class _Reader:
 
     def _tensor(self, proto: Any) -> Tensor:
         """A constant, in float32 where the file has it in a type that is computed so."""
-        tensor = self._stored(proto)
+        tensor = stored_tensor(proto, self.path, self._sizes)
         if tensor.dtype == torch.float64 and self._double:
             return tensor
         if tensor.dtype not in self._to_single:
@@ -294,38 +314,16 @@ class _Reader:
         self._note()
         return tensor.float()
 
-    def _stored(self, proto: Any) -> Tensor:
-        from onnx import TensorProto, helper, numpy_helper
 
-        dims = list(proto.dims)
-        name = TensorProto.DataType.Name(proto.data_type)
-        known = "FLOAT FLOAT16 DOUBLE BFLOAT16 INT8 INT16 INT32 INT64 UINT8 UINT16 BOOL"
-        if name not in known.split():
-            raise UsageError(f"model: {self.path}: {proto.name}: type {name}, expected one of {known}")
-        width = 2 if name == "BFLOAT16" else helper.tensor_dtype_to_np_dtype(proto.data_type).itemsize
-        count = math.prod(dims)
-        self._spent += count * width
-        if min(dims, default=0) < 0 or self._spent > MAX_BYTES:
-            raise UsageError(
-                f"model: {self.path}: {proto.name}: shape {dims}: the weights exceed {MAX_BYTES >> 30} GiB"
-            )
-        if proto.data_location == TensorProto.EXTERNAL:
-            raw = external_bytes(proto, count * width, self.path)
-        elif proto.HasField("raw_data"):
-            raw = proto.raw_data
-        else:
-            stored = {"FLOAT": proto.float_data, "DOUBLE": proto.double_data, "INT64": proto.int64_data}
-            if len(stored.get(name, proto.int32_data)) != count:
-                raise UsageError(f"model: {self.path}: {proto.name}: shape {dims} with other data")
-            return _as_torch(numpy_helper.to_array(proto), name)
-        if len(raw) != count * width:
-            raise UsageError(
-                f"model: {self.path}: {proto.name}: shape {dims} takes {count * width} bytes, got {len(raw)}"
-            )
-        if name == "BFLOAT16":
-            return _as_torch(np.frombuffer(raw, dtype="<u2").reshape(dims), name)
-        kind = np.dtype(helper.tensor_dtype_to_np_dtype(proto.data_type)).newbyteorder("<")
-        return _as_torch(np.frombuffer(raw, dtype=kind).reshape(dims), name)
+def _kind(proto: Any) -> str:
+    """A node's operator, with the domain of those that are not ONNX's own."""
+    return proto.op_type if proto.domain in ("", "ai.onnx") else f"{proto.domain}.{proto.op_type}"
+
+
+def _is_read(kind: str) -> bool:
+    from mediaconv.model_files.onnx_operators import OPERATORS
+
+    return kind in OPERATORS or kind == "Constant"
 
 
 def _with_inner(protos: Iterable[Any]) -> Iterator[Any]:
@@ -346,9 +344,3 @@ def _reads(proto: Any) -> list[str]:
         read = [name for inner in graph.node for name in _reads(inner)] + [v.name for v in graph.output]
         names += [name for name in read if name not in own]
     return names
-
-
-def _as_torch(array: np.ndarray, name: str) -> Tensor:
-    if name == "BFLOAT16":
-        return torch.from_numpy(np.array(array.view(np.uint16)).view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(np.array(array.astype(array.dtype.newbyteorder("="), copy=False)))

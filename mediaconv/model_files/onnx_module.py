@@ -17,12 +17,21 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mediaconv.model_files.onnx_operators.evaluation import evaluate
-from mediaconv.model_files.onnx_operators.node import OPERATORS, Node, as_tensor, check_size
+from mediaconv.model_files.onnx_operators.going_on import Pass
+from mediaconv.model_files.onnx_operators.node import (
+    OPERATORS,
+    Node,
+    UnsupportedError,
+    as_tensor,
+    check_size,
+)
 
 _ENLARGING = ("Pad", "Resize", "Upsample", "ConvTranspose", "OneHot")
 """Operators of which small inputs may state a large result."""
 _PLAIN = 2**20
 """Numbers that a constant may have without a look at how many there will be."""
+_TRIED = 64
+"""Positions along an axis of any size, where a file that is refused is looked through for other reasons."""
 _SMALL = 4096
 """Constants of so many numbers are kept as arrays too, for shapes, axes and sizes."""
 
@@ -38,7 +47,7 @@ class OnnxModule(nn.Module):
     """The part of an ONNX graph between one input and one output.
 
     nodes: in an order in which each reads what is there. tensors: constants by name; `trained` names those
-    that are parameters. Raises UnsupportedError where an operator's form is not read.
+    that are parameters. Forms that are not read are told by `refusals` or when it is called.
     """
 
     captured_as = ""  # reasons name the file's own nodes
@@ -64,17 +73,20 @@ class OnnxModule(nn.Module):
 
         for node in nodes:
             prepare = OPERATORS[node.kind].prepare if node.kind in OPERATORS else None
-            if prepare is not None:
-                made = prepare(node, {k: v for k, v in known.items() if isinstance(v, Tensor | list)})
-                known |= made
-                trained |= set(made)
-            if all(not name or name in known for name in node.inputs):
-                self._check_made(node, constant)
-                with torch.no_grad():
-                    values = evaluate(node, constant)
-                known |= dict(zip(node.outputs, values, strict=False))
-            else:
-                kept.append(node)
+            try:
+                if prepare is not None:
+                    made = prepare(node, {k: v for k, v in known.items() if isinstance(v, Tensor | list)})
+                    known |= made
+                    trained |= set(made)
+                if node.refused is None and all(not name or name in known for name in node.inputs):
+                    self._check_made(node, constant)
+                    with torch.no_grad():
+                        values = evaluate(node, constant)
+                    known |= dict(zip(node.outputs, values, strict=False))
+                    continue
+            except UnsupportedError as error:
+                node.refused = error
+            kept.append(node)
         read = {name for node in kept for name in node.inputs} | {self.output}
         for name in read & set(known):
             self._constants[name] = self._held(name, known[name], name in trained)
@@ -114,8 +126,39 @@ class OnnxModule(nn.Module):
         return Constant(key, numbers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The output for the input, in the shapes and the layout of the file."""
-        env: dict[str, Any] = {self.input: x}
+        """The output for the input, in the shapes and the layout of the file.
+
+        Raises UnsupportedError with all forms that are not read.
+        """
+        return self._run(x, Pass(x, exporting=torch.compiler.is_exporting()))
+
+    def refusals(
+        self, known: Sequence[str], others: Mapping[str, tuple[int | None, ...] | None]
+    ) -> list[str]:
+        """All forms that are not read, after those that are known, so far as declared shapes tell them.
+
+        others: shapes of other inputs that the output needs.
+        """
+        own = [reason for node in self._nodes if node.refused is not None for reason in node.refused.reasons]
+        known = list(dict.fromkeys([*known, *own]))
+        if not known or self.input_shape is None:
+            return known
+        there = {*others, *self._constants, self.input, *(n for node in self._nodes for n in node.outputs)}
+        lost = {name for node in self._nodes for name in node.inputs if name not in there}
+        lost |= {name for name, shape in others.items() if shape is None}
+        try:
+            with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+                env = {name: _zeros(shape) for name, shape in others.items() if shape is not None}
+                x = _zeros(self.input_shape)
+                self._run(x, Pass(x, known=known, lost=lost), env)
+        except UnsupportedError as error:
+            return error.reasons
+        except Exception:  # what is missing in it may let all that follows fail
+            pass
+        return known
+
+    def _run(self, x: Tensor, run: Pass, others: Mapping[str, Tensor] | None = None) -> Tensor:
+        env: dict[str, Any] = {**(others or {}), self.input: x}
 
         def find(name: str) -> Any:
             if name in env:
@@ -127,13 +170,18 @@ class OnnxModule(nn.Module):
         last = {name: i for i, node in enumerate(self._nodes) for name in node.inputs}
         for i, node in enumerate(self._nodes):
             node.float_type = x.dtype if x.is_floating_point() else torch.float32
-            env |= dict(zip(node.outputs, evaluate(node, find, x.device), strict=False))
+            env |= run.values(node, find)
             for name in node.inputs:
                 if last.get(name) == i and name != self.output:
                     env.pop(name, None)
-        result = find(self.output)
+        result = run.end(self.output, find)
         result = result[0] if isinstance(result, tuple) else result
         return as_tensor(result, x.device, x.dtype)
+
+
+def _zeros(shape: Sequence[int | None]) -> Tensor:
+    """An input of a declared shape."""
+    return torch.zeros([size or (_TRIED if i else 1) for i, size in enumerate(shape)])
 
 
 def _both(value: Any) -> Any:

@@ -16,6 +16,8 @@ from mediaconv.model_files.onnx_operators.node import OPERATORS, Node, Unsupport
 
 def evaluate(node: Node, find: Callable[[str], Any], device: torch.device | None = None) -> Iterable[Any]:
     """What a node gives. `find` gives a value, or a pair of a constant's tensor and its numbers."""
+    if node.refused is not None:
+        raise node.refused
     operator = OPERATORS[node.kind]
     values = [find(name) if name else None for name in node.inputs]
     arrays = [v[1] if isinstance(v, tuple) else v for v in values]
@@ -27,14 +29,14 @@ def evaluate(node: Node, find: Callable[[str], Any], device: torch.device | None
             _wanted(node, value, array, i in operator.host or _takes_array(node, i), device)
             for i, (value, array) in enumerate(pairs)
         ]
-    with _told(node):
+    with told(node):
         result = operator.function(node, *values)
     results = result if isinstance(result, tuple | list) else (result,)
     return [v if isinstance(v, Tensor | list) else as_array(v) for v in results]
 
 
 @contextmanager
-def _told(node: Node) -> Iterator[None]:
+def told(node: Node) -> Iterator[None]:
     """What torch.export makes of a node, and an error in it, names it: reasons tell of the file."""
     try:
         if torch.compiler.is_exporting():
@@ -45,7 +47,7 @@ def _told(node: Node) -> Iterator[None]:
     except UnsupportedError:
         raise
     except Exception as error:
-        error.add_note(f"{node.kind} {node.name}".strip() + f" (gives {node.outputs[0]})")
+        error.add_note(node.place)
         raise
 
 

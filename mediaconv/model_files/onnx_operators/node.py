@@ -6,7 +6,7 @@ torch's symbolic sizes, so that arithmetic on shapes never becomes an operation 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +18,22 @@ Value = Tensor | np.ndarray | list | None
 
 
 class UnsupportedError(ValueError):
-    """An operator, or a form of one, that is not read; it names the node."""
+    """Operators, or forms of them, that are not read. `reasons` has a sentence for each, with its node."""
 
     of_file = True
+    instead: Mapping[str, Any] = {}
+    """Attributes that would be read, where it is for these that a node is refused."""
+
+    def __init__(self, *reasons: str) -> None:
+        self.reasons = list(dict.fromkeys(reasons))
+        super().__init__(all_told(self.reasons, "reasons why it is not read"))
+
+
+def all_told(reasons: Sequence[str], what: str) -> str:
+    """One reason as it is, several a line each."""
+    if len(reasons) == 1:
+        return reasons[0]
+    return f"{len(reasons)} {what}:" + "".join(f"\n- {reason}" for reason in reasons)
 
 
 @dataclass
@@ -35,18 +48,29 @@ class Node:
     opset: int
     float_type: torch.dtype = torch.float32
     """What ONNX's "float" is here: the type of the module's parameters."""
+    refused: UnsupportedError | None = None
+    """Why it is not read, where that was found before it is computed."""
 
     def get(self, name: str, default: Any = None) -> Any:
         return self.attributes.get(name, default)
 
     def refuse(self, text: str) -> UnsupportedError:
-        return UnsupportedError(f"{self.kind} ({self.name or self.outputs[0]}): {text}")
+        return UnsupportedError(f"{self.place}: {text}")
+
+    @property
+    def place(self) -> str:
+        """The node in words, as errors begin."""
+        return f"{self.kind} {self.name}".strip() + f" (gives {self.outputs[0]})"
 
     def only(self, **allowed: Any) -> None:
         """Refuse attributes whose values are not these."""
-        for key, value in allowed.items():
-            if self.get(key, value) != value:
-                raise self.refuse(f"{key}: got {self.get(key)!r}, expected {value!r}")
+        wrong = {key: value for key, value in allowed.items() if self.get(key, value) != value}
+        if wrong:
+            error = self.refuse(
+                "; ".join(f"{k}: got {self.get(k)!r}, expected {value!r}" for k, value in wrong.items())
+            )
+            error.instead = wrong
+            raise error
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from mediaconv.nn.graph.capture.captured import Captured
 from mediaconv.nn.graph.capture.layout_hints import output_hint
 from mediaconv.nn.graph.graph_values import CONSTANT, LATE, STREAMED, TABLE, Pairs, Value
 from mediaconv.nn.graph.maps import GraphMap, MapNode
-from mediaconv.nn.graph.refusal import CaptureError, Origin, RefusalError
+from mediaconv.nn.graph.refusal import CaptureError, Origin, RefusalError, refusals_of
 from mediaconv.nn.graph.rule_registry import NEW, RULES, named_arguments, rule_of
 from mediaconv.nn.graph.steps.graph_step import Late, Local
 from mediaconv.nn.graph.steps.program import Program
@@ -78,6 +78,11 @@ class Analysis(Alignment):
         unknown: set[fx.Node] = set()
         for node in self.captured.graph.nodes:
             if node.op == "output":
+                continue
+            told = refusals_of(node)
+            if told is not None:
+                reasons += told
+                self._go_on(node, unknown)
                 continue
             if any(n in unknown for n in node.all_input_nodes):
                 self._go_on(node, unknown)

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import fx
+import torch
+from torch import Tensor, fx
 
 _WRAPPERS = ("_Selected", "GraphModule")
 """Classes around a user's model, which say nothing of where an operation stands."""
@@ -77,3 +78,38 @@ def located(reason: str, path: str, line: str, operation: str = "") -> str:
     source = f"at {line}" if line else ""
     place = " ".join(word for word in (operation, where, source) if word)
     return f"{place}: {reason}" if place else reason
+
+
+_LIBRARY = torch.library.Library("mediaconv", "FRAGMENT")
+_LIBRARY.define("refused(str reasons, Tensor[] reads, SymInt[] sizes) -> Tensor")
+
+
+def refused_tensor(reasons: Sequence[str], reads: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
+    """While a module is exported: what stands for an operation that is refused, so that the export goes on
+    and finds the others. A graph with it is refused, for these reasons; computed, it raises.
+
+    reads: what the operation reads, at least one tensor. sizes: of what it would give.
+    """
+    return torch.ops.mediaconv.refused("\n".join(reasons), list(reads), list(sizes))
+
+
+def refusals_in(graph: fx.Graph) -> list[str]:
+    """The reasons of all that `refused_tensor` stands for."""
+    return [reason for node in graph.nodes for reason in refusals_of(node) or ()]
+
+
+def refusals_of(node: fx.Node) -> list[str] | None:
+    """The reasons of a refused operation; None for any other node."""
+    if node.target is not torch.ops.mediaconv.refused.default:
+        return None
+    return [reason for reason in str(node.args[0]).split("\n") if reason]
+
+
+def _raises(reasons: str, reads: list[Tensor], sizes: list[int]) -> Tensor:
+    raise CaptureError(reasons.split("\n"))
+
+
+_LIBRARY.impl("refused", _raises, "CompositeExplicitAutograd")
+torch.library.register_fake(
+    "mediaconv::refused", lambda reasons, reads, sizes: reads[0].new_empty(sizes), lib=_LIBRARY
+)

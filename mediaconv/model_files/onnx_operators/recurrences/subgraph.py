@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mediaconv.model_files.onnx_operators.evaluation import evaluate
+from mediaconv.model_files.onnx_operators.going_on import Pass
 from mediaconv.model_files.onnx_operators.node import Node, as_tensor
 from mediaconv.nn.graph.capture.stepwise import Body
 
@@ -108,10 +108,12 @@ class GraphBody(Body):
         }
 
     def _compute(self, nodes: Sequence[Node], env: dict[str, Any], like: Sequence[Tensor]) -> None:
-        kind, device = _float_type(like), like[0].device
+        kind = _float_type(like)
+        run = Pass(like[0])
         for node in nodes:
             node.float_type = kind
-            env.update(zip(node.outputs, evaluate(node, env.__getitem__, device), strict=False))
+            env.update(run.values(node, env.__getitem__))
+        run.check()
 
 
 def _float_type(tensors: Iterable[Tensor]) -> torch.dtype:

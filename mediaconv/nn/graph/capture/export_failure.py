@@ -46,10 +46,14 @@ _WORDS = (
 )
 
 
-def reason(error: Exception, module: nn.Module) -> str:
-    """One sentence: torch's message, or what it means, with the module and the line where it was raised."""
-    if getattr(error, "of_file", False):  # a refusal that names a file's node
-        return str(error)
+def reasons_of(error: Exception, module: nn.Module) -> list[str]:
+    """A sentence: torch's message, or what it means, with the module and the line where it was raised; or all
+    refusals that name a file's nodes.
+    """
+    return list(error.reasons) if getattr(error, "of_file", False) else [_reason(error, module)]  # type: ignore[attr-defined]
+
+
+def _reason(error: Exception, module: nn.Module) -> str:
     said = _said(error)
     for pattern, words in _WORDS:
         match = re.search(pattern, f"{type(error).__name__}: {error}")

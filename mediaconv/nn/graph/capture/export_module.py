@@ -14,13 +14,13 @@ from torch.fx.traceback import preserve_node_meta
 from mediaconv.nn.graph.capture.assertions import assertions_hold
 from mediaconv.nn.graph.capture.called import called
 from mediaconv.nn.graph.capture.captured import Captured, of_program
-from mediaconv.nn.graph.capture.export_failure import reason
+from mediaconv.nn.graph.capture.export_failure import reasons_of
 from mediaconv.nn.graph.capture.items_alone import items_alone
 from mediaconv.nn.graph.capture.layout_hints import input_hint
 from mediaconv.nn.graph.capture.obstacles import obstacles_removed
 from mediaconv.nn.graph.capture.quiet_export import quiet
 from mediaconv.nn.graph.capture.stated_layout import call_hint
-from mediaconv.nn.graph.refusal import CaptureError
+from mediaconv.nn.graph.refusal import CaptureError, refusals_in
 from mediaconv.nn.model_layout import ModelLayout
 
 _FIXED = (
@@ -80,12 +80,14 @@ def capture(
         except CaptureError:
             raise
         except Exception as error:
-            reasons = [reason(error, wrapped)]  # of the last attempt: its sizes are the example's own
+            reasons = reasons_of(error, wrapped)  # of the last attempt: its sizes are the example's own
             continue
         captured = of_program(program, x.dtype)
         captured.assertions = list(dict.fromkeys(assertions))
         if captured.sizes[stream].symbol is not None:
             return captured
+        if told := refusals_in(captured.graph):  # what stands for them may be why it is of one length
+            raise CaptureError(told)
         reasons.append(_FIXED.format(example.shape[stream]))
         fixed = True
     if fixed and layout is None and (hint := _hint(wrapped, example, stream, known)):
