@@ -108,7 +108,7 @@ def _others(node: Node, find: Callable[[str], Any], error: UnsupportedError) -> 
     if not error.instead:
         return []
     try:
-        list(evaluate(replace(node, attributes=node.attributes | error.instead), find))
+        list(evaluate(replace(node, attributes={**node.attributes, **error.instead}), find))
     except UnsupportedError as more:
         return more.reasons
     except Exception:  # of the values that stand for others

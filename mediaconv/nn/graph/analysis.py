@@ -64,7 +64,7 @@ class Analysis(Alignment):
         self.into_past = into_past
         self.untrimmed: set[int] = set()
         self.padded: dict[int, Any] = {}
-        self.ahead: list[str] = []
+        self.ahead: dict[fx.Node, str] = {}
         self.constants: list[Late] = []
         self.parameters: dict[int, fx.Node] = {}
         self.fixed = {**captured.constants, **captured.buffers}
@@ -287,10 +287,10 @@ class Analysis(Alignment):
         assert y.node is not None
         axis_map = GraphMap(y.node)
         if self.into_past and axis_map.latency:
-            reasons = self.ahead or ["what reads ahead is no window: a slice, or what is put after the end"]
-            raise CaptureError(
-                [f"its causal twin would still read {axis_map.latency} steps ahead: {r}" for r in reasons]
-            )
+            from mediaconv.nn.graph.rules.into_past import reads_ahead
+
+            still = f"its causal twin would still read {axis_map.latency} steps ahead"
+            raise CaptureError([f"{reason} ({still})" for reason in reads_ahead(self, y)] or [still])
         steps = live_steps(self.steps, y.slot, self.x.slot)
         return Program(
             steps,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -74,3 +76,44 @@ def test_what_is_put_later_changes_nothing_before() -> None:
 def test_what_has_no_causal_twin_is_refused(module: nn.Module, reason: str) -> None:
     with pytest.raises(CaptureError, match=reason):
         streaming_graph(module.eval(), torch.randn(1, 2, 32), into_past=True)
+
+
+class Frames(nn.Module):
+    """A spectrum by hand behind a convolution that is moved: the frames alone read ahead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.mix = nn.Conv1d(1, 1, 3, padding=1), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mix(self.conv(x)[:, 0].unfold(1, 8, 4)).transpose(1, 2)
+
+
+class Spectrum(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stft = Frames()
+        self.register_buffer("window", torch.hann_window(16))
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = torch.stft(x[:, 0], 16, 4, window=self.window, center=False, return_complex=True)
+        return z.abs()[:, :, 2:]
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        (Frames(), [r"unfold in Frames at .*unfold\(1, 8, 4\).*: it reads 7 of .*ahead.*pad ahead of it"]),
+        # the frames are whole after 15 steps, and two frames of 4 steps are cut off at the start
+        (
+            Spectrum(),
+            [r"unfold in Spectrum at .*torch.stft\(.*: it reads 15 of", r"slice in .* 2:\]: it reads 8 of"],
+        ),
+    ],
+)
+def test_what_of_a_model_of_spectra_still_reads_ahead_is_told_with_its_place(module, words) -> None:
+    with pytest.raises(CaptureError) as caught:
+        streaming_graph(module.eval(), torch.randn(1, 1, 96), into_past=True)
+    assert len(caught.value.reasons) == len(words)
+    for word, reason in zip(words, caught.value.reasons, strict=True):
+        assert re.match(word, reason), reason

@@ -101,7 +101,10 @@ def pad(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     if an.into_past and after > 0:
         window = replace(window, left=before + after, right=0)
     if an.into_past and mode == "reflect" and window.left > 0:
-        raise RefusalError("reflection at the start reads what comes later")
+        raise RefusalError(
+            "reflection at the start reads what comes later: a causal twin needs zeros or the edge there "
+            "(a padding_mode, or pad_mode='constant' of stft)"
+        )
     out = an.slot()
     step_ = Sliding(
         out, x.slot, x.dims, x.dtype, window, _copy if copies else _same, PAD_MODES[mode], value, function
