@@ -29,6 +29,7 @@ from mediaconv.nn.graph.capture.captured import Captured
 from mediaconv.nn.graph.capture.layout_hints import output_hint
 from mediaconv.nn.graph.graph_values import CONSTANT, LATE, STREAMED, TABLE, Pairs, Value
 from mediaconv.nn.graph.maps import GraphMap, MapNode
+from mediaconv.nn.graph.reads_ahead import reads_ahead
 from mediaconv.nn.graph.refusal import CaptureError, Origin, RefusalError, refusals_of
 from mediaconv.nn.graph.rule_registry import NEW, RULES, named_arguments, rule_of
 from mediaconv.nn.graph.steps.graph_step import Late, Local
@@ -287,10 +288,10 @@ class Analysis(Alignment):
         assert y.node is not None
         axis_map = GraphMap(y.node)
         if self.into_past and axis_map.latency:
-            from mediaconv.nn.graph.rules.into_past import reads_ahead
-
             still = f"its causal twin would still read {axis_map.latency} steps ahead"
-            raise CaptureError([f"{reason} ({still})" for reason in reads_ahead(self, y)] or [still])
+            raise CaptureError(
+                [f"{reason} ({still})" for reason in reads_ahead(y, self.values, self.ahead)] or [still]
+            )
         steps = live_steps(self.steps, y.slot, self.x.slot)
         return Program(
             steps,

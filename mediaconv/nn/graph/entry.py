@@ -14,10 +14,10 @@ from torch.export import ExportedProgram
 from mediaconv.nn.graph.capture.exported_program import module_of
 from mediaconv.nn.graph.capture.lengths_run import lengths_run
 from mediaconv.nn.graph.capture.stated_layout import check_layout
-from mediaconv.nn.graph.captured_lengths import Phase
 from mediaconv.nn.graph.check import DiffersError, agrees, check, runs
-from mediaconv.nn.graph.conditions import tried_ways
 from mediaconv.nn.graph.graph import StreamingGraph
+from mediaconv.nn.graph.lengths.captured_lengths import Phase
+from mediaconv.nn.graph.lengths.tried_ways import tried_ways
 from mediaconv.nn.graph.refusal import CaptureError
 from mediaconv.nn.model_layout import ModelLayout
 

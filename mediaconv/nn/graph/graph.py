@@ -18,8 +18,9 @@ from mediaconv.nn.graph.capture.called import called
 from mediaconv.nn.graph.capture.captured import Captured
 from mediaconv.nn.graph.capture.export_module import capture
 from mediaconv.nn.graph.capture.lengths_run import RunLengths
-from mediaconv.nn.graph.captured_lengths import CapturedLengths, Phase, with_length
-from mediaconv.nn.graph.conditions import Conditions, Ways
+from mediaconv.nn.graph.lengths.captured_lengths import CapturedLengths, Phase, with_length
+from mediaconv.nn.graph.lengths.conditions import Conditions
+from mediaconv.nn.graph.lengths.tried_ways import Ways
 from mediaconv.nn.graph.maps import Phased, Sized
 from mediaconv.nn.graph.refusal import CaptureError
 from mediaconv.nn.graph.rule_registry import rule_of

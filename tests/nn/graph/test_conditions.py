@@ -244,3 +244,28 @@ def test_conditions_are_made_once_for_all_lengths_that_are_asked() -> None:
     assert [n for n in range(40, 60) if graph.takes(n)] == [n for n in range(40, 60) if n % 3]
     assert graph.conditions() is made
     assert [n for n in range(40, 60) if graph.captured_at(42).takes(n)] == [42, 45, 48, 51, 54, 57]
+
+
+class Narrow(nn.Module):
+    """Goes another way at lengths that are odd, no multiple of three, short or long: four conditions."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        n = x.shape[2]
+        factor = (2 if n % 2 else 1) * (3 if n % 3 else 1) * (5 if n > 500 else 1) * (7 if n < 20 else 1)
+        return x * factor
+
+
+def test_all_conditions_on_lengths_are_told_at_once_in_words() -> None:
+    graph = to_streaming(Narrow(), example=torch.randn(1, 1, 60))
+    words = "6 n from 20 to 500"
+    taken = [n for n in range(1, 700) if _takes(graph, n, f"for lengths {words} alone")]
+    assert taken == [n for n in range(1, 700) if n % 6 == 0 and 20 <= n <= 500]
+
+
+def _takes(graph: nn.Module, length: int, told: str) -> bool:
+    try:
+        graph.check_length(length)
+    except ValueError as error:
+        assert told in str(error), error
+        return False
+    return True

@@ -16,8 +16,9 @@ from torch.nn import functional as F
 from mediaconv.nn.geometry import Window
 from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.axis_factors import STREAM
-from mediaconv.nn.graph.conditions import Conditions
 from mediaconv.nn.graph.graph_values import STREAMED, Value
+from mediaconv.nn.graph.lengths.conditions import Conditions
+from mediaconv.nn.graph.lengths.length_words import described
 from mediaconv.nn.graph.maps import GraphMap
 from mediaconv.nn.graph.refusal import RefusalError
 from mediaconv.nn.graph.rule_registry import rule
@@ -119,7 +120,7 @@ def _uneven(an: Analysis, before: Any, after: Any) -> str:
     why = f"it resizes the stream axis by {ratio:.4g} here, no whole factor"
     even = sympy.Eq(expression(after), round(ratio) * expression(before))
     lengths = Conditions([even], an.captured.sizes, an.stream_dim)
-    words = lengths.describe(range(len(lengths.all)), an.shape)
+    words = described(lengths, range(len(lengths.all)), an.shape)
     return why if words.startswith("T ") or words[0] == "1" else f"{why} (at lengths {words} it is one)"
 
 

@@ -15,8 +15,6 @@ from torch import Tensor, fx
 from mediaconv.nn.geometry import Window
 from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.graph_values import Value
-from mediaconv.nn.graph.maps import GraphMap, MapNode
-from mediaconv.nn.graph.refusal import Origin
 from mediaconv.nn.graph.steps.window_steps import Sliding
 
 
@@ -31,33 +29,6 @@ def moved_window(an: Analysis, node: fx.Node, window: Window) -> Window:
     if past:
         an.ahead[node] = f"its {window.extent} steps have {total} of padding"
     return window
-
-
-def reads_ahead(an: Analysis, y: Value) -> list[str]:
-    """The operations behind a twin's output that still read what comes later, in words."""
-    assert y.node is not None
-    order = {id(n) for n in GraphMap(y.node).order}
-    known: dict[int, float] = {}
-    reasons = []
-    for node, value in an.values.items():
-        at = value.node if isinstance(value, Value) else None
-        if at is None or id(at) not in order or id(at) in known:
-            continue
-        before = max((_latency(source, known) for source, _ in at.sources), default=0)
-        steps = _latency(at, known) - before
-        if steps > 0:
-            words = an.ahead.get(node, f"it reads {steps} of the input's steps ahead")
-            reasons.append(Origin.of(node).message(f"{words}: {_PADDED}"))
-    return reasons
-
-
-_PADDED = "pad ahead of it (torch.nn.functional.pad), which the twin does at the start, or cut less there"
-
-
-def _latency(node: MapNode, known: dict[int, float]) -> float:
-    if id(node) not in known:
-        known[id(node)] = GraphMap(node).latency
-    return known[id(node)]
 
 
 def uncut(an: Analysis, numbers: Sequence[list[int]], axis: int) -> int:

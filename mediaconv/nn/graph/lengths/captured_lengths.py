@@ -18,7 +18,9 @@ from torch import Tensor
 
 from mediaconv.nn.graph.capture.captured import Captured
 from mediaconv.nn.graph.capture.lengths_run import RunLengths
-from mediaconv.nn.graph.conditions import Conditions, Ways
+from mediaconv.nn.graph.lengths.conditions import Conditions
+from mediaconv.nn.graph.lengths.length_words import described
+from mediaconv.nn.graph.lengths.tried_ways import Ways
 from mediaconv.nn.graph.steps.program import Program
 from mediaconv.nn.graph.steps.program_values import ProgramValues
 from mediaconv.nn.graph.symbols import AxisSize
@@ -149,7 +151,7 @@ class CapturedLengths:
         phases = self.conditions().phase_numbers
         if not broken:
             broken = self._broken_seldom()
-        words = self.conditions().describe(broken, self._shape) if broken else ""
+        words = described(self.conditions(), broken, self._shape) if broken else ""
         if broken & phases:
             self._length_note = (
                 f"lengths {words}: what it pads or cuts in front follows from the input's length, which must "
@@ -188,10 +190,10 @@ class CapturedLengths:
         shape = with_length(self._shape, self._axis + 2, length)
         broken = conditions.broken(shape)
         if not self._ways.take(broken):
-            lasting = {i for i in self._ways.bad if not conditions.about_ends(i, shape)}
-            told = broken if broken & conditions.phase_numbers or not broken & lasting else broken | lasting
-            words = conditions.describe(told, shape if broken & conditions.phase_numbers else self._shape)
-            if broken & conditions.phase_numbers:
+            phases = conditions.phase_numbers
+            told = broken if broken & phases else broken | self._ways.bad - phases
+            words = described(conditions, told, shape if broken & phases else self._shape)
+            if broken & phases:
                 raise ValueError(
                     f"length {length}: what this model pads or cuts in front follows from the input's "
                     f"length, and this capture is for lengths {words}: give length={length} to stream or "
@@ -201,7 +203,7 @@ class CapturedLengths:
                 raise ValueError(f"length {length}: the module takes {words}")
             raise ValueError(
                 f"length {length}: this capture holds for lengths {words} alone; "
-                f"at others {self._otherwise(told)}: if the module takes that length, give length={length} "
+                f"at others {self._otherwise(broken)}: if the module takes that length, give length={length} "
                 "to stream or to_streaming"
             )
 
