@@ -89,7 +89,8 @@ def open_model(
         return loaded
     import torch
 
-    from mediaconv.model_files.pt2_file import WAY_OUT, load_pt2
+    from mediaconv.model_files.pt2_file import load_pt2
+    from mediaconv.model_files.pt2_graph import WAY_OUT
     from mediaconv.nn.graph.capture.exported_program import module_of, to_single
 
     if suffix != ".pt2":

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import io
 import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -19,9 +22,7 @@ from torch.export import ExportedProgram
 
 from mediaconv.errors import UsageError
 from mediaconv.model_files.archive import check_archive, check_entries
-from mediaconv.model_files.pt2_graph import checked_program
-
-WAY_OUT = "export the model with torch.export.save, as .pt2, or with torch.onnx.export, as .onnx"
+from mediaconv.model_files.pt2_graph import WAY_OUT, checked_program
 
 
 class _Archive:
@@ -57,20 +58,25 @@ def load_pt2(path: Path) -> ExportedProgram:
         if "archive_format" not in archive.names:
             kind = "TorchScript" if any("constants.pkl" in n for n in names) else "no .pt2"
             raise UsageError(f"model: {path}: is {kind}, which is not read: {WAY_OUT}")
-        try:
-            return _load(archive)
-        except UsageError:
-            raise
-        except Exception as error:
-            # whatever torch's reader meets in a damaged or strange graph
-            raise UsageError(
-                f"model: {path}: this torch ({torch.__version__}) cannot read it: {_first_line(error)}"
-            ) from error
+        return _load(archive)
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+@contextmanager
+def _reading(archive: _Archive, part: str) -> Iterator[None]:
+    """Refuse a part of an archive by its name, whatever torch, or what reads its JSON, meets in it."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:
+        match = re.search(r"Node\(target='([\w.]{1,100})'", str(error))
+        if match is not None:
+            part += f", at the operation {match[1]},"
+        raise UsageError(
+            f"model: {archive.path}: {part} cannot be read: it is damaged, or of a torch that this one "
+            f"({torch.__version__}) does not follow: export the model again with torch.export.save, or "
+            "install the torch that wrote it"
+        ) from error
 
 
 def _load(archive: _Archive) -> ExportedProgram:
@@ -87,39 +93,78 @@ def _load(archive: _Archive) -> ExportedProgram:
     if len(programs) != 1:
         raise UsageError(f"model: {archive.path}: holds {len(programs)} programs, expected one")
     name = programs[0].removeprefix("models/").removesuffix(".json")
-    graph = checked_program(archive.json(programs[0]), str(archive.path))
+    with _reading(archive, "its graph"):
+        content = archive.json(programs[0])
+        _check_version(archive, content)
+        graph = checked_program(content, str(archive.path))
     state = _tensors(archive, "data/weights/", f"data/weights/{name}_weights_config.json")
     constants = _tensors(archive, "data/constants/", f"data/constants/{name}_constants_config.json")
-    schema = _bytes_to_dataclass(Schema, json.dumps(graph).encode())
-    return ExportedProgramDeserializer().deserialize(schema, state, constants, None)
+    with _reading(archive, "its graph"):
+        schema = _bytes_to_dataclass(Schema, json.dumps(graph).encode())
+        return ExportedProgramDeserializer().deserialize(schema, state, constants, None)
+
+
+def _check_version(archive: _Archive, content: Any) -> None:
+    """Refuse a version of torch's format that this torch does not read; any other is told by its faults."""
+    from torch._export.serde.schema import SCHEMA_VERSION
+
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    major = version.get("major") if isinstance(version, dict) else None
+    if isinstance(major, int) and major != SCHEMA_VERSION[0]:
+        raise UsageError(
+            f"model: {archive.path}: has version {major} of torch's format, and this torch "
+            f"({torch.__version__}) reads version {SCHEMA_VERSION[0]}: export the model again with it, or "
+            "install the torch that wrote it"
+        )
 
 
 def _tensors(archive: _Archive, folder: str, config: str) -> dict[str, Tensor]:
     """Tensors by name, as `config` lists them; those in one payload share it, as tied weights do."""
     tensors: dict[str, Tensor] = {}
     payloads: dict[str, bytearray] = {}
-    for name, entry in archive.json(config)["config"].items():
-        file, meta = entry["path_name"], entry.get("tensor_meta")
-        if file.startswith("custom_obj"):
-            raise UsageError(f"model: {archive.path}: {name} is an object, not a tensor: it is not unpickled")
-        if entry["use_pickle"]:
-            tensors[name] = _unpickled(archive, folder + file, name)
-            continue
-        if file not in payloads:
-            payloads[file] = bytearray(archive.read(folder + file))
-        value = _strided(payloads[file], meta)
-        tensors[name] = torch.nn.Parameter(value, value.is_floating_point()) if entry["is_param"] else value
+    with _reading(archive, f"the list of tensors {config}"):
+        entries = archive.json(config)["config"].items()
+    for name, entry in entries:
+        with _reading(archive, f"the tensor {str(name)[:100]}"):
+            tensors[name] = _tensor(archive, folder, name, entry, payloads)
     return tensors
 
 
-def _strided(payload: bytearray, meta: dict[str, Any]) -> Tensor:
+def _tensor(
+    archive: _Archive, folder: str, name: str, entry: dict[str, Any], payloads: dict[str, bytearray]
+) -> Tensor:
+    file = entry["path_name"]
+    if file.startswith("custom_obj"):
+        raise UsageError(
+            f"model: {archive.path}: {name} is an object, not a tensor: it is not unpickled: {WAY_OUT}"
+        )
+    meta = entry["tensor_meta"]
+    if entry["use_pickle"]:
+        value = _unpickled(archive, folder + file, name)
+        stated = [] if meta is None else _numbers(meta, "sizes")
+        if meta is not None and list(value.shape) != stated:
+            raise UsageError(
+                f"model: {archive.path}: {name}: shape {list(value.shape)}, stated is {stated}: {WAY_OUT}"
+            )
+    else:
+        if file not in payloads:
+            payloads[file] = bytearray(archive.read(folder + file))
+        value = _strided(payloads[file], meta, f"model: {archive.path}: {name}")
+    return torch.nn.Parameter(value, value.is_floating_point()) if entry["is_param"] else value
+
+
+def _numbers(meta: dict[str, Any], key: str) -> list[int]:
+    return [int(size["as_int"]) for size in meta[key]]
+
+
+def _strided(payload: bytearray, meta: dict[str, Any], what: str) -> Tensor:
     from torch._export.serde.serialize import _SERIALIZE_TO_TORCH_DTYPE
 
     dtype = _SERIALIZE_TO_TORCH_DTYPE[meta["dtype"]]
-    sizes, strides = ([int(s["as_int"]) for s in meta[key]] for key in ("sizes", "strides"))
+    sizes, strides = _numbers(meta, "sizes"), _numbers(meta, "strides")
     flat = torch.frombuffer(payload, dtype=dtype) if payload else torch.zeros(0, dtype=dtype)
     if torch.Size(sizes).numel() > flat.numel():
-        raise ValueError(f"a tensor of shape {sizes} has {flat.numel()} numbers in the file")
+        raise UsageError(f"{what}: shape {sizes} has {flat.numel()} numbers in the file: {WAY_OUT}")
     return flat.as_strided(sizes, strides, int(meta["storage_offset"]["as_int"]))
 
 
@@ -131,7 +176,8 @@ def _unpickled(archive: _Archive, file: str, name: str) -> Tensor:
         value = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:
         raise UsageError(
-            f"model: {archive.path}: {name} is pickled and no plain tensor: it is not read"
+            f"model: {archive.path}: {name} is pickled and no plain tensor: it is not read: {WAY_OUT}, of a "
+            "model whose parameters and buffers are plain tensors"
         ) from error
     if not isinstance(value, Tensor):
         raise UsageError(f"model: {archive.path}: {name}: got a {type(value).__name__}, expected a tensor")

@@ -14,6 +14,7 @@ from typing import Any
 
 from mediaconv.errors import UsageError
 
+WAY_OUT = "export the model with torch.export.save, as .pt2, or with torch.onnx.export, as .onnx"
 _OPERATORS = re.compile(
     r"torch\.ops\.(aten|prims|torchvision)\.\w+\.\w+|_operator\.(getitem|add|sub|mul|floordiv|truediv|mod|neg|pow"
     r"|eq|ne|lt|le|gt|ge|and_|or_|not_|pos)|math\.(ceil|floor|trunc)|torch\.sym_(float|int|ite|max|min|not|sum|sqrt)"
@@ -45,7 +46,7 @@ def checked_program(program: Any, path: str) -> Any:
     Raises UsageError naming the operator, expression or container that is not read.
     """
     if not isinstance(program, dict) or "graph_module" not in program:
-        raise UsageError(f"model: {path}: holds no exported program")
+        raise UsageError(f"model: {path}: holds no exported program: {WAY_OUT}")
     try:
         program = _walked(program)
         module = program["graph_module"]
@@ -81,7 +82,7 @@ def _walked(value: Any) -> Any:
         elif key == "metadata" and isinstance(item, dict):
             item = {k: v for k, v in item.items() if k in _KEPT}
         elif key in ("as_custom_obj", "custom_obj") and item is not None:
-            raise _RefusedError("holds an object that is no tensor, which is not read")
+            raise _RefusedError(f"holds an object that is no tensor, which is not read: {WAY_OUT}")
         elif key == "range_constraints":
             for name in item:
                 _check_expression(name)
@@ -92,7 +93,10 @@ def _walked(value: Any) -> Any:
 def _check_operator(target: str) -> None:
     name = target.split(".")[-2] if target.startswith("torch.ops.") and target.count(".") >= 4 else ""
     if not _OPERATORS.fullmatch(target) or name.startswith(_FORBIDDEN):
-        raise _RefusedError(f"uses {target[:80]!r}, which is none of torch's own operations on tensors")
+        raise _RefusedError(
+            f"uses {target[:80]!r}, which is none of torch's own operations on tensors: export the model "
+            "without it, or give the module by --model FILE.py:FUNCTION on the command line"
+        )
 
 
 def _check_expression(text: Any) -> None:
@@ -120,7 +124,7 @@ def _check_expression(text: Any) -> None:
                 raise ValueError
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         raise _RefusedError(
-            f"the size {str(text)[:80]!r} is no arithmetic on sizes: it is not evaluated"
+            f"the size {str(text)[:80]!r} is no arithmetic on sizes: it is not evaluated: {WAY_OUT}"
         ) from None
 
 
