@@ -9,8 +9,11 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import psutil
+
+T = TypeVar("T")
 
 
 def tree_rss_bytes(pid: int | None = None) -> int:
@@ -61,29 +64,34 @@ class PeakMemory:
             self._stop.wait(self._interval)
 
 
-def peak_growth(act: Callable[[], object]) -> int:
-    """Bytes that a call makes a process hold at most, above what it held before.
-
-    The call runs in a fork of this process, which first gives free memory back, so that what earlier calls
-    left is not reused. Linux.
-    """
+def in_fork(act: Callable[[], T]) -> T:
+    """What a call gives in a fork of this process, which it leaves as it was. Linux."""
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=lambda: theirs.send(act()))
+    process.start()
+    theirs.close()
+    try:
+        return ours.recv()  # type: ignore[no-any-return]
+    finally:
+        process.join()
 
-    def child() -> None:
+
+def peak_growth(act: Callable[[], object], *, turns: int = 1) -> int:
+    """Bytes that a call makes a process hold at most, above what it held before: the least of several turns.
+
+    Each runs in a fork of this process, which first gives free memory back, so that what earlier calls left
+    is not reused. What holes there are between what is held follows from all that the process did before.
+    """
+
+    def grown() -> int:
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")  # the highest resident size begins anew
         before = _status_bytes("VmRSS")
         act()
-        theirs.send(_status_bytes("VmHWM") - before)
+        return max(0, _status_bytes("VmHWM") - before)
 
-    process = context.Process(target=child)
-    process.start()
-    theirs.close()
-    try:
-        return max(0, ours.recv())
-    finally:
-        process.join()
+    return min(in_fork(grown) for _ in range(turns))
 
 
 def _status_bytes(name: str) -> int:

@@ -4,7 +4,8 @@ python -m benchmarks.models           # five minutes; no network: random weights
 
 Chunks are one receptive field long (a fixed number where a model reads all the past). Same weights, same
 input, one process, one thread; results are compared before anything is timed. Times are of the processor, the
-least of several runs in turn. Memory is what a fresh process holds at most above what it held before.
+least of several runs in turn. Memory is what a process that has captured the model and computed nothing holds
+at most above what it held before, the least of several such processes.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks.measured_ratio import COLUMNS, Ratio
-from benchmarks.memory import peak_growth
+from benchmarks.memory import in_fork, peak_growth
 from benchmarks.published import MODELS, Model, Run
 from benchmarks.table import Table
 from mediaconv.nn import Stream, stream, to_streaming
@@ -37,6 +39,8 @@ TOLERANCE = 1e-5
 """Relative to the largest absolute value: float32 summed in another order."""
 LONGER = 3
 """How many times as long the second input of the memory table is."""
+HELD_TURNS = 3
+"""Runs of which each figure of the memory table is the least, each in a process of its own."""
 SPARE = 2**24
 """Bytes by which the memory of a stream over the longer input may exceed half more than over the short."""
 
@@ -115,13 +119,28 @@ def in_turn(contenders: dict[str, Run], x: Tensor) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """One model, captured, and what it is compared with. x: the input; longer: `LONGER` times as long."""
+
+    chunk: int
+    contenders: dict[str, Run]
+    module: nn.Module
+    x: Tensor
+    longer: Tensor
+
+
+Held = dict[str, tuple[int, int]]
+"""Bytes by contender, for the input and the longer one."""
+
+
+@dataclass(frozen=True)
 class Measured:
-    """What came of one model: milliseconds by contender, bytes by contender for both lengths."""
+    """What came of one model: milliseconds by contender, and what they hold."""
 
     model: Model
     chunk: int
     times: dict[str, float]
-    held: dict[str, tuple[int, int]]
+    held: Held
 
     def ratios(self) -> list[Ratio]:
         """Ours beside each contender."""
@@ -139,8 +158,8 @@ class Measured:
         return ratios
 
 
-def measured(model: Model) -> Measured:
-    """Capture, compare and measure one."""
+def prepared(model: Model) -> Prepared:
+    """Build and capture one."""
     torch.manual_seed(0)
     module = model.build().eval()
     for p in module.parameters():
@@ -158,18 +177,31 @@ def measured(model: Model) -> Measured:
             contenders["ours, as it"] = ours(graph, model.own_chunk)
     if model.window:
         contenders["windows"] = windows(module, s, chunk, shape)
-    expected = module(x)
-    for name, run in contenders.items():
-        check_equal(f"{model.name}: {name}", torch.cat(list(run(x)), 2), expected)
-    del expected
-    times = in_turn(contenders, x)
     longer = torch.cat([x] * LONGER, 2)[:, :, : LONGER * (model.length - model.first) + model.first]
-    held = {
-        name: (peak_growth(lambda: consume(run, x)), peak_growth(lambda: consume(run, longer)))  # noqa: B023
-        for name, run in contenders.items()
+    return Prepared(chunk, contenders, module, x, longer)
+
+
+def timed(model: Model) -> tuple[int, dict[str, float]]:
+    """Compare the outputs of one, and time it: steps of a chunk, and milliseconds by contender."""
+    p = prepared(model)
+    expected = p.module(p.x)
+    for name, run in p.contenders.items():
+        check_equal(f"{model.name}: {name}", torch.cat(list(run(p.x)), 2), expected)
+    del expected
+    return p.chunk, in_turn(p.contenders, p.x)
+
+
+def held(model: Model) -> Held:
+    """What each contender of one holds. To be called in a process that has computed nothing yet."""
+    p = prepared(model)
+    return {
+        name: (
+            peak_growth(lambda: consume(run, p.x), turns=HELD_TURNS),  # noqa: B023
+            peak_growth(lambda: consume(run, p.longer), turns=HELD_TURNS),  # noqa: B023
+        )
+        for name, run in p.contenders.items()
         if name != "ours, as it"
     }
-    return Measured(model, chunk, times, held)
 
 
 def measure() -> list[Table]:
@@ -180,8 +212,9 @@ def measure() -> list[Table]:
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            for model in MODELS:
-                results.append(measured(model))
+            kept = [in_fork(partial(held, model)) for model in MODELS]  # before anything is timed here
+            for model, holds in zip(MODELS, kept, strict=True):
+                results.append(Measured(model, *timed(model), holds))
                 print(model.name, {k: round(v) for k, v in results[-1].times.items()}, file=sys.stderr)
     finally:
         torch.set_num_threads(threads)
@@ -213,7 +246,10 @@ def _memory(results: list[Measured]) -> Table:
         short, long = r.held["ours"]
         if long > 1.5 * short + SPARE:
             faults.append(f"{r.model.name}: memory grows with the length")
-    note = f"MiB above the process's own, at most: for the input / for one {LONGER} times as long."
+    note = (
+        f"MiB above those of a process that has captured the model and computed nothing, at most: for the "
+        f"input / for one {LONGER} times as long. The least of {HELD_TURNS} processes."
+    )
     columns = ["model", "the whole call", "ours", "its own cache", "torchstream"]
     return Table("What they hold.", note, columns, rows, faults)
 
