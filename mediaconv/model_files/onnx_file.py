@@ -16,6 +16,7 @@ from torch import Tensor
 from mediaconv.errors import UsageError, nearest
 from mediaconv.model_files import OTHER_PRECISION
 from mediaconv.model_files.archive import check_regular
+from mediaconv.model_files.onnx_forms import ill_formed
 from mediaconv.model_files.onnx_operators.node import UnsupportedError, all_told
 from mediaconv.model_files.onnx_order import OrderError, check_given, in_order
 from mediaconv.model_files.onnx_package import onnx_for
@@ -79,8 +80,10 @@ def load_onnx(
         raise
     except Exception as error:
         # a graph that its own makers' checker would not accept can fail anywhere
+        at = f" at {error.__notes__[0]}" if getattr(error, "__notes__", None) else ""
         raise UsageError(
-            f"model: {path}: its graph is inconsistent: {type(error).__name__}: {error}"
+            f"model: {path}: its graph is inconsistent{at}: it is damaged or no valid ONNX: export the model "
+            "again (onnx.checker.check_model may tell more)"
         ) from error
 
 
@@ -143,9 +146,11 @@ class _Reader:
             return names[0]
         if name in names:
             return str(name)
+        if not names:
+            raise UsageError(f"model: {self.path}: has no {what}: expected a graph of one input tensor")
         got = f"got {name!r}" if name is not None else f"the model has {len(names)}"
         raise UsageError(
-            f"model: {self.path}: {what}: {got}, expected one of {', '.join(names) or 'none'}"
+            f"model: {self.path}: {what}: {got}, expected one of {', '.join(names)}"
             f"{nearest(name or '', names)}"
         )
 
@@ -185,6 +190,9 @@ class _Reader:
             )
             way = _QUANTIZED if any(kind.startswith("com.microsoft.") for kind in unknown) else ""
             self.refused.append(f"operators that are not read: {unread}{way}")
+        for proto in _with_inner(chosen):
+            if (wrong := ill_formed(proto, _kind(proto), self.opset)) is not None:
+                self.refused.append(wrong)
         nodes = [self._node(proto, {}) for proto in chosen]
         plain_lengths(nodes)
         return nodes
@@ -201,7 +209,8 @@ class _Reader:
                 attributes[key] = self._subgraph(value, f"{outputs[0]}/", names)
                 inputs += [name for name in attributes[key].captured if name not in inputs]
         node = Node(_kind(proto), proto.name, inputs, outputs, attributes, self.opset)
-        node.refused = None if _is_read(node.kind) else UnsupportedError()  # told of with the others
+        if not _is_read(node.kind) or ill_formed(proto, node.kind, self.opset):
+            node.refused = UnsupportedError()  # told of with the others
         return node
 
     def _subgraph(self, graph: Any, prefix: str, names: dict[str, str]) -> Any:
@@ -317,7 +326,8 @@ class _Reader:
 
 def _kind(proto: Any) -> str:
     """A node's operator, with the domain of those that are not ONNX's own."""
-    return proto.op_type if proto.domain in ("", "ai.onnx") else f"{proto.domain}.{proto.op_type}"
+    kind = proto.op_type or "(without a name)"
+    return kind if proto.domain in ("", "ai.onnx") else f"{proto.domain}.{kind}"
 
 
 def _is_read(kind: str) -> bool:

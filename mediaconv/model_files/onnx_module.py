@@ -25,6 +25,7 @@ from mediaconv.model_files.onnx_operators.node import (
     as_tensor,
     check_size,
 )
+from mediaconv.nn.graph.capture.quiet_export import quiet
 
 _ENLARGING = ("Pad", "Resize", "Upsample", "ConvTranspose", "OneHot")
 """Operators of which small inputs may state a large result."""
@@ -98,7 +99,7 @@ class OnnxModule(nn.Module):
         numbers = [math.prod(v[0].shape) for v in found.values() if isinstance(v, tuple)]
         if node.kind not in _ENLARGING and math.prod(numbers) <= _PLAIN:
             return
-        with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        with quiet(), FakeTensorMode(allow_non_fake_inputs=True) as mode:
             for name, v in found.items():
                 if isinstance(v, tuple) and isinstance(v[0], Tensor):
                     found[name] = (mode.from_tensor(v[0]), v[1])
@@ -147,7 +148,7 @@ class OnnxModule(nn.Module):
         lost = {name for node in self._nodes for name in node.inputs if name not in there}
         lost |= {name for name, shape in others.items() if shape is None}
         try:
-            with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+            with quiet(), FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
                 env = {name: _zeros(shape) for name, shape in others.items() if shape is not None}
                 x = _zeros(self.input_shape)
                 self._run(x, Pass(x, known=known, lost=lost), env)

@@ -38,7 +38,8 @@ def stored_tensor(proto: Any, path: Path, sizes: Sizes) -> Tensor:
     from onnx import TensorProto, helper, numpy_helper
 
     dims = list(proto.dims)
-    name = TensorProto.DataType.Name(proto.data_type)
+    kinds = TensorProto.DataType
+    name = kinds.Name(proto.data_type) if proto.data_type in kinds.values() else str(proto.data_type)
     if name not in _KNOWN.split():
         raise UnsupportedError(f"{proto.name}: type {name}, expected one of {_KNOWN}")
     width = 2 if name == "BFLOAT16" else helper.tensor_dtype_to_np_dtype(proto.data_type).itemsize

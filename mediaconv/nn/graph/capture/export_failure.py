@@ -46,6 +46,14 @@ _WORDS = (
 )
 
 
+_UNFIT = "its inputs and attributes do not fit each other: the file is damaged or no valid ONNX"
+
+
+def _is_pythons(error: Exception) -> bool:
+    """Whether an error in a file's node is Python's, of lists and types, which tells nothing of the file."""
+    return isinstance(error, TypeError | KeyError | AttributeError) or str(error).startswith("zip()")
+
+
 def reasons_of(error: Exception, module: nn.Module) -> list[str]:
     """A sentence: torch's message, or what it means, with the module and the line where it was raised; or all
     refusals that name a file's nodes.
@@ -64,7 +72,7 @@ def _reason(error: Exception, module: nn.Module) -> str:
         said = f"torch.export: {said}"
     notes = getattr(error, "__notes__", [])
     if notes and notes[0].endswith(")") and " (gives " in notes[0]:  # a node of a file
-        return f"{notes[0]}: {said}"
+        return f"{notes[0]}: {_UNFIT if _is_pythons(error) else said}"
     path, line = _place(error.__traceback__, module)
     return located(said, path, line) if line else said
 
