@@ -1,6 +1,8 @@
 """Tensors of an ONNX file that lie in files beside it: which files, and their bytes.
 
-They stay in the model's own folder: no `..`, no link and no absolute path leads away from it.
+They stay in the model's own folder: no `..`, no link and no absolute path leads away from it. Of a model
+that is a link, that is the folder that the link stands in, or where the data is not there the one that the
+model lies in; a link among the data may lead from one of them to the other, and nowhere else.
 """
 
 from __future__ import annotations
@@ -24,20 +26,32 @@ def external_files(path: Path) -> list[Path]:
         model = onnx.load_model_from_string(path.read_bytes())
     except Exception:  # reported where the model is read
         return []
-    folder = path.resolve().parent
-    files = {folder / place for place in map(_place, _tensors(model)) if place is not None}
-    return sorted(f for f in files if f.is_file() and f.resolve().is_relative_to(folder))
+    found = (_found(path, place) for place in map(_place, _tensors(model)) if place is not None)
+    return sorted({file for file in found if file is not None and file.is_file()})
+
+
+def _folders(model: Path) -> list[Path]:
+    """Where a model's data may lie: beside the name that it is given by, then beside the file itself."""
+    return list(dict.fromkeys([model.parent.resolve(), model.resolve().parent]))
+
+
+def _found(model: Path, place: PurePosixPath) -> Path | None:
+    """A data file where it stands, the last place looked at where it is in none; None where it leads out."""
+    folders = _folders(model)
+    files = [folder / place for folder in folders]
+    file = next((f for f in files if f.exists()), files[-1])
+    return file if any(file.resolve().is_relative_to(folder) for folder in folders) else None
 
 
 def external_bytes(proto: Any, length: int, model: Path) -> bytes:
     """The `length` bytes of a tensor that lies beside the file `model`. Raises UsageError."""
     entries = {e.key: e.value for e in proto.external_data}
-    folder, place = model.resolve().parent, _place(proto)
+    place = _place(proto)
     what = f"model: {model}: {proto.name}: external data {entries.get('location', '')!r}"
     if place is None:
         raise UsageError(f"{what}: expected a path inside the model's folder")
-    file = folder / place
-    if not file.resolve().is_relative_to(folder):
+    file = _found(model, place)
+    if file is None:
         raise UsageError(f"{what}: leads out of the model's folder")
     size = check_regular(file, what)
     offset, stated = (int(entries.get(key, default)) for key, default in (("offset", 0), ("length", length)))

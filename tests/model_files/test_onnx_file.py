@@ -15,7 +15,7 @@ from torch.export import Dim
 from mediaconv.errors import UsageError
 from mediaconv.model_files.onnx_file import load_onnx
 from mediaconv.model_files.onnx_operators.node import UnsupportedError
-from mediaconv.model_files.open_model import open_model
+from mediaconv.model_files.open_model import files_of, open_model
 from mediaconv.nn import to_streaming
 from mediaconv.nn.graph.capture.obstacles import obstacles_removed
 from mediaconv.nn.graph.refusal import CaptureError
@@ -248,6 +248,36 @@ def test_external_data_elsewhere_is_refused(folder, location, words):
     onnx.save(small_model(location=location), folder / "m.onnx")
     with pytest.raises(UsageError, match=words):
         load_onnx(folder / "m.onnx", output="y")
+
+
+@pytest.mark.parametrize("beside", ["link", "file", "linked data"])
+def test_data_of_a_model_that_is_a_link_is_found_on_either_side_and_is_hashed(tmp_path, beside):
+    stored, shown = tmp_path / "stored", tmp_path / "shown"
+    stored.mkdir()
+    shown.mkdir()
+    onnx.save(small_model(location="w.bin"), stored / "a1")
+    (shown / "m.onnx").symlink_to(stored / "a1")
+    data = {"link": shown / "w.bin", "file": stored / "w.bin", "linked data": stored / "b2"}[beside]
+    data.write_bytes(np.full(6, 2, np.float32).tobytes())
+    if beside == "linked data":  # as caches of downloads lay their files: names lead to contents
+        (shown / "w.bin").symlink_to(data)
+    y = load_onnx(shown / "m.onnx", output="y")(torch.ones(1, 1, 5))
+    assert torch.equal(y, torch.full((1, 2, 3), 6.0))
+    assert data.resolve() in [file.resolve() for file in files_of(str(shown / "m.onnx"))]
+
+
+def test_data_of_a_linked_model_that_leads_elsewhere_is_refused(tmp_path):
+    stored, shown = tmp_path / "stored", tmp_path / "shown"
+    stored.mkdir()
+    shown.mkdir()
+    onnx.save(small_model(location="w.bin"), stored / "m.onnx")
+    (shown / "m.onnx").symlink_to(stored / "m.onnx")
+    (tmp_path / "secret.bin").write_bytes(bytes(24))
+    (stored / "w.bin").write_bytes(bytes(24))
+    (shown / "w.bin").symlink_to(tmp_path / "secret.bin")
+    with pytest.raises(UsageError, match="leads out"):
+        load_onnx(shown / "m.onnx", output="y")
+    assert files_of(str(shown / "m.onnx")) == [shown / "m.onnx"]
 
 
 @pytest.mark.parametrize("entries", [{"offset": 8}, {"offset": -4}, {"length": 12}, {"length": 2**40}])
