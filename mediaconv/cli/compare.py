@@ -76,6 +76,8 @@ def compare(
         for side in result.sides:
             text = escaped(f"{side['label']}: {side['verdict']} ({side['facts'][0]})")
             console.print(text, markup=False, highlight=False)
+        for remark in result.remarks:
+            console.print(remark, markup=False, highlight=False, soft_wrap=True)
         if json:
             print(dumps(result.as_json()))
         if result.report is not None:

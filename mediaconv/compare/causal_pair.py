@@ -21,11 +21,15 @@ from mediaconv.errors import ConfigError, UsageError
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two things compared. name: of its folder, unique; label: how a reader knows it."""
+    """One of the two things compared. name: of its folder, unique; label: how a reader knows it.
+
+    twin: whether it is one of the two forms of one configuration.
+    """
 
     name: str
     label: str
     config: RunConfig
+    twin: bool = False
 
 
 def causal_pair(config: RunConfig) -> tuple[Side, Side]:
@@ -36,8 +40,8 @@ def causal_pair(config: RunConfig) -> tuple[Side, Side]:
     causal["causal"] = causal.get("causal") or True
     causal["stack"] = _causal(causal["stack"])
     return (
-        Side("causal", "causal", _parsed(causal, "causal").standing_at(config.sources)),
-        Side("standard", "standard", _parsed(standard, "standard").standing_at(config.sources)),
+        Side("causal", "causal", _parsed(causal, "causal").standing_at(config.sources), twin=True),
+        Side("standard", "standard", _parsed(standard, "standard").standing_at(config.sources), twin=True),
     )
 
 

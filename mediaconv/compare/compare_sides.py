@@ -27,6 +27,7 @@ from mediaconv.web.json_values import dumps
 
 COMPARE_JSON, CHANNELS_CSV, SUMMARY_CSV = "compare.json", "channels.csv", "summary.csv"
 ROLES = ("a", "b")
+ALREADY_CAUSAL = "It is causal as it is: the standard form, too, reads nothing that comes later."
 
 
 def compare_sides(
@@ -89,6 +90,9 @@ def _compare_all(
         unit = pipeline.step_units[compared.axis]
         known = result.sides or rows
         result.sides = [over_files(side, row, unit) for side, row in zip(known, rows, strict=True)]
+        if all(side.twin and row["causal"] for side, row in zip(sides, rows, strict=True)):
+            compared.notes.append(ALREADY_CAUSAL)
+            result.remarks = [ALREADY_CAUSAL]
         page = output / REPORT if len(jobs) == 1 else job.target / REPORT
         write_page(page, compared, rows, pipeline, job.target, result.columns, own.write)
         result.files.append(file_row(job, compared, rows, page, output))

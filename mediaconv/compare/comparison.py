@@ -19,6 +19,7 @@ class Comparison:
     files: a row an input that could be compared. inputs: how many there were.
     failures: stage and reason of each that could not be.
     unfit: failures for which the configuration is to blame, not the file.
+    remarks: what is to be known of the comparison as a whole.
     """
 
     output: Path
@@ -29,6 +30,7 @@ class Comparison:
     inputs: int = 1
     failures: list[dict[str, str]] = field(default_factory=list)
     unfit: int = 0
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
@@ -61,7 +63,8 @@ class Comparison:
         table = "".join(_line("td", line) for line in lines)
         where = "" if self.report is None else f"<small>report: {escape(str(self.report))}</small>"
         box = f'<div style="overflow-x:auto"><table>{_line("th", heads)}{table}</table></div>'
-        return f"<ul>{sides}</ul>{box}{where}"
+        remarks = "".join(f"<p>{escape(remark)}</p>" for remark in self.remarks)
+        return f"<ul>{sides}</ul>{remarks}{box}{where}"
 
     def as_json(self) -> dict[str, Any]:
         """The content of compare.json."""
@@ -70,6 +73,7 @@ class Comparison:
             "files": self.files,
             "summary": summary(self.rows, self.columns),
             "failures": self.failures,
+            "remarks": self.remarks,
             "report": self.report and self.report.name,
         }
 

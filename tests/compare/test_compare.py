@@ -242,6 +242,19 @@ def test_equal_configurations_differ_by_nothing(tmp_path, mediaconv, config):
     )
 
 
+@pytest.mark.parametrize(("kernel_size", "already"), [(1, True), (3, False)])
+def test_a_stack_that_is_causal_as_it_is_is_said_to_be(tmp_path, mediaconv, config, kernel_size, already):
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).uniform(-0.1, 0.1, 500), 8000)
+    stack = [{"conv": {"out_channels": 1, "kernel_size": kernel_size}}]
+    path = config("a.yaml", pipeline="audio", input="a.wav", output="o", stack=stack)
+    sentence = "It is causal as it is: the standard form, too, reads nothing that comes later."
+    assert mediaconv("compare", path, "-o", "o").stdout.count(sentence) == already
+    told = strict(tmp_path / "o/compare.json")
+    assert told["remarks"] == told["files"][0]["notes"] == [sentence] * already
+    mediaconv("compare", path, path, "-o", "two")  # two of the user's own are no forms of one
+    assert strict(tmp_path / "two/compare.json")["remarks"] == []
+
+
 def test_prove_is_usable_in_ci(tmp_path, mediaconv, config):
     stack = [{"conv": {"out_channels": 1, "kernel_size": 5}}]
     path = config(pipeline="audio", input="none.wav", output="o", causal=True, stack=stack)

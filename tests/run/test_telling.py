@@ -259,9 +259,33 @@ def test_clipped_values_of_many_files_are_one_line() -> None:
         summary.add(ended(f"{i}.wav", result=JobResult([], 0.0, (1, 8), (2, 8), 1.0, 1000 + i, notes)))
     told = [line for line in summary.lines() if "clipped" in line]
     assert told == [
-        "note: 0.wav and 12 more: 13,078 values lay outside the range of the file and were clipped in all"
+        "note: 0.wav and 12 more: 13,078 values lay outside the range of the file and were clipped in all: "
+        "normalize: sigmoid, or minmax over the whole file, brings them into it, and write: {layout: tensor} "
+        "stores them as they are"
     ]
     assert "note: 0.wav and 12 more: other" in summary.lines()
+
+
+@pytest.mark.parametrize(
+    ("keys", "clips"),
+    [
+        ({"normalize": "none"}, True),
+        ({"normalize": "sigmoid"}, False),
+        ({"normalize": "minmax"}, False),
+        ({"normalize": "none", "write": {"layout": "tensor"}}, False),
+    ],
+)
+def test_what_a_note_on_clipped_values_says_to_do_keeps_them(tmp_path: Path, keys: Any, clips: bool) -> None:
+    soundfile.write(tmp_path / "a.wav", np.linspace(-1, 1, 800), 8000)
+    stack = [{"conv": {"out_channels": 1, "kernel_size": 1, "weight": [[[3.0]]], "bias": False}}]
+    config = write_config(
+        tmp_path / "c.yaml", tmp_path / "a.wav", tmp_path / "out", pipeline="audio", stack=stack, **keys
+    )
+    done = run_program("run", config, "--executor", "serial", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = [line for line in (done.stdout + done.stderr).splitlines() if "outside the range" in line]
+    assert bool(told) == clips
+    assert all("normalize: sigmoid" in line and "write: {layout: tensor}" in line for line in told)
 
 
 def test_results_are_a_table_and_csv(tmp_path: Path) -> None:

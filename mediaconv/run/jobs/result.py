@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from mediaconv.counted import counted
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.output.staging import Staged
 
 
-def clipped_note(count: int) -> str:
-    """The note of an input of which so many values were clipped."""
-    return f"{count:,} values lay outside the range of the file and were clipped"
+def clipped_note(count: int, *, files: int = 1) -> str:
+    """The note of an input, or of several, of which so many values were clipped, with what to do."""
+    return (
+        f"{counted(count, 'value')} lay outside the range of the file and {'was' if count == 1 else 'were'} "
+        f"clipped{' in all' if files > 1 else ''}: normalize: sigmoid, or minmax over the whole file, brings "
+        "them into it, and write: {layout: tensor} stores them as they are"
+    )
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ class Summary:
         """Each note once, with the inputs that it is about; those of clipped values added up to one."""
         clipped = {clipped_note(count) for count in self.clipped.values()}
         notes = [(name, note) for name, note in self.notes if note not in clipped]
-        whole = clipped_note(sum(self.clipped.values())) + " in all" * (len(self.clipped) > 1)
+        whole = clipped_note(sum(self.clipped.values()), files=len(self.clipped))
         notes += [(name, whole) for name in self.clipped]
         counts = Counter(note for _, note in notes)
         first = {note: name for name, note in reversed(notes)}
