@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
-from mediaconv.errors import UsageError
+from mediaconv.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,7 +27,9 @@ def made(name: str, find: Callable[[], Callable[..., Any]], options: Mapping[str
 
     with _same_draws():
         try:
-            module = find()(**options)
+            factory = find()
+            check_options(name, factory, options)
+            module = factory(**options)
         except UsageError:
             raise
         except Exception as error:
@@ -35,6 +38,45 @@ def made(name: str, find: Callable[[], Callable[..., Any]], options: Mapping[str
     if not isinstance(module, nn.Module):
         raise UsageError(f"model: {name} gave a {type(module).__name__}, expected a torch.nn.Module")
     return module.eval()
+
+
+def check_options(name: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Raise UsageError for options that a factory needs and was not given, and for those that it has not.
+
+    One whose parameters Python does not know is left to fail by itself.
+    """
+    try:
+        parameters = signature(factory).parameters.values()
+    except (TypeError, ValueError):
+        return
+    named = {
+        p.name: p for p in parameters if p.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    }
+    missing = [key for key, p in named.items() if p.default is Parameter.empty and key not in options]
+    free = any(p.kind is Parameter.VAR_KEYWORD for p in parameters)
+    unknown = [] if free else [key for key in options if key not in named]
+    words = []
+    if missing:
+        inside = ", ".join(f"{key}: {_kind(named[key])}" for key in missing)
+        words.append(
+            f"needs the option{'s' * (len(missing) > 1)} {', '.join(missing)}: write model: {{file: {name}, "
+            f"options: {{{inside}}}}}, or beside --model: --set stack.0.model.options.{missing[0]}=VALUE"
+        )
+    if unknown:
+        nearby = "".join(nearest(key, named) for key in unknown[:1])
+        words.append(
+            f"has no option {', '.join(map(repr, unknown))}, expected {', '.join(named) or 'none'}{nearby}"
+        )
+    if words:
+        raise UsageError(f"model: {name}: its factory {'; and '.join(words)}")
+
+
+def _kind(parameter: Parameter) -> str:
+    """What a parameter takes, by its annotation."""
+    kind = parameter.annotation
+    if kind is Parameter.empty:
+        return "VALUE"
+    return kind.__name__ if isinstance(kind, type) else str(kind)
 
 
 @contextmanager

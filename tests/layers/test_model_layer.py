@@ -18,6 +18,7 @@ from mediaconv.model.build import build_stack
 from mediaconv.model_files.open_model import open_model
 from mediaconv.pipeline import find
 from mediaconv.run.jobs.identity import run_identity
+from tests.program import run_program
 
 pytestmark = pytest.mark.slow  # captures
 
@@ -236,8 +237,25 @@ def test_an_installed_model_is_made_by_its_factory(monkeypatch):
     torch.manual_seed(3)
     stack = stack_of("audio", "{file: denoiser, options: {channels: 2, causal: true}}", 2)
     assert stack(torch.zeros(1, 2, 40)).shape == (1, 2, 40)
-    with pytest.raises(UsageError, match="cannot be made: TypeError"):
+    with pytest.raises(UsageError, match=r"has no option 'chanels', expected channels.*mean 'channels'"):
         stack_of("audio", "{file: denoiser, options: {chanels: 2}}", 2)
+
+
+def sized(width: int, *, depth: "int" = 1, scale, **more):
+    return nn.Conv1d(1, 1, width)
+
+
+def test_options_that_a_factory_needs_are_named_with_how_they_are_written(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    entry = EntryPoint("sized", f"{__name__}:sized", "mediaconv.models")
+    monkeypatch.setattr("mediaconv.model_files.open_model.installed", lambda group: [entry])
+    done = run_program("init", "sized", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    words = "sized: its factory needs the options width, scale: write model: {file: sized, "
+    assert words + "options: {width: int, scale: VALUE}}" in done.stderr
+    assert "--set stack.0.model.options.width=VALUE" in done.stderr
+    stack_of("audio", "{file: sized, options: {width: 3, scale: 2, other: 1}}", 1)
 
 
 def test_an_installed_models_random_weights_are_the_same_in_every_build(monkeypatch, tmp_path):
