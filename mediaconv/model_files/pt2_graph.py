@@ -13,6 +13,7 @@ import re
 from typing import Any
 
 from mediaconv.errors import UsageError
+from mediaconv.nn.graph.capture.exported_program import condition
 
 WAY_OUT = "export the model with torch.export.save, as .pt2, or with torch.onnx.export, as .onnx"
 _OPERATORS = re.compile(
@@ -58,7 +59,9 @@ def checked_program(program: Any, path: str) -> Any:
                     _check_tree(json.loads(entry["signature"][key])[1])
     except _RefusedError as refused:
         raise UsageError(f"model: {path}: {refused}") from None
-    program["guards_code"] = []
+    program["guards_code"] = [
+        text for text in program.get("guards_code") or [] if condition(text) is not None
+    ]
     return program
 
 

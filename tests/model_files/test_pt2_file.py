@@ -1,7 +1,9 @@
 """`.pt2` files: a stranger's archive gives a module or an error, and runs nothing."""
 
+import ast
 import io
 import json
+import math
 import os
 import pickle
 import zipfile
@@ -11,8 +13,11 @@ import torch
 from torch import nn
 from torch.export import Dim
 
+import mediaconv.nn
 from mediaconv.errors import UsageError
 from mediaconv.model_files.pt2_file import load_pt2
+from mediaconv.nn import to_streaming
+from mediaconv.nn.graph.capture.exported_program import condition, module_of, require
 
 
 class Tied(nn.Module):
@@ -273,3 +278,104 @@ def test_torchscript_pickles_and_other_files_are_refused_with_the_way_out(tmp_pa
     ):
         with pytest.raises(UsageError, match=words):
             load_pt2(file)
+
+
+class Branches(nn.Module):
+    """Goes another way at lengths that are no multiple of 4, from 500 on, and in rows wider than 150."""
+
+    def __init__(self, branch):
+        super().__init__()
+        self.conv, self.branch = nn.Conv1d(1, 1, 3, padding=1), branch
+
+    def forward(self, x):
+        return self.conv(x) * (1 if self.branch(x.shape[2]) else 2)
+
+
+BRANCHES = {
+    "multiple": lambda n: n % 4 == 0,
+    "none": lambda n: n % 4 != 1,
+    "long": lambda n: n > 300,
+    "ceil": lambda n: math.ceil(n / 8) > 40,
+    "float": lambda n: n / 8 > 40.5,
+    "floor": lambda n: (n // 8) % 2 == 0,
+}
+
+
+@pytest.mark.parametrize("name", BRANCHES)
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_lengths_at_which_the_module_went_another_way_are_refused_not_wrong(name, tmp_path):
+    """A program holds one way alone: its conditions come along from the file."""
+    module, x = Branches(BRANCHES[name]).eval(), torch.randn(1, 1, 400)
+    path = tmp_path / "m.pt2"
+    torch.export.save(torch.export.export(module, (x,), dynamic_shapes=({2: Dim.AUTO},)), path)
+    captured = to_streaming(module_of(load_pt2(path)), example=x)
+    taken = 0
+    for length in (80, 320, 400, 401, 402, 408, 800):
+        x = torch.randn(1, 1, length)
+        running = mediaconv.nn.stream(captured)
+        try:
+            with torch.no_grad():
+                given = torch.cat(
+                    [running.push(x[:, :, :33]), running.push(x[:, :, 33:]), running.flush()], 2
+                )
+        except ValueError:
+            assert BRANCHES[name](length) != BRANCHES[name](400), length
+            continue
+        taken += 1
+        assert torch.allclose(given, module(x), atol=1e-6), length  # sums in another order
+    assert taken >= 2
+
+
+def test_other_axes_keep_an_exports_longest_size(tmp_path):
+    class Wide(nn.Conv2d):
+        def forward(self, x):
+            return super().forward(x) * (1 if x.shape[3] < 150 else 2)
+
+    module, x = Wide(1, 1, 3, padding=1).eval(), torch.randn(1, 1, 40, 104)
+    path = tmp_path / "m.pt2"
+    torch.export.save(torch.export.export(module, (x,), dynamic_shapes=({2: Dim.AUTO, 3: Dim.AUTO},)), path)
+    captured = to_streaming(module_of(load_pt2(path)), example=x)
+    with pytest.raises(ValueError, match="goes another way"):
+        mediaconv.nn.stream(captured).push(torch.randn(1, 1, 40, 300))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "__import__('os').getpid() == 0",
+        "L['x'].size().__class__ == 0",
+        "d2.real == 2",
+        "max == 3",
+        "9**9 == 1",
+        "[d2] == 1",
+        "math.sin(d2) > 1",
+        "'a' * d2 == 'a'",
+        7,
+    ],
+)
+def test_conditions_that_are_no_arithmetic_on_sizes_are_not_evaluated(text):
+    assert condition(text) is None
+
+
+@pytest.mark.parametrize("text", ["d9 > 1", "d2 % 0 == 1", "max(d2) > 1"])
+def test_conditions_that_have_no_value_are_told(text):
+    with pytest.raises(ValueError, match="cannot be told"):
+        require(torch.zeros(1, 1, 5), text)
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 400])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(8*math.ceil(L['x'].size()[2] / 8)) == L['x'].size()[2]",
+        "max(5, (-100) + L['x'].size()[2]) > 7",
+        "not (L['x'].size()[2] // 4) % 2 != 0 or L['x'].size()[2] < 8",
+    ],
+)
+def test_conditions_are_read_as_python_does(text, n):
+    x = torch.zeros(1, 1, n)
+    if eval(text, {"L": {"x": x}, "math": math}):
+        require(x, ast.unparse(condition(text)))
+    else:
+        with pytest.raises(ValueError, match="its export holds where"):
+            require(x, ast.unparse(condition(text)))

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import math
+import operator
+import re
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -9,6 +15,22 @@ from torch import fx
 from torch.export import ExportedProgram
 
 from mediaconv.nn.graph.capture.obstacles import RECURRENT
+
+_SIZE = re.compile(r"L\['\w+'\](?:\[\d+\])?\.size\(\)\[(\d+)\]")
+_OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod, ast.USub: operator.neg, ast.Not: operator.not_, ast.Eq: operator.eq,
+    ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
+    ast.GtE: operator.ge, ast.Div: operator.truediv,
+}  # fmt: skip
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "math.ceil": math.ceil, "math.floor": math.floor, "math.trunc": math.trunc, "max": torch.sym_max,
+    "min": torch.sym_min, "float": torch.sym_float, "int": torch.sym_int,
+}  # fmt: skip
+_NODES = (
+    ast.Compare, ast.Call, ast.Attribute, ast.BoolOp, ast.UnaryOp, ast.BinOp, ast.Name, ast.Constant,
+    ast.Load, ast.And, ast.Or, *_OPERATORS,
+)  # fmt: skip
 
 
 def module_of(program: ExportedProgram) -> fx.GraphModule:
@@ -22,7 +44,102 @@ def module_of(program: ExportedProgram) -> fx.GraphModule:
     parts = [part for part in module.modules() if isinstance(part, fx.GraphModule)]
     if sum(_keep_recurrences(part) for part in parts):
         module.validate_inputs = False  # type: ignore[assignment]
+    _require_conditions(module, _conditions(program))
     return module
+
+
+def condition(text: Any) -> ast.expr | None:
+    """A condition on sizes, as torch's export writes it, if it is arithmetic alone; sizes are d0, d1, ...
+
+    >>> ast.unparse(condition("(L['x'].size()[2] % 4) == 0"))
+    'd2 % 4 == 0'
+    """
+    if not isinstance(text, str) or len(text) > 1000:
+        return None
+    try:
+        parsed = ast.parse(_SIZE.sub(r"d\1", text), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    called = {
+        id(part) for node in ast.walk(parsed) if isinstance(node, ast.Call) for part in ast.walk(node.func)
+    }
+    for node in ast.walk(parsed):
+        good = isinstance(node, _NODES)
+        if isinstance(node, ast.Constant):
+            good = type(node.value) in (int, float) and abs(node.value) < 2**63  # type: ignore[arg-type]
+        elif isinstance(node, ast.Name):
+            good = id(node) in called or re.fullmatch(r"d\d", node.id) is not None
+        elif isinstance(node, ast.Call):
+            good = ast.unparse(node.func) in _FUNCTIONS and 1 <= len(node.args) <= 2 and not node.keywords
+        elif isinstance(node, ast.Attribute):
+            good = id(node) in called
+        if not good:
+            return None
+    return parsed
+
+
+def _conditions(program: ExportedProgram) -> list[str]:
+    """What a program requires of its input's sizes: elsewhere the module that was exported goes another way.
+
+    Sizes that it fixes are left out: torch asks for them itself, and a batch of one may be more.
+    """
+    texts = list(getattr(program, "_guards_code", None) or [])
+    names = program.graph_signature.user_inputs
+    for node in program.graph.nodes:
+        shape = getattr(node.meta.get("val"), "shape", ()) if node.name in names else ()
+        for dim, size in enumerate(shape):
+            limits = program.range_constraints.get(getattr(getattr(size, "node", None), "expr", None))
+            if limits is not None and limits.upper.is_Integer and int(limits.upper) < 2**31:
+                texts.append(f"d{dim} <= {int(limits.upper)}")
+            if limits is not None and limits.lower.is_Integer and int(limits.lower) > 2:
+                texts.append(f"d{dim} >= {int(limits.lower)}")
+    fixed = re.compile(r"d\d == \d+")
+    asked = (ast.unparse(parsed) for parsed in map(condition, texts) if parsed is not None)
+    return [text for text in dict.fromkeys(asked) if not fixed.fullmatch(text)]
+
+
+def _require_conditions(module: fx.GraphModule, texts: Sequence[str]) -> None:
+    """Let a program's module ask them anew: a capture knows of them as of the module's own branches."""
+    inputs = [node for node in module.graph.nodes if node.op == "placeholder"]
+    if len(inputs) != 1:
+        return
+    with module.graph.inserting_after(inputs[0]):
+        for text in texts:
+            module.graph.call_function(require, (inputs[0], text))
+    module.recompile()
+
+
+def require(x: torch.Tensor, text: str) -> None:
+    """Raise ValueError where a tensor's sizes are not as a condition of an export says."""
+    parsed = condition(text)
+    try:
+        holds = parsed is not None and bool(_value(parsed, x.shape))
+    except (ArithmeticError, IndexError, TypeError) as error:
+        raise ValueError(f"its export states a condition that cannot be told: {text[:80]}") from error
+    if not holds:
+        raise ValueError(
+            f"its export holds where {text} alone, d0, d1, ... being its input's sizes: it got "
+            f"{list(map(int, x.shape))}"
+        )
+
+
+def _value(node: ast.AST, sizes: Sequence[int]) -> Any:
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.Name):
+        return sizes[int(node.id[1:])]
+    if isinstance(node, ast.Call):
+        return _FUNCTIONS[ast.unparse(node.func)](*(_value(each, sizes) for each in node.args))
+    if isinstance(node, ast.BinOp):
+        return _OPERATORS[type(node.op)](_value(node.left, sizes), _value(node.right, sizes))
+    if isinstance(node, ast.UnaryOp):
+        return _OPERATORS[type(node.op)](_value(node.operand, sizes))
+    if isinstance(node, ast.BoolOp):
+        some = any if isinstance(node.op, ast.Or) else all
+        return some(_value(value, sizes) for value in node.values)
+    assert isinstance(node, ast.Compare)
+    values = [_value(value, sizes) for value in (node.left, *node.comparators)]
+    return all(_OPERATORS[type(op)](*pair) for op, pair in zip(node.ops, pairwise(values), strict=True))
 
 
 def _keep_recurrences(module: fx.GraphModule) -> int:
