@@ -13,7 +13,9 @@ from torch import Tensor
 from torch import nn as tn
 
 from mediaconv import nn
+from mediaconv.nn.graph.capture.export_failure import reasons_of
 from mediaconv.nn.graph.refusal import CaptureError
+from mediaconv.nn.streaming.protocol import run_chunks
 from tests.nn.graph.asserting_module import Asserted
 
 X = torch.randn(1, 2, 40, generator=torch.Generator().manual_seed(0))
@@ -262,3 +264,30 @@ def test_a_size_that_was_found_by_dividing_the_length_is_told() -> None:
     assert "arange" in said
     assert "a tensor of (T//((T//8))) values, a size that follows from the input's length" in said
     assert "give it as a number" in said
+
+
+class Mixed(tn.Module):
+    """Colours mixed by a matrix, as libraries of colour spaces write it."""
+
+    def __init__(self, equation: str) -> None:
+        super().__init__()
+        self.equation = equation
+        self.register_buffer("matrix", torch.randn(3, 3, dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.einsum(self.equation, self.matrix, x)
+
+
+@pytest.mark.parametrize("equation", ["ij,...jhw->...ihw", "ij, ...jhw -> ...ihw", "ij,bjhw->bihw"])
+def test_an_einsum_over_any_leading_axes_streams(equation: str) -> None:
+    module = Mixed(equation).eval()
+    x = torch.randn(1, 3, 12, 5, dtype=torch.float64)
+    streamed = run_chunks(nn.to_streaming(module, example=x), x.split(5, 2), 0)
+    torch.testing.assert_close(streamed, torch.einsum("ij,bjhw->bihw", module.matrix, x), rtol=0, atol=1e-12)
+
+
+def test_what_torch_says_of_sizes_and_loops_is_told_in_words() -> None:
+    said = "The inequality, Eq(-2*(17*x - 32)*(((x/16)//2)), 0) cannot be solved"
+    assert "made for inputs of one size; opaque(" in reasons_of(RuntimeError(said), tn.Identity())[0]
+    said = "Attempting to use FunctionalTensor on its own. While executing %while_loop"
+    assert "whose reach is not known: opaque(" in reasons_of(RuntimeError(said), tn.Identity())[0]

@@ -23,6 +23,17 @@ _WORDS = (
         "compute both ways and choose with torch.where, or keep the number a tensor",
     ),
     (
+        r"The inequality, |cannot be solved|[Cc]ould not (solve|guard)",
+        "it computes sizes from each other, by blocks or by a table of positions of one size, so that no "
+        "export tells which lengths it takes: it is made for inputs of one size; opaque(module, lookback, "
+        "lookahead, stride) runs a model of any size whose reach is known",
+    ),
+    (
+        r"while_loop|FunctionalTensor on its own",
+        "it repeats an operation until the values no longer change, whose reach is not known: "
+        "opaque(module, lookback, lookahead, stride) where that is bounded",
+    ),
+    (
         r"missing (?P<what>\d+ required .*)",
         "it takes more than one input ({what}): wrap it in a module whose forward takes the stream alone",
     ),

@@ -25,10 +25,10 @@ from mediaconv.nn.model_layout import ModelLayout
 
 _FIXED = (
     "torch.export: its export holds for {} steps along the stream axis alone: a size is written into the "
-    "module, the example is too short, or a Python loop runs over the steps. Such a loop streams as "
-    "torch.nn.GRU or LSTM, as cumsum or the like, or as a layer with a step of its own by "
-    "register_converter; where it forgets after so many steps, opaque(module, lookback, lookahead) runs it "
-    "in overlapping windows"
+    "module (also by int() or float() of it in a function of another package), the example is too short, or "
+    "a Python loop runs over the steps. Such a loop streams as torch.nn.GRU or LSTM, as cumsum or the like, "
+    "or as a layer with a step of its own by register_converter; where it forgets after so many steps, "
+    "opaque(module, lookback, lookahead) runs it in overlapping windows"
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import string
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -97,10 +99,9 @@ def addmm(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
 
 @rule(aten.einsum)
 def einsum(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
-    terms, _, result = a["equation"].replace(" ", "").partition("->")
-    operands = terms.split(",")
     nodes = list(a["tensors"])
     values = [an.value(n) for n in nodes]
+    operands, result = _spelled_out(a["equation"], [len(v.dims) for v in values])
     streams = {t[v.dim] for t, v in zip(operands, values, strict=True) if v.dim is not None}
     letters: dict[str, tuple[int | str, ...]] = {}
     for term, v in zip(operands, values, strict=True):
@@ -108,16 +109,34 @@ def einsum(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
             if letter not in letters or letters[letter] == () or (STREAM in d):
                 letters[letter] = d
     pair = tuple(t[v.dim] for t, v in zip(operands, values, strict=True) if v.dim is not None)
-    if len(values) == 2 and set(pair) == set(result[-2:]) and len(streams) == 2 and "." not in terms:
+    if len(values) == 2 and set(pair) == set(result[-2:]) and len(streams) == 2:
         q, k = (pair.index(letter) for letter in result[-2:])
         return scores(an, node, nodes[q], nodes[k], leading=tuple(letters[c] for c in result[:-2]))
-    if len(streams) != 1 or not streams <= set(result) or "." in terms:
+    if len(streams) != 1 or not streams <= set(result):
         raise RefusalError("a product across positions of the stream axis: " + UNBOUNDED)
     for term, v in zip(operands, values, strict=True):
         if v.dim is None and streams & set(term) and v.dims[term.index(next(iter(streams)))] != ():
             raise RefusalError("a constant that is longer than one step meets the stream axis")
     aligned = dict(zip(nodes, an.align(values), strict=True))
     return an.local(node, tuple(letters[letter] for letter in result), aligned)
+
+
+def _spelled_out(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
+    """The letters of each operand and of the result, those that `...` stands for among them."""
+    terms, arrow, result = equation.replace(" ", "").partition("->")
+    operands = terms.split(",")
+    if not arrow:  # what stands once, in the alphabet's order
+        once = sorted(c for c in set(terms) - {",", "."} if terms.count(c) == 1)
+        result = "." * 3 * ("." in terms) + "".join(once)
+    free = [c for c in string.ascii_letters if c not in equation]
+    counts = [rank - len(t) + 3 for t, rank in zip(operands, ranks, strict=True) if "." in t]
+    rest = "".join(free[: max(counts, default=0)])
+    spelled = []
+    for term, rank in zip(operands, ranks, strict=True):
+        spelled.append(
+            term.replace("...", rest[len(rest) - (rank - len(term) + 3) :]) if "." in term else term
+        )
+    return spelled, result.replace("...", rest)
 
 
 @rule(aten.cdist, aten._cdist_forward)
