@@ -588,3 +588,31 @@ def test_a_trained_model_is_shown_by_its_operations(sound, tmp_path):
     assert nodes["1.a"].source == nodes["0"].id
     assert [kind for kind, _ in found.outline].count("enter") == 1
     assert "its operations" in found.html()
+
+
+class Long(nn.Module):
+    """A convolution and seventy operations without weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv1d(2, 2, 3, padding=1), nn.Conv1d(2, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        for _ in range(70):
+            x = torch.tanh(x)
+        return self.last(x)
+
+
+def test_operations_of_a_large_model_that_are_not_shown_are_named(sound, tmp_path):
+    from torch.export import Dim, export, save
+
+    program = export(Long().eval(), (torch.zeros(1, 2, 64),), dynamic_shapes=({2: Dim.AUTO},))
+    save(program, tmp_path / "m.pt2")
+    found = inspect_config(settings("audio", [{"model": str(tmp_path / "m.pt2")}], sound), [sound], steps=50)
+    shown = {n.name for n in found.nodes}
+    assert {"0.first", "0.last"} <= shown
+    (note,) = [n for n in found.notes if "operations" in n]
+    assert "64 at most are shown, those with weights first; 70 operations not: tanh, " in note
+    assert note.endswith("and 58 more")
+    assert "70 operations not: tanh" in found.html()

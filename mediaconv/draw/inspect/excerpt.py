@@ -16,7 +16,7 @@ from torch import nn
 import mediaconv.nn as mnn
 from mediaconv.counted import counted
 from mediaconv.draw.inspect.follow import Visitor, follow
-from mediaconv.draw.inspect.model_operations import operations_inside
+from mediaconv.draw.inspect.model_operations import left_out_note, operations_inside
 from mediaconv.errors import UsageError
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.streaming.protocol import Streamable, axis_map, output_channels
@@ -53,6 +53,8 @@ class Survey(Visitor[Port]):
     def __init__(self, stack: nn.Module, channels: int, lengths: Sequence[int]) -> None:
         self.source = Port(channels, tuple(lengths))
         self.ports: dict[str, Port] = {}
+        self.notes: list[str] = []
+        """What of a model inside is not on the page."""
         try:
             self.end = follow(stack, self.source, self)
         except (ValueError, RuntimeError) as error:
@@ -74,6 +76,8 @@ class Survey(Visitor[Port]):
             _, channels, *lengths = module.output_shape(shape)
         else:
             channels, lengths = output_channels(module, x.channels), list(x.lengths)
+        if (note := left_out_note(name, module, shape[1:])) is not None:
+            self.notes.append(note)
         for inside in operations_inside(module, shape[1:]):
             self._kept(f"{name}.{inside.name}", _behind(x, inside.shape[0], inside.shape[1:], inside.along))
         return self._kept(name, _behind(x, channels, lengths, axis_map(module, 0)))

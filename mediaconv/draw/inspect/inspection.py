@@ -83,6 +83,7 @@ def inspect_config(
     stack, clips, rate, more = _read_all(config, pipeline, inputs, 0 if axes == 2 else start, looked)
     notes += more
     survey = Survey(stack, clips[0].x.shape[1], clips[0].x.shape[2:])
+    notes += survey.notes
     ticks = tuple(_ticks(clip, survey) if axes == 3 else (Fraction(0),) for clip in clips)
     recorder = Recorder(
         clips,

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from mediaconv.counted import counted
 from mediaconv.nn.summary.node_rows import is_captured
+
+NAMED = 12
+"""Operations that are left out are named up to so many."""
 
 if TYPE_CHECKING:
     from mediaconv.nn.graph.operation_outputs import Operation, Outputs
@@ -20,6 +24,22 @@ def operations_inside(module: nn.Module, shape: Sequence[int]) -> list[Operation
     from mediaconv.nn.graph.operation_outputs import operations_of
 
     return operations_of(module, shape)  # type: ignore[arg-type]
+
+
+def left_out_note(name: str, module: nn.Module, shape: Sequence[int]) -> str | None:
+    """Which operations of a layer's model are not on the page, in words; None where all are."""
+    if not is_captured(module):
+        return None
+    from mediaconv.nn.graph.operation_outputs import MOST_OPERATIONS, operations_left_out
+
+    left = operations_left_out(module, shape)  # type: ignore[arg-type]
+    if not left:
+        return None
+    named = ", ".join(left[:NAMED]) + (f" and {len(left) - NAMED} more" if len(left) > NAMED else "")
+    return (
+        f"of the operations of layer {name} {MOST_OPERATIONS} at most are shown, those with weights first; "
+        f"{counted(len(left), 'operation')} not: {named}"
+    )
 
 
 def outputs_inside(module: nn.Module, inputs: Sequence[Tensor]) -> Iterator[Outputs]:

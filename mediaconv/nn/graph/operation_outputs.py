@@ -81,17 +81,26 @@ class Operation:
 
 def operations_of(graph: StreamingGraph, shape: Sequence[int]) -> list[Operation]:
     """The operations that are shown for an input (C, ...) of a shape; none where its size does not fit."""
+    return _shown_and_left(graph, shape)[0]
+
+
+def operations_left_out(graph: StreamingGraph, shape: Sequence[int]) -> list[str]:
+    """Names of the operations that are not shown, for there are more than MOST_OPERATIONS, in their order."""
+    return _shown_and_left(graph, shape)[1]
+
+
+def _shown_and_left(graph: StreamingGraph, shape: Sequence[int]) -> tuple[list[Operation], list[str]]:
     graph = graph.like_length(shape[1])
     if graph._axis != 0 or graph._into_past:
-        return []
+        return [], []
     dtype, captured = graph.a_capture()
     try:
         program = graph.program(0, (1, *shape), dtype)
         sizes = Sizes(captured.sizes, shape)
     except (CaptureError, ValueError):
-        return []
+        return [], []
     if program.batch not in (None, 1):
-        return []
+        return [], []
     nodes = list(streamed_nodes(captured.graph, program))
     found: list[tuple[fx.Node, str, tuple[int, ...]]] = []
     for node, name in zip(nodes, names_of(nodes, captured.names), strict=True):
@@ -101,6 +110,7 @@ def operations_of(graph: StreamingGraph, shape: Sequence[int]) -> list[Operation
         order = _order(value.dims, node, captured)
         if order is not None:
             found.append((node, name, order))
+    every = [name for _, name, _ in found]
     if len(found) > MOST_OPERATIONS:
         weighed = [f for f in found if any(n in captured.names for n in f[0].all_input_nodes)]
         found = (weighed or found)[:MOST_OPERATIONS]
@@ -112,7 +122,7 @@ def operations_of(graph: StreamingGraph, shape: Sequence[int]) -> list[Operation
         shown = tuple(whole[d] for d in order)
         sources = tuple(dict.fromkeys(_sources(node, names, captured.x)))
         operations.append(Operation(name, title_of(node), shown, along, node, order, sources))
-    return operations
+    return operations, [name for name in every if name not in set(names.values())]
 
 
 def _order(dims: Dims, node: fx.Node, captured: Captured) -> tuple[int, ...] | None:
