@@ -145,7 +145,7 @@ def finished(folder: Path) -> Table:
     (folder / "files").mkdir()
     linked = finished_tree(folder / "linked", LINKED, Links(folder / "files"))
     peaks: list[int] = []
-    (longer,) = least(lambda: peaks.append(_whole_run(linked, LINKED)), turns=1)
+    (longer,) = least(lambda: peaks.append(_whole_run(linked, LINKED)))
     goal = f"{FINISHED_MS / 1000:g} s, {FILE_BYTES} bytes a file"
     shown = []
     for count, spent, bytes_a_row, bytes_a_file in (
@@ -163,7 +163,7 @@ def finished(folder: Path) -> Table:
         f"On {kind}. Each output is looked at. Bytes a row: held of each row alone. Bytes a file: of the "
         f"whole run at its peak, above what the program takes itself. The {LINKED:,} inputs and outputs "
         "are links to a few files, which the run looks at all the same: files would take an hour to make. "
-        "It is found once, with the start of the program."
+        "They are found with the start of the program."
     )
     return Table("A folder in which everything is done.", note, columns, shown)
 

@@ -75,6 +75,18 @@ def write_all(handle: int, data: bytes | memoryview) -> None:
         rest = rest[os.write(handle, rest) :]
 
 
+def write_file(path: Path | str, data: bytes | memoryview = b"") -> None:
+    """Write a file anew, in half the time of `Path.write_bytes`. Neither durable nor whole after an error.
+
+    Raises OSError.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
+        write_all(handle, data)
+    finally:
+        os.close(handle)
+
+
 def refuse_holes(handle: int) -> None:
     """Raises OSError for a file of more than a gigabyte that is nearly all holes: reading it takes hours."""
     status = os.fstat(handle)

@@ -21,6 +21,7 @@ from mediaconv.filesystem import (
     make_folders,
     open_regular,
     temporary_name,
+    write_file,
     write_made,
     write_whole,
 )
@@ -68,6 +69,16 @@ def test_a_file_is_written_whole_and_through_no_link(tmp_path: Path) -> None:
         write_whole(path, b"three")
     assert (tmp_path / "mine").read_bytes() == b"mine"
     assert sorted(os.listdir(tmp_path)) == ["mine", "x"]
+
+
+def test_a_file_is_written_anew_as_python_writes_it(tmp_path: Path) -> None:
+    for name, write in (("ours", write_file), ("python's", Path.write_bytes)):
+        for data in (b"longer before", b"", b"short", bytes(range(256)) * 1000):
+            write(tmp_path / name, data)
+            assert (tmp_path / name).read_bytes() == data
+    assert os.stat(tmp_path / "ours").st_mode == os.stat(tmp_path / "python's").st_mode
+    write_file(tmp_path / "view", np.arange(300, dtype=np.uint8).data)
+    assert (tmp_path / "view").read_bytes() == bytes(n % 256 for n in range(300))
 
 
 def test_folders_change_places_in_one_step(tmp_path: Path) -> None:

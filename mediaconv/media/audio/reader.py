@@ -88,7 +88,7 @@ class AudioReader(Source):
         if stated:
             self._check_channels(stated, limits)
         alone: Decoder | None = (
-            None if stream else WavDecoder.open(self._path, head) or SndfileDecoder.open(self._path)
+            None if stream else WavDecoder.open(self._path, head) or SndfileDecoder.open(self._path, head)
         )
         if alone is None and stream is None:
             alone = ChainedDecoder.open(self._path, holes=holes, keep_late_start=keep_late_start)

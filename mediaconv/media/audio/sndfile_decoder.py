@@ -15,7 +15,7 @@ from mediaconv.media.audio.decoder import Decoder, check_same
 from mediaconv.media.audio.flac_end import goes_on
 from mediaconv.media.audio.speakers import OGG_LAYOUT, OGG_ORDER
 from mediaconv.media.file_part import PartOfFile
-from mediaconv.media.input_file import one_line, read_head
+from mediaconv.media.input_file import one_line
 from mediaconv.media.integrity.completeness import has_several_blocks
 from mediaconv.media.integrity.ogg import links
 
@@ -27,6 +27,7 @@ TRIED_SAMPLES = 4096
 FLOAT_SUBFORMAT = bytes.fromhex("0300000000001000800000aa00389b71")
 SPEAKER_CHUNKS = {"CAF": b"chan", "AIFF": b"CHAN"}
 """Chunks that state each channel's speaker, in any order."""
+OGG = b"OggS"
 WIDE = frozenset({"PCM_32", "DOUBLE", "ALAC_32"})
 """Samples that float32 would round."""
 
@@ -34,8 +35,8 @@ WIDE = frozenset({"PCM_32", "DOUBLE", "ALAC_32"})
 class SndfileDecoder(Decoder):
     """A file that libsndfile decodes. It notes nothing: what is missing of the samples stated is an error."""
 
-    def __init__(self, path: Path, starts: list[int], files: list[soundfile.SoundFile]) -> None:
-        self._path = path
+    def __init__(self, path: Path, head: bytes, starts: list[int], files: list[soundfile.SoundFile]) -> None:
+        self._path, self._head = path, head
         self._starts = starts
         self._files = files
         file = files[0]
@@ -52,27 +53,29 @@ class SndfileDecoder(Decoder):
         self.layout = self._layout(third or (file.format == "FLAC" and self.channels > 2))
 
     @classmethod
-    def open(cls, path: Path) -> SndfileDecoder | None:
-        """None where libsndfile does not know the content.
+    def open(cls, path: Path, head: bytes) -> SndfileDecoder | None:
+        """None where libsndfile does not know the content. head: as `read_head` gives it.
 
         Opened by descriptor, because by name the library takes some suffixes for the content's word.
         """
         files: list[soundfile.SoundFile] = []
         try:
-            with open(path, "rb") as file:
-                starts = links(file)
+            starts = [0]
+            if head.startswith(OGG):
+                with open(path, "rb") as content:
+                    starts = links(content)
             files.extend(_opened(path, starts, index) for index in range(len(starts)))
-            if any(_is_left_to_libav(file, path) for file in files):
+            if any(_is_left_to_libav(file, path, head) for file in files):
                 raise soundfile.LibsndfileError(0)
         except soundfile.LibsndfileError:
             for file in files:
                 file.close()
             return None
-        return cls(path, starts, files)
+        return cls(path, head, starts, files)
 
     def _layout(self, by_count: bool) -> tuple[str, ...]:
         """As the header states, else by the number of channels in Vorbis, Opus and FLAC."""
-        stated = stated_speakers(read_head(self._path), self.channels)
+        stated = stated_speakers(self._head, self.channels)
         return stated or (tuple(OGG_LAYOUT.get(self.channels, "").split()) if by_count else ())
 
     def blocks(self, first: int) -> Iterator[np.ndarray]:
@@ -132,15 +135,15 @@ def _seek(file: soundfile.SoundFile, sample: int) -> bool:
         return False
 
 
-def _is_left_to_libav(file: soundfile.SoundFile, path: Path) -> bool:
+def _is_left_to_libav(file: soundfile.SoundFile, path: Path, head: bytes) -> bool:
     """What libsndfile ends by an estimate of the length, or gives in an order of channels of its own."""
     estimated = file.format == "FLAC" and goes_on(path, file.frames)
     chunk = SPEAKER_CHUNKS.get(file.format)
-    stated = chunk is not None and chunk in read_head(path)
+    stated = chunk is not None and chunk in head
     own_order = file.channels > 2 and (file.subtype[:4] == "ALAC" or stated)
     planar = file.format == "SVX" and file.channels > 1  # which libsndfile takes for interleaved
     # and of floats in extensible W64 it takes the bits for integers
-    floats = file.format == "W64" and file.subtype == "PCM_32" and FLOAT_SUBFORMAT in read_head(path)[:512]
+    floats = file.format == "W64" and file.subtype == "PCM_32" and FLOAT_SUBFORMAT in head[:512]
     blocks = file.format == "VOC" and has_several_blocks(path)
     if planar or floats or blocks:
         return True

@@ -6,6 +6,7 @@ A sample of 24 bits in 4 bytes stands in the upper ones, as the format's specifi
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import numpy as np
 from mediaconv.errors import ReadError
 from mediaconv.media.audio.decoder import Decoder
 from mediaconv.media.audio.speakers import speakers_of_mask
+from mediaconv.media.input_file import HEAD_BYTES
 from mediaconv.media.integrity.completeness import wave_data
 
 PCM, IEEE_FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
@@ -78,7 +80,7 @@ class WavDecoder(Decoder):
         if format is None or format.rate_hz < 1:
             return None
         odd = _is_odd(format)
-        return cls(path, format) if odd or (_is_plain(format) and _is_unmeasured(path)) else None
+        return cls(path, format) if odd or (_is_plain(format) and _is_unmeasured(path, head)) else None
 
     def blocks(self, first: int) -> Iterator[np.ndarray]:
         frame = self._format.width * self.channels
@@ -120,10 +122,11 @@ def _is_plain(format: WavFormat) -> bool:
     return format.tag in (PCM, IEEE_FLOAT) and format.width in widths
 
 
-def _is_unmeasured(path: Path) -> bool:
-    """Whether samples follow although the header says that there are none."""
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
+def _is_unmeasured(path: Path, head: bytes) -> bool:
+    """Whether samples follow although the header says that there are none. A small file is not opened."""
+    is_whole = len(head) < HEAD_BYTES
+    with io.BytesIO(head) if is_whole else open(path, "rb") as file:
+        size = len(head) if is_whole else os.fstat(file.fileno()).st_size
         return _data_chunk(file, size, stated=True)[1] == 0 and _data_chunk(file, size)[1] > 0
 
 

@@ -15,6 +15,7 @@ import av
 import numpy as np
 
 from mediaconv.errors import WriteError, nearest
+from mediaconv.filesystem import write_file
 from mediaconv.media.audio.short_wav import SPEAKERS, short_wav, stored_bytes
 from mediaconv.media.samples import SampleFormat
 from mediaconv.media.written_file import WrittenFile
@@ -48,7 +49,7 @@ class AudioWriter(WrittenFile):
         self._container: Any = None
         self._waiting: list[np.ndarray] | None = None
         try:
-            open(self._path, "wb").close()  # FFmpeg opens it with the first packet only: too late to be told
+            write_file(self._path)  # FFmpeg opens it with the first packet only: too late to be told
             if self._suffix == ".wav" and channels in SPEAKERS:
                 self._waiting = []
             else:
@@ -82,7 +83,7 @@ class AudioWriter(WrittenFile):
             if not self._samples:
                 raise WriteError(f"{self._path}: the stack gave no sample to write")
             if self._waiting is not None:
-                self._path.write_bytes(self._whole(self._waiting))
+                write_file(self._path, self._whole(self._waiting))
             else:
                 self._encode(None)
                 self._container.close()

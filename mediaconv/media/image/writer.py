@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from mediaconv.errors import WriteError, not_one_of
-from mediaconv.filesystem import write_all
+from mediaconv.filesystem import write_file
 from mediaconv.media.input_file import one_line
 
 FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".tif": "tiff", ".tiff": "tiff", ".webp": "webp"}
@@ -42,11 +41,7 @@ def write_image(
     except (cv2.error, ValueError) as error:
         raise WriteError(f"{path}: cannot be encoded as {format} ({one_line(error)})") from error
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-        try:
-            write_all(handle, encoded)
-        finally:
-            os.close(handle)
+        write_file(path, encoded)
     except OSError as error:
         raise WriteError(f"{path}: cannot be written ({one_line(error)})") from error
 
