@@ -398,7 +398,7 @@ def test_init_of_a_model_writes_the_layout_of_what_it_gives(said, tmp_path, sque
         assert written["stack"] == [{"model": {"file": "m.pt2", "axes": axes}}]
         assert "1 -> 6 channels" in said("validate", name, "--input", "in.wav")
     short = said("validate", "m.yaml", "--input", "short.wav", code=2)
-    assert "length 1: the module takes 8 or more" in short
+    assert "length 1: as captured, the model takes 8 or more" in short
     assert "padding: same" not in short
 
 

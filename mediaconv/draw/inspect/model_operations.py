@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from mediaconv.counted import counted
 from mediaconv.nn.summary.node_rows import is_captured
 
 NAMED = 12
@@ -37,8 +36,8 @@ def left_out_note(name: str, module: nn.Module, shape: Sequence[int]) -> str | N
         return None
     named = ", ".join(left[:NAMED]) + (f" and {len(left) - NAMED} more" if len(left) > NAMED else "")
     return (
-        f"of the operations of layer {name} {MOST_OPERATIONS} at most are shown, those with weights first; "
-        f"{counted(len(left), 'operation')} not: {named}"
+        f"layer {name}: at most {MOST_OPERATIONS} of its operations are shown, those with weights first; "
+        f"not shown: {named}"
     )
 
 

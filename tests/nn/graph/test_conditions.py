@@ -79,7 +79,7 @@ def test_an_input_that_is_too_short_is_told_how_long_one_must_be() -> None:
         nn.Conv1d(4, 4, 9), (torch.randn(1, 4, 24),), dynamic_shapes=({2: torch.export.Dim.AUTO},)
     )
     graph = to_streaming(program)
-    with pytest.raises(ValueError, match="length 3: the module takes 9 or more"):
+    with pytest.raises(ValueError, match="length 3: as captured, the model takes 9 or more"):
         graph.check_length(3)
     graph.check_length(9)
 

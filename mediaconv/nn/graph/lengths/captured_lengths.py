@@ -200,7 +200,9 @@ class CapturedLengths:
                     "to_streaming"
                 )
             if words.endswith("or more"):
-                raise ValueError(f"length {length}: the module takes {words}")
+                raise ValueError(
+                    f"length {length}: as captured, the model takes {words}: give a longer input"
+                )
             raise ValueError(
                 f"length {length}: this capture holds for lengths {words} alone; "
                 f"at others {self._otherwise(broken)}: if the module takes that length, give length={length} "
