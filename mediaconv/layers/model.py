@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -237,6 +239,7 @@ class Model(LayerSpec):
                 free_batch(model, [1, *(item[token] for token in pattern.order[1:])])
             except ValueError as error:
                 raise ValueError(f"{self.file}: {error}") from None
+        sizes = _taken(model, pattern, sizes, context)
         generator = torch.Generator().manual_seed(0)
         example = torch.randn(1, context.channels, *sizes, generator=generator)
         output = None if self._is_onnx else self.output
@@ -284,6 +287,27 @@ class Model(LayerSpec):
                 f"{_read_hint(context.dims, channels)}"
             )
         return 1
+
+
+def _taken(model: nn.Module, pattern: AxesPattern, sizes: list[int], context: BuildContext) -> list[int]:
+    """Sizes near `sizes` that the conditions of a program's export allow; `sizes` where none is found."""
+    conditions: Sequence[str] = getattr(model, "conditions", ())
+    if not conditions:
+        return sizes
+    from mediaconv.nn.graph.capture.exported_program import holds
+
+    letters = [axis[0] for axis in context.file.axes]
+    first, *across = sizes
+    exact = [now or size for size, now in zip(across, context.signal.across, strict=True)]
+    steps = [*range(first, first + _DIVISIONS), *(first >> n for n in range(1, 8))]
+    for rest in (across, exact):
+        for step in steps:
+            tried = [step, *rest]
+            named = dict(zip(letters, tried, strict=True))
+            shape = [math.prod(named.get(name, 1) for name in token.split()) for token in pattern.order]
+            if all(holds(text, shape) for text in conditions):
+                return tried
+    return sizes
 
 
 def _read_hint(dims: int, channels: int) -> str:

@@ -467,3 +467,21 @@ def test_an_output_that_a_program_has_not_is_refused_with_those_it_has(tmp_path)
     path = save_pt2(Two(), torch.randn(1, 2, 64), tmp_path / "m.pt2", [2])
     with pytest.raises(UsageError, match=r"model: output: got 2, expected one of 0, 1$"):
         stack_of("audio", f"{{file: {path}, output: 2}}", 2)
+
+
+@pytest.mark.parametrize("exported", [400, 401])
+def test_the_example_of_a_capture_is_one_that_the_export_allows(tmp_path, exported):
+    """At 401 the export pads, and holds at no multiple of 4; at up to 500 alone."""
+
+    class Padded(nn.Conv1d):
+        def forward(self, x):
+            size = x.shape[2]
+            scaled = x if size <= 500 else 2 * x
+            return super().forward(nn.functional.pad(scaled, (0, -size % 4)) if size % 4 else scaled)
+
+    module = Padded(1, 1, 3, padding=1).eval()
+    path = save_pt2(module, torch.randn(1, 1, exported), tmp_path / "m.pt2", [2])
+    x = torch.randn(1, 1, exported - 40)
+    with torch.no_grad():
+        given = in_chunks(stack_of("audio", path, 1), x, [100, exported - 140])
+        assert torch.allclose(given, module(x), atol=1e-6)  # sums in another order

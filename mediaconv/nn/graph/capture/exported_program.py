@@ -44,7 +44,9 @@ def module_of(program: ExportedProgram) -> fx.GraphModule:
     parts = [part for part in module.modules() if isinstance(part, fx.GraphModule)]
     if sum(_keep_recurrences(part) for part in parts):
         module.validate_inputs = False  # type: ignore[assignment]
-    _require_conditions(module, _conditions(program))
+    conditions = _conditions(program)
+    module.conditions = conditions  # type: ignore[assignment]
+    _require_conditions(module, conditions)
     return module
 
 
@@ -111,16 +113,20 @@ def _require_conditions(module: fx.GraphModule, texts: Sequence[str]) -> None:
 
 def require(x: torch.Tensor, text: str) -> None:
     """Raise ValueError where a tensor's sizes are not as a condition of an export says."""
-    parsed = condition(text)
-    try:
-        holds = parsed is not None and bool(_value(parsed, x.shape))
-    except (ArithmeticError, IndexError, TypeError) as error:
-        raise ValueError(f"its export states a condition that cannot be told: {text[:80]}") from error
-    if not holds:
+    if not holds(text, x.shape):
         raise ValueError(
-            f"its export holds where {text} alone, d0, d1, ... being its input's sizes: it got "
+            f"its export holds where {text[:120]} alone, d0, d1, ... being its input's sizes: it got "
             f"{list(map(int, x.shape))}"
         )
+
+
+def holds(text: str, shape: Sequence[int]) -> bool:
+    """Whether sizes are as a condition says. Raises ValueError for one that has no value."""
+    parsed = condition(text)
+    try:
+        return parsed is not None and bool(_value(parsed, shape))
+    except (ArithmeticError, IndexError, TypeError) as error:
+        raise ValueError(f"its export states a condition that cannot be told: {text[:80]}") from error
 
 
 def _value(node: ast.AST, sizes: Sequence[int]) -> Any:
