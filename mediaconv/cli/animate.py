@@ -5,20 +5,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mediaconv.cli.options import OverwriteOption, SetOption, tell
+from mediaconv.cli.options import ModelOptions, OverwriteOption, tell
 from mediaconv.counted import counted
 
 if TYPE_CHECKING:
+    from mediaconv.config import RunConfig
     from mediaconv.draw.animate.animation import Animation
 
 _LAYER = "Without a configuration"
-_WHOSE = {"layer": "CONFIG", "input": "CONFIG", "set": "CONFIG"}
+_WHOSE = {"layer": "CONFIG", "input": "CONFIG", "set": "CONFIG", "model": "CONFIG"}
 """Options that only one subject has; those of the panel _LAYER go with --kind."""
 _EVERYWHERE = ("kind", "gallery", "config", "overwrite", "debug")
 
@@ -173,14 +174,17 @@ def animate(
         str | None, typer.Option("--causal", help="false, true, pad, mask, raster, raster-A; of a CONFIG too")
     ] = None,
     overwrite: OverwriteOption = False,
-    set: SetOption = None,
+    replacing: ModelOptions = ModelOptions(),
 ) -> None:
     """Draw a convolution sliding over its input, with every number."""
     from mediaconv.errors import UsageError
     from mediaconv.filesystem import check_made
 
-    if sum(choice is not None for choice in (config, kind, gallery)) != 1:
-        raise UsageError("animate: give a CONFIG, or --kind for a layer of your own, or --gallery DIR")
+    if sum(choice is not None for choice in (config or replacing.model, kind, gallery)) != 1:
+        raise UsageError(
+            "animate: give a CONFIG, or a model alone by --model, or --kind for a layer of your own, or "
+            "--gallery DIR"
+        )
     _refuse_others(
         context, "--gallery" if gallery is not None else "--kind" if kind is not None else "CONFIG"
     )
@@ -196,8 +200,11 @@ def animate(
         _refuse_repeated_sizes(context)
         made = own.animation(kind, causal or "false", beside, drawing)
     else:
-        overrides = [*(set or []), *([] if causal is None else [f"causal={_mode(causal)}"])]
-        made = _of_config(str(config), overrides, layer, input, beside, drawing.chosen())
+        more = [] if causal is None else [f"causal={_mode(causal)}"]
+        loaded = replace(replacing, set=[*(replacing.set or []), *more])
+        made = _of_config(
+            loaded.load_stack("animate", config, input=input), layer, input, beside, drawing.chosen()
+        )
     with _progress(made):
         made.save(output, step=step, overwrite=overwrite)
     tell(f"{output}: {counted(len(made), 'frame')}, {made.label}")
@@ -255,16 +262,12 @@ def _gallery(folder: str, frames: int | None, overwrite: bool) -> None:
 
 
 def _of_config(
-    path: str,
-    overrides: list[str],
+    config: RunConfig,
     name: str | None,
     input: str | None,
     beside: str | None,
     options: dict[str, Any],
 ) -> Animation:
-    from mediaconv.guide.stack_only import load_stack_only
-
-    config = load_stack_only(Path(path), overrides=overrides, input=input)
     from mediaconv.draw.animate.configured_layers import animate_config
 
     counterpart = None

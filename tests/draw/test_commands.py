@@ -141,7 +141,7 @@ def test_gallery(run, tmp_path):
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        ((), "give a CONFIG, or --kind"),
+        ((), "give a CONFIG, or a model alone by --model, or --kind"),
         (("--kind", "conv1d"), "give a file with -o"),
         (("--kind", "conv1d", "-o", "a.avi"), "expected one of .gif"),
         (("--kind", "conv1d", "-o", "a.gif", "--beside", "other"), "expected standard"),
@@ -160,7 +160,7 @@ def test_gallery(run, tmp_path):
         (("--kind", "conv1d", "-o", "a.gif", "--input", "a.wav"), "--input: says nothing about --kind"),
         (("some.yaml", "-o", "a.gif", "--stride", "2"), "--stride: says nothing about CONFIG"),
         (("--gallery", "g", "--stride", "2"), "--stride: says nothing about --gallery"),
-        (("--gallery", "g", "--kind", "conv1d"), "give a CONFIG, or --kind"),
+        (("--gallery", "g", "--kind", "conv1d"), "give a CONFIG, or a model alone by --model, or --kind"),
     ],
 )
 def test_animate_refuses_with_exit_code_2(run, args, text):

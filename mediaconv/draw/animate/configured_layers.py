@@ -12,6 +12,7 @@ from mediaconv.config import RunConfig
 from mediaconv.draw.animate.animation import Animation, animate
 from mediaconv.draw.animate.distinct_input import distinct_input
 from mediaconv.draw.animate.made_layers import LENGTHS, fill_weights
+from mediaconv.draw.animate.model_convolutions import convolution_named, has_own_layer
 from mediaconv.draw.sliding.part import MOST
 from mediaconv.draw.subject import Subject, input_of, layer_named, subject
 from mediaconv.layers.construct import iter_bound_layers
@@ -28,15 +29,15 @@ def animate_config(
 ) -> Animation:
     """A layer of the configuration's stack sliding over what reaches it from a file, or over digits.
 
-    layer: number or dotted name; the first convolution by default. beside: a configuration whose layer of
+    layer: number or dotted name, also of a convolution inside of a model; the first convolution by default.
+    beside: a configuration whose layer of
     the same name is drawn beside it. at, options: as `animate` takes them. Raises UsageError, ReadError.
     """
     made = _subject(config, input, at)
-    name, module = layer_named(made.stack, layer)
+    name, module, given = _drawn(made, layer)
     other = None
     if beside is not None:
-        counterpart = _subject(beside, input, at)
-        other = layer_named(counterpart.stack, name)[1]
+        other = _drawn(_subject(beside, input, at), name)[1]
     where = f"layer {name} of {len(made.stack)}"
     notes = (f"{where}, over {made.notes[0]}" if made.notes else f"{where}, over made-up whole numbers",)
     if made.x is None and _weights_are_random(made, name):
@@ -44,8 +45,15 @@ def animate_config(
         for each in (module, other):
             if each is not None:
                 fill_weights(each)
-    x = _layer_input(made, module)
+    x = _layer_input(made, module) if given is None or made.x is None else given
     return animate(module, x, beside=other, at=at, notes=notes, **options)
+
+
+def _drawn(made: Subject, layer: str | None) -> tuple[str, nn.Module, Tensor | None]:
+    """What is drawn and its name; of a convolution inside of a captured model also what comes into it."""
+    if has_own_layer(made.stack, layer):
+        return *layer_named(made.stack, layer), None
+    return convolution_named(made, layer)
 
 
 def _weights_are_random(made: Subject, name: str) -> bool:
