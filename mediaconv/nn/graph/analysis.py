@@ -27,10 +27,10 @@ from mediaconv.nn.graph.axis_factors import (
 )
 from mediaconv.nn.graph.capture.captured import Captured
 from mediaconv.nn.graph.capture.layout_hints import output_hint
-from mediaconv.nn.graph.graph_values import CONSTANT, LATE, STREAMED, TABLE, Pairs, Value
+from mediaconv.nn.graph.graph_values import CONSTANT, LATE, STREAMED, TABLE, WHOLE, Pairs, Value
 from mediaconv.nn.graph.maps import GraphMap, MapNode
 from mediaconv.nn.graph.reads_ahead import reads_ahead
-from mediaconv.nn.graph.refusal import CaptureError, Origin, RefusalError, refusals_of
+from mediaconv.nn.graph.refusal import CaptureError, FinalRefusalError, Origin, RefusalError, refusals_of
 from mediaconv.nn.graph.rule_registry import NEW, RULES, named_arguments, rule_of
 from mediaconv.nn.graph.steps.graph_step import Late, Local
 from mediaconv.nn.graph.steps.program import Program
@@ -70,6 +70,8 @@ class Analysis(Alignment):
         self.parameters: dict[int, fx.Node] = {}
         self.fixed = {**captured.constants, **captured.buffers}
         self.masks: dict[fx.Node, int] = {}
+        self.wholes: dict[fx.Node, Value] = {}
+        self.unstreamed: list[str] = []
 
     # --- the pass ------------------------------------------------------------------------------------------
 
@@ -95,8 +97,8 @@ class Analysis(Alignment):
             try:
                 self.values[node] = self._visit(node)
             except (RefusalError, LayoutError, ValueError) as problem:
-                self._go_on(node, unknown)
-                reasons.append(Origin.of(node).message(str(problem)))
+                if not self._held(node, problem, reasons):
+                    self._go_on(node, unknown)
             except Exception:
                 if not reasons:
                     raise
@@ -104,6 +106,21 @@ class Analysis(Alignment):
         if reasons:
             raise CaptureError(list(dict.fromkeys(reasons)))
         return self._finish()
+
+    def _held(self, node: fx.Node, problem: ValueError, reasons: list[str]) -> bool:
+        """Whether what cannot stream is computed at the end on the whole; else why, among the reasons."""
+        reason = Origin.of(node).message(str(problem))
+        if not reasons and not self.causal and not isinstance(problem, FinalRefusalError):
+            try:
+                self.values[node] = RULES["whole"](self, node, named_arguments(node))
+            except (RefusalError, LayoutError, ValueError):
+                reasons.append(reason)
+                return False
+            self.unstreamed.append(reason)
+            self.notes.append(f"{reason}: held to the end, and all that follows from it")
+            return True
+        reasons.append(reason)
+        return False
 
     def _go_on(self, node: fx.Node, unknown: set[fx.Node]) -> None:
         """After a refusal: an input of the same shape stands for the result, to find what else is refused.
@@ -125,13 +142,15 @@ class Analysis(Alignment):
             return self._placeholder(node)
         if node.op != "call_function":
             raise RefusalError(f"a node of kind {node.op} is not known")
+        if self._follows_whole(node):
+            return RULES["whole"](self, node, named_arguments(node))
         if any(isinstance(self.values.get(n), Pairs) for n in node.all_input_nodes):
             return RULES["pairs"](self, node, named_arguments(node))
         if node.target is operator.getitem:
             return self._taken(node)
         value = node.meta.get("val")
         if isinstance(value, Tensor | list | tuple) and not hasattr(node.target, "_schema"):
-            raise RefusalError("it is no plain operation of torch's: register_converter for its module")
+            raise FinalRefusalError("it is no plain operation of torch's: register_converter for its module")
         if not isinstance(value, Tensor | list | tuple):
             return None  # a size, or a check of the export's own: sizes are read from the metadata
         inputs = [v for v in map(self.values.get, node.all_input_nodes) if isinstance(v, Value)]
@@ -150,6 +169,11 @@ class Analysis(Alignment):
             return self._ruled(node)
         return self._plain(node, inputs)
 
+    def _follows_whole(self, node: fx.Node) -> bool:
+        made = [self.values.get(n) for n in node.all_input_nodes]
+        whole = any(isinstance(v, Value) and v.kind == WHOLE for v in made)
+        return whole and isinstance(node.meta.get("val"), Tensor | list | tuple)
+
     def _taken(self, node: fx.Node) -> Any:
         """One of several results."""
         results, at = self.values[node.all_input_nodes[0]], node.args[1]
@@ -165,7 +189,7 @@ class Analysis(Alignment):
         random = arguments.get("train", arguments.get("training", True))
         seeded = torch.Tag.nondeterministic_seeded in getattr(target, "tags", ())
         if seeded and random and (rule is None or rule is RULES["pointwise"]):
-            raise RefusalError(_RANDOM)
+            raise FinalRefusalError(_RANDOM)
         if rule is None:
             raise RefusalError(
                 "how it depends on the stream axis is not known: register_converter for its module, or "
@@ -190,7 +214,7 @@ class Analysis(Alignment):
         """An operation on values without a stream axis: constants once, late values when they come."""
         value = node.meta["val"]
         if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
-            raise RefusalError(_RANDOM)
+            raise FinalRefusalError(_RANDOM)
         if isinstance(value, Tensor) and any(depends(expression(s), self.symbol) for s in value.shape):
             return RULES["create"](self, node, named_arguments(node))
         late = [v for v in inputs if v.kind == LATE]
@@ -203,7 +227,7 @@ class Analysis(Alignment):
         if isinstance(node.meta["val"], Tensor):
             count = math.prod(map(whole_factors, self.meta_dims(node)))
             if count > _MOST_NUMBERS:
-                raise RefusalError(
+                raise FinalRefusalError(
                     f"it makes a constant of {count} numbers, expected at most {_MOST_NUMBERS}"
                 )
         slot = self.slot()
@@ -268,8 +292,22 @@ class Analysis(Alignment):
 
     # --- the end ------------------------------------------------------------------------------------------
 
+    def _whole_output(self, y: Value) -> Value:
+        """An output that is made at the end, as the stream that it is given as."""
+        value = self.captured.y.meta["val"]
+        along = [d for d, s in enumerate(value.shape) if self.streams(s)]
+        if len(along) != 1 or value.ndim <= self.stream_dim:
+            raise CaptureError(self.unstreamed)
+        dims = tuple((STREAM,) if d in along else self.sized_dims([s])[0] for d, s in enumerate(value.shape))
+        try:
+            node = self.made_at_end(expression(value.shape[along[0]]))
+        except RefusalError:
+            raise CaptureError(self.unstreamed) from None
+        return Value(y.slot, STREAMED, dims, value.dtype, node)
+
     def _finish(self) -> Program:
         y = self.value(self.captured.y)
+        y = self._whole_output(y) if y.kind == WHOLE else y
         if y.kind != STREAMED:
             raise CaptureError(
                 ["its output has no axis that follows the stream: there is nothing to give chunk by chunk"]
@@ -310,4 +348,5 @@ class Analysis(Alignment):
             self.values,
             self.phases,
             self.conditions,
+            self.unstreamed,
         )

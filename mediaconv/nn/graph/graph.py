@@ -17,6 +17,7 @@ from mediaconv.nn.graph.axis_factors import shape_of
 from mediaconv.nn.graph.capture.called import called
 from mediaconv.nn.graph.capture.captured import Captured
 from mediaconv.nn.graph.capture.export_module import capture
+from mediaconv.nn.graph.capture.items_alone import items_alone
 from mediaconv.nn.graph.capture.lengths_run import RunLengths
 from mediaconv.nn.graph.lengths.captured_lengths import CapturedLengths, Phase, with_length
 from mediaconv.nn.graph.lengths.conditions import Conditions
@@ -39,6 +40,7 @@ from mediaconv.nn.graph.rules import (
     selection_rules,
     stepwise_rules,
     time_rules,
+    whole_rules,
     window_rules,
 )
 from mediaconv.nn.graph.steps.graph_step import Run
@@ -67,6 +69,7 @@ RULE_MODULES = (
     attention_rules,
     score_rules,
     stepwise_rules,
+    whole_rules,
 )
 
 
@@ -116,7 +119,9 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
             name for name, t in tensors.items() if t.is_floating_point() and t.dtype != example.dtype
         }
         self._captured_with = self._parameter_type()
-        self.notes = list(self.program(axis, self._shape, example.dtype).notes)
+        program = self.program(axis, self._shape, example.dtype)
+        self._refuse_mixed(program)
+        self.notes = list(program.notes)
         hooked = [
             name or "the module" for name, m in module.named_modules() if any(map(_is_users, _hooks(m)))
         ]
@@ -125,6 +130,17 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
             self.notes.append(f"taken as true and not checked in a stream: {'; '.join(assertions)}")
         if hooked:
             self.notes.append(f"hooks were captured as they are now, on {', '.join(hooked)}")
+
+    def _refuse_mixed(self, program: Program) -> None:
+        """Raise CaptureError where what is computed at the end may depend on other items of the batch."""
+        if not program.unstreamed or program.batch == 1:
+            return
+        x = self._example
+        alone = x.is_floating_point() and items_alone(lambda items: self(items.to(x)), x.shape[1:], count=2)
+        if not alone:
+            raise CaptureError(
+                [*program.unstreamed, f"held to the end it would not be exact: {local_rules.MIXED}"]
+            )
 
     def __deepcopy__(self, memo: dict) -> StreamingGraph:
         duplicate = type(self).__new__(type(self))

@@ -11,7 +11,7 @@ from torch import fx
 from mediaconv.nn.graph.axis_factors import STREAM, Dims, find
 from mediaconv.nn.graph.maps import MapNode
 
-CONSTANT, LATE, STREAMED, TABLE = 0, 1, 2, 3
+CONSTANT, LATE, STREAMED, TABLE, WHOLE = 0, 1, 2, 3, 4
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Value:
 
     dims has STREAM for a stream, and for a constant that is the same at every position (1 long there).
     at_end: a late value that waits for the end of the input. A table over pairs of positions, of which the
-    mask of attention alone is made, is no more than its kind.
+    mask of attention alone is made, is no more than its kind. What no rule streams is whole: it is made at
+    the end, for all of the input, and has no dims.
     """
 
     slot: int

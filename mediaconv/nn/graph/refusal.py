@@ -30,6 +30,10 @@ class RefusalError(ValueError):
     """One operation that cannot stream; the analysis adds where it stands."""
 
 
+class FinalRefusalError(RefusalError):
+    """One that could not be computed on the whole input either."""
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where an operation comes from. path: of the module, or a file's own name of its node; line: file, line

@@ -7,6 +7,9 @@
 - `max_pool1d` is exported for one length alone: it becomes `max_pool2d`.
 - `linspace` is exported for one length alone: it becomes an operation of our own.
 - `istft` to a length is exported for that length alone: it is written out.
+- `max` of sizes stays in the sizes of all that follows, which double with each: where one is always the
+  larger, it is that.
+- Numbers that a model reads from constants of its own are taken for unknown: they are computed.
 - A stride or kernel size that is a buffer makes sizes depend on data: it becomes the number that it holds.
 """
 
@@ -23,6 +26,8 @@ from torch import Tensor, nn
 from mediaconv.nn.graph.capture.inverse_spectrum import istft_of_any_length
 from mediaconv.nn.graph.capture.linspace import spaces_of_any_length
 from mediaconv.nn.graph.capture.plain_numbers import sizes_stay_sizes, stated
+from mediaconv.nn.graph.capture.sizes.constant_numbers import ConstantNumbers
+from mediaconv.nn.graph.capture.sizes.settled import extremes_settled
 
 _LIBRARY = torch.library.Library("mediaconv", "DEF")
 _LIBRARY.define(
@@ -234,7 +239,13 @@ def obstacles_removed(module: nn.Module, *, fractions: bool = True) -> Iterator[
         torch.SymInt.__truediv__ = _divide  # type: ignore[method-assign]
     try:
         names = _NUMBERS if fractions else {}
-        with istft_of_any_length(), spaces_of_any_length(), sizes_stay_sizes(module, **names):
+        with (
+            istft_of_any_length(),
+            spaces_of_any_length(),
+            extremes_settled(),
+            ConstantNumbers(),
+            sizes_stay_sizes(module, **names),
+        ):
             yield
     finally:
         for part, name, buffer in numbers:

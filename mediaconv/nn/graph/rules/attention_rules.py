@@ -17,7 +17,7 @@ from mediaconv.nn.graph.attention_masks import CAUSAL, Mask, MaskTable, Probed, 
 from mediaconv.nn.graph.axis_factors import Dims, batch_first, is_batch_first, native
 from mediaconv.nn.graph.graph_values import STREAMED, TABLE, Value
 from mediaconv.nn.graph.maps import MapNode
-from mediaconv.nn.graph.refusal import Origin, RefusalError
+from mediaconv.nn.graph.refusal import FinalRefusalError, Origin, RefusalError
 from mediaconv.nn.graph.rule_registry import rule
 from mediaconv.nn.graph.rules.local_rules import UNBOUNDED
 from mediaconv.nn.graph.steps.graph_step import Run, Step
@@ -35,7 +35,7 @@ def attention(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     q, k, v = (an.value(a[n]) for n in names)
     back = {t.dim - len(t.dims) for t in (q, k, v) if t.dim is not None}
     if a["dropout_p"]:
-        raise RefusalError("it is random in training mode: call .eval() first")
+        raise FinalRefusalError("it is random in training mode: call .eval() first")
     if back == {-2} and all(t.kind == STREAMED for t in (q, k, v)):
         return _over_stream(an, node, a, [q, k, v])
     if len(back) != 1 or min(back) >= -2:

@@ -16,7 +16,7 @@ from mediaconv.nn.composed_maps import IDENTITY, Whole
 from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims, size_factors
 from mediaconv.nn.graph.graph_values import LATE, STREAMED, Value
-from mediaconv.nn.graph.refusal import RefusalError
+from mediaconv.nn.graph.refusal import FinalRefusalError, RefusalError
 from mediaconv.nn.graph.rule_registry import RULES, rule
 from mediaconv.nn.graph.steps.end_steps import Held
 from mediaconv.nn.graph.steps.graph_step import Late
@@ -98,7 +98,7 @@ def broadcast_dims(values: Sequence[Value], backs: Iterable[int]) -> Dims:
 )  # fmt: skip
 def pointwise(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     if a.get("train") or a.get("training"):
-        raise RefusalError("it is random in training mode: call .eval() first")
+        raise FinalRefusalError("it is random in training mode: call .eval() first")
     if node.target is aten.prelu.default:
         return _prelu(an, node, a)
     if getattr(node.target, "overloadpacket", None) in SAME:
@@ -111,7 +111,7 @@ def pointwise(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
 
 def _prelu(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     x = an.value(a["self"])
-    if x.dim == 1:
+    if x.dim == 1 and an.value(a["weight"]).dims != ((),):
         raise RefusalError("it has a weight for each position of the stream axis")
     return an.local(node, x.dims, {a["self"]: x})
 
@@ -266,7 +266,7 @@ def group_norm(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
 def batch_norm(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
     x = an.value(a["input"])
     if a.get("training"):
-        raise RefusalError("its statistics are those of the batch in training mode: call .eval() first")
+        raise FinalRefusalError("its statistics are those of the batch in training mode: call .eval() first")
     if a.get("running_mean") is None:
         out = worked(an, node, a["input"], [*range(1, len(x.dims))], x.dims)
     elif x.dim == 1:

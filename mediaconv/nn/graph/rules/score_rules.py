@@ -25,7 +25,7 @@ from mediaconv.nn.graph.attention_masks import (
 )
 from mediaconv.nn.graph.axis_factors import STREAM, Dims, regroup, shape_of
 from mediaconv.nn.graph.graph_values import CONSTANT, STREAMED, TABLE, Pairs, Value
-from mediaconv.nn.graph.refusal import RefusalError
+from mediaconv.nn.graph.refusal import FinalRefusalError, RefusalError
 from mediaconv.nn.graph.rule_registry import RULES, rule, rule_of
 from mediaconv.nn.graph.rules.attention_rules import Attention, attended, probed_table
 from mediaconv.nn.graph.rules.local_rules import UNBOUNDED, broadcast_dims
@@ -109,7 +109,7 @@ def on_pairs(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
         return _called(an, node, mine, single=True)
     if rule_of(node.target) is RULES["pointwise"]:
         if torch.Tag.nondeterministic_seeded in node.target.tags and a.get("train", True):  # type: ignore[union-attr]
-            raise RefusalError("it is random in training mode: call .eval() first")
+            raise FinalRefusalError("it is random in training mode: call .eval() first")
         return _called(an, node, mine)
     raise RefusalError(_REFUSED)
 

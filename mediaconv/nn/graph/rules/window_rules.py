@@ -212,10 +212,10 @@ def pool(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Any:
     name = str(node.target)
     n = int(name[name.index("pool") + 4])
     x = an.value(a["self"])
-    if len(x.dims) != n + 2 or x.dim == 1:
-        raise RefusalError("its input has no batch, or the stream as its channels")
+    if len(x.dims) != n + 2:
+        raise RefusalError("its input has no batch")
     several = not isinstance(node.meta["val"], Tensor)
-    if x.dim == 0:
+    if x.dim in (0, 1):  # of each channel by itself
         y = an.local(node, window_dims(an, node, x), {a["self"]: x})
         return [an.local(node, y.dims, {node: y}, f"e[{y.slot}][0]")] if several else y
     x = an.sole(x)

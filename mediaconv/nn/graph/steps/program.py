@@ -19,7 +19,8 @@ class Program:
 
     masks: buffers that masks of attention were read from, and their versions then. values: of the graph's
     nodes, for tables. phases: sizes that follow from the input's length, and what they are where it holds.
-    conditions: on sizes, under which it holds, beside those of the export.
+    conditions: on sizes, under which it holds, beside those of the export. unstreamed: why
+    something is computed at the end alone.
     """
 
     steps: list[Step]
@@ -38,6 +39,7 @@ class Program:
     values: dict[fx.Node, Any] = field(default_factory=dict)
     phases: dict[Any, int] = field(default_factory=dict)
     conditions: list[Any] = field(default_factory=list)
+    unstreamed: list[str] = field(default_factory=list)
     _maps: dict[int, GraphMap] = field(default_factory=dict)
 
     def map_of(self, node: MapNode) -> GraphMap:
