@@ -15,8 +15,8 @@ from torch import Tensor, fx
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims, size_factors
 from mediaconv.nn.graph.capture.captured import Captured
 from mediaconv.nn.graph.graph_values import Value
-from mediaconv.nn.graph.refusal import CaptureError, RefusalError
-from mediaconv.nn.graph.symbols import Size, depends, evaluate, expression, source
+from mediaconv.nn.graph.refusal import CaptureError, FinalRefusalError, RefusalError
+from mediaconv.nn.graph.symbols import UNKNOWN_SIZE, Size, depends, evaluate, expression, source
 
 _BATCH_PROBE = 1009
 """A batch size that divides no other size, by which the batch is found in a view."""
@@ -185,6 +185,8 @@ class GraphSource:
         expr = self._of_length(expression(value))
         if not isinstance(expr, sympy.Basic):
             return repr(expr)
+        if expr.free_symbols - {self.symbol, self.batch_symbol}:
+            raise FinalRefusalError(UNKNOWN_SIZE)
         text = f"({source(expr)})"
         for symbol, name, size in (
             (self.batch_symbol, "N", self.captured.sizes[0]),
@@ -207,7 +209,7 @@ class GraphSource:
         fixed = {
             s: sympy.Integer(self.binding[str(s)])
             for s in expr.free_symbols
-            if s not in (self.symbol, self.batch_symbol)
+            if s not in (self.symbol, self.batch_symbol) and str(s) in self.binding
         }
         return expr.xreplace(fixed) if fixed else expr
 

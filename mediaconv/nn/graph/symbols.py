@@ -11,6 +11,10 @@ import sympy
 import torch
 from torch.utils._sympy.printers import PythonPrinter
 
+UNKNOWN_SIZE = (
+    "its size follows from the values of a tensor, not from the input's length (lengths of items, what a "
+    "mask selects): compute it from x.shape"
+)
 Size = Any
 """An int, or an expression of sizes."""
 
@@ -36,10 +40,16 @@ def _compiled(expr: sympy.Expr) -> Any:
 
 
 def evaluate(expr: Size, values: Mapping[str, int]) -> Any:
-    """The number that an expression has for these values of its symbols."""
+    """The number that an expression has for these values of its symbols.
+
+    Raises ValueError where it has others.
+    """
     if not isinstance(expr, sympy.Basic):
         return expr
-    return eval(_compiled(expr), {"math": math, "torch": torch, "max": max, "min": min}, dict(values))
+    try:
+        return eval(_compiled(expr), {"math": math, "torch": torch, "max": max, "min": min}, dict(values))
+    except NameError:
+        raise ValueError(UNKNOWN_SIZE) from None
 
 
 def depends(expr: Size, symbol: sympy.Symbol) -> bool:

@@ -86,6 +86,7 @@ def test_nothing_comes_of_nothing() -> None:
         (lambda m, x: attention(m, x + torch.randn_like(x)), {}, "it is random"),
         (lambda m, x: torch.randn_like(attention(m, x)), {}, "it is random"),
         (lambda m, x: attention(m, x - x[:1]), {}, "batch"),
+        (lambda m, x: x + torch.ones(torch.nonzero(x[0, 0] > 0).shape[0]).sum(), {}, "values of a tensor"),
         (lambda m, x: attention(m, x).flip(0), {}, "batch"),
     ],
 )
