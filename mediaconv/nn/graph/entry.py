@@ -108,6 +108,8 @@ def _first_that_holds(
         except CaptureError as error:
             if isinstance(error, DiffersError) and not options["into_past"] and _changes(graph, x):
                 raise CaptureError([_CHANGES], name) from None
+            if isinstance(error, DiffersError):
+                error.reasons[:0] = graph.unstreamed
             refused = refused or error
             if not isinstance(error, DiffersError):
                 break

@@ -205,6 +205,11 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
         return type(self)(self.__dict__["_module"], x, self._axis, **options)
 
     @property
+    def unstreamed(self) -> list[str]:
+        """Why something in it is computed at the end alone."""
+        return self.program(self._axis, self._shape, self.a_capture()[0]).unstreamed
+
+    @property
     def coarsest(self) -> torch.dtype:
         """The least precise type of its values: a norm may compute in float32 whatever it is given."""
         _, captured = self.a_capture()
