@@ -191,7 +191,8 @@ class CapturedLengths:
         broken = conditions.broken(shape)
         if not self._ways.take(broken):
             phases = conditions.phase_numbers
-            told = broken if broken & phases else broken | self._ways.bad - phases
+            harmless = frozenset().union(*self._ways.good) - self._ways.bad
+            told = broken if broken & phases else (broken - harmless or broken) | self._ways.bad - phases
             words = described(conditions, told, shape if broken & phases else self._shape)
             if broken & phases:
                 raise ValueError(
