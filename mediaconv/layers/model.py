@@ -78,7 +78,21 @@ class Model(LayerSpec):
         "with the same weights",
     )
 
+    hold: Flag = Field(
+        default=False,
+        description="true: what cannot stream, as attention over time without a bound, is computed at the "
+        "end, with all that follows from it; otherwise the model is refused",
+    )
+
     def problems(self, context: ValidationContext) -> list[Problem]:
+        found = []
+        if self.hold and self.causal:
+            found.append(
+                Problem(("hold",), "what is held to the end is not causal: leave out one of the two")
+            )
+        return found + self._axes_problems(context)
+
+    def _axes_problems(self, context: ValidationContext) -> list[Problem]:
         if self.axes is None or not context.axes:
             return []
         from mediaconv.nn.axes_pattern import AxesPattern
@@ -248,10 +262,10 @@ class Model(LayerSpec):
         try:
             if self.causal or layout is not None or output is not None:
                 captured: nn.Module = streaming_graph(
-                    model, example, output=output, into_past=self.causal, layout=layout
+                    model, example, output=output, into_past=self.causal, layout=layout, hold=self.hold
                 )
             else:
-                captured = to_streaming(model, example=example)
+                captured = to_streaming(model, example=example, hold=self.hold)
         except (TypeError, ValueError, RuntimeError) as error:
             raise ValueError(f"{error}{self._axes_hint(model, pattern)}") from None
         captured.notes = [*getattr(captured, "notes", ()), *getattr(model, "notes", ())]  # type: ignore[assignment]

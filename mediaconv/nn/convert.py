@@ -39,6 +39,7 @@ def to_streaming(
     axis: int = 0,
     output: str | int | None = None,
     causal: bool = False,
+    hold: bool = False,
     length: int | None = None,
     axes: str | None = None,
 ) -> nn.Module:
@@ -47,10 +48,13 @@ def to_streaming(
     What is converted is checked once: both run on one input, the result also in chunks, in eval mode.
     example: that input, (N, C, ...); by default noise of a shape that the model takes. With it a model of
         anything else, or a `torch.export.ExportedProgram`, is captured as a graph of its operations along
-        `axis` (after the channels), and checked in chunks against itself. What needs the whole input is held
-        to the end, with a line in the result's `notes`.
+        `axis` (after the channels), and checked in chunks against itself. Norms, means and recurrences over
+        all of the axis are held to the end, with a line in the result's `notes`.
     output: which tensor of a captured model's result, by name or number, where it has several.
     causal: refuse a captured model in which anything needs the whole input.
+    hold: compute at the end whatever else cannot stream (attention over time without a bound, a Fourier
+        transform along it), with all that follows from it, and note each reason: exact, and as large as the
+        model itself. Otherwise such a model is refused. Not with `causal`.
     length: steps that the whole input will have along `axis`. A captured model whose padding in front follows
         from the length (TensorFlow's SAME under a stride) needs it, or one of the same remainder: the result
         is for such lengths then, and `for_length` gives it for others.
@@ -69,8 +73,10 @@ def to_streaming(
     >>> to_streaming(model).latency
     2
     """
+    if causal and hold:
+        raise ValueError("causal and hold: what is held to the end is not causal; leave one of them out")
     layout = None if axes is None else _layout(axes, module, example, axis)
-    made = _made(module, example, axis, output, causal, layout)
+    made = _made(module, example, axis, output, causal, layout, hold=hold)
     return made if length is None else for_length(made, length)
 
 
@@ -87,15 +93,17 @@ def _made(
     output: str | int | None,
     causal: bool,
     layout: ModelLayout | None,
+    *,
+    hold: bool,
 ) -> nn.Module:
     if not isinstance(module, nn.Module) or layout is not None:
-        return _captured(module, example, axis, output, causal, layout=layout)
+        return _captured(module, example, axis, output, causal, layout=layout, hold=hold)
     try:
         converted = convert(module)
     except TypeError:
         if example is None:
             raise
-        return _captured(module, example, axis, output, causal)
+        return _captured(module, example, axis, output, causal, hold=hold)
     if converted is not module or unchecked(converted):
         check_conversion(module, converted, example)
         _CHECKED.update(_declared(converted))
@@ -130,10 +138,10 @@ def for_length(module: nn.Module, length: int) -> nn.Module:
     return entry.for_length(module, length)  # type: ignore[arg-type]
 
 
-def _captured(module: Any, *arguments: Any, layout: ModelLayout | None = None) -> nn.Module:
+def _captured(module: Any, *arguments: Any, **options: Any) -> nn.Module:
     from mediaconv.nn.graph.entry import streaming_graph  # torch.export is loaded where it is used
 
-    return streaming_graph(module, *arguments, layout=layout)
+    return streaming_graph(module, *arguments, **options)
 
 
 def register_converter(kind: type[nn.Module], converter: Converter) -> None:

@@ -485,3 +485,21 @@ def test_the_example_of_a_capture_is_one_that_the_export_allows(tmp_path, export
     with torch.no_grad():
         given = in_chunks(stack_of("audio", path, 1), x, [100, exported - 140])
         assert torch.allclose(given, module(x), atol=1e-6)  # sums in another order
+
+
+class Attends(torch.nn.Module):
+    def forward(self, x):
+        y = x.mT
+        return x + torch.nn.functional.scaled_dot_product_attention(y, y, y).mT
+
+
+def test_what_cannot_stream_is_refused_or_held_to_the_end(tmp_path):
+    x = torch.randn(1, 2, 500)
+    path = save_pt2(Attends(), x, tmp_path / "a.pt2", [2])
+    with pytest.raises(UsageError, match=r"reads the whole input, unbounded.*hold: true"):
+        stack_of("audio", path, 2)
+    stack = stack_of("audio", f"{{file: {path}, hold: true}}", 2)
+    # float32 sums in another order
+    torch.testing.assert_close(in_chunks(stack, x, [100, 1, 399]), Attends()(x), rtol=0, atol=1e-5)
+    with pytest.raises(UsageError, match="held to the end is not causal"):
+        config_of("audio", f"{{file: {path}, hold: true, causal: true}}")

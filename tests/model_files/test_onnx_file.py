@@ -473,7 +473,7 @@ def test_reasons_name_the_nodes_of_the_file(tmp_path):
     path = tmp_path / "twice.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     with pytest.raises(CaptureError) as refused:
-        to_streaming(load_onnx(path), example=torch.zeros(1, 2, 16), causal=True)
+        to_streaming(load_onnx(path), example=torch.zeros(1, 2, 16))
     why = "it puts one stream after another's end"
     assert refused.value.reasons == [f"Concat enc/twice (gives b): {why}", f"Concat (gives c): {why}"]
 

@@ -45,6 +45,7 @@ aten = torch.ops.aten
 
 class Analysis(Alignment):
     """One pass over a captured graph. causal: refuse what needs the whole input.
+    hold: compute at the end what no rule streams.
 
     into_past: every window along the stream is moved until it reads nothing that comes later
     (`rules.into_past`). pattern: of the model's layout, for the words of a refusal.
@@ -58,11 +59,12 @@ class Analysis(Alignment):
         *,
         causal: bool = False,
         into_past: bool = False,
+        hold: bool = False,
         pattern: AxesPattern | None = None,
     ) -> None:
         super().__init__(captured, shape, axis, causal=causal or into_past)
         self.pattern = pattern
-        self.into_past = into_past
+        self.into_past, self.hold = into_past, hold and not self.causal
         self.untrimmed: set[int] = set()
         self.padded: dict[int, Any] = {}
         self.ahead: dict[fx.Node, str] = {}
@@ -110,7 +112,7 @@ class Analysis(Alignment):
     def _held(self, node: fx.Node, problem: ValueError, reasons: list[str]) -> bool:
         """Whether what cannot stream is computed at the end on the whole; else why, among the reasons."""
         reason = Origin.of(node).message(str(problem))
-        if not reasons and not self.causal and not isinstance(problem, FinalRefusalError):
+        if not reasons and self.hold and not isinstance(problem, FinalRefusalError):
             try:
                 self.values[node] = RULES["whole"](self, node, named_arguments(node))
             except (RefusalError, LayoutError, ValueError):
@@ -193,7 +195,8 @@ class Analysis(Alignment):
         if rule is None:
             raise RefusalError(
                 "how it depends on the stream axis is not known: register_converter for its module, or "
-                "opaque(module, lookback, lookahead, stride) where its window is known"
+                "opaque(module, lookback, lookahead, stride) where its window is known, or hold=True, which "
+                "computes it at the end"
             )
         return rule(self, node, arguments)
 

@@ -31,6 +31,7 @@ def streaming_graph(
     into_past: bool = False,
     *,
     layout: ModelLayout | None = None,
+    hold: bool = False,
 ) -> StreamingGraph:
     """A module as a graph that streams, compared with the module in ragged chunks before it is given.
 
@@ -77,7 +78,7 @@ def streaming_graph(
         if layout is not None:
             with torch.no_grad():
                 check_layout(module, example, layout, output, name)
-        options = {"output": output, "causal": causal, "into_past": into_past, "layout": layout}
+        options = {"output": output, "causal": causal, "into_past": into_past, "layout": layout, "hold": hold}
         return _first_that_holds(module, example, axis, options)
 
 
@@ -208,7 +209,9 @@ def _exact(graph: StreamingGraph, x: Tensor, axis: int) -> StreamingGraph | None
         return None
     try:
         module = copy.deepcopy(graph.__dict__["_module"]).double()
-        exact = StreamingGraph(module, x.double(), axis, output=graph._output, layout=graph._layout)
+        exact = StreamingGraph(
+            module, x.double(), axis, output=graph._output, layout=graph._layout, hold=graph._hold
+        )
         _checked(exact, x.double(), axis)
     except Exception:  # of any kind: the module may not run in float64, or not be copied
         return None

@@ -96,12 +96,13 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
         causal: bool = False,
         into_past: bool = False,
         layout: ModelLayout | None = None,
+        hold: bool = False,
     ) -> None:
         super().__init__()
         self._layout = layout
         self.training = module.training
         self._share(module)
-        self._output, self._causal, self._into_past = output, causal, into_past
+        self._output, self._causal, self._into_past, self._hold = output, causal, into_past, hold
         self.dims = example.ndim - 2
         self._shape = tuple(example.shape)
         self._captured: dict[torch.dtype, Captured] = {}
@@ -200,7 +201,7 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
     def captured_at(self, length: int) -> StreamingGraph:
         """The module captured anew, with an example of another length."""
         x = self.with_example(length)._example
-        options: dict[str, Any] = {"causal": self._causal, "into_past": self._into_past}
+        options: dict[str, Any] = {"causal": self._causal, "into_past": self._into_past, "hold": self._hold}
         options |= {"output": self._output, "layout": self._layout}
         return type(self)(self.__dict__["_module"], x, self._axis, **options)
 
@@ -305,7 +306,7 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
                     f"sizes {full[2:]}: the module was captured with {list(self._shape[2:])} and goes "
                     "another way at these: give an example of these sizes"
                 )
-            options = {"causal": self._causal, "into_past": self._into_past}
+            options = {"causal": self._causal, "into_past": self._into_past, "hold": self._hold}
             pattern = None if self._layout is None else self._layout.pattern
             program = Analysis(captured, full, axis, **options, pattern=pattern).run()
             self._programs[key] = program

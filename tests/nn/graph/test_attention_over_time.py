@@ -185,19 +185,12 @@ def test_a_mask_that_is_a_buffer_has_an_end_and_may_be_another_later() -> None:
         (lambda d: d % 7 == 0, "reads the whole future"),
     ],
 )
-def test_attention_written_out_without_a_bound_is_held_or_refused(mask: Any, reason: str) -> None:
+def test_attention_written_out_without_a_bound_is_refused(mask: Any, reason: str) -> None:
     def attend(m: WrittenOut, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         scores = q @ k.mT
         return (scores if mask is None else scores.masked_fill(mask(distances(q)), -torch.inf)).softmax(
             -1
         ) @ v
 
-    module, x = WrittenOut(attend).double().eval(), torch.randn(1, 2, 40).double()
     with pytest.raises(CaptureError, match=reason):
-        nn.to_streaming(module, example=x, causal=True)
-    graph = nn.to_streaming(module, example=x)
-    assert reason in graph.notes[0]
-    s = nn.stream(graph)
-    with torch.no_grad():
-        y = torch.cat([s.push(x[..., :9]), s.push(x[..., 9:]), s.flush()], 2)
-        torch.testing.assert_close(y, module(x), rtol=0, atol=1e-13)
+        nn.to_streaming(WrittenOut(attend).double().eval(), example=torch.randn(1, 2, 40).double())

@@ -312,7 +312,7 @@ def test_all_reasons_are_told_at_once_with_their_places() -> None:
         return x.triu() + y.sum() + torch.fft.fft(x).abs()
 
     with pytest.raises(CaptureError) as error:
-        captured(forward, causal=True)
+        captured(forward)
     assert len(error.value.reasons) == 3
     for word in ("triu", "sum", "test_capture.py", "attention over the stream axis"):
         assert word in str(error.value), word
@@ -325,7 +325,7 @@ def test_reasons_behind_a_refused_part_are_told_with_it() -> None:
         return F.glu(torch.fft.fft(x.flip(2), dim=2).real, dim=2)
 
     with pytest.raises(CaptureError) as error:
-        captured(forward, causal=True)
+        captured(forward)
     told = iter(error.value.reasons)  # in the order of the module
     for word in ("attention over the stream axis", "a Fourier transform", "halves the stream axis"):
         assert any(word in reason for reason in told), str(error.value)
@@ -340,14 +340,14 @@ def test_reasons_behind_a_refused_part_are_told_with_it() -> None:
         (lambda d: (d >= 0) & (d < d.shape[0] // 3), "changes with the length"),
     ],
 )
-def test_attention_without_a_bound_is_refused_where_nothing_may_be_held(mask: Any, reason: str) -> None:
+def test_attention_without_a_bound_is_refused(mask: Any, reason: str) -> None:
     with pytest.raises(CaptureError, match=reason):
-        captured(lambda m, x: attended(m, x, mask), causal=True)
+        captured(lambda m, x: attended(m, x, mask))
 
 
-def test_attention_without_a_mask_is_refused_where_nothing_may_be_held() -> None:
+def test_attention_without_a_mask_is_refused() -> None:
     with pytest.raises(CaptureError, match="unbounded"):
-        captured(lambda m, x: m.attend(x.mT, x.mT, x.mT, need_weights=False)[0].mT, causal=True)
+        captured(lambda m, x: m.attend(x.mT, x.mT, x.mT, need_weights=False)[0].mT)
 
 
 def test_an_output_is_chosen_by_name_and_one_of_several_is_not_guessed() -> None:

@@ -6,13 +6,14 @@ from collections import Counter
 
 import pytest
 
-from tests.nn.graph.random_search import EXACT, searched
+from tests.nn.graph.random_search import EXACT, REFUSED, searched
 
 
 @pytest.mark.slow
 def test_random_modules_stream_exactly_or_are_refused() -> None:
     found = Counter(searched(seed) for seed in range(100, 114))
-    assert found[EXACT] >= 8  # what cannot stream is held to the end: few are refused
+    assert found[EXACT] >= 6
+    assert found[REFUSED] >= 1
 
 
 @pytest.mark.parametrize("seed", [9, 42, 7000591])

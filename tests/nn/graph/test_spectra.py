@@ -94,8 +94,8 @@ SPECTRA: dict[str, Callable[[Net, Tensor], Tensor]] = {
 }
 
 
-def captured(module: tn.Module, example: Tensor, **options: bool) -> tn.Module:
-    return nn.to_streaming(module.double().eval(), example=example.double(), **options)
+def captured(module: tn.Module, example: Tensor) -> tn.Module:
+    return nn.to_streaming(module.double().eval(), example=example.double())
 
 
 @pytest.mark.parametrize("name", SPECTRA)
@@ -192,11 +192,9 @@ def test_what_overlaps_otherwise_is_refused_by_name() -> None:
         captured(
             Net(lambda m, x: F.fold(x[:, :4], (1, 5 * x.shape[-1] - 1), (1, 4), stride=(1, 5))[:, :, 0]),
             torch.randn(1, BINS, 20),
-            causal=True,
         )
     with pytest.raises(CaptureError, match="several across the axis beside the stream"):
         captured(
             Net(lambda m, x: F.fold(x[:, :4].repeat_interleave(2, 2), (2, x.shape[-1]), (1, 1))[:, :, 0]),
             torch.randn(1, BINS, 20),
-            causal=True,
         )

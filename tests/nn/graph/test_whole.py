@@ -1,4 +1,4 @@
-"""What no rule streams is computed at the end on the whole: exact, told of, and refused where it is not."""
+"""`hold=True`: what no rule streams is computed at the end, exact and told of; refused where it is not."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def blocks(m: tn.Module, x: Tensor) -> Tensor:
 @torch.no_grad()
 def test_it_equals_the_module_at_any_length_and_for_each_item(way: Way) -> None:
     module = Given(way).double().eval()
-    graph = nn.to_streaming(module, example=torch.randn(2, 4, 40, dtype=torch.float64))
+    graph = nn.to_streaming(module, example=torch.randn(2, 4, 40, dtype=torch.float64), hold=True)
     assert graph.latency == torch.inf
     assert any("and all that follows from it" in note and "test_whole.py" in note for note in graph.notes)
     for batch, length in ((1, 57), (3, 24), (2, 11)):
@@ -73,7 +73,7 @@ def test_it_equals_the_module_at_any_length_and_for_each_item(way: Way) -> None:
 
 @torch.no_grad()
 def test_nothing_comes_of_nothing() -> None:
-    graph = nn.to_streaming(Given(written_out), example=torch.randn(1, 4, 40))
+    graph = nn.to_streaming(Given(written_out), example=torch.randn(1, 4, 40), hold=True)
     s = nn.stream(graph)
     assert s.push(torch.zeros(1, 4, 0)).shape == (1, 4, 0)
     assert s.flush().shape == (1, 4, 0)
@@ -82,7 +82,7 @@ def test_nothing_comes_of_nothing() -> None:
 @pytest.mark.parametrize(
     ("way", "options", "words"),
     [
-        (attention, {"causal": True}, "it reads the whole input, unbounded"),
+        (attention, {"hold": False}, r"it reads the whole input, unbounded.*or hold=True"),
         (lambda m, x: attention(m, x + torch.randn_like(x)), {}, "it is random"),
         (lambda m, x: torch.randn_like(attention(m, x)), {}, "it is random"),
         (lambda m, x: attention(m, x - x[:1]), {}, "batch"),
@@ -92,4 +92,9 @@ def test_nothing_comes_of_nothing() -> None:
 )
 def test_what_may_not_be_held_is_refused(way: Way, options: dict, words: str) -> None:
     with pytest.raises(CaptureError, match=words):
-        nn.to_streaming(Given(way).eval(), example=torch.randn(2, 4, 40), **options)
+        nn.to_streaming(Given(way).eval(), example=torch.randn(2, 4, 40), **{"hold": True, **options})
+
+
+def test_what_is_held_is_not_causal() -> None:
+    with pytest.raises(ValueError, match="causal and hold"):
+        nn.to_streaming(Given(attention), example=torch.randn(1, 4, 40), causal=True, hold=True)

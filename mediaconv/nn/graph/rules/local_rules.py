@@ -24,7 +24,8 @@ from mediaconv.nn.graph.steps.graph_step import Late
 aten = torch.ops.aten
 
 UNBOUNDED = (
-    "it reads the whole input, unbounded. opaque(module, lookback, lookahead) where its reach is bounded"
+    "it reads the whole input, unbounded. opaque(module, lookback, lookahead) where its reach is bounded, or "
+    "hold=True (in a configuration hold: true), which computes it at the end"
 )
 
 MIXED = (
