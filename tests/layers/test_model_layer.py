@@ -496,7 +496,7 @@ class Attends(torch.nn.Module):
 def test_what_cannot_stream_is_refused_or_held_to_the_end(tmp_path):
     x = torch.randn(1, 2, 500)
     path = save_pt2(Attends(), x, tmp_path / "a.pt2", [2])
-    with pytest.raises(UsageError, match=r"reads the whole input, unbounded.*hold: true"):
+    with pytest.raises(UsageError, match=r"reads the whole input, unbounded.*hold=True"):
         stack_of("audio", path, 2)
     stack = stack_of("audio", f"{{file: {path}, hold: true}}", 2)
     # float32 sums in another order

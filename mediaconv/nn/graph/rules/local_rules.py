@@ -25,7 +25,7 @@ aten = torch.ops.aten
 
 UNBOUNDED = (
     "it reads the whole input, unbounded. opaque(module, lookback, lookahead) where its reach is bounded, or "
-    "hold=True (in a configuration hold: true), which computes it at the end"
+    "hold=True (in YAML a key of model), which computes it at the end"
 )
 
 MIXED = (
