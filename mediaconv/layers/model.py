@@ -267,7 +267,8 @@ class Model(LayerSpec):
             else:
                 captured = to_streaming(model, example=example, hold=self.hold)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(f"{error}{self._axes_hint(model, pattern)}") from None
+            hint = self._axes_hint(model, pattern) or self._channels_hint(context)
+            raise ValueError(f"{error}{hint}") from None
         captured.notes = [*getattr(captured, "notes", ()), *getattr(model, "notes", ())]  # type: ignore[assignment]
         return captured
 
@@ -283,6 +284,16 @@ class Model(LayerSpec):
         return (
             f" (its first convolution is {dims}D, and it is given {pattern.text}: set pipeline: "
             f"{PIPELINES[dims]}, or state its layout by `axes`{way})"
+        )
+
+    def _channels_hint(self, context: BuildContext) -> str:
+        """What may be wrong where a model without stated channels fails: it takes others."""
+        taken = self.in_channels
+        if taken in (None, context.channels):
+            return ""
+        return (
+            f" (it is given {counted(context.channels, 'channel')}, and its first convolution takes {taken}"
+            f"{_read_hint(context.dims, taken)})"
         )
 
     def _window(self, context: BuildContext, pattern: Any, declared: Any) -> int:

@@ -503,3 +503,10 @@ def test_what_cannot_stream_is_refused_or_held_to_the_end(tmp_path):
     torch.testing.assert_close(in_chunks(stack, x, [100, 1, 399]), Attends()(x), rtol=0, atol=1e-5)
     with pytest.raises(UsageError, match="held to the end is not causal"):
         config_of("audio", f"{{file: {path}, hold: true, causal: true}}")
+
+
+def test_where_a_factorys_model_takes_other_channels_the_key_that_changes_them_is_named(monkeypatch):
+    entry = EntryPoint("one", f"{__name__}:Denoiser", "mediaconv.models")
+    monkeypatch.setattr("mediaconv.model_files.open_model.installed", lambda group: [entry])
+    with pytest.raises(UsageError, match=r"given 2 channels, .* takes 1: read: \{channels: mono\}"):
+        stack_of("audio", "one", 2)
