@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -18,7 +18,7 @@ from mediaconv.layers.layer_spec import BuildContext, LayerSpec
 from mediaconv.layers.registry import register
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from mediaconv.nn.axes_pattern import AxesPattern
 
@@ -224,11 +224,10 @@ class Model(LayerSpec):
         return self.file.lower().endswith(".onnx")
 
     def _captured(self, context: BuildContext, model: nn.Module) -> nn.Module:
-        import torch
-
         from mediaconv.model_files.free_batch import free_batch
         from mediaconv.nn import to_streaming
         from mediaconv.nn.axes_pattern import AxesPattern
+        from mediaconv.nn.graph.capture.called import called
         from mediaconv.nn.graph.entry import streaming_graph
         from mediaconv.nn.model_layout import ModelLayout
 
@@ -254,18 +253,26 @@ class Model(LayerSpec):
             except ValueError as error:
                 raise ValueError(f"{self.file}: {error}") from None
         sizes = _taken(model, pattern, sizes, context)
-        generator = torch.Generator().manual_seed(0)
-        example = torch.randn(1, context.channels, *sizes, generator=generator)
         output = None if self._is_onnx else self.output
         causal = self.causal or bool(context.file.causal)
         layout = None if pattern.plain and window == 1 else ModelLayout(pattern, window, causal)
-        try:
+
+        def made(example: Tensor) -> nn.Module:
             if self.causal or layout is not None or output is not None:
-                captured: nn.Module = streaming_graph(
+                return streaming_graph(
                     model, example, output=output, into_past=self.causal, layout=layout, hold=self.hold
                 )
-            else:
-                captured = to_streaming(model, example=example, hold=self.hold)
+            return to_streaming(model, example=example, hold=self.hold)
+
+        example = _noise([1, context.channels, *sizes])
+        try:
+            try:
+                captured = made(example)
+            except (TypeError, ValueError, RuntimeError):
+                shorter = _shorter(lambda x: called(model, x, output, layout), example)
+                if shorter is None:
+                    raise
+                captured = made(shorter)
         except (TypeError, ValueError, RuntimeError) as error:
             hint = self._axes_hint(model, pattern) or self._channels_hint(context)
             raise ValueError(f"{error}{hint}") from None
@@ -333,6 +340,30 @@ def _taken(model: nn.Module, pattern: AxesPattern, sizes: list[int], context: Bu
             if all(holds(text, shape) for text in conditions):
                 return tried
     return sizes
+
+
+def _noise(shape: list[int]) -> Tensor:
+    import torch
+
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+def _shorter(call: Callable[[Tensor], Tensor], example: Tensor) -> Tensor | None:
+    """The first of ever shorter examples, each half as long, that a model takes which refuses the example, as
+    one with a table of positions does; None where it takes that one, or none.
+    """
+    import torch
+
+    n, channels, length, *across = example.shape
+    with torch.no_grad(), torch.compiler.set_stance("force_eager"):
+        for size in (length >> k for k in range(length.bit_length())):
+            x = example if size == length else _noise([n, channels, size, *across])
+            try:
+                call(x)
+            except Exception:  # of any kind: it is the model's own
+                continue
+            return None if x is example else x
+    return None
 
 
 def _read_hint(dims: int, channels: int) -> str:

@@ -510,3 +510,24 @@ def test_where_a_factorys_model_takes_other_channels_the_key_that_changes_them_i
     monkeypatch.setattr("mediaconv.model_files.open_model.installed", lambda group: [entry])
     with pytest.raises(UsageError, match=r"given 2 channels, .* takes 1: read: \{channels: mono\}"):
         stack_of("audio", "one", 2)
+
+
+class Table(nn.Module):
+    """A convolution, and a table of 200 positions: it takes no more steps."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.conv = nn.Embedding(200, 1), nn.Conv1d(1, 1, 3, padding=1)
+
+    def forward(self, x):
+        return self.conv(x) + self.table(torch.arange(x.shape[2])).mT
+
+
+def test_a_model_that_refuses_our_example_is_captured_with_a_shorter_one(monkeypatch):
+    torch.manual_seed(0)
+    module = Table().eval()
+    monkeypatch.setattr("mediaconv.model_files.open_model.open_model", lambda *_, **__: module)
+    x = torch.randn(1, 1, 150)
+    with torch.no_grad():
+        given = in_chunks(stack_of("audio", "table.pt2", 1), x, [1, 70, 79])
+        assert torch.allclose(given, module(x), atol=1e-6)  # sums in another order

@@ -9,6 +9,7 @@ from itertools import islice
 import torch
 from torch import Tensor, nn
 
+from mediaconv.nn.graph.capture.stated_layout import fails_at
 from mediaconv.nn.graph.refusal import CaptureError
 from mediaconv.nn.streaming.protocol import run_chunks
 
@@ -79,6 +80,7 @@ def agrees(
 ) -> bool:
     """Whether chunks give the whole at a length; False where the module refuses the length itself.
 
+    needed: such a length raises CaptureError with what the module says.
     exact: the module in float64, by which its own rounding is known: chunks may be off by some times that.
     """
     shape = list(example.shape)
@@ -87,9 +89,9 @@ def agrees(
     with torch.no_grad():
         try:
             whole = module(x)
-        except Exception:
+        except Exception as error:  # of any kind: it is the module's own
             if needed:
-                raise
+                raise CaptureError([f"{fails_at(shape, error)}: give an input that it takes"]) from error
             return False
         try:
             usual = max(example.shape[axis + 2], size // 4)  # of a long input a few large chunks

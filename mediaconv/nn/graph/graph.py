@@ -19,6 +19,7 @@ from mediaconv.nn.graph.capture.captured import Captured
 from mediaconv.nn.graph.capture.export_module import capture
 from mediaconv.nn.graph.capture.items_alone import items_alone
 from mediaconv.nn.graph.capture.lengths_run import RunLengths
+from mediaconv.nn.graph.capture.stated_layout import call_hint
 from mediaconv.nn.graph.lengths.captured_lengths import CapturedLengths, Phase, with_length
 from mediaconv.nn.graph.lengths.conditions import Conditions
 from mediaconv.nn.graph.lengths.tried_ways import Ways
@@ -139,6 +140,10 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
         x = self._example
         alone = x.is_floating_point() and items_alone(lambda items: self(items.to(x)), x.shape[1:], count=2)
         if not alone:
+            with torch.no_grad():
+                failing = call_hint(self, x)
+            if failing is not None:
+                raise CaptureError([failing])
             raise CaptureError(
                 [*program.unstreamed, f"held to the end it would not be exact: {local_rules.MIXED}"]
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from mediaconv.counted import counted
@@ -35,13 +37,11 @@ _TRIED = {1: ("n t c", "n t"), 2: ("n h w c",), 3: ("t c h w", "n t h w c")}
 
 def call_hint(module: nn.Module, example: Tensor) -> str | None:
     """What to do where the module itself fails when it is called with the example; None where it does not."""
-    came = tuple(example.shape)
     try:
         module(example)
         return None
     except Exception as error:  # of the module's own
-        said = _first_line(error)
-    fails = f"called with an input (N, C, ...) of {came} it fails: {said}"
+        fails = fails_at(example.shape, error)
     for axes in _TRIED.get(example.ndim - 2, ()):
         try:
             x = ModelLayout(AxesPattern.parse(axes)).to_model(example)
@@ -56,6 +56,11 @@ def call_hint(module: nn.Module, example: Tensor) -> str | None:
         ours = ", ".join(["N", "C", *(name.upper() for name in axes.split() if name not in "nc")])
         return f"{words} where that is ({theirs}), or such an input where it is ({ours})"
     return f"{fails}: give an input that it takes, or state its own layout by axes="
+
+
+def fails_at(shape: Sequence[int], error: Exception) -> str:
+    """That a module fails at an input (N, C, ...) of a shape, and what it says."""
+    return f"called with an input (N, C, ...) of {tuple(shape)} it fails: {_first_line(error)}"
 
 
 def _first_line(error: Exception) -> str:
