@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,15 @@ def assert_step_is_the_call(graph: torch.nn.Module, shape: tuple[int, ...], leng
     torch.testing.assert_close(y, whole, rtol=0, atol=1e-12 * max(1.0, float(whole.abs().max())))
 
 
+@cache
+def made(name: str) -> torch.nn.Module:
+    """One capture for all tests that do not change it."""
+    return captured((BOUNDED | PAST)[name])
+
+
 @pytest.mark.parametrize("name", STEPS)
 def test_a_captured_model_as_a_step_is_the_model(name: str) -> None:
-    graph = captured((BOUNDED | PAST)[name])
+    graph = made(name)
     for length, chunk in ((24, 4), (31, 8), (6, 2), (40, 12)):
         if chunk % geometry(graph).input_period:
             continue
@@ -50,7 +57,7 @@ def test_a_captured_model_as_a_step_is_the_model(name: str) -> None:
 def test_a_captured_model_after_layers_of_another_rate_is_the_stack(name: str) -> None:
     """Lengths within the model are not those of the input."""
     torch.manual_seed(0)
-    graph = captured((BOUNDED | PAST)[name])
+    graph = made(name)
     for before, length in ((nn.Upsample1d(2), 13), (nn.Conv1d(4, 4, 5, stride=2, padding="same"), 44)):
         assert_step_is_the_call(nn.Sequential(before.double(), graph).eval(), (2, 4, 24), length, 8)
 
