@@ -349,21 +349,31 @@ def _noise(shape: list[int]) -> Tensor:
 
 
 def _shorter(call: Callable[[Tensor], Tensor], example: Tensor) -> Tensor | None:
-    """The first of ever shorter examples, each half as long, that a model takes which refuses the example, as
-    one with a table of positions does; None where it takes that one, or none.
+    """The longest example found that a model takes which refuses this one, as one with a table of positions
+    does; None where it takes this one, or none. Lengths are halved, then the end is looked for.
     """
+    n, channels, longest, *across = example.shape
+    taken = longest
+    while taken and not _takes(call, _noise([n, channels, taken, *across])):
+        longest, taken = taken, taken // 2
+    if taken in (0, example.shape[2]):
+        return None
+    while longest - taken > 1:
+        middle = (taken + longest) // 2
+        takes = _takes(call, _noise([n, channels, middle, *across]))
+        taken, longest = (middle, longest) if takes else (taken, middle)
+    return _noise([n, channels, taken, *across])
+
+
+def _takes(call: Callable[[Tensor], Tensor], x: Tensor) -> bool:
     import torch
 
-    n, channels, length, *across = example.shape
-    with torch.no_grad(), torch.compiler.set_stance("force_eager"):
-        for size in (length >> k for k in range(length.bit_length())):
-            x = example if size == length else _noise([n, channels, size, *across])
-            try:
-                call(x)
-            except Exception:  # of any kind: it is the model's own
-                continue
-            return None if x is example else x
-    return None
+    try:
+        with torch.no_grad(), torch.compiler.set_stance("force_eager"):
+            call(x)
+    except Exception:  # of any kind: it is the model's own
+        return False
+    return True
 
 
 def _read_hint(dims: int, channels: int) -> str:

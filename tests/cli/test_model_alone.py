@@ -158,3 +158,37 @@ def test_a_key_is_set_below_a_file_that_stands_alone(folder: Path) -> None:
     torch.save({"model": {}}, folder / "w.pt")
     told = said(folder, "validate", "c.yaml", "--set", "stack=[relu]", "--set", "weights.key=modle", code=2)
     assert "key: got 'modle', which is not there" in told
+
+
+POSITIONS = """
+import torch
+from torch import nn
+
+class Positions(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table, self.conv = nn.Embedding(200, 1), nn.Conv1d(1, 1, 3, padding=1)
+
+    def forward(self, x):
+        return 0.1 * (self.conv(x) + self.table(torch.arange(x.shape[2])).mT)
+
+build = Positions
+"""
+
+
+def test_a_file_longer_than_a_model_takes_is_told_and_the_others_are_written(folder: Path) -> None:
+    (folder / "net.py").write_text(POSITIONS)
+    noise = np.random.default_rng(1).uniform(-0.5, 0.5, 150).astype(np.float32)
+    soundfile.write(folder / "in" / "b.wav", noise, 8000, subtype="FLOAT")
+    unchanged = ("--set", "executor=serial", "--set", "normalize=none")
+    told = said(folder, "run", "--model", "net.py:build", "--input", "in", *unchanged, code=1)
+    assert "length 900: the model takes up to 200 steps" in told
+    names: dict = {}
+    exec(POSITIONS, names)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        whole = names["build"]().eval()(torch.from_numpy(noise)[None, None])[0, 0].numpy()
+    ours, _ = soundfile.read(folder / "out" / "in" / "b.wav" / "channel_0.wav", dtype="float32")
+    # float32 sums of chunks in another order
+    np.testing.assert_allclose(ours, whole, rtol=0, atol=1e-6)
+    assert not (folder / "out" / "in" / "a.wav").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,11 +13,12 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from mediaconv.nn.graph.capture.exported_program import module_of
-from mediaconv.nn.graph.capture.lengths_run import lengths_run
+from mediaconv.nn.graph.capture.lengths_run import RunLengths, lengths_run
 from mediaconv.nn.graph.capture.stated_layout import check_layout
 from mediaconv.nn.graph.check import DiffersError, agrees, check, runs
 from mediaconv.nn.graph.graph import StreamingGraph
 from mediaconv.nn.graph.lengths.captured_lengths import Phase
+from mediaconv.nn.graph.lengths.table_ends import within_tables
 from mediaconv.nn.graph.lengths.tried_ways import tried_ways
 from mediaconv.nn.graph.refusal import CaptureError
 from mediaconv.nn.model_layout import ModelLayout
@@ -132,6 +134,7 @@ def for_length(graph: StreamingGraph, length: int) -> StreamingGraph:
     """
     if graph.takes(length):
         return graph.at_phase(None, length)
+    graph.refuse_longer(length)
     phases = graph.__dict__["_phases"]
     for n in graph.similar_lengths(length):
         if n not in phases:
@@ -259,15 +262,15 @@ def _checked(graph: StreamingGraph, x: Tensor, axis: int, exact: nn.Module | Non
         return not conditions.broken([length if d == dim else n for d, n in enumerate(x.shape)])
 
     def agrees_at(length: int) -> bool:
-        if length > 2 * x.shape[dim] + 64 and not runs(graph, x, axis, length):
-            return (
-                True  # it is no other way of the module: it takes none so long, as past a table of positions
-            )
         try:
             return agrees(graph, x, axis, length, exact=exact)
         except CaptureError:
             return False
 
+    most = within_tables(graph.a_capture()[1], dim, x.shape[dim])
+    if most is not None:
+        graph.keep_run_lengths(RunLengths(1, 0, 1, most))
+        conditions = graph.conditions()
     refused = check(graph, x, axis, holds, exact)
     short = next((n for n in range(1, x.shape[dim]) if holds(n)), x.shape[dim])
     refused += [] if runs(graph, x, axis, short) else [short]
@@ -280,13 +283,14 @@ def _checked(graph: StreamingGraph, x: Tensor, axis: int, exact: nn.Module | Non
                 f"at {refused[0]} steps, and at others, the module itself raises: a stream gives values there"
             )
         else:
-            graph.keep_run_lengths(found)
+            graph.keep_run_lengths(found if most is None else replace(found, most=most))
             conditions = graph.conditions()
     _check_lengths(graph, x, axis, holds, exact)
     ways = tried_ways(conditions, x.shape, agrees_at)
     broken = frozenset(i for i in ways.bad if not conditions.about_ends(i, x.shape))
     graph.keep_conditions(ways, broken)
-    return broken
+    ends = graph.ends()
+    return frozenset(i for i in broken if conditions.all[i] not in ends)
 
 
 def _check_lengths(

@@ -351,6 +351,8 @@ class StreamingGraph(CapturedLengths, TotalStride, nn.Module):
         count, batch = x.shape[dim], x.shape[0]
         if program.batch is not None and batch != program.batch:
             raise ValueError(f"got a batch of {batch}, the module was captured for {program.batch} alone")
+        if axis == self._axis:
+            self.refuse_longer(state.counts["received"] + count)
         state.counts["received"] += count
         if last and axis == self._axis:
             self.check_length(state.counts["received"])

@@ -6,7 +6,7 @@ of the capture, and a stream would give values where the module raises. The leng
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import sympy
@@ -20,11 +20,12 @@ _TRIED, _MOST_PERIOD = 129, 64
 
 @dataclass(frozen=True)
 class RunLengths:
-    """Lengths from `least` on that leave `rest` when divided by `period`."""
+    """Lengths from `least` on, up to `most`, that leave `rest` when divided by `period`."""
 
     period: int
     rest: int
     least: int
+    most: int | None = None
 
     def conditions(self, size: AxisSize) -> list[sympy.Basic]:
         """The same as conditions on a size of the stream axis."""
@@ -32,7 +33,13 @@ class RunLengths:
             return []
         length = size.factor * size.symbol + size.offset
         met = [sympy.Eq(Mod(length, self.period), self.rest)] if self.period > 1 else []
-        return [*met, sympy.Ge(length, self.least)]
+        return [*met, sympy.Ge(length, self.least), *self.ends(size)]
+
+    def ends(self, size: AxisSize) -> list[sympy.Basic]:
+        """The condition that an input is not too long; none where any length is taken."""
+        if size.symbol is None or self.most is None:
+            return []
+        return [sympy.Le(size.factor * size.symbol + size.offset, self.most)]
 
 
 def lengths_run(
@@ -44,11 +51,27 @@ def lengths_run(
     refuses longer ones than `length`, and not short ones alone.
     """
     found = {n: runs(n) for n in range(length, length + (_TRIED if later else 2)) if taken(n)}
+    most = None
+    period = _period(found, length)
+    if period is None and later:  # there may be an end
+        before = {n: runs(n) for n in range(max(1, length - _MOST_PERIOD), length) if taken(n)}
+        ran = [n for n, does in {**before, **found}.items() if does]
+        first, most = min(ran), max(ran)
+        period = _period({n: n in ran for n in {**before, **found} if first <= n <= most}, length)
+        longer = period is not None and any(n > most and (n - length) % period == 0 for n in found)
+        period = period if longer and most - first >= (period or 0) else None
+    if period is None:
+        return None
+    rest = length % period
+    shorter = [n for n in range(rest or period, length, period) if taken(n)]
+    return RunLengths(period, rest, _least(runs, [*shorter, length]), most)
+
+
+def _period(found: Mapping[int, bool], length: int) -> int | None:
+    """The period in which lengths run, one of which is `length`."""
     for period in range(1, _MOST_PERIOD + 1):
         if all(ran == ((n - length) % period == 0) for n, ran in found.items()):
-            rest = length % period
-            shorter = [n for n in range(rest or period, length, period) if taken(n)]
-            return RunLengths(period, rest, _least(runs, [*shorter, length]))
+            return period
     return None
 
 

@@ -157,6 +157,8 @@ class CapturedLengths:
                 f"lengths {words}: what it pads or cuts in front follows from the input's length, which must "
                 "be known when it begins"
             )
+        elif self._run_lengths and words == f"up to {self._run_lengths.most}":
+            self._length_note = f"it takes {words} steps"
         elif broken:
             self._length_note = f"lengths {words} alone: at others {self._otherwise(broken)}"
         self.notes += [self._length_note] if broken else []
@@ -171,6 +173,17 @@ class CapturedLengths:
         """Take only lengths at which the module itself runs, where it refuses some that the capture takes."""
         self._run_lengths = lengths
 
+    def ends(self) -> list[sympy.Basic]:
+        """The condition that an input is not too long for the module itself; none where it takes any."""
+        lengths = self._run_lengths
+        return [] if lengths is None else lengths.ends(self.a_capture()[1].sizes[self._axis + 2])
+
+    def refuse_longer(self, length: int) -> None:
+        """Raise ValueError for a length, or a part of one, that is longer than the module itself takes."""
+        most = None if self._run_lengths is None else self._run_lengths.most
+        if most is not None and length > most:
+            raise ValueError(f"length {length}: the model takes up to {most} steps: give a shorter input")
+
     def _broken_seldom(self) -> frozenset[int]:
         """Conditions that no length broke which was tried, though some long ones do."""
         assert self._ways is not None
@@ -183,9 +196,10 @@ class CapturedLengths:
         )
 
     def check_length(self, length: int) -> None:
-        """Raise ValueError for a length along the captured axis at which the module goes another way."""
+        """Raise ValueError for a length that is too long, or at which the module goes another way."""
         if self._ways is None:
             return
+        self.refuse_longer(length)
         conditions = self.conditions()
         shape = with_length(self._shape, self._axis + 2, length)
         broken = conditions.broken(shape)
