@@ -53,7 +53,7 @@ class Lengths:
 def fits_length(module: nn.Module, length: int) -> bool:
     """Whether all captured models in a stack hold for an input of a length."""
     if isinstance(module, StreamingGraph):
-        return module._ways is None or module.takes(length)
+        return module._ways is None or module.goes_same_way(length)
     if isinstance(module, nn.Sequential):
         for layer in module:
             if not fits_length(layer, length):

@@ -372,3 +372,20 @@ def test_frames_that_overlap_have_no_step_and_are_named() -> None:
         ValueError, match=r"frames that are added where they overlap.*end the model before them"
     ):
         export_step(graph, torch.zeros(1, 1, 8))
+
+
+class Embedded(torch.nn.Module):
+    """With a learned vector for each of 60 positions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.positions = torch.nn.Embedding(60, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.positions(torch.arange(x.shape[2])).T
+
+
+def test_a_table_that_is_read_by_positions_is_exported() -> None:
+    """Past its end neither the model nor the step gives anything."""
+    graph = nn.to_streaming(Embedded().double().eval(), example=torch.randn(1, 4, 24, dtype=torch.float64))
+    assert_step_is_the_call(graph, (1, 4, 24), 60, 8)

@@ -89,6 +89,13 @@ class CapturedLengths:
         broken = self.conditions().broken(shape)
         return not broken if self._ways is None else self._ways.take(broken)
 
+    def goes_same_way(self, length: int) -> bool:
+        """Whether the capture holds for a length, or would if the module took inputs that long."""
+        shape = with_length(self._shape, self._axis + 2, length)
+        conditions, ends = self.conditions(), self.ends()
+        broken = frozenset(i for i in conditions.broken(shape) if conditions.all[i] not in ends)
+        return not broken if self._ways is None else self._ways.take(broken)
+
     def late_conditions(self, most: int) -> tuple[int, int]:
         """From which length on it repeats whether the capture `takes` one, and after how many steps.
 
@@ -96,6 +103,8 @@ class CapturedLengths:
         """
         conditions, ways = self.conditions(), self._ways
         harmless = frozenset() if ways is None else frozenset().union(*ways.good) - ways.bad
+        ends = self.ends()  # past them the module gives nothing that could differ
+        harmless |= {i for i in conditions.along if conditions.all[i] in ends}
         start, period = 0, 1
         for i in conditions.along - harmless:
             first, own = conditions.repeats(i, self._shape)
