@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -26,8 +24,6 @@ EXAMPLE_SIZES = {1: (9600,), 2: (96, 96), 3: (16, 64, 64)}
 """Sizes of the input that a model is captured and checked with, where its file states none."""
 PIPELINES = {1: "audio", 2: "image", 3: "video"}
 """The pipeline of so many axes after the channels."""
-_DIVISIONS = 64
-"""Models pad, or go another way, where a size is no multiple of up to so many."""
 
 
 def _check_options(value: Any, context: ValidationContext | None) -> dict[str, Any]:
@@ -196,10 +192,12 @@ class Model(LayerSpec):
         """Sizes to capture with along the axes after the stream's: small ones as they are; large ones divide
         as the input's do.
         """
+        from mediaconv.nn.graph.lengths.example_lengths import DIVISIONS
+
         usual = EXAMPLE_SIZES[context.dims][1:]
         known = zip(usual, context.signal.across, strict=True)
         return [
-            size if now <= 1 else now if now <= size else size + (now - size) % _DIVISIONS
+            size if now <= 1 else now if now <= size else size + (now - size) % DIVISIONS
             for size, now in known
         ]
 
@@ -224,11 +222,14 @@ class Model(LayerSpec):
         return self.file.lower().endswith(".onnx")
 
     def _captured(self, context: BuildContext, model: nn.Module) -> nn.Module:
+        import torch
+
         from mediaconv.model_files.free_batch import free_batch
         from mediaconv.nn import to_streaming
         from mediaconv.nn.axes_pattern import AxesPattern
         from mediaconv.nn.graph.capture.called import called
         from mediaconv.nn.graph.entry import streaming_graph
+        from mediaconv.nn.graph.lengths.example_lengths import allowed_sizes, shorter_example
         from mediaconv.nn.model_layout import ModelLayout
 
         axes = context.file.axes
@@ -252,7 +253,8 @@ class Model(LayerSpec):
                 free_batch(model, [1, *(item[token] for token in pattern.order[1:])])
             except ValueError as error:
                 raise ValueError(f"{self.file}: {error}") from None
-        sizes = _taken(model, pattern, sizes, context)
+        exact = [now or size for size, now in zip(sizes[1:], context.signal.across, strict=True)]
+        sizes = allowed_sizes(getattr(model, "conditions", ()), pattern, sizes, exact)
         output = None if self._is_onnx else self.output
         causal = self.causal or bool(context.file.causal)
         layout = None if pattern.plain and window == 1 else ModelLayout(pattern, window, causal)
@@ -264,12 +266,13 @@ class Model(LayerSpec):
                 )
             return to_streaming(model, example=example, hold=self.hold)
 
-        example = _noise([1, context.channels, *sizes])
+        noise = torch.Generator().manual_seed(0)
+        example = torch.randn(1, context.channels, *sizes, generator=noise)
         try:
             try:
                 captured = made(example)
             except (TypeError, ValueError, RuntimeError):
-                shorter = _shorter(lambda x: called(model, x, output, layout), example)
+                shorter = shorter_example(lambda x: called(model, x, output, layout), example)
                 if shorter is None:
                     raise
                 captured = made(shorter)
@@ -319,61 +322,6 @@ class Model(LayerSpec):
                 f"{_read_hint(context.dims, channels)}"
             )
         return 1
-
-
-def _taken(model: nn.Module, pattern: AxesPattern, sizes: list[int], context: BuildContext) -> list[int]:
-    """Sizes near `sizes` that the conditions of a program's export allow; `sizes` where none is found."""
-    conditions: Sequence[str] = getattr(model, "conditions", ())
-    if not conditions:
-        return sizes
-    from mediaconv.nn.graph.capture.exported_program import holds
-
-    letters = [axis[0] for axis in context.file.axes]
-    first, *across = sizes
-    exact = [now or size for size, now in zip(across, context.signal.across, strict=True)]
-    steps = [*range(first, first + _DIVISIONS), *(first >> n for n in range(1, 8))]
-    for rest in (across, exact):
-        for step in steps:
-            tried = [step, *rest]
-            named = dict(zip(letters, tried, strict=True))
-            shape = [math.prod(named.get(name, 1) for name in token.split()) for token in pattern.order]
-            if all(holds(text, shape) for text in conditions):
-                return tried
-    return sizes
-
-
-def _noise(shape: list[int]) -> Tensor:
-    import torch
-
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
-
-
-def _shorter(call: Callable[[Tensor], Tensor], example: Tensor) -> Tensor | None:
-    """The longest example found that a model takes which refuses this one, as one with a table of positions
-    does; None where it takes this one, or none. Lengths are halved, then the end is looked for.
-    """
-    n, channels, longest, *across = example.shape
-    taken = longest
-    while taken and not _takes(call, _noise([n, channels, taken, *across])):
-        longest, taken = taken, taken // 2
-    if taken in (0, example.shape[2]):
-        return None
-    while longest - taken > 1:
-        middle = (taken + longest) // 2
-        takes = _takes(call, _noise([n, channels, middle, *across]))
-        taken, longest = (middle, longest) if takes else (taken, middle)
-    return _noise([n, channels, taken, *across])
-
-
-def _takes(call: Callable[[Tensor], Tensor], x: Tensor) -> bool:
-    import torch
-
-    try:
-        with torch.no_grad(), torch.compiler.set_stance("force_eager"):
-            call(x)
-    except Exception:  # of any kind: it is the model's own
-        return False
-    return True
 
 
 def _read_hint(dims: int, channels: int) -> str:

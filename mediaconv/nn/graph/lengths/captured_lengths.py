@@ -85,9 +85,7 @@ class CapturedLengths:
 
     def takes(self, length: int) -> bool:
         """Whether the capture holds for a length along the captured axis."""
-        shape = with_length(self._shape, self._axis + 2, length)
-        broken = self.conditions().broken(shape)
-        return not broken if self._ways is None else self._ways.take(broken)
+        return not self._too_long(length) and self.goes_same_way(length)
 
     def goes_same_way(self, length: int) -> bool:
         """Whether the capture holds for a length, or would if the module took inputs that long."""
@@ -189,9 +187,15 @@ class CapturedLengths:
 
     def refuse_longer(self, length: int) -> None:
         """Raise ValueError for a length, or a part of one, that is longer than the module itself takes."""
+        if self._too_long(length):
+            assert self._run_lengths is not None
+            raise ValueError(
+                f"length {length}: the model takes up to {self._run_lengths.most} steps: give a shorter input"
+            )
+
+    def _too_long(self, length: int) -> bool:
         most = None if self._run_lengths is None else self._run_lengths.most
-        if most is not None and length > most:
-            raise ValueError(f"length {length}: the model takes up to {most} steps: give a shorter input")
+        return most is not None and length > most
 
     def _broken_seldom(self) -> frozenset[int]:
         """Conditions that no length broke which was tried, though some long ones do."""
