@@ -34,6 +34,8 @@ $(BASE): $(VERSIONS)
 	  || { echo "$(PYTHON) cannot make virtual environments: on Debian, apt-get install python3-venv" >&2; exit 2; }
 	$(PIP) torch torchaudio
 	$(PIP) -e .
+	@# what pip does for a package that is not editable: where Python may not write it, each start would compile
+	@$(BIN)/python -m compileall -q mediaconv pipelines
 	@touch $@
 
 $(TESTING): $(BASE)
