@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 
 import pytest
+import sympy
 import torch
 from torch import Tensor
 from torch import nn as tn
 from torch.nn import functional as F
+from torch.utils._sympy.functions import Mod, PythonMod
 
 from mediaconv import nn
+from mediaconv.nn.graph.capture.sizes.multiples import quotient_of
 from mediaconv.nn.graph.refusal import CaptureError
 
 
@@ -70,6 +74,46 @@ def test_a_max_that_matters_stays() -> None:
     for length in (40, 41, 44, 58):
         x = torch.randn(1, 2, length, dtype=torch.float64)
         assert torch.equal(streamed(graph, x), module(x)), length
+
+
+class Windows(tn.Module):
+    """Means over windows of 7 rows and columns, of images that are padded to whole ones, halved twice."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(3):
+            h, w = x.shape[2:]
+            x = F.pad(x, (0, (7 - w % 7) % 7, 0, -h % 7))
+            n, c, rows, columns = x.shape
+            windows = x.view(n, c, rows // 7, 7, columns // 7, 7)
+            windows = windows - windows.mean((3, 5), keepdim=True)
+            x = windows.reshape(n, c, rows, columns)[:, :, :h, :w]
+            x = F.pad(x, (0, w % 2, 0, h % 2))
+            x = x[:, :, ::2, ::2] + x[:, :, 1::2, 1::2]
+        return x[:, :, : x.shape[2] - x.shape[2] % 2]
+
+
+@torch.no_grad()
+def test_padding_to_whole_windows_leaves_sizes_short() -> None:
+    """With the remainders in the sizes they double with each such layer, and the export takes minutes."""
+    module = Windows()
+    graph = nn.to_streaming(module, example=torch.randn(1, 2, 60, 33, dtype=torch.float64))
+    captured = graph.a_capture()[1].graph
+    sizes = [str(n.meta["val"].shape) for n in captured.nodes if isinstance(n.meta.get("val"), Tensor)]
+    assert "Mod" not in "".join(sizes)
+    assert max(map(len, sizes)) < 200
+    for length in (60, 61, 75):
+        x = torch.randn(1, 2, length, 33, dtype=torch.float64)
+        torch.testing.assert_close(streamed(graph, x), module(x), rtol=0, atol=1e-12)
+
+
+def test_quotients_are_the_remainders_at_every_length() -> None:
+    n = sympy.Symbol("n", integer=True, nonnegative=True)
+    for k, c in itertools.product((2, 3, 7), range(-9, 20)):
+        written = [Mod(c + 9 * k - Mod(n, k), k), PythonMod(c - n, k), n + c - Mod(n, k), n + c + Mod(n, k)]
+        for expr in written:
+            short = quotient_of(expr)
+            assert [expr.subs(n, v) for v in range(20)] == [short.subs(n, v) for v in range(20)], expr
+    assert str(quotient_of(n + Mod(n, 2))) == "2*(((n + 1)//2))"
 
 
 @pytest.mark.parametrize(

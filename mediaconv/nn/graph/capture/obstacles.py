@@ -8,7 +8,7 @@
 - `linspace` is exported for one length alone: it becomes an operation of our own.
 - `istft` to a length is exported for that length alone: it is written out.
 - `max` of sizes stays in the sizes of all that follows, which double with each: where one is always the
-  larger, it is that.
+  larger, it is that. So do remainders, of padding to whole windows: they become quotients.
 - Numbers that a model reads from constants of its own are taken for unknown: they are computed.
 - A stride or kernel size that is a buffer makes sizes depend on data: it becomes the number that it holds.
 """
@@ -27,6 +27,7 @@ from mediaconv.nn.graph.capture.inverse_spectrum import istft_of_any_length
 from mediaconv.nn.graph.capture.linspace import spaces_of_any_length
 from mediaconv.nn.graph.capture.plain_numbers import sizes_stay_sizes, stated
 from mediaconv.nn.graph.capture.sizes.constant_numbers import ConstantNumbers
+from mediaconv.nn.graph.capture.sizes.multiples import multiples_short
 from mediaconv.nn.graph.capture.sizes.settled import extremes_settled
 
 _LIBRARY = torch.library.Library("mediaconv", "DEF")
@@ -243,6 +244,7 @@ def obstacles_removed(module: nn.Module, *, fractions: bool = True) -> Iterator[
             istft_of_any_length(),
             spaces_of_any_length(),
             extremes_settled(),
+            multiples_short(),
             ConstantNumbers(),
             sizes_stay_sizes(module, **names),
         ):
