@@ -1,6 +1,7 @@
 """An ONNX graph as one torch module: its forward runs the nodes as torch operations.
 
-Initializers are parameters, other constants buffers. What depends on constants alone is computed once. Shapes
+Initializers are parameters, but for single numbers without axes (as PyTorch's newer exporter writes those of
+a mask), other constants buffers. What depends on constants alone is computed once. Shapes
 are computed beside the tensors: torch.export sees the layers and nothing of the arithmetic around them.
 """
 
@@ -120,7 +121,7 @@ class OnnxModule(nn.Module):
         key = re.sub(r"\W", "_", name) or "constant"
         while hasattr(self, key):
             key += "_"
-        if trained and tensor.is_floating_point():
+        if trained and tensor.is_floating_point() and tensor.ndim:
             self.register_parameter(key, nn.Parameter(tensor.detach().clone()))
         else:
             self.register_buffer(key, tensor.detach().clone())

@@ -517,3 +517,29 @@ def test_a_slice_to_a_number_past_every_length_streams_to_the_end(tmp_path, end)
     streamed = run_chunks(graph, given.split(70, 2), 0)
     # tanh is another function of the C library's there, and differs in the last bit
     np.testing.assert_allclose(streamed.numpy(), wanted, rtol=1e-6, atol=1e-6)
+
+
+class Window(nn.Module):
+    """Attention in a window of the past; the newer exporter writes numbers of its mask as initializers."""
+
+    def __init__(self):
+        super().__init__()
+        self.mix = nn.Linear(2, 12)
+
+    def forward(self, x):
+        q, k, v = self.mix(x.mT)[:, None].chunk(3, -1)
+        i = torch.arange(x.shape[2])
+        distance = i[:, None] - i[None]
+        mask = (distance >= 0) & (distance < 6)
+        return nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)[:, 0].mT
+
+
+def test_attention_by_the_newer_exporter_streams(tmp_path):
+    torch.manual_seed(0)
+    path, x = tmp_path / "model.onnx", torch.randn(1, 2, 50)
+    exported(Window().eval(), x, path, dynamo=True, opset=18)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (wanted,) = session.run(None, {"x": x.numpy()})
+    with torch.no_grad():
+        y = run_chunks(to_streaming(load_onnx(path), example=x), x.split([1, 7, 30, 12], 2))
+    np.testing.assert_allclose(y.numpy(), wanted, rtol=0, atol=1e-6)  # float32 sums in another order

@@ -149,12 +149,9 @@ def as_tensor(value: Any, device: torch.device, float_type: torch.dtype) -> Tens
     if is_symbolic(value):
         parts = [torch.scalar_tensor(v, dtype=torch.int64, device=device) for v in value.reshape(-1)]
         return torch.stack(parts).reshape(value.shape)
-    plain = np.array(value.tolist()) if value.dtype == object else np.ascontiguousarray(value)
-    if plain.dtype.kind == "f":
-        return torch.tensor(plain.tolist(), dtype=float_type, device=device).reshape(plain.shape)
-    return torch.tensor(plain.tolist(), dtype=getattr(torch, str(plain.dtype)), device=device).reshape(
-        plain.shape
-    )
+    plain = np.array(value.tolist()) if value.dtype == object else value
+    kind = float_type if plain.dtype.kind == "f" else getattr(torch, str(plain.dtype))
+    return torch.tensor(plain, dtype=kind, device=device)
 
 
 MAX_NUMBERS = 2**28

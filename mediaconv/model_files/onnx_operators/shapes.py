@@ -11,6 +11,9 @@ from torch import Tensor
 
 from mediaconv.model_files.onnx_operators.node import Node, check_size, ints, is_symbolic, operator
 
+_FEW = 4096
+"""Numbers of a range that may be axes or indices; more are positions, and what is made of them is large."""
+
 
 @operator("Shape", on_shapes=True)
 def shape(node: Node, x: Any) -> np.ndarray:
@@ -43,8 +46,9 @@ def arange(node: Node, start: np.ndarray, limit: np.ndarray, delta: np.ndarray) 
     values = [v.reshape(-1)[0] for v in (start, limit, delta)]
     plain = [v.item() if isinstance(v, np.generic) else v for v in values]
     if all(isinstance(v, int | float) for v in plain):
-        check_size(node, [int(abs((plain[1] - plain[0]) / (plain[2] or 1)))])
-        if all(isinstance(v, int) for v in plain):
+        count = int(abs((plain[1] - plain[0]) / (plain[2] or 1)))
+        check_size(node, [count])
+        if count <= _FEW and all(isinstance(v, int) for v in plain):
             return np.arange(*plain, dtype=np.int64)
     if any(isinstance(v, float) for v in plain):
         return torch.arange(*plain, dtype=node.float_type)

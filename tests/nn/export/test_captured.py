@@ -389,3 +389,20 @@ def test_a_table_that_is_read_by_positions_is_exported() -> None:
     """Past its end neither the model nor the step gives anything."""
     graph = nn.to_streaming(Embedded().double().eval(), example=torch.randn(1, 4, 24, dtype=torch.float64))
     assert_step_is_the_call(graph, (1, 4, 24), 60, 8)
+
+
+class Features(torch.nn.Module):
+    """A layer of numbers at one position behind a stride: torch asks how the batch divides by the length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.mix = torch.nn.Conv1d(4, 3, 4, stride=2), torch.nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mix(self.conv(F.pad(x, (2, 0))).mT).mT
+
+
+def test_a_linear_layer_behind_a_stride_has_a_step() -> None:
+    graph = nn.to_streaming(Features().double().eval(), example=torch.randn(1, 4, 24, dtype=torch.float64))
+    for length in (24, 31):
+        assert_step_is_the_call(graph, (1, 4, 24), length, 8)

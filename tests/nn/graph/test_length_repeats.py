@@ -30,6 +30,9 @@ SIZES = {
     "most": Max(0, 50 - T, FloorDiv(T, 9) - 30),
     "least": Min(Mod(T, 6), 4, T),
     "squared": Mod(T, 5) ** 2,
+    "number by length": Mod(12, 3 * FloorDiv(T, 2)),
+    "none of a length": FloorDiv(7, T + 1) + T,
+    "less of more": Mod(FloorDiv(T, 3), T - 4) + FloorDiv(T - 9, 2 * T),
 }
 CONDITIONS = {
     "multiples": sympy.Ne(Mod(T, 50), 0),
@@ -63,7 +66,9 @@ def test_conditions_repeat(name: str) -> None:
     assert found.start <= 400
 
 
-@pytest.mark.parametrize("expr", [T**2 > 5, FloorDiv(T, T - 3), sympy.Mul(0.1, T) > 3, sympy.sqrt(T)])
+@pytest.mark.parametrize(
+    "expr", [T**2 > 5, FloorDiv(T, T - 3), Mod(-2, T), sympy.Mul(0.1, T) > 3, sympy.sqrt(T)]
+)
 def test_what_is_not_known_is_not_guessed(expr: sympy.Basic) -> None:
     with pytest.raises(UnknownRepeatError):
         repeat_of(expr, T)

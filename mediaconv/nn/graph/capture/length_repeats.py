@@ -141,13 +141,30 @@ def _quotient(parts: list[Any], symbol: sympy.Symbol) -> Repeat:
 
 def _divided(parts: list[Any], symbol: sympy.Symbol) -> Repeat:
     """Divided and rounded down."""
+    if (start := _outgrown(parts, symbol)) is not None:
+        return Repeat(start=start)
     one = _quotient(parts, symbol)
     return Repeat(one.slope, one.bound + 1, _until_whole(one.period, one.slope), one.start)
 
 
 def _remainder(parts: list[Any], symbol: sympy.Symbol) -> Repeat:
+    if (start := _outgrown(parts, symbol)) is not None:
+        one = repeat_of(parts[0], symbol)
+        return Repeat(one.slope, one.bound, one.period, start)
     one = _divided(parts, symbol)
     return Repeat(Fraction(0), abs(_number(parts[1])), one.period, one.start)
+
+
+def _outgrown(parts: list[Any], symbol: sympy.Symbol) -> int | None:
+    """From where on a divisor that grows faster is larger than what it divides, of no sign; None if never."""
+    if isinstance(parts[1], sympy.Number):
+        return None
+    one, by = (repeat_of(part, symbol) for part in parts)
+    if one.slope < 0 or by.slope <= one.slope:
+        return None
+    if one.slope:
+        return max(_parted(one, by), math.floor(one.bound / one.slope) + 1)
+    return _parted(one, by) if isinstance(parts[0], sympy.Number) and parts[0] >= 0 else None
 
 
 def _extreme(better: Callable[[Fraction, Fraction], bool]) -> Callable[[list[Any], sympy.Symbol], Repeat]:
