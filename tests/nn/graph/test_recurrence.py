@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch import Tensor
 from torch import nn as tn
 
 from mediaconv import nn
+from mediaconv.nn.graph.capture.export_failure import frames_of, place_of
 from mediaconv.nn.graph.refusal import CaptureError
 from tests.nn.contract import verify_contract
 
@@ -128,6 +131,28 @@ def test_a_loop_over_the_steps_is_refused_with_the_ways_out() -> None:
         captured(smoothed)
     for way in ("GRU", "register_converter", "opaque"):
         assert way in str(refused.value)
+    assert "for i in range(1, x.shape[2])" in str(refused.value)
+
+
+class Looped(tn.Module):
+    """A loop over the steps, as a part of a larger module."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([x[:, :, i] * 0.5 for i in range(x.shape[2])], 2)
+
+
+def test_where_a_number_is_made_of_the_length_is_told() -> None:
+    """Each place, with its module and line; what a package beside torch's own does is not torch's."""
+    module = tn.Sequential(tn.Conv1d(2, 2, 3), Looped())
+    with pytest.raises(CaptureError, match=r"in 1 \(Looped\) at .*range\(x.shape\[2\]\)"):
+        nn.to_streaming(module, example=torch.randn(1, 2, 42))
+    beside = f"{Path(torch.__file__).parent}audio/models.py"
+    code = compile("def forward(self): return frames_of(sys._getframe())", beside, "exec")
+    space: dict = {"frames_of": frames_of, "sys": sys}
+    exec(code, space)
+    path, line = place_of(space["forward"](module[1]), module)
+    assert path == "1 (Looped)"
+    assert line.startswith(beside)
 
 
 def test_a_recurrence_over_the_items_of_a_batch_is_refused() -> None:

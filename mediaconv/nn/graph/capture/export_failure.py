@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import linecache
+import os
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 
 import torch
 from torch import nn
@@ -14,7 +16,7 @@ from mediaconv.nn.graph.refusal import located
 
 MOST = 400
 """Characters of torch's own words."""
-_OWN = (str(Path(torch.__file__).parent), str(Path(__file__).parents[2]))
+_OWN = (f"{Path(torch.__file__).parent}{os.sep}", f"{Path(__file__).parents[2]}{os.sep}")
 """Folders whose lines a user did not write: torch's and this package's."""
 _WORDS = (
     (
@@ -84,7 +86,7 @@ def _reason(error: Exception, module: nn.Module) -> str:
     notes = getattr(error, "__notes__", [])
     if notes and notes[0].endswith(")") and " (gives " in notes[0]:  # a node of a file
         return f"{notes[0]}: {_UNFIT if _is_pythons(error) else said}"
-    path, line = _place(error.__traceback__, module)
+    path, line = place_of(_raised(error.__traceback__), module)
     return located(said, path, line) if line else said
 
 
@@ -93,17 +95,33 @@ def _said(error: Exception) -> str:
     return " ".join(lines[:3])[:MOST] or type(error).__name__
 
 
-def _place(traceback: TracebackType | None, module: nn.Module) -> tuple[str, str]:
-    """The innermost module that was running, and the last line that is the user's; "" where there is none."""
+def place_of(frames: Iterable[tuple[FrameType, int]], module: nn.Module) -> tuple[str, str]:
+    """Of frames with their lines, the outer first: the innermost module that was running, and the last line
+    that is the user's; "" where there is none.
+    """
     names = {id(part): name for name, part in module.named_modules()}
     path = line = ""
-    while traceback is not None:
-        code, owner = traceback.tb_frame.f_code, traceback.tb_frame.f_locals.get("self")
+    for frame, number in frames:
+        code, owner = frame.f_code, frame.f_locals.get("self")
         if isinstance(owner, nn.Module) and id(owner) in names and owner is not module:
             name, kind = re.sub(r"^module\.?", "", names[id(owner)]), type(owner).__name__
             path = f"{name} ({kind})" if name else kind
         if path and not code.co_filename.startswith(_OWN) and not code.co_filename.startswith("<"):
-            text = linecache.getline(code.co_filename, traceback.tb_lineno).strip()
-            line = f"{code.co_filename}:{traceback.tb_lineno}: {text}"
-        traceback = traceback.tb_next
+            text = linecache.getline(code.co_filename, number).strip().rstrip(":")
+            line = f"{code.co_filename}:{number}: {text}"
     return path, line
+
+
+def frames_of(frame: FrameType | None) -> list[tuple[FrameType, int]]:
+    """A running frame and those that called it, the outermost first."""
+    frames = []
+    while frame is not None:
+        frames.append((frame, frame.f_lineno))
+        frame = frame.f_back
+    return frames[::-1]
+
+
+def _raised(traceback: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
+    while traceback is not None:
+        yield traceback.tb_frame, traceback.tb_lineno
+        traceback = traceback.tb_next

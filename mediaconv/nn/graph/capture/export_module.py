@@ -17,19 +17,12 @@ from mediaconv.nn.graph.capture.captured import Captured, of_program
 from mediaconv.nn.graph.capture.export_failure import reasons_of
 from mediaconv.nn.graph.capture.items_alone import items_alone
 from mediaconv.nn.graph.capture.layout_hints import input_hint
+from mediaconv.nn.graph.capture.lengths_fixed import lengths_fixed
 from mediaconv.nn.graph.capture.obstacles import obstacles_removed
 from mediaconv.nn.graph.capture.quiet_export import quiet
 from mediaconv.nn.graph.capture.stated_layout import call_hint
 from mediaconv.nn.graph.refusal import CaptureError, refusals_in
 from mediaconv.nn.model_layout import ModelLayout
-
-_FIXED = (
-    "torch.export: its export holds for {} steps along the stream axis alone: a size is written into the "
-    "module (also by int() or float() of it in a function of another package), the example is too short, or "
-    "a Python loop runs over the steps. Such a loop streams as torch.nn.GRU or LSTM, as cumsum or the like, "
-    "or as a layer with a step of its own by register_converter; where it forgets after so many steps, "
-    "opaque(module, lookback, lookahead) runs it in overlapping windows"
-)
 
 
 class _Selected(nn.Module):
@@ -75,7 +68,7 @@ def capture(
     reasons, fixed = [], False
     for x, dynamic in attempts:
         try:
-            with assertions_hold() as assertions:
+            with assertions_hold() as assertions, lengths_fixed(wrapped, stream) as lengths:
                 program = _export(wrapped, x, dynamic, known)
         except CaptureError:
             raise
@@ -88,7 +81,7 @@ def capture(
             return captured
         if told := refusals_in(captured.graph):  # what stands for them may be why it is of one length
             raise CaptureError(told)
-        reasons.append(_FIXED.format(example.shape[stream]))
+        reasons += lengths.reasons(example.shape[stream])
         fixed = True
     if fixed and layout is None and (hint := _hint(wrapped, example, stream, known)):
         reasons.append(hint)
