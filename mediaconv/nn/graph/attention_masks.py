@@ -19,6 +19,7 @@ from torch import Tensor, fx
 
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.graph.refusal import RefusalError
+from mediaconv.nn.graph.rule_registry import NEW
 from mediaconv.nn.graph.symbols import evaluate, expression
 
 MOST = 1500
@@ -122,14 +123,25 @@ def mask_nodes(graph: fx.Graph, constants: Mapping[fx.Node, Tensor]) -> set[fx.N
     from_sizes: set[fx.Node] = set(constants)
     for node in graph.nodes:
         made = node.op == "call_function" and isinstance(node.meta.get("val"), Tensor)
-        read = [n for n in node.all_input_nodes if isinstance(n.meta.get("val"), Tensor | list | tuple)]
-        if made and all(n in from_sizes for n in read):
+        if made and all(n in from_sizes for n in _read(node)):
             from_sizes.add(node)
     alone: set[fx.Node] = set()
     for node in reversed(list(graph.nodes)):
         if node in from_sizes and node.users and all(_as_mask(node, user, alone) for user in node.users):
             alone.add(node)
     return {n for n in alone if n.op == "call_function"}
+
+
+def _read(node: fx.Node) -> list[fx.Node]:
+    """The tensors whose values a node's own follow from."""
+    if _is_new(node):
+        return []
+    return [n for n in node.all_input_nodes if isinstance(n.meta.get("val"), Tensor | list | tuple)]
+
+
+def _is_new(node: fx.Node) -> bool:
+    """Whether a node takes a tensor for its type alone."""
+    return getattr(node.target, "overloadpacket", None) in NEW
 
 
 def _as_mask(node: fx.Node, user: fx.Node, alone: set[fx.Node]) -> bool:
@@ -167,7 +179,7 @@ class MaskTable:
         while todo:
             one = todo.pop()
             self.nodes.append(one)
-            fresh = [n for n in one.all_input_nodes if n not in seen and isinstance(n.meta["val"], Tensor)]
+            fresh = [n for n in _read(one) if n not in seen and isinstance(n.meta["val"], Tensor)]
             seen.update(fresh)
             todo += fresh
         order = {n: i for i, n in enumerate(node.graph.nodes)}
@@ -191,13 +203,17 @@ class MaskTable:
         env: dict[fx.Node, Any] = {}
 
         def argument(n: fx.Node) -> Any:
-            return env[n] if n in env else evaluate(expression(n.meta["val"]), sizes)
+            if n in env or isinstance(n.meta["val"], Tensor):  # one that is not here is read for its type
+                return env.get(n)
+            return evaluate(expression(n.meta["val"]), sizes)
 
         for node in self.nodes:
             if node in self.constants:
                 env[node] = self.constants[node].cpu()
                 continue
             args, kwargs = fx.map_arg((node.args, node.kwargs), argument)
+            if _is_new(node):
+                args = (torch.empty(0, dtype=node.meta["val"].dtype), *args[1:])
             if "device" in kwargs:
                 kwargs = {**kwargs, "device": torch.device("cpu")}
             env[node] = node.target(*args, **kwargs)  # type: ignore[operator]

@@ -69,6 +69,33 @@ def test_any_chunks_give_the_call_on_the_whole(mask: object, shared: int, scale:
     torch.testing.assert_close(y, whole, rtol=0, atol=1e-13)
 
 
+class MaskOfItsType(Attending):
+    """The mask is made in the type of what it attends over, and the result put into that of queries of
+    another shape, as Cosmos does: both take a tensor for its type alone.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(None, HEADS, None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (part.unflatten(1, (-1, WIDTH)).transpose(2, 3) for part in self.mix(x).chunk(3, 1))
+        past = torch.tril(x.new_ones(x.shape[2], x.shape[2])).bool()
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=past)
+        return y.transpose(1, 2).flatten(2, 3).type_as(q).transpose(1, 2)
+
+
+def test_tensors_that_are_taken_for_their_type_alone() -> None:
+    torch.manual_seed(0)
+    module = MaskOfItsType().double().eval()
+    graph = nn.to_streaming(module, example=torch.randn(1, 2, 50, dtype=torch.float64))
+    x = torch.randn(2, 2, 300, dtype=torch.float64)
+    s = nn.stream(graph)
+    with torch.no_grad():
+        y = torch.cat([*(s.push(part) for part in x.split([1, 250, 2, 47], 2)), s.flush()], 2)
+        # float64 has 2e-16; sums of a block run in another order
+        torch.testing.assert_close(y, module(x), rtol=0, atol=1e-13)
+
+
 class WrittenOut(tn.Module):
     """Attention of two heads as products and a softmax, with a mask of its own."""
 

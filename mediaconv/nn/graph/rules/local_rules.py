@@ -126,8 +126,9 @@ SAME = (
     aten.detach,
     aten.feature_dropout,
     aten.alpha_dropout,
+    aten.type_as,
 )
-"""Operations that give their input's values, where they do not change its type."""
+"""Operations that give their first input's values, where they do not change its type."""
 
 
 def held(an: Analysis, v: Value) -> Value:
