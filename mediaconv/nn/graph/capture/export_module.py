@@ -17,9 +17,9 @@ from mediaconv.nn.graph.capture.captured import Captured, of_program
 from mediaconv.nn.graph.capture.export_failure import reasons_of
 from mediaconv.nn.graph.capture.items_alone import items_alone
 from mediaconv.nn.graph.capture.layout_hints import input_hint
-from mediaconv.nn.graph.capture.lengths_fixed import lengths_fixed
 from mediaconv.nn.graph.capture.obstacles import obstacles_removed
 from mediaconv.nn.graph.capture.quiet_export import quiet
+from mediaconv.nn.graph.capture.sizes.lengths_fixed import lengths_fixed
 from mediaconv.nn.graph.capture.stated_layout import call_hint
 from mediaconv.nn.graph.refusal import CaptureError, refusals_in
 from mediaconv.nn.model_layout import ModelLayout
