@@ -230,6 +230,16 @@ _HUNYUAN = {
     "layers_per_block": 1,
     "norm_num_groups": 4,
 }
+_COSMOS = {
+    "encoder_block_out_channels": (16, 32),
+    "decode_block_out_channels": (16, 32),
+    "num_layers": 1,
+    "attention_resolutions": (),
+    "resolution": 64,
+    "latent_channels": 4,
+    "spatial_compression_ratio": 4,
+    "temporal_compression_ratio": 4,
+}
 _TASNET = {
     "num_sources": 2,
     "enc_num_feats": 16,
@@ -346,11 +356,23 @@ MODELS = [
         HELD,
     ),
     Model(
+        "Cosmos encoder",
+        "diffusers",
+        _diffusers("AutoencoderKLCosmos", "encoder", **_COSMOS),
+        (1, 3, 9, 16, 16),
+    ),
+    Model(
+        "Cosmos decoder",
+        "diffusers",
+        _diffusers("AutoencoderKLCosmos", "decoder", **_COSMOS),
+        (1, 4, 3, 4, 4),
+    ),
+    Model(
         "SD VAE encoder, with attention",
         "diffusers",
         _diffusers("AutoencoderKL", "encoder", **_SD_ATTENTION),
         (1, 3, 16, 16),
-        HELD,
+        REFUSED,
     ),
     Model("VGG-11 features", "torchvision", _vision("vgg11"), (1, 3, 64, 64)),
     Model("ResNet-18 trunk", "torchvision", _vision("resnet18", 0, -2), (1, 3, 64, 64)),
