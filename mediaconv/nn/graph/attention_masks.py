@@ -19,7 +19,7 @@ from torch import Tensor, fx
 
 from mediaconv.nn.geometry import AxisMap
 from mediaconv.nn.graph.refusal import RefusalError
-from mediaconv.nn.graph.rule_registry import NEW
+from mediaconv.nn.graph.rule_registry import typed_like
 from mediaconv.nn.graph.symbols import evaluate, expression
 
 MOST = 1500
@@ -134,14 +134,13 @@ def mask_nodes(graph: fx.Graph, constants: Mapping[fx.Node, Tensor]) -> set[fx.N
 
 def _read(node: fx.Node) -> list[fx.Node]:
     """The tensors whose values a node's own follow from."""
-    if _is_new(node):
-        return []
-    return [n for n in node.all_input_nodes if isinstance(n.meta.get("val"), Tensor | list | tuple)]
-
-
-def _is_new(node: fx.Node) -> bool:
-    """Whether a node takes a tensor for its type alone."""
-    return getattr(node.target, "overloadpacket", None) in NEW
+    like = typed_like(node.target)
+    read = (
+        node.all_input_nodes
+        if like is None
+        else [n for n in node.all_input_nodes if n is not node.args[like]]
+    )
+    return [n for n in read if isinstance(n.meta.get("val"), Tensor | list | tuple)]
 
 
 def _as_mask(node: fx.Node, user: fx.Node, alone: set[fx.Node]) -> bool:
@@ -212,8 +211,13 @@ class MaskTable:
                 env[node] = self.constants[node].cpu()
                 continue
             args, kwargs = fx.map_arg((node.args, node.kwargs), argument)
-            if _is_new(node):
-                args = (torch.empty(0, dtype=node.meta["val"].dtype), *args[1:])
+            like = typed_like(node.target)
+            if like is not None:
+                args = (
+                    *args[:like],
+                    torch.empty(0, dtype=node.meta["val"].dtype),
+                    *args[like + 1 :],
+                )
             if "device" in kwargs:
                 kwargs = {**kwargs, "device": torch.device("cpu")}
             env[node] = node.target(*args, **kwargs)  # type: ignore[operator]

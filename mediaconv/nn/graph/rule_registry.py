@@ -18,6 +18,12 @@ NEW = {aten.new_zeros: 0, aten.new_ones: 1, aten.new_full: None, aten.new_empty:
 """Tensors made in the type of another, of which they read nothing, and their values."""
 
 
+def typed_like(operation: Any) -> int | None:
+    """Which argument of an operation is read for its type alone; None where there is none."""
+    packet = getattr(operation, "overloadpacket", None)
+    return 0 if packet in NEW else 1 if packet is aten.type_as else None
+
+
 def rule(*operations: Any) -> Callable[[Rule], Rule]:
     """Register a rule for operations (overloads, or packets for all their overloads)."""
 

@@ -74,19 +74,28 @@ class MaskOfItsType(Attending):
     another shape, as Cosmos does: both take a tensor for its type alone.
     """
 
-    def __init__(self) -> None:
-        super().__init__(None, HEADS, None)
+    def __init__(self, mask: Callable[[Tensor, int], Tensor]) -> None:
+        super().__init__(mask, HEADS, None)
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = (part.unflatten(1, (-1, WIDTH)).transpose(2, 3) for part in self.mix(x).chunk(3, 1))
-        past = torch.tril(x.new_ones(x.shape[2], x.shape[2])).bool()
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=past)
+        mask = self.mask(x, x.shape[2])  # type: ignore[operator]
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return y.transpose(1, 2).flatten(2, 3).type_as(q).transpose(1, 2)
 
 
-def test_tensors_that_are_taken_for_their_type_alone() -> None:
+@pytest.mark.parametrize(
+    "mask",
+    [
+        lambda x, t: torch.tril(x.new_ones(t, t)).bool(),
+        lambda x, t: x.new_full((t, t), -torch.inf).triu(1),
+        lambda x, t: torch.full((t, t), -torch.inf).triu(1).type_as(x),
+        lambda x, t: torch.full((t, t), -torch.inf).triu(1).to(x),
+    ],
+)
+def test_tensors_that_are_taken_for_their_type_alone(mask: Callable[[Tensor, int], Tensor]) -> None:
     torch.manual_seed(0)
-    module = MaskOfItsType().double().eval()
+    module = MaskOfItsType(mask).double().eval()
     graph = nn.to_streaming(module, example=torch.randn(1, 2, 50, dtype=torch.float64))
     x = torch.randn(2, 2, 300, dtype=torch.float64)
     s = nn.stream(graph)
@@ -94,6 +103,23 @@ def test_tensors_that_are_taken_for_their_type_alone() -> None:
         y = torch.cat([*(s.push(part) for part in x.split([1, 250, 2, 47], 2)), s.flush()], 2)
         # float64 has 2e-16; sums of a block run in another order
         torch.testing.assert_close(y, module(x), rtol=0, atol=1e-13)
+
+
+class Counted(tn.Module):
+    """The number of each position, put into the type of the stream."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.arange(x.shape[2]).type_as(x)
+
+
+def test_positions_in_the_type_of_a_stream() -> None:
+    module = Counted()
+    graph = nn.to_streaming(module, example=torch.randn(1, 2, 30))
+    x = torch.randn(2, 2, 70)
+    s = nn.stream(graph)
+    assert torch.equal(
+        torch.cat([*(s.push(part) for part in x.split([1, 40, 29], 2)), s.flush()], 2), module(x)
+    )
 
 
 class WrittenOut(tn.Module):

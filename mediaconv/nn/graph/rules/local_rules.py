@@ -17,7 +17,7 @@ from mediaconv.nn.graph.analysis import Analysis
 from mediaconv.nn.graph.axis_factors import BATCH, STREAM, Along, Dims, size_factors
 from mediaconv.nn.graph.graph_values import LATE, STREAMED, Value
 from mediaconv.nn.graph.refusal import FinalRefusalError, RefusalError
-from mediaconv.nn.graph.rule_registry import RULES, rule
+from mediaconv.nn.graph.rule_registry import RULES, rule, typed_like
 from mediaconv.nn.graph.steps.end_steps import Held
 from mediaconv.nn.graph.steps.graph_step import Late
 
@@ -106,6 +106,9 @@ def pointwise(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
         x = an.value(node.args[0])
         if node.meta["val"].dtype == x.dtype and x.kind == STREAMED:
             return x
+    if typed_like(node.target) is not None:
+        x = an.value(a["self"])
+        return an.local(node, x.dims, {a["self"]: x}, f"e[{x.slot}].to({an.name(node.meta['val'].dtype)})")
     dims, values = broadcast(an, node)
     return an.local(node, dims, values)
 
