@@ -76,6 +76,10 @@ class Spent(NamedTuple):
     clock: float
 
 
+Twice = tuple[Sequence[Spent], Sequence[Spent]]
+"""Runs with few things and runs with more, in the same turns."""
+
+
 def spent(act: Callable[[], object]) -> Spent:
     """What one run takes."""
 
@@ -110,11 +114,30 @@ def further(short: Sequence[Spent], long: Sequence[Spent], more: float) -> Spent
 
     NaN where that cannot be told.
     """
-    pairs = list(zip(short, long, strict=True))
-    return Spent(
-        told([many.processor - few.processor for few, many in pairs]) / more,
-        told([many.clock - few.clock for few, many in pairs]) / more,
-    )
+    each = _each((short, long), more)
+    return Spent(told([one.processor for one in each]), told([one.clock for one in each]))
+
+
+def further_beside(ours: Twice, others: Twice, more: float) -> tuple[Spent, Spent]:
+    """What each further thing takes in two kinds of a run, both of the turn whose ratio is the middle one.
+
+    What slows a turn down slows both: their ratio scatters less than either. An odd number of turns.
+    """
+    pairs = list(zip(_each(ours, more), _each(others, more), strict=True))
+    processor = _middle([(one.processor, other.processor) for one, other in pairs])
+    clock = _middle([(one.clock, other.clock) for one, other in pairs])
+    return Spent(processor[0], clock[0]), Spent(processor[1], clock[1])
+
+
+def _each(runs: Twice, more: float) -> list[Spent]:
+    return [
+        Spent((many.processor - few.processor) / more, (many.clock - few.clock) / more)
+        for few, many in zip(*runs, strict=True)
+    ]
+
+
+def _middle(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    return sorted(pairs, key=lambda pair: pair[0] / pair[1])[len(pairs) // 2]
 
 
 def told(differences: Sequence[float]) -> float:
