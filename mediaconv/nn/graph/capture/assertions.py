@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
+
+from mediaconv.nn.graph.capture.torch_functions.replaced import replaced
 
 
 def _demanded(frame: FrameType) -> bool | None:
@@ -31,7 +32,7 @@ def _demanded(frame: FrameType) -> bool | None:
 def assertions_hold() -> Iterator[list[str]]:
     """While it is open, asserts on tensors without values hold. Gives where they stand, as they are met."""
     met: list[str] = []
-    given = torch.Tensor.__bool__
+    given = Tensor.__bool__
 
     def truth(self: Tensor) -> bool:
         frame = sys._getframe(1)
@@ -42,12 +43,5 @@ def assertions_hold() -> Iterator[list[str]]:
         met.append(f"{file}:{line}: {linecache.getline(file, line).strip()}")
         return wanted
 
-    own = "__bool__" in torch.Tensor.__dict__
-    torch.Tensor.__bool__ = truth  # type: ignore[method-assign,assignment]
-    try:
+    with replaced(Tensor, __bool__=truth):
         yield met
-    finally:
-        if own:
-            torch.Tensor.__bool__ = given  # type: ignore[method-assign]
-        else:
-            del torch.Tensor.__bool__

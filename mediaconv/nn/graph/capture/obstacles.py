@@ -23,12 +23,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mediaconv.nn.graph.capture.inverse_spectrum import istft_of_any_length
-from mediaconv.nn.graph.capture.linspace import spaces_of_any_length
 from mediaconv.nn.graph.capture.plain_numbers import sizes_stay_sizes, stated
 from mediaconv.nn.graph.capture.sizes.constant_numbers import ConstantNumbers
 from mediaconv.nn.graph.capture.sizes.multiples import multiples_short
 from mediaconv.nn.graph.capture.sizes.settled import extremes_settled
+from mediaconv.nn.graph.capture.torch_functions.inverse_spectrum import istft_of_any_length
+from mediaconv.nn.graph.capture.torch_functions.linspace import spaces_of_any_length
+from mediaconv.nn.graph.capture.torch_functions.replaced import replaced
 
 _LIBRARY = torch.library.Library("mediaconv", "DEF")
 _LIBRARY.define(
@@ -220,6 +221,26 @@ _NUMBERS = {"int": stated(int, _whole), "float": stated(float, _fraction)}
 @contextmanager
 def obstacles_removed(module: nn.Module, *, fractions: bool = True) -> Iterator[None]:
     """While it is open, torch's functions and the module's numbers are replaced as said above."""
+    divisions = {"__truediv__": _divide} if fractions else {}
+    names = _NUMBERS if fractions else {}
+    with (
+        _buffers_are_numbers(module),
+        replaced(torch, max_pool1d=_max_pool1d),
+        replaced(torch.nn.modules.rnn, _VF=_Recurrent()),
+        replaced(torch.SymInt, **divisions),
+        istft_of_any_length(),
+        spaces_of_any_length(),
+        extremes_settled(),
+        multiples_short(),
+        ConstantNumbers(),
+        sizes_stay_sizes(module, **names),
+    ):
+        yield
+
+
+@contextmanager
+def _buffers_are_numbers(module: nn.Module) -> Iterator[None]:
+    """While it is open, whole numbers that the module holds as buffers are plain ones."""
     numbers = [
         (part, name, buffer)
         for part in module.modules()
@@ -232,27 +253,9 @@ def obstacles_removed(module: nn.Module, *, fractions: bool = True) -> Iterator[
     for part, name, buffer in numbers:
         del part._buffers[name]
         part.__dict__[name] = int(buffer)
-    rnn = torch.nn.modules.rnn
-    functions, max_pool1d = rnn._VF, torch.max_pool1d
-    torch.max_pool1d = _max_pool1d  # type: ignore[assignment]
-    rnn._VF = _Recurrent()  # type: ignore[assignment]
-    if fractions:
-        torch.SymInt.__truediv__ = _divide  # type: ignore[method-assign]
     try:
-        names = _NUMBERS if fractions else {}
-        with (
-            istft_of_any_length(),
-            spaces_of_any_length(),
-            extremes_settled(),
-            multiples_short(),
-            ConstantNumbers(),
-            sizes_stay_sizes(module, **names),
-        ):
-            yield
+        yield
     finally:
         for part, name, buffer in numbers:
             del part.__dict__[name]
             part._buffers[name] = buffer
-        torch.max_pool1d = max_pool1d
-        rnn._VF = functions  # type: ignore[attr-defined]
-        torch.SymInt.__truediv__ = _TRUEDIV  # type: ignore[method-assign]

@@ -12,6 +12,7 @@ from torch import nn
 from torch.fx.experimental.sym_node import SymNode
 
 from mediaconv.nn.graph.capture.export_failure import frames_of, place_of
+from mediaconv.nn.graph.capture.torch_functions.replaced import replaced
 from mediaconv.nn.graph.refusal import located
 
 _MOST = 4
@@ -70,8 +71,5 @@ def lengths_fixed(module: nn.Module, dim: int) -> Iterator[LengthsFixed]:
         fixed.note(self)
         return guard_int(self, file, line)  # type: ignore[no-any-return]
 
-    SymNode.guard_int = noted  # type: ignore[method-assign]
-    try:
+    with replaced(SymNode, guard_int=noted):
         yield fixed
-    finally:
-        SymNode.guard_int = guard_int  # type: ignore[method-assign]

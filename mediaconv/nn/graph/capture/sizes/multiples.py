@@ -15,6 +15,8 @@ import sympy
 from torch.fx.experimental.sym_node import SymNode
 from torch.utils._sympy.functions import FloorDiv, Mod, PythonMod
 
+from mediaconv.nn.graph.capture.torch_functions.replaced import replaced
+
 _METHODS = ("_add", "_sub", "_mod")
 
 
@@ -81,11 +83,5 @@ def _shortened(compute: Callable[[SymNode, SymNode], Any]) -> Callable[[SymNode,
 @contextmanager
 def multiples_short() -> Iterator[None]:
     """While it is open, torch's sizes are made so."""
-    own = {name: getattr(SymNode, name) for name in _METHODS}
-    for name, compute in own.items():
-        setattr(SymNode, name, _shortened(compute))
-    try:
+    with replaced(SymNode, **{name: _shortened(getattr(SymNode, name)) for name in _METHODS}):
         yield
-    finally:
-        for name, compute in own.items():
-            setattr(SymNode, name, compute)

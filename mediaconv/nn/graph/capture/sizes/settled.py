@@ -15,6 +15,7 @@ import torch
 from torch._export import non_strict_utils
 
 from mediaconv.nn.graph.capture.length_repeats import UnknownRepeatError, repeat_of
+from mediaconv.nn.graph.capture.torch_functions.replaced import replaced
 from mediaconv.nn.graph.symbols import evaluate, expression
 
 _MOST_PERIOD = 4096
@@ -61,8 +62,5 @@ def _extreme(*args: Any, real_callable: Any, tensor_callable: Any, **kwargs: Any
 @contextmanager
 def extremes_settled() -> Iterator[None]:
     """While it is open, an export's `max` and `min` of sizes are so."""
-    non_strict_utils._tensor_min_max = _extreme
-    try:
+    with replaced(non_strict_utils, _tensor_min_max=_extreme):
         yield
-    finally:
-        non_strict_utils._tensor_min_max = _TORCH

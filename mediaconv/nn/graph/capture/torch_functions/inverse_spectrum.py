@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_ISTFT, _METHOD = torch.istft, torch.Tensor.istft
+from mediaconv.nn.graph.capture.torch_functions.replaced import replaced
+
+_ISTFT = torch.istft
 
 
 def istft(
@@ -60,10 +62,5 @@ def istft(
 @contextmanager
 def istft_of_any_length() -> Iterator[None]:
     """While it is open, torch.istft takes a size that depends on the input as its length."""
-    torch.istft = istft  # type: ignore[assignment]
-    torch.Tensor.istft = istft  # type: ignore[assignment,method-assign]
-    try:
+    with replaced(torch, istft=istft), replaced(Tensor, istft=istft):
         yield
-    finally:
-        torch.istft = _ISTFT  # type: ignore[assignment]
-        torch.Tensor.istft = _METHOD  # type: ignore[method-assign]

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mediaconv.nn.graph.capture.torch_functions.replaced import replaced
+
 _LIBRARY = torch.library.Library("mediaconv", "FRAGMENT")
 _FUNCTIONS: dict[str, Callable[..., Tensor]] = {"linspace": torch.linspace, "logspace": torch.logspace}
 
@@ -62,10 +64,5 @@ def _of_any_length(name: str) -> Callable[..., Tensor]:
 @contextmanager
 def spaces_of_any_length() -> Iterator[None]:
     """While it is open, `torch.linspace` and `torch.logspace` take sizes of the input."""
-    for name in _FUNCTIONS:
-        setattr(torch, name, _of_any_length(name))
-    try:
+    with replaced(torch, **{name: _of_any_length(name) for name in _FUNCTIONS}):
         yield
-    finally:
-        for name, function in _FUNCTIONS.items():
-            setattr(torch, name, function)
