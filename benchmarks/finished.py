@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.film import ROOT
-from benchmarks.folders import CHANNELS, CONFIG, SIDE
 from benchmarks.fresh_folder import fresh_folder
 from benchmarks.measured_ratio import Spent, least
+from benchmarks.small_inputs import CHANNELS, CONFIG, SIDE
 from benchmarks.table import Table
 from mediaconv.config import RunConfig, parse_config
 from mediaconv.run.jobs.identity import run_identity, versions
@@ -43,7 +43,7 @@ print(psutil.Process().memory_info().rss - before)
 WHOLE_RUN = """
 import re, sys, psutil
 from pathlib import Path
-from benchmarks.folders import CONFIG
+from benchmarks.small_inputs import CONFIG
 from mediaconv.config import parse_config
 from mediaconv.run.runner import run_folder
 config = parse_config(CONFIG.format(pipeline="image", source=sys.argv[2], output=sys.argv[1]))

@@ -1,4 +1,4 @@
-"""The plain script for a folder: each file read whole, convolved by torch.nn, written by OpenCV.
+"""The plain script for a folder of images: each read whole, convolved by torch.nn, written by OpenCV.
 
 python benchmarks/plain_folder.py [--synced] INPUT_FOLDER OUTPUT_FOLDER
 
@@ -12,7 +12,6 @@ from pathlib import Path
 
 import cv2
 import torch
-from plain_film import main as convert_film
 
 
 def convert_image(source: Path, folder: Path, conv: torch.nn.Conv2d) -> None:
@@ -43,14 +42,12 @@ def sync(path: Path) -> None:
 
 
 def main(source: str, folder: str, *, synced: bool = False) -> None:
-    """One file after another."""
+    """One image after another."""
     torch.manual_seed(0)
     conv = torch.nn.Conv2d(3, 4, 3, padding=1)
+    convert = convert_synced if synced else convert_image
     for path in sorted(Path(source).iterdir()):
-        if path.suffix == ".png":
-            (convert_synced if synced else convert_image)(path, Path(folder) / path.name, conv)
-        else:
-            convert_film(str(path), f"{folder}/{path.name}")
+        convert(path, Path(folder) / path.name, conv)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ from torch import nn
 
 from benchmarks.busy_core import FRAMES, fused_step
 from benchmarks.film import RATE, ROOT, make_film
-from benchmarks.folders import CONFIG, make_images
 from benchmarks.fresh_folder import fresh_folder
 from benchmarks.measured_ratio import (
     COLUMNS,
@@ -33,6 +32,7 @@ from benchmarks.measured_ratio import (
     least,
     least_of,
 )
+from benchmarks.small_inputs import CONFIG, make_images
 from benchmarks.table import Table
 from benchmarks.timed_program import program, to_new_folder
 from mediaconv.nn import CausalConv1d, Sequential, stream

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import busy_core, exported, film, finished, folders, layers, models, ratios, small_files
+from benchmarks import busy_core, exported, film, finished, layers, models, ratios, small_files
 from benchmarks.film import ROOT
 from benchmarks.table import Table, machine
 
@@ -28,7 +28,6 @@ BENCHMARKS: dict[str, Callable[[], list[Table]]] = {
     "film": film.measure,
     "layers": layers.measure,
     "models": models.measure,
-    "folders": folders.measure,
     "exported": exported.measure,
 }
 

@@ -15,9 +15,9 @@ import numpy as np
 import soundfile
 
 from benchmarks.film import ROOT
-from benchmarks.folders import CONFIG, make_clips
 from benchmarks.fresh_folder import fresh_folder
 from benchmarks.measured_ratio import COLUMNS, DIFFERENCES, Ratio, further, in_turn, least_of
+from benchmarks.small_inputs import CONFIG, make_clips
 from benchmarks.table import Table
 from benchmarks.timed_program import to_new_folder
 
