@@ -143,7 +143,7 @@ def for_length(graph: StreamingGraph, length: int) -> StreamingGraph:
             found = graph.at_phase(phases[n], length)
             if found.takes(length):
                 return found
-    graph.check_length(length)
+    graph.check_length(length, tried=True)
     raise ValueError(f"length {length}: the model could not be captured for it")
 
 

@@ -80,6 +80,17 @@ class FromTheEnd(nn.Module):
         return y + cut * 2 + x[:, :, 8 - x.shape[2] :]
 
 
+class Multiples(nn.Module):
+    """Runs at multiples of four alone: what it adds is as long as its input only there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.up = nn.Conv1d(2, 3, 4, 4), nn.ConvTranspose1d(3, 2, 4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.up(self.down(x))
+
+
 def ragged(x: Tensor, s) -> Tensor:
     rest = x.shape[2] - 5
     parts = x.split([1, 0, 4, *[7] * (rest // 7), rest % 7], 2)
@@ -111,6 +122,19 @@ def test_a_length_that_is_not_known_or_another_is_refused() -> None:
     s.push(torch.randn(1, 2, 27))
     with pytest.raises(ValueError, match=r"length 27: .* for lengths 4 n \+ 2"):
         s.flush()
+
+
+def test_a_length_that_was_told_in_vain_asks_for_another_input() -> None:
+    graph = to_streaming(Multiples().eval(), example=torch.randn(1, 2, 24))
+    with pytest.raises(
+        ValueError, match=r"^length 26: .* lengths 4 n alone.*: give an input of such a length$"
+    ):
+        for_length(graph, 26)
+    program = torch.export.export(
+        Odd().eval(), (torch.randn(1, 2, 24),), dynamic_shapes=({2: torch.export.Dim.AUTO},)
+    )
+    with pytest.raises(ValueError, match=r"^length 27: .* lengths 2 n.*: give an input of such a length$"):
+        for_length(to_streaming(program, example=torch.randn(1, 2, 24)), 27)
 
 
 def test_the_causal_twin_reads_nothing_that_comes_later() -> None:

@@ -25,6 +25,7 @@ from mediaconv.nn.graph.steps.program import Program
 from mediaconv.nn.graph.steps.program_values import ProgramValues
 from mediaconv.nn.graph.symbols import AxisSize
 
+_SUCH = "give an input of such a length"
 _OF_PHASE = ("_captured", "_programs", "_example", "_shape", "_ways")
 """What belongs to the lengths that a graph is for."""
 
@@ -208,8 +209,11 @@ class CapturedLengths:
             if conditions.may_fail_past(i, self._shape, length, unknown=False)
         )
 
-    def check_length(self, length: int) -> None:
-        """Raise ValueError for a length that is too long, or at which the module goes another way."""
+    def check_length(self, length: int, *, tried: bool = False) -> None:
+        """Raise ValueError for a length that is too long, or at which the module goes another way.
+
+        tried: a capture of the module at that length, in vain.
+        """
         if self._ways is None:
             return
         self.refuse_longer(length)
@@ -221,20 +225,20 @@ class CapturedLengths:
             harmless = frozenset().union(*self._ways.good) - self._ways.bad
             told = broken if broken & phases else (broken - harmless or broken) | self._ways.bad - phases
             words = described(conditions, told, shape if broken & phases else self._shape)
+            given = f"give length={length} to stream or to_streaming"
             if broken & phases:
                 raise ValueError(
                     f"length {length}: what this model pads or cuts in front follows from the input's "
-                    f"length, and this capture is for lengths {words}: give length={length} to stream or "
-                    "to_streaming"
+                    f"length, and this capture is for lengths {words}: {_SUCH if tried else given}"
                 )
             if words.endswith("or more"):
                 raise ValueError(
                     f"length {length}: as captured, the model takes {words}: give a longer input"
                 )
+            way = _SUCH if tried else f"if the module takes that length, {given}"
             raise ValueError(
-                f"length {length}: this capture holds for lengths {words} alone; "
-                f"at others {self._otherwise(broken)}: if the module takes that length, give length={length} "
-                "to stream or to_streaming"
+                f"length {length}: this capture holds for lengths {words} alone; at others "
+                f"{self._otherwise(broken)}: {way}"
             )
 
 
