@@ -379,3 +379,21 @@ def test_conditions_are_read_as_python_does(text, n):
     else:
         with pytest.raises(ValueError, match="its export holds where"):
             require(x, ast.unparse(condition(text)))
+
+
+def test_the_length_that_an_export_fixes_for_a_recurrent_layer_is_told_with_another_way():
+    class Strided(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.rnn = nn.Conv1d(1, 4, 4, stride=4), nn.GRU(4, 4, batch_first=True)
+
+        def forward(self, x):
+            return self.rnn(self.conv(x).mT)[0].mT
+
+    program = torch.export.export(
+        Strided().eval(), (torch.zeros(1, 1, 160),), dynamic_shapes=({2: torch.export.Dim.AUTO},)
+    )
+    with pytest.raises(
+        TypeError, match=r"its export holds where .* an ONNX file \(torch.onnx.export\) or the"
+    ):
+        to_streaming(program, example=torch.zeros(1, 1, 800))

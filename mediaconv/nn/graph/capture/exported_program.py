@@ -31,6 +31,10 @@ _NODES = (
     ast.Compare, ast.Call, ast.Attribute, ast.BoolOp, ast.UnaryOp, ast.BinOp, ast.Name, ast.Constant,
     ast.Load, ast.And, ast.Or, *_OPERATORS,
 )  # fmt: skip
+_OF_RECURRENCES = (
+    "; torch.export fixes the length of a recurrent layer behind others, an ONNX file (torch.onnx.export) or "
+    "the module itself keeps it open"
+)
 
 
 def module_of(program: ExportedProgram) -> fx.GraphModule:
@@ -42,11 +46,12 @@ def module_of(program: ExportedProgram) -> fx.GraphModule:
     module = program.module(check_guards=False)
     module.captured_as = ""  # type: ignore[assignment]  # its class says nothing of the model
     parts = [part for part in module.modules() if isinstance(part, fx.GraphModule)]
-    if sum(_keep_recurrences(part) for part in parts):
+    recurrences = sum(_keep_recurrences(part) for part in parts)
+    if recurrences:
         module.validate_inputs = False  # type: ignore[assignment]
     conditions = _conditions(program)
     module.conditions = conditions  # type: ignore[assignment]
-    _require_conditions(module, conditions)
+    _require_conditions(module, conditions, _OF_RECURRENCES if recurrences else "")
     return module
 
 
@@ -100,23 +105,26 @@ def _conditions(program: ExportedProgram) -> list[str]:
     return [text for text in dict.fromkeys(asked) if not fixed.fullmatch(text)]
 
 
-def _require_conditions(module: fx.GraphModule, texts: Sequence[str]) -> None:
-    """Let a program's module ask them anew: a capture knows of them as of the module's own branches."""
+def _require_conditions(module: fx.GraphModule, texts: Sequence[str], hint: str) -> None:
+    """Let a program's module ask them anew: a capture knows of them as of the module's own branches.
+
+    hint: what to say where one is not met.
+    """
     inputs = [node for node in module.graph.nodes if node.op == "placeholder"]
     if len(inputs) != 1:
         return
     with module.graph.inserting_after(inputs[0]):
         for text in texts:
-            module.graph.call_function(require, (inputs[0], text))
+            module.graph.call_function(require, (inputs[0], text, hint))
     module.recompile()
 
 
-def require(x: torch.Tensor, text: str) -> None:
-    """Raise ValueError where a tensor's sizes are not as a condition of an export says."""
+def require(x: torch.Tensor, text: str, hint: str = "") -> None:
+    """Raise ValueError, with a hint, where a tensor's sizes are not as a condition of an export says."""
     if not holds(text, x.shape):
         raise ValueError(
             f"its export holds where {text[:120]} alone, d0, d1, ... being its input's sizes: it got "
-            f"{list(map(int, x.shape))}"
+            f"{list(map(int, x.shape))}{hint}"
         )
 
 
