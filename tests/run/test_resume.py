@@ -301,8 +301,39 @@ def test_a_folder_that_is_deleted_under_a_run_ends_it_and_is_told(tmp_path: Path
     with Manifest(tmp_path) as manifest:
         manifest.add(Row("a", "failed"))
         (tmp_path / "manifest.jsonl").unlink()
-        with pytest.raises(WriteError, match="was deleted while this run wrote"):
+        with pytest.raises(WriteError, match="was deleted or moved while this run wrote"):
             manifest.add(Row("b", "failed"))
+
+
+def test_a_folder_that_another_takes_the_place_of_ends_the_run_and_is_told(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    with Manifest(output) as manifest:
+        manifest.add(Row("a", "failed"))
+        output.rename(tmp_path / "kept")
+        output.mkdir()
+        with pytest.raises(WriteError, match="was deleted or moved while this run wrote"):
+            manifest.add(Row("b", "failed"))
+    assert set(read_manifest(tmp_path / "kept")) == {"a"}
+
+
+def test_a_row_that_an_interrupt_cuts_off_is_not_there_and_the_next_one_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pwrite = os.pwrite
+
+    def interrupted(*given: Any) -> int:
+        pwrite(*given)
+        raise KeyboardInterrupt  # as Python does after a call to the system that a signal came in
+
+    with Manifest(tmp_path) as manifest:
+        manifest.add(Row("a", "failed"))
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pwrite", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                manifest.add(Row("long", "failed", reason="long " * 20))
+        manifest.add(Row("b", "failed"))  # of a job whose outputs came into place before it
+    assert set(read_manifest(tmp_path)) == {"a", "b"}
 
 
 def test_leftovers_of_a_killed_run_are_removed_and_strangers_files_stay(

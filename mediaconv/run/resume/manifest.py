@@ -86,29 +86,28 @@ class Manifest:
 
     def _write(self, line: bytes, offset: int) -> None:
         """Lines from an offset on, which replace what stands there."""
-        if self._is_deleted():
+        if self._is_gone():
             raise WriteError(
-                f"{self.path} was deleted while this run wrote there; outputs that lie in {self.path.parent} "
-                "have no row any more: remove them or choose another output, then run again"
+                f"{self.path} was deleted or moved while this run wrote there; outputs that lie in "
+                f"{self.path.parent} have no row any more: remove them or choose another output"
             )
         line = line[:-1].ljust(self._end - offset - 1) + b"\n"  # covers the whole note that it replaces
         rest = memoryview(line)
         try:
             while rest:
                 rest = rest[os.pwrite(self._handle, rest, offset + len(line) - len(rest)) :]
-        except OSError as error:
+            self._end = offset + len(line)
+        except BaseException as error:  # an interrupt too: the next row must not stand on a longer one
             os.ftruncate(self._handle, offset)
             self._end = offset
-            raise WriteError(f"cannot write {self.path}: {error.strerror}") from error
-        self._end = offset + len(line)
+            if isinstance(error, OSError):
+                raise WriteError(f"cannot write {self.path}: {error.strerror}") from error
+            raise
 
-    def _is_deleted(self) -> bool:
-        """Whether the open file has no name any more; some file systems count no links."""
-        status = os.fstat(self._handle)
-        if status.st_nlink:
-            return False
+    def _is_gone(self) -> bool:
+        """Whether the open file no longer lies under its name, where its rows are looked for."""
         try:
-            return not os.path.samestat(status, os.lstat(self.path))
+            return not os.path.samestat(os.fstat(self._handle), os.lstat(self.path))
         except OSError:
             return True
 
