@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,48 @@ def test_a_file_that_cannot_be_synced_fails_alone(
     assert all(o.failure is None for o in ended.values())
     assert not (tmp_path / "bad.png").exists()
     assert unfinished(tmp_path) == []
+
+
+@pytest.mark.parametrize("started", [0, 3])
+def test_without_threads_to_be_had_files_are_synced_one_by_one(
+    started: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(tmp_path)
+    disk._call = None
+    paths = [tmp_path / str(i) for i in range(COUNT)]
+    for path in paths:
+        path.touch()
+    synced: list[Path | str] = []
+    monkeypatch.setattr(durability, "sync", synced.append)
+    left, start = [started], threading.Thread.start
+
+    def scarce(thread: threading.Thread) -> None:
+        if not left[0]:
+            raise RuntimeError("can't start new thread")
+        left[0] -= 1
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+    disk.sync(paths)
+    assert set(synced) == set(paths)
+
+
+def test_what_ends_the_thread_ends_the_run_and_leaves_nothing_hidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = GroupCommit(tmp_path)
+    commits.add(finished(tmp_path, "0.png"))
+
+    def short(folders: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(commits._disk, "sync_folders", short)
+    with pytest.raises(MemoryError):
+        commits.finish()
+    with pytest.raises(MemoryError):
+        commits.add(finished(tmp_path, "1.png"))
+    assert commits.drop() == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_interrupted_run_leaves_whole_outputs_and_nothing_hidden(tmp_path: Path) -> None:

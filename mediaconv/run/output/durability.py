@@ -45,9 +45,13 @@ class Disk:
             for path in paths:
                 sync(path)
         elif not self._all_at_once({os.path.dirname(path) for path in paths}):
-            with ThreadPoolExecutor(AT_A_TIME, "sync") as pool:
-                for _ in pool.map(sync, paths):
-                    pass
+            try:
+                with ThreadPoolExecutor(AT_A_TIME, "sync") as pool:
+                    for _ in pool.map(sync, paths):
+                        pass
+            except RuntimeError:  # no more threads
+                for path in paths:
+                    sync(path)
 
     def sync_folders(self, folders: Sequence[str]) -> None:
         """The same of folders with all that is in them, which the folders' file system holds too."""

@@ -42,9 +42,13 @@ class GroupCommit:
         self._ended: list[Outcome] = []
         self._first = 0.0
         self._closing = self._dropped = False
+        self._error: Exception | None = None
 
     def add(self, outcome: Outcome) -> None:
-        """Take a job whose outputs are complete and staged; waits while too many do."""
+        """Take a job whose outputs are complete and staged; waits while too many do.
+
+        Raises what ended the thread; then `drop` removes what waits.
+        """
         if self._thread is None:
             thread = threading.Thread(target=self._work, name="commit", daemon=True)
             try:
@@ -61,6 +65,7 @@ class GroupCommit:
             self._waiting.append(outcome)
             if len(self._waiting) in (1, WINDOW_JOBS):
                 self._changed.notify_all()
+            self._raise_error()
 
     def ended(self) -> list[Outcome]:
         """Those that came to their end since it was last asked: in place, or failed to be."""
@@ -69,12 +74,13 @@ class GroupCommit:
         return ended
 
     def finish(self) -> list[Outcome]:
-        """The same of all that wait; then nothing more can be added."""
+        """The same of all that wait; then nothing more can be added. Raises what ended the thread."""
         self._close()
         if self._thread is not None:
             while self._thread.is_alive():
                 self._thread.join(0.1)
         self._disk.close()
+        self._raise_error()
         return self.ended()
 
     def drop(self) -> list[Outcome]:
@@ -96,7 +102,17 @@ class GroupCommit:
             self._closing = True
             self._changed.notify_all()
 
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
     def _work(self) -> None:
+        try:
+            self._commit_windows()
+        except Exception as error:  # who adds and asks must hear of it, or jobs would be left without a word
+            self._error = error
+
+    def _commit_windows(self) -> None:
         while batch := self._window():
             for outcome in self._committed(batch):
                 with self._changed:
