@@ -112,7 +112,7 @@ def stem_in_pattern(file: str, pattern: str, names: Sequence[str] | None = None)
             seen = True
         elif field is not None:
             parts.append(f"(?:{_known(names)})" if field == "name" else r"\.\w+")
-    match = re.fullmatch("".join(parts), file)
+    match = re.fullmatch("".join(parts), file, re.DOTALL)
     return None if match is None else match.groupdict().get("stem", "")
 
 
@@ -123,6 +123,15 @@ def _known(names: Sequence[str] | None) -> str:
 def stem_of(input_name: str) -> str:
     """`clip` of `a/b/clip.mp4`."""
     return os.path.splitext(input_name.rpartition("/")[2])[0]
+
+
+def stem_for_pattern(pattern: str, input_name: str) -> str:
+    """What `stem_in_pattern` tells of an input's outputs.
+
+    >>> stem_for_pattern("{stem}_{name}{suffix}", "a/clip.mp4"), stem_for_pattern("{name}{suffix}", "b.wav")
+    ('clip', '')
+    """
+    return stem_of(input_name) if "{stem}" in pattern else ""
 
 
 def patterned(pattern: str, input_name: str, file: str) -> str:

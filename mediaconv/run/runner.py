@@ -113,6 +113,7 @@ def _begun(config: RunConfig, selection: Selection, run: _Run, stack: ExitStack)
     identity = run_identity(config)
     try:
         output = run.output = stack.enter_context(open_output(config.output, write=True))
+        output.naming = (getattr(config.write, "pattern", None) or "", getattr(config.write, "names", None))
         rows = read_manifest(output.folder)
         check_run_yaml(output.folder, rows)
         if output.folder != Path(config.output):
@@ -213,13 +214,12 @@ class _Run(Watch):
                         self._keep(outcome)  # rows of the others come when the next job has begun
                     if self.summary.stopped:
                         break
-            ended = self._commits.finish()
+            for outcome in self._commits.finish():
+                self._keep(outcome)
         except BaseException:
             for outcome in self._commits.drop():
                 self._keep(outcome)
             raise
-        for outcome in ended:
-            self._keep(outcome)
         self.summary.left = len(jobs) - self.summary.files - len(self.summary.failures)
 
     def _settle(self) -> None:

@@ -55,7 +55,7 @@ def test_what_waits_together_is_synced_before_it_is_renamed(
     commits._disk._call = watched("syncfs", syncfs)
     for i in range(COUNT):
         commits.add(finished(tmp_path, f"{i}.png"))
-    ended = commits.finish()
+    ended = list(commits.finish())
     assert [o.failure for o in ended] == [None] * COUNT
     assert all(o.result is not None and o.result.staged is None for o in ended)
     assert sorted(p.parent.name for p in tmp_path.rglob("*.bin")) == sorted(f"{i}.png" for i in range(COUNT))
@@ -133,7 +133,7 @@ def test_what_ends_the_thread_ends_the_run_and_leaves_nothing_hidden(
         commits.finish()
     with pytest.raises(MemoryError):
         commits.add(finished(tmp_path, "1.png"))
-    assert commits.drop() == []
+    assert list(commits.drop()) == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -152,7 +152,7 @@ def test_a_slow_disk_holds_the_jobs_up(tmp_path: Path) -> None:
     for i in range(MOST_WAITING + 5):
         commits.add(finished(tmp_path, f"{i}.png"))
         assert len(commits._waiting) + len(commits._under_way) <= MOST_WAITING
-    assert len(commits.finish()) == MOST_WAITING + 5
+    assert len(list(commits.finish())) == MOST_WAITING + 5
 
 
 def test_rows_of_jobs_before_it_leave_the_note_of_the_job_under_way(tmp_path: Path) -> None:

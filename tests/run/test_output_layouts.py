@@ -153,6 +153,7 @@ def test_stems_are_told_from_flat_names() -> None:
     assert stem_in_pattern("a_b_channel_0.wav", "{stem}_{name}{suffix}") == "a_b"
     assert stem_in_pattern("low of clip.mp4", "{name} of {stem}{suffix}", ["low"]) == "clip"
     assert stem_in_pattern("other.wav", "{stem}_{name}{suffix}") is None
+    assert stem_in_pattern("two\nlines_rgb.png", "{stem}_{name}{suffix}") == "two\nlines"
 
 
 def test_every_kind_has_a_figure(folder: Path) -> None:

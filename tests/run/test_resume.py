@@ -21,11 +21,12 @@ import mediaconv
 from mediaconv.config import load_config
 from mediaconv.errors import UsageError, WriteError
 from mediaconv.filesystem import temporary_name
+from mediaconv.run.jobs.result import Outcome
 from mediaconv.run.resume.fingerprint import mark, run_mark
 from mediaconv.run.resume.manifest import Manifest, read_manifest
 from mediaconv.run.resume.rows import Row, Rows
 from mediaconv.run.resume.status import read_status
-from mediaconv.run.runner import Selection, run_folder, survey_run
+from mediaconv.run.runner import Selection, _Run, run_folder, survey_run
 from tests.run.running import parsed, rows, run
 from tests.run.trees import images, outputs, unfinished
 
@@ -315,6 +316,32 @@ def test_a_folder_that_another_takes_the_place_of_ends_the_run_and_is_told(tmp_p
         with pytest.raises(WriteError, match="was deleted or moved while this run wrote"):
             manifest.add(Row("b", "failed"))
     assert set(read_manifest(tmp_path / "kept")) == {"a"}
+
+
+@pytest.mark.parametrize("layout", ["folders", "flat"])
+def test_an_interrupt_between_rows_leaves_what_the_next_run_goes_on_with(
+    layout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = images(tmp_path / "in", 12)
+    write = {"pattern": "{stem}_{name}{suffix}"} if layout == "flat" else {}
+    keep, kept = _Run._keep, list[str]()
+
+    def interrupted(self: _Run, outcome: Outcome) -> None:
+        kept.append(outcome.job.name)
+        if len(kept) == 3:
+            raise KeyboardInterrupt
+        keep(self, outcome)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Run, "_keep", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "in", tmp_path / "out", write=write)
+    assert kept[2] not in rows(tmp_path / "out")
+    assert len(rows(tmp_path / "out")) == len(kept) - 1 > 2  # those behind it have theirs
+    summary = run(tmp_path / "in", tmp_path / "out", write=write)
+    assert (summary.files, summary.skipped) == (len(inputs) - len(kept) + 1, len(kept) - 1)
+    assert len(outputs(tmp_path / "out")) == 2 * len(inputs)
+    assert not (tmp_path / "out" / ".mediaconv.lock").exists()
 
 
 def test_a_row_that_an_interrupt_cuts_off_is_not_there_and_the_next_one_is_whole(

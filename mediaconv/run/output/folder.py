@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from mediaconv.errors import UsageError, WriteError, refuse_shortage
 from mediaconv.filesystem import bears_mark, make_folders
+from mediaconv.media.output_names import stem_for_pattern, stem_in_pattern
 from mediaconv.run.output.lock import NAME as LOCK_NAME
 from mediaconv.run.output.lock import FolderLock, lock_content, read_claims
 from mediaconv.run.output.staging import remove_unfinished
@@ -37,13 +38,14 @@ class Output(Protocol):
     """Where outputs go. folder: a local one that holds manifest and run.yaml, and outputs on their way.
 
     claimed: inputs of a killed run, whose outputs may be there without a row. unsettled:
-    those, and this run's, that have no row yet.
+    those, and this run's, that have no row yet. naming: a flat folder's pattern, and names of outputs.
     """
 
     folder: Path
     is_local: bool
     claimed: frozenset[str]
     unsettled: set[str]
+    naming: tuple[str, Sequence[str] | None] = ("", None)
 
     def entries(self, name: str) -> list[tuple[str, bool]]:
         """What lies in an input's target: names, and whether they are regular files; no folders, nor hidden
@@ -206,7 +208,24 @@ class _LocalOutput(Output):
             os.close(self._handle)
             self._handle = None
         if self._lock is not None:
-            self._lock.release(keep=[n for n in self.unsettled if os.path.lexists(self._base + n)])
+            self._lock.release(keep=self._there(self.unsettled))
+
+    def _there(self, inputs: Iterable[str]) -> list[str]:
+        """The inputs of which something lies where their outputs go."""
+        pattern, names = self.naming
+        if not pattern:
+            return [name for name in inputs if os.path.lexists(self._base + name)]
+        stems: dict[str, set[str | None]] = {}
+        there = []
+        for name in inputs:
+            folder = name[: name.rfind("/") + 1]
+            if folder not in stems:
+                with contextlib.suppress(UsageError):
+                    files = self.entries(folder.rstrip("/"))
+                    stems[folder] = {stem_in_pattern(file, pattern, names) for file, _ in files}
+            if folder not in stems or stem_for_pattern(pattern, name) in stems[folder]:
+                there.append(name)
+        return there
 
 
 class _RemoteOutput(Output):

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class GroupCommit:
         self._placing = threading.Lock()
         self._waiting: list[Outcome] = []
         self._under_way: list[Outcome] = []
-        self._ended: list[Outcome] = []
+        self._ended: deque[Outcome] = deque()
         self._first = 0.0
         self._closing = self._dropped = False
         self._error: Exception | None = None
@@ -67,13 +68,13 @@ class GroupCommit:
                 self._changed.notify_all()
             self._raise_error()
 
-    def ended(self) -> list[Outcome]:
-        """Those that came to their end since it was last asked: in place, or failed to be."""
-        with self._changed:
-            ended, self._ended = self._ended, []
-        return ended
+    def ended(self) -> Iterator[Outcome]:
+        """Those that came to their end since it was last asked: in place, or failed to be. Those that are not
+        taken, for an interrupt came in between, stay for the next time."""
+        while self._ended:
+            yield self._ended.popleft()
 
-    def finish(self) -> list[Outcome]:
+    def finish(self) -> Iterator[Outcome]:
         """The same of all that wait; then nothing more can be added. Raises what ended the thread."""
         self._close()
         if self._thread is not None:
@@ -83,7 +84,7 @@ class GroupCommit:
         self._raise_error()
         return self.ended()
 
-    def drop(self) -> list[Outcome]:
+    def drop(self) -> Iterator[Outcome]:
         """Stop, and remove the outputs that are not in place yet; those that ended before it."""
         self._close()
         with self._placing:
@@ -114,9 +115,7 @@ class GroupCommit:
 
     def _commit_windows(self) -> None:
         while batch := self._window():
-            for outcome in self._committed(batch):
-                with self._changed:
-                    self._ended.append(outcome)
+            self._ended.extend(self._committed(batch))
             with self._changed:
                 self._under_way = []
                 self._changed.notify_all()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mediaconv.errors import UsageError
 from mediaconv.filesystem import NotAFileError, in_the_way, is_regular, open_to_read
-from mediaconv.media.output_names import is_output_name, stem_in_pattern, stem_of
+from mediaconv.media.output_names import is_output_name, stem_for_pattern, stem_in_pattern
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.output.folder import RUN_NAME, Output
 from mediaconv.run.resume.rows import Rows
@@ -122,7 +122,7 @@ class _Listed:
                 if stem is not None:
                     stems.setdefault(stem, []).append((name, regular))
             self._flat[job.output_folder] = stems
-        stem = stem_of(job.name) if "{stem}" in job.pattern else ""
+        stem = stem_for_pattern(job.pattern, job.name)
         names = dict(self._flat[job.output_folder].get(stem, []))
         there = self._there[job.output_folder]
         return list({**names, **{name: there[name] for name in own if name in there}}.items())
