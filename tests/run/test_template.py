@@ -144,7 +144,7 @@ def test_a_model_is_captured_once_for_all_workers(tmp_path: Path) -> None:
     import torch
     from torch.export import Dim, export, save
 
-    images(tmp_path / "in", 8, side=200)
+    images(tmp_path / "in", 100, side=200)  # a worker lives long enough to be seen
     (image,) = list((tmp_path / "in").rglob("*.png"))[:1]
     channels = {2: 1}.get(cv2.imread(str(image), cv2.IMREAD_UNCHANGED).ndim, 3)
     model = torch.nn.Sequential(torch.nn.Conv2d(channels, 2, 3, padding=1), torch.nn.Tanh()).eval()
@@ -157,9 +157,9 @@ def test_a_model_is_captured_once_for_all_workers(tmp_path: Path) -> None:
     process = start(config)
     template, spent = None, {}
     while process.poll() is None:
-        for found in psutil.Process(process.pid).children():
-            template = template or found
-            with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(psutil.Error):  # what ends meanwhile
+            for found in psutil.Process(process.pid).children():
+                template = template or found
                 for worker in [found, *found.children()]:
                     spent[worker.pid] = sum(worker.cpu_times()[:2])
         time.sleep(0.02)
