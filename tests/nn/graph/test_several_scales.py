@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+import sympy
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mediaconv.nn import stream, to_streaming
+from mediaconv.nn.graph.lengths.conditions import Conditions
+from mediaconv.nn.graph.lengths.length_words import described
 from mediaconv.nn.graph.refusal import CaptureError
+from mediaconv.nn.graph.symbols import AxisSize
 
 
 class Unet(nn.Module):
@@ -162,3 +166,25 @@ def test_what_depends_on_the_whole_length_is_held_to_the_end(function: Callable[
     for n in (25, 32, 47):
         x = noise(2, 4, n)
         torch.testing.assert_close(ragged(x, graph), module(x), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("stride", [3, 16])
+def test_the_lengths_at_which_a_factor_is_whole_are_told_from_a_short_example(stride: int) -> None:
+    class Back(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(2, 2, 3, stride, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + F.interpolate(self.conv(x), size=x.shape[2:])
+
+    graph = to_streaming(Back().eval(), example=noise(1, 2, 50, dtype=torch.float32), hold=True)
+    assert any(f"(at lengths {stride} n it is one)" in note for note in graph.notes), graph.notes
+
+
+def test_lengths_of_which_long_ones_fail_are_told_one_by_one() -> None:
+    n = sympy.Symbol("n", integer=True, positive=True)
+    sizes = [AxisSize(1), AxisSize(2), AxisSize(n)]
+    conditions = Conditions([sympy.Eq(12 * ((n - 1) // 16 + 1), n)], sizes, 2)
+    met = [k for k in range(1, 10_000) if 12 * ((k - 1) // 16 + 1) == k]
+    assert described(conditions, [0], (1, 2, 50)) == " or ".join(map(str, met))

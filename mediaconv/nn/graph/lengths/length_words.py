@@ -75,7 +75,9 @@ def _repeated(conditions: Conditions, numbers: Sequence[int], shape: Sequence[in
 
 
 def _seldom_broken(conditions: Conditions, numbers: Collection[int], shape: Sequence[int]) -> str:
-    """The lengths that meet conditions which few do not: `all but 5000 n`, else in symbols."""
+    """The lengths that meet conditions which few do not, `all but 5000 n`, or which few do, `6 or 8`; else in
+    symbols.
+    """
     try:
         spans = [conditions.repeats(i, shape) for i in numbers]
     except UnknownRepeatError:
@@ -85,6 +87,9 @@ def _seldom_broken(conditions: Conditions, numbers: Collection[int], shape: Sequ
         return _in_symbols(conditions, numbers)
     first = -(-max(start, LONG) // period) * period
     rests = [n - first for n in range(first, first + period) if not conditions.met(numbers, shape, n)]
+    if len(rests) == period:
+        few = [n for n in range(1, first) if conditions.met(numbers, shape, n)]
+        return " or ".join(map(str, few)) if 0 < len(few) <= MOST_RESTS else _in_symbols(conditions, numbers)
     if len(rests) > MOST_RESTS:
         return _in_symbols(conditions, numbers)
     return "all but " + _multiples(period, rests)

@@ -26,10 +26,12 @@ from mediaconv.nn.graph.rules.into_past import padded_before, shortened
 from mediaconv.nn.graph.rules.window_rules import layered, slide, window_dims
 from mediaconv.nn.graph.steps.end_steps import Held
 from mediaconv.nn.graph.steps.graph_step import Local
-from mediaconv.nn.graph.symbols import expression
+from mediaconv.nn.graph.symbols import evaluate, expression
 from mediaconv.nn.layers import resize
 
 aten = torch.ops.aten
+LONG_STEPS = 1 << 20
+"""How much longer than the example a long input is."""
 
 
 @rule(
@@ -118,10 +120,26 @@ def _uneven(an: Analysis, before: Any, after: Any) -> str:
     """Why a size is no whole factor times another, and at which lengths it is."""
     ratio = an.size(after) / an.size(before)
     why = f"it resizes the stream axis by {ratio:.4g} here, no whole factor"
-    even = sympy.Eq(expression(after), round(ratio) * expression(before))
+    even = sympy.Eq(expression(after), _long_factor(an, before, after) * expression(before))
     lengths = Conditions([even], an.captured.sizes, an.stream_dim)
     words = described(lengths, range(len(lengths.all)), an.shape)
-    return why if words.startswith("T ") or words[0] == "1" else f"{why} (at lengths {words} it is one)"
+    return why if words.startswith(("T ", "1 ")) else f"{why} (at lengths {words} it is one)"
+
+
+def _long_factor(an: Analysis, before: Any, after: Any) -> int:
+    """The whole factor that is nearest to how many times as large a size is as another at long lengths: a
+    short one may be off by more than a half.
+    """
+    sizes = an.captured.sizes
+    lengths = list(an.shape)
+    lengths[an.stream_dim] += LONG_STEPS * sizes[an.stream_dim].factor
+    known = {
+        str(size.symbol): size.value(length)
+        for size, length in zip(sizes, lengths, strict=True)
+        if size.symbol
+    }
+    factor: int = round(evaluate(expression(after), known) / evaluate(expression(before), known))
+    return factor
 
 
 def _reduced(an: Analysis, node: fx.Node, x: Value, a: dict[str, Any], x_node: fx.Node) -> Value:
