@@ -14,7 +14,7 @@ from mediaconv.nn.graph.graph_values import CONSTANT, STREAMED, Value
 from mediaconv.nn.graph.refusal import RefusalError
 from mediaconv.nn.graph.rule_registry import rule
 from mediaconv.nn.graph.rules.local_rules import broadcast
-from mediaconv.nn.graph.rules.selection_rules import in_step
+from mediaconv.nn.graph.rules.selection_rules import brought_in_step
 from mediaconv.nn.graph.rules.time_rules import joined, offset, piece
 
 aten = torch.ops.aten
@@ -64,28 +64,37 @@ def select_scatter(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     src = an.value(a["src"])
     if src.dim is not None:
         raise RefusalError("it assigns along another axis than the stream's")
-    dims = (*src.dims[:at], (), *src.dims[at:])
-    src = an.local(node, dims, {node: src}, f"e[{src.slot}].unsqueeze({at})")
+    src = _with_axis(an, node, src, at)
     low = ("start", index) if index >= 0 else ("end", -index)
     high = ("start", index + 1) if index >= 0 else ("end", -index - 1)
     return _assigned(an, node, x, src, at, low, high)
 
 
+def _with_axis(an: Analysis, node: fx.Node, x: Value, at: int) -> Value:
+    """A value with an axis of one position more, as what it is assigned to has it."""
+    return an.local(node, (*x.dims[:at], (), *x.dims[at:]), {node: x}, f"e[{x.slot}].unsqueeze({at})")
+
+
 def _beside(an: Analysis, node: fx.Node, a: dict[str, Any]) -> Value:
     """An assignment along an axis other than the stream's: at each position."""
-    whole, part = a["self"], a["src"]
-    nodes = list(dict.fromkeys((whole, part)))
-    values = dict(zip(nodes, an.align([an.value(n) for n in nodes]), strict=True))
-    x, src = values[whole], values[part]
-    if STREAMED not in (x.kind, src.kind):
-        if x.kind != CONSTANT or src.kind != CONSTANT:
-            raise RefusalError("it assigns what is known at the end alone")
-        return an.local(node, x.dims if x.dim is not None else src.dims, values)
-    values = in_step(an, node, nodes)
-    src = values[part]
-    if any(BATCH in d and values[whole].dims[i] != d for i, d in enumerate(src.dims)):
-        raise RefusalError("it assigns a batch to one item")
-    return an.local(node, values[whole].dims, values)
+    whole, part, at = a["self"], a["src"], a["dim"] % len(an.value(a["self"]).dims)
+    given = {n: an.value(n) for n in (whole, part)}
+    one = len(given[part].dims) < len(given[whole].dims)  # assigned to one position, whose axis it lacks
+    if one:
+        given[part] = _with_axis(an, node, given[part], at)
+    x, src = given[whole], given[part]
+    if STREAMED in (x.kind, src.kind):
+        given = brought_in_step(an, node, given)
+        x, src = given[whole], given[part]
+        if any(BATCH in d and x.dims[i] != d for i, d in enumerate(src.dims)):
+            raise RefusalError("it assigns a batch to one item")
+    elif x.kind != CONSTANT or src.kind != CONSTANT:
+        raise RefusalError("it assigns what is known at the end alone")
+    dims = x.dims if x.dim is not None else (*src.dims[:at], x.dims[at], *src.dims[at + 1 :])
+    if one:
+        lacking = (*src.dims[:at], *src.dims[at + 1 :])
+        given[part] = an.local(node, lacking, {part: src}, f"e[{src.slot}].squeeze({at})")
+    return an.local(node, dims, given)
 
 
 def _assigned(

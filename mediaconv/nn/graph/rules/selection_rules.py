@@ -78,8 +78,12 @@ def _of_whole(an: Analysis, node: fx.Node, x_node: fx.Node, dims: Dims) -> list[
 
 def in_step(an: Analysis, node: fx.Node, nodes: Iterable[fx.Node]) -> dict[fx.Node, Value]:
     """The values of nodes that do not broadcast: streams in step, constants as long as their chunks."""
-    unique = list(dict.fromkeys(nodes))
-    values = dict(zip(unique, an.align([an.value(n) for n in unique]), strict=True))
+    return brought_in_step(an, node, {n: an.value(n) for n in nodes})
+
+
+def brought_in_step(an: Analysis, node: fx.Node, given: dict[fx.Node, Value]) -> dict[fx.Node, Value]:
+    """Values as `in_step` gives those of nodes."""
+    values = dict(zip(given, an.align(list(given.values())), strict=True))
     like = next((v for v in values.values() if v.kind == STREAMED), None)
     if like is None:
         return values
