@@ -73,6 +73,7 @@ def test_a_way_that_depends_on_values_is_told_with_module_and_line() -> None:
         (Given(lambda m, x: m.conv(x.mul_(2)) + x), "x = x.clone()"),
         (Given(lambda m, x: None), "gives a NoneType"),
         (Given(lambda m, x: torch.from_numpy(x.numpy() * 2)), "numpy"),
+        (Given(lambda m, x: m.conv(x) * m.conv.bias.data[:, None]), "write .detach() there"),
         (Counter(), "called again on the same input"),
         (tn.Sequential(tn.LazyConv1d(2, 3), Branch()), "lazy layer"),
         (Given(lambda m, x: m.conv(x)).to("meta"), "meta device"),

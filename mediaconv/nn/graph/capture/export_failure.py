@@ -45,6 +45,10 @@ _WORDS = (
         "lookahead, stride) where its reach is known",
     ),
     (
+        r"fake tensor in the exported program",
+        "it takes a tensor's .data in its forward, which no export follows: write .detach() there",
+    ),
+    (
         r"uninitialized parameter|UninitializedParameter",
         "a lazy layer has no parameters yet: call the module once on an input first",
     ),
