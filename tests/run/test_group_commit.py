@@ -12,7 +12,7 @@ import pytest
 from mediaconv import filesystem
 from mediaconv.run.jobs.plan import Job
 from mediaconv.run.jobs.result import JobResult, Outcome
-from mediaconv.run.output import durability
+from mediaconv.run.output import durability, group_commit
 from mediaconv.run.output.durability import FEW, Disk
 from mediaconv.run.output.group_commit import MOST_WAITING, GroupCommit
 from mediaconv.run.output.staging import Staging
@@ -153,6 +153,28 @@ def test_a_slow_disk_holds_the_jobs_up(tmp_path: Path) -> None:
         commits.add(finished(tmp_path, f"{i}.png"))
         assert len(commits._waiting) + len(commits._under_way) <= MOST_WAITING
     assert len(list(commits.finish())) == MOST_WAITING + 5
+
+
+def test_an_interrupt_while_a_slow_disk_is_waited_for_leaves_nothing_hidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits, synced = GroupCommit(tmp_path), threading.Event()
+    monkeypatch.setattr(commits._disk, "sync_folders", lambda folders: synced.wait(60))
+    monkeypatch.setattr(group_commit, "STOP_SECONDS", 0.01)
+
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    for i in range(MOST_WAITING):
+        commits.add(finished(tmp_path, f"{i}.png"))
+    last = finished(tmp_path, "last.png")
+    with monkeypatch.context() as patch:
+        patch.setattr(commits._changed, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            commits.add(last)
+    assert list(commits.drop()) == []
+    synced.set()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_rows_of_jobs_before_it_leave_the_note_of_the_job_under_way(tmp_path: Path) -> None:

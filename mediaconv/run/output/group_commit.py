@@ -59,13 +59,14 @@ class GroupCommit:
                 raise
             self._thread = thread
         with self._changed:
-            while len(self._waiting) + len(self._under_way) >= MOST_WAITING and self._thread.is_alive():
-                self._changed.wait(0.1)
             if not self._waiting:
                 self._first = time.monotonic()
             self._waiting.append(outcome)
             if len(self._waiting) in (1, WINDOW_JOBS):
                 self._changed.notify_all()
+            # it is among them already: an interrupt that ends the wait must not leave it to nobody
+            while len(self._waiting) + len(self._under_way) > MOST_WAITING and self._thread.is_alive():
+                self._changed.wait(0.1)
             self._raise_error()
 
     def ended(self) -> Iterator[Outcome]:
