@@ -397,3 +397,16 @@ def test_the_length_that_an_export_fixes_for_a_recurrent_layer_is_told_with_anot
         TypeError, match=r"its export holds where .* an ONNX file \(torch.onnx.export\) or the"
     ):
         to_streaming(program, example=torch.zeros(1, 1, 800))
+
+
+def test_what_is_told_of_an_operation_names_no_line_of_this_package(tmp_path):
+    class Reversed(nn.Module):
+        def forward(self, x):
+            return x.flip(2)
+
+    program = torch.export.export(
+        Reversed(), (torch.randn(1, 1, 64),), dynamic_shapes=({2: Dim.AUTO},), strict=False
+    )
+    torch.export.save(program, tmp_path / "model.pt2")
+    graph = to_streaming(load_pt2(tmp_path / "model.pt2"), example=torch.randn(1, 1, 64))
+    assert graph.notes == ["flip: it needs the whole input: held to the end"]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, fx
 
 _WRAPPERS = ("_Selected", "GraphModule")
 """Classes around a user's model, which say nothing of where an operation stands."""
+_CAPTURE = f"{Path(__file__).parent / 'capture'}{os.sep}"
+"""The folder whose lines call a user's model."""
 
 
 class CaptureError(TypeError):
@@ -62,9 +66,7 @@ class Origin:
             r'File "([^"]+)", line (\d+)[^\n]*\n\s*([^\n]+)', node.meta.get("stack_trace") or ""
         )
         # the user's own lines, not generated code or the call of the captured module
-        frames = [
-            f for f in frames if not f[0].startswith("<") and not f[0].endswith("graph/capture/captured.py")
-        ]
+        frames = [f for f in frames if not f[0].startswith(("<", _CAPTURE))]
         line = "{}:{}: {}".format(*frames[-1]) if frames else ""
         target = getattr(node.target, "_opname", None) or getattr(node.target, "__name__", str(node.target))
         return cls(str(target), f"{path} ({kind})" if path and kind else path or kind, line)
