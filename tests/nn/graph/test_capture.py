@@ -13,6 +13,7 @@ from torch import nn as tn
 from torch.nn import functional as F
 
 from mediaconv import nn
+from mediaconv.nn.graph.capture.torch_functions.replaced import replaced
 from mediaconv.nn.graph.refusal import CaptureError
 from tests.nn.contract import verify_contract
 
@@ -376,3 +377,16 @@ def test_training_mode_is_refused() -> None:
     net = tn.Sequential(Net(BOUNDED["skips"]), tn.Dropout())
     with pytest.raises(CaptureError, match=r"eval\(\)"):
         nn.to_streaming(net, example=torch.randn(1, 4, 20))
+
+
+def test_what_is_replaced_while_capturing_is_as_before_also_after_an_error() -> None:
+    class Owner:
+        own = staticmethod(len)
+
+    before = dict(vars(Owner))
+    with replaced(Owner, own=max, other=1):
+        assert (Owner.own, Owner.other) == (max, 1)  # type: ignore[attr-defined]
+    assert dict(vars(Owner)) == before
+    with pytest.raises(ZeroDivisionError), replaced(Owner, own=max, other=1):
+        1 / 0  # noqa: B018
+    assert dict(vars(Owner)) == before
